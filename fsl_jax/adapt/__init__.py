@@ -1,0 +1,27 @@
+"""Ways of adapting: each adds leaves to the parameter tree and says by a mask which leaves train."""
+
+from fsl_jax.adapt.attach import attach
+from fsl_jax.adapt.bitfit import BitFit
+from fsl_jax.adapt.full import Full
+from fsl_jax.adapt.linear_probe import LinearProbe
+from fsl_jax.adapt.lora import LoRA
+from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.partition import combine, partition
+from fsl_jax.adapt.registry import METHODS, parse_method
+from fsl_jax.adapt.summary import summarize
+from fsl_jax.adapt.top_layers import TopLayers
+
+__all__ = [
+    "METHODS",
+    "BitFit",
+    "Full",
+    "LinearProbe",
+    "LoRA",
+    "Method",
+    "TopLayers",
+    "attach",
+    "combine",
+    "parse_method",
+    "partition",
+    "summarize",
+]

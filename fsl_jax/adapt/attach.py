@@ -1,0 +1,76 @@
+"""Attaching a method to the parameters of a model."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+from jax.interpreters import partial_eval
+
+from fsl_jax.adapt.mask import HEAD_RULE, mask_from_rules
+from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.errors import faults
+
+
+def attach(
+    params: Params,
+    method: Method,
+    key: jax.Array,
+    forward: Callable[[Params], Any] | None = None,
+) -> tuple[Params, Params]:
+    """Adds a method's leaves to the parameters and says which leaves train.
+
+    Args:
+      params: the parameter tree of a pretrained model, with a task head where there is one.
+      method: the method.
+      key: a threefry key for the leaves that are drawn.
+      forward: what will be computed from the parameters. It is traced, not run, to see which leaves
+        it reads: an added leaf that is never read is an error, since a layer passes over a leaf that
+        it does not know, and a leaf of the base that is never read is left frozen.
+
+    Returns:
+      `(params, mask)`: the extended parameters, and a tree of booleans of the same structure, True
+      where a leaf is trained.
+
+    Raises:
+      InputError: a rule of the method matches no leaf, or an added leaf is never read.
+    """
+    extended = method.extend(params, key)
+    rules = (*method.rules, *((HEAD_RULE,) if "head" in extended else ()))
+    mask = mask_from_rules(extended, rules)
+    if forward is None:
+        return extended, mask
+    unread = unread_leaves(forward, extended)
+    _require_read(unread, flatten(extended).keys() - flatten(params).keys(), method)
+    read_mask = {
+        path: chosen and path not in unread for path, chosen in flatten(mask).items()
+    }
+    return extended, unflatten(read_mask)
+
+
+def unread_leaves(forward: Callable[[Params], Any], params: Params) -> set[str]:
+    """The paths of the leaves on which nothing that `forward` returns depends.
+
+    Args:
+      forward: a function of the parameters; it is traced on their shapes and not run.
+      params: the parameter tree.
+
+    Returns:
+      The paths of the leaves that are never read.
+    """
+    leaves = flatten(params)
+    shapes = {path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for path, leaf in leaves.items()}
+    jaxpr = jax.make_jaxpr(lambda flat: forward(unflatten(flat)))(shapes).jaxpr
+    _, used = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    # A dict reaches a jaxpr with its keys sorted.
+    return {path for path, is_used in zip(sorted(leaves), used, strict=True) if not is_used}
+
+
+def _require_read(unread: set[str], added: Iterable[str], method: Method) -> None:
+    lost = sorted(unread & set(added))
+    if lost:
+        raise faults(
+            f"{method.name} adds parameters that the model never reads, so training them would "
+            "change nothing; the layers at these paths have no such hook:",
+            lost,
+        )

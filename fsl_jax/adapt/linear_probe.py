@@ -1,0 +1,23 @@
+"""Linear probe: only the task head is trained, on the representations of the base model as it is."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+
+from fsl_jax.adapt.mask import HEAD_RULE
+from fsl_jax.adapt.tree import Params
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearProbe:
+    """Trains the task head alone, so it needs the formulation `head`."""
+
+    name: ClassVar[str] = "linear_probe"
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 1e-2, 1e-1)
+    rules: ClassVar[tuple[str, ...]] = (HEAD_RULE,)
+    settings: ClassVar[tuple[str, ...]] = ()
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """Adds nothing: the head comes with the formulation."""
+        return params

@@ -1,0 +1,34 @@
+"""Masks from rules: frozen is the default, and a rule that matches nothing is an error."""
+
+import re
+from collections.abc import Iterable
+
+from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.errors import InputError
+
+HEAD_RULE = "^head/"
+"""A task head is trained by every method, since nothing of it was pretrained."""
+
+
+def mask_from_rules(params: Params, rules: Iterable[str]) -> Params:
+    """The mask that trains the leaves whose path any rule names.
+
+    Args:
+      params: the parameter tree.
+      rules: regular expressions, searched for in each path.
+
+    Returns:
+      A tree of booleans of the structure of `params`.
+
+    Raises:
+      InputError: a rule matches no leaf; the message lists the paths it was tried on.
+    """
+    paths = list(flatten(params))
+    rules = tuple(rules)
+    idle = [rule for rule in rules if not any(re.search(rule, path) for path in paths)]
+    if idle:
+        raise InputError(
+            f"no parameter matches {' or '.join(map(repr, idle))}, so there is nothing to train "
+            "there. The parameters are:\n  " + "\n  ".join(paths)
+        )
+    return unflatten({path: any(re.search(rule, path) for rule in rules) for path in paths})

@@ -1,0 +1,49 @@
+"""The two halves of the parameters: what is trained, and what stays as it was.
+
+Only the trainable half is differentiated, so gradients and optimiser state exist for its leaves
+alone. A leaf that is absent from a half is `None`, which JAX's tree functions pass over.
+"""
+
+from typing import Any
+
+import jax
+
+from fsl_jax.adapt.tree import Params
+
+
+def partition(params: Params, mask: Any) -> tuple[Params, Params]:
+    """Cuts the parameters by a mask.
+
+    Args:
+      params: the parameter tree.
+      mask: a tree of booleans of the same structure, True where a leaf is in the first half.
+
+    Returns:
+      `(trainable, frozen)`: two trees of the structure of `params` in which each leaf is present in
+      one and `None` in the other.
+    """
+    trainable = jax.tree.map(lambda leaf, chosen: leaf if chosen else None, params, mask)
+    frozen = jax.tree.map(lambda leaf, chosen: None if chosen else leaf, params, mask)
+    return trainable, frozen
+
+
+def combine(*parts: Params) -> Params:
+    """Joins what `partition` cut.
+
+    Args:
+      *parts: trees of one structure; at each place exactly one of them has a leaf.
+
+    Returns:
+      The whole tree.
+
+    Raises:
+      ValueError: a place has no leaf in any part, or one in several.
+    """
+    return jax.tree.map(_the_one_leaf, *parts, is_leaf=lambda leaf: leaf is None)
+
+
+def _the_one_leaf(*leaves: Any) -> Any:
+    present = [leaf for leaf in leaves if leaf is not None]
+    if len(present) != 1:
+        raise ValueError(f"expected one leaf at each place of the parts, found {len(present)}")
+    return present[0]

@@ -1,0 +1,54 @@
+"""What a method trains: paths, shapes, counts, and the share of the whole."""
+
+import dataclasses
+import math
+
+from fsl_jax.adapt.tree import Params, flatten
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What is trained of a model.
+
+    Attributes:
+      trained: shape of each trained leaf by path.
+      trainable_parameters: how many numbers are trained.
+      total_parameters: how many numbers there are, added ones included.
+    """
+
+    trained: dict[str, tuple[int, ...]]
+    trainable_parameters: int
+    total_parameters: int
+
+    @property
+    def share(self) -> float:
+        """The trained share of all parameters, from 0 to 1."""
+        return self.trainable_parameters / self.total_parameters
+
+    def __str__(self) -> str:
+        width = max(map(len, self.trained), default=0)
+        lines = [
+            f"{path:<{width}}  {str(list(shape)):<18} {math.prod(shape):>12,}"
+            for path, shape in self.trained.items()
+        ]
+        total = (
+            f"trained: {self.trainable_parameters:,} of {self.total_parameters:,} parameters "
+            f"({self.share:.3%})"
+        )
+        return "\n".join([*lines, total])
+
+
+def summarize(params: Params, mask: Params) -> Summary:
+    """Sums up what a mask trains.
+
+    Args:
+      params: the parameter tree; shapes are enough.
+      mask: a tree of booleans of the same structure, True where a leaf is trained.
+
+    Returns:
+      The summary, which prints as a table.
+    """
+    leaves, chosen = flatten(params), flatten(mask)
+    sizes = {path: math.prod(leaf.shape) for path, leaf in leaves.items()}
+    trained = {path: tuple(leaf.shape) for path, leaf in leaves.items() if chosen[path]}
+    return Summary(trained, sum(sizes[path] for path in trained), sum(sizes.values()))

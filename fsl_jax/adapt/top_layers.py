@@ -1,0 +1,42 @@
+"""Top layers: the last layers are fine-tuned and the trunk below them stays as it is."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+
+from fsl_jax.adapt.tree import Params
+from fsl_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class TopLayers:
+    """Trains the last `k` layers and what stands above them.
+
+    The stack of layers is cut in two segments, each with a scan of its own: joining trained layers
+    to the frozen stack would copy the stack once per run.
+
+    Attributes:
+      k: how many layers are trained.
+    """
+
+    k: int = 2
+    name: ClassVar[str] = "top_layers"
+    learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 1e-4, 3e-4)
+    rules: ClassVar[tuple[str, ...]] = ("^top_layers/",)
+    settings: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self):
+        if self.k < 1:
+            raise InputError(f"top_layers needs k of at least 1, found {self.k}")
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """Cuts `layers` into `layers` and `top_layers`."""
+        depth = jax.tree.leaves(params["layers"])[0].shape[0]
+        if self.k > depth:
+            raise InputError(f"top_layers(k={self.k}) on a model of {depth} layers: choose a smaller k")
+        cut = depth - self.k
+        return params | {
+            "layers": jax.tree.map(lambda stack: stack[:cut], params["layers"]),
+            "top_layers": jax.tree.map(lambda stack: stack[cut:], params["layers"]),
+        }

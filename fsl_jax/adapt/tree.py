@@ -1,0 +1,46 @@
+"""The parameter tree by its paths: `layers/attention/query/kernel`."""
+
+import zlib
+from typing import Any
+
+import jax
+from flax import traverse_util
+
+Params = dict[str, Any]
+
+
+def flatten(params: Params) -> dict[str, Any]:
+    """All leaves by path, in the order of the tree.
+
+    Args:
+      params: a nested dict.
+
+    Returns:
+      A flat dict from paths such as `layers/attention/query/kernel` to leaves.
+    """
+    return traverse_util.flatten_dict(params, sep="/")
+
+
+def unflatten(leaves: dict[str, Any]) -> Params:
+    """The nested dict of a flat one; the inverse of `flatten`.
+
+    Args:
+      leaves: leaves by path.
+
+    Returns:
+      The nested dict.
+    """
+    return traverse_util.unflatten_dict(leaves, sep="/")
+
+
+def key_of(key: jax.Array, path: str) -> jax.Array:
+    """A key for the leaf at a path that does not depend on which other leaves are drawn.
+
+    Args:
+      key: the key of the whole draw.
+      path: the leaf's path.
+
+    Returns:
+      The leaf's own key.
+    """
+    return jax.random.fold_in(key, zlib.crc32(path.encode()))
