@@ -1,0 +1,219 @@
+"""The tokenizer that a GGUF file carries in its metadata, built without PyTorch."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from fsl_jax.errors import InputError, faults, unknown_name
+
+# Kinds of tokens in `tokenizer.ggml.token_type`; the others are ordinary pieces of text.
+_UNKNOWN, _CONTROL, _USER_DEFINED = 2, 3, 4
+_MODELS = ("gpt2",)
+_SHOWN_FAULTS = 5
+_SPECIAL_IDS = {
+    "bos_token": "bos_token_id",
+    "eos_token": "eos_token_id",
+    "unk_token": "unknown_token_id",
+    "pad_token": "padding_token_id",
+}
+# https://github.com/meta-llama/llama3/blob/main/llama/tokenizer.py
+_LLAMA3_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def _gpt2_words() -> pre_tokenizers.PreTokenizer:
+    """Words, numbers and runs of signs, as GPT-2 cuts them."""
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+
+
+def _single_digits() -> pre_tokenizers.PreTokenizer:
+    """Every digit by itself, then what is between them as GPT-2 cuts it."""
+    return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _gpt2_words()])
+
+
+def _llama3_words() -> pre_tokenizers.PreTokenizer:
+    """Words, and digits by threes."""
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_LLAMA3_WORDS), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+
+
+_PRE_TOKENIZERS: dict[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
+    "gpt-2": _gpt2_words,
+    "smollm": _single_digits,
+    "starcoder": _single_digits,
+    "llama3": _llama3_words,
+    "llama-v3": _llama3_words,
+    "llama-bpe": _llama3_words,
+}
+
+
+def gguf_tokenizer(metadata: Mapping[str, Any]) -> PreTrainedTokenizerFast:
+    """Builds the tokenizer that the metadata of a GGUF file describes.
+
+    How text is cut before the merges of byte-pair encoding apply is known in GGUF only by a name,
+    `tokenizer.ggml.pre`; a name without a rule here is refused, since any other rule gives other
+    tokens without a word. A file without a padding token gets its end-of-sequence token for one:
+    padding is then told apart by the attention mask alone.
+
+    Args:
+      metadata: `GGUFFile.metadata`.
+
+    Returns:
+      The tokenizer, with the special tokens and the chat template of the file.
+
+    Raises:
+      InputError: the metadata describe no tokenizer, one of an unknown kind, or contradict
+        themselves.
+    """
+    if (model := metadata.get("tokenizer.ggml.model")) not in _MODELS:
+        raise unknown_name("GGUF tokenizer (tokenizer.ggml.model)", str(model), _MODELS)
+    if (pre := metadata.get("tokenizer.ggml.pre")) not in _PRE_TOKENIZERS:
+        raise unknown_name("GGUF pre-tokenizer (tokenizer.ggml.pre)", str(pre), _PRE_TOKENIZERS)
+    tokens, merges = _tokens(metadata), _merges(metadata)
+    special = _special_tokens(metadata, tokens)
+    tokenizer = Tokenizer(_byte_pairs(tokens, merges, ignore_merges="llama" in pre))
+    tokenizer.pre_tokenizer = _PRE_TOKENIZERS[pre]()
+    tokenizer.decoder = decoders.ByteLevel()
+    _add_tokens(tokenizer, metadata, tokens)
+    _add_ends(tokenizer, metadata, special, begins_by_default="llama" in pre)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        chat_template=metadata.get("tokenizer.chat_template"),
+        clean_up_tokenization_spaces=False,
+        **_length_limit(metadata),
+        **special,
+    )
+
+
+def _tokens(metadata: Mapping[str, Any]) -> list[str]:
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    if not isinstance(tokens, list) or not tokens:
+        raise InputError(
+            "the GGUF metadata hold no vocabulary (tokenizer.ggml.tokens). Give a file that was "
+            "converted with its tokenizer."
+        )
+    if len(set(tokens)) != len(tokens):
+        raise InputError(
+            f"the GGUF vocabulary has {len(tokens) - len(set(tokens))} tokens twice. "
+            "Convert the model again."
+        )
+    return tokens
+
+
+def _merges(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
+    merges = metadata.get("tokenizer.ggml.merges")
+    if not isinstance(merges, list):
+        raise InputError(
+            "the GGUF metadata hold no merges (tokenizer.ggml.merges), which byte-pair encoding "
+            "needs. Give a file that was converted with its tokenizer."
+        )
+    pairs = [tuple(merge.split(" ")) for merge in merges]
+    if wrong := [merge for merge, pair in zip(merges, pairs, strict=True) if len(pair) != 2]:
+        raise faults(
+            f"{len(wrong)} GGUF merges are not two pieces. Convert the model again.",
+            map(repr, wrong[:_SHOWN_FAULTS]),
+        )
+    return pairs
+
+
+def _byte_pairs(
+    tokens: list[str], merges: list[tuple[str, str]], ignore_merges: bool
+) -> models.BPE:
+    """The model of byte-pair encoding; with `ignore_merges`, a word that is a token is that token,
+    whatever the merges make of it."""
+    ids = {token: index for index, token in enumerate(tokens)}
+    lacking = [
+        f"{left!r} + {right!r}"
+        for left, right in merges
+        if not (left in ids and right in ids and left + right in ids)
+    ]
+    if lacking:
+        raise faults(
+            f"{len(lacking)} GGUF merges are of tokens that the vocabulary lacks. "
+            "Convert the model again.",
+            lacking[:_SHOWN_FAULTS],
+        )
+    return models.BPE(vocab=ids, merges=merges, ignore_merges=ignore_merges)
+
+
+def _special_tokens(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str, str]:
+    """The tokens with a role, by the role's name in transformers."""
+    ids = {
+        role: metadata[f"tokenizer.ggml.{key}"]
+        for role, key in _SPECIAL_IDS.items()
+        if f"tokenizer.ggml.{key}" in metadata
+    }
+    wrong = {
+        role: index
+        for role, index in ids.items()
+        if not isinstance(index, int) or not 0 <= index < len(tokens)
+    }
+    if wrong:
+        raise faults(
+            f"the GGUF vocabulary has {len(tokens)} tokens, and these are not among them. "
+            "Convert the model again.",
+            [f"{role}: {index!r}" for role, index in wrong.items()],
+        )
+    if "eos_token" not in ids:
+        raise InputError(
+            "the GGUF metadata name no end-of-sequence token (tokenizer.ggml.eos_token_id). "
+            "Convert the model again."
+        )
+    ids.setdefault("pad_token", ids["eos_token"])
+    return {role: tokens[index] for role, index in ids.items()}
+
+
+def _add_tokens(tokenizer: Tokenizer, metadata: Mapping[str, Any], tokens: list[str]) -> None:
+    """Makes control tokens and tokens added by users match as a whole, before any cutting."""
+    kinds = np.asarray(metadata.get("tokenizer.ggml.token_type", np.zeros(len(tokens), np.int32)))
+    if kinds.shape != (len(tokens),):
+        raise InputError(
+            f"the GGUF vocabulary has {len(tokens)} tokens and {kinds.size} token types. "
+            "Convert the model again."
+        )
+    tokenizer.add_tokens(
+        [
+            AddedToken(tokens[index], special=bool(kinds[index] != _USER_DEFINED), normalized=False)
+            for index in np.flatnonzero(np.isin(kinds, (_UNKNOWN, _CONTROL, _USER_DEFINED)))
+        ]
+    )
+
+
+def _add_ends(
+    tokenizer: Tokenizer,
+    metadata: Mapping[str, Any],
+    special: dict[str, str],
+    begins_by_default: bool,
+) -> None:
+    """Puts the first and the last token of a sequence around texts, if the file asks for them."""
+    begins = metadata.get("tokenizer.ggml.add_bos_token", begins_by_default)
+    ends = metadata.get("tokenizer.ggml.add_eos_token", False)
+    if begins and "bos_token" not in special:
+        raise InputError(
+            "the GGUF metadata ask for a first token (tokenizer.ggml.add_bos_token) and name none "
+            "(tokenizer.ggml.bos_token_id). Convert the model again."
+        )
+    first = [special["bos_token"]] if begins else []
+    last = [special["eos_token"]] if ends else []
+    if first or last:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=[*first, "$A", *last],
+            pair=[*first, "$A", *last, *(f"{token}:1" for token in first), "$B:1", *last],
+            special_tokens=[(token, tokenizer.token_to_id(token)) for token in first + last],
+        )
+
+
+def _length_limit(metadata: Mapping[str, Any]) -> dict[str, int]:
+    """The longest text that the model takes, if the file says so."""
+    architecture = metadata.get("general.architecture")
+    limit = metadata.get(f"{architecture}.context_length")
+    return {} if limit is None else {"model_max_length": limit}
