@@ -101,7 +101,7 @@ class _Reader:
     def __init__(self, path: Path):
         self.path = path
         self.bytes = np.memmap(path, dtype=np.uint8, mode="r")
-        self.view = memoryview(self.bytes)
+        self.view = self.bytes.data
         self.position = 0
 
     def malformed(self, found: str) -> InputError:

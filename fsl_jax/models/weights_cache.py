@@ -1,0 +1,205 @@
+"""Converted weights, kept between invocations in files that are mapped rather than read.
+
+An entry is one safetensors file. Its name holds the SHA-256 of the weights it was made from, the
+version of the conversion, and a digest of its own bytes: a file whose bytes do not give the digest
+in its name is damaged and is made again. Where the data of an array begins on 64 bytes, as most
+here do, `jax.device_put` takes it over on a CPU without a copy, and processes that run at the same
+time share it.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+from absl import logging
+
+_ALIGNMENT = 64
+_CHUNK = 1 << 24
+_STAGING_SECONDS = 3600
+_DTYPES = {
+    "F32": np.dtype(np.float32),
+    "F16": np.dtype(np.float16),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+}
+_DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CachedWeights:
+    """Weights as a model wants them, and what they were made from.
+
+    Attributes:
+      arrays: by path, "layers/attention/query/kernel"; not to be written to.
+      sha256: of the file they were made from, in hex; of several files, that of their names and
+        hashes.
+    """
+
+    arrays: Arrays
+    sha256: str
+
+
+def cache_directory() -> Path:
+    """Where converted weights are kept: `$FSL_JAX_CACHE`, or `~/.cache/fsl_jax`."""
+    return Path(os.environ.get("FSL_JAX_CACHE") or "~/.cache/fsl_jax").expanduser()
+
+
+def cached_weights(
+    files: Sequence[Path], version: str, build: Callable[[], Arrays]
+) -> CachedWeights:
+    """Converts weights, or finds what an earlier invocation converted.
+
+    A process that is killed leaves no half-written entry behind, and processes may race. Where an
+    entry cannot be written, a full disk for one, the weights are returned all the same, with a
+    warning.
+
+    Args:
+      files: what the weights are made from.
+      version: of the conversion, as part of a file's name: "llama-1". Another version makes the
+        entry anew and removes the old one.
+      build: makes the weights: float32, float16 or bfloat16 arrays by path, always the same ones.
+
+    Returns:
+      The weights, equal to what `build` returns.
+    """
+    sha256 = weights_sha256(files)
+    prefix = f"{sha256[:32]}-{version}-"
+    for path in sorted(cache_directory().glob(f"{prefix}*.safetensors")):
+        if (arrays := _read(path, digest=path.stem.removeprefix(prefix))) is not None:
+            return CachedWeights(arrays, sha256)
+    arrays = build()
+    try:
+        arrays = _write(arrays, prefix)
+    except OSError as error:
+        logging.warning(
+            "converted weights could not be kept in %s, so that the next start converts them "
+            "again: %s. Make room, or set FSL_JAX_CACHE to another directory.",
+            cache_directory(),
+            error,
+        )
+    return CachedWeights(arrays, sha256)
+
+
+def weights_sha256(files: Sequence[Path]) -> str:
+    """The SHA-256 of a file in hex; of several files, that of their names and hashes.
+
+    Args:
+      files: in any order; their directories do not count.
+
+    Returns:
+      64 hexadecimal digits.
+    """
+    hashes = {}
+    for path in sorted(files, key=lambda path: path.name):
+        with path.open("rb") as file:
+            hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    if len(hashes) == 1:
+        return next(iter(hashes.values()))
+    lines = "".join(f"{name} {sha256}\n" for name, sha256 in hashes.items())
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _digest(content: np.ndarray) -> str:
+    """A hash of hashes of chunks, which all processors work on at once."""
+    chunks = [content[start : start + _CHUNK] for start in range(0, len(content), _CHUNK)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        hashes = pool.map(lambda chunk: hashlib.sha256(chunk).digest(), chunks)
+        return hashlib.sha256(b"".join(hashes)).hexdigest()[:32]
+
+
+def _read(path: Path, digest: str) -> Arrays | None:
+    """Maps an entry, or says why it cannot be used and returns nothing."""
+    try:
+        content = np.memmap(path, np.uint8, "r")
+    # Mapping an empty file is a ValueError.
+    except (OSError, ValueError) as error:
+        logging.warning("cached weights %s cannot be read and are made again: %s", path, error)
+        return None
+    if _digest(content) != digest:
+        logging.warning("cached weights %s are damaged and are made again", path)
+        return None
+    return _arrays(content)
+
+
+def _arrays(content: np.ndarray) -> Arrays:
+    """The arrays in the content of a safetensors file, without copying them."""
+    start = 8 + int(content[:8].view("<u8")[0])
+    header = json.loads(content[8:start].tobytes())
+    arrays = {}
+    for name, entry in header.items():
+        first, last = entry["data_offsets"]
+        data = content[start + first : start + last].view(_DTYPES[entry["dtype"]])
+        # A plain array: each slice of a memmap is a Python object of its own class.
+        arrays[name] = np.asarray(data).reshape(entry["shape"])
+    return arrays
+
+
+def _write(arrays: Arrays, prefix: str) -> Arrays:
+    """Writes an entry in the place of what older versions left, and maps it."""
+    directory = cache_directory()
+    directory.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(directory)
+    staging = directory / f".{uuid.uuid4().hex}.staging"
+    try:
+        _write_safetensors(arrays, staging)
+        content = np.memmap(staging, np.uint8, "r")
+        path = directory / f"{prefix}{_digest(content)}.safetensors"
+        staging.rename(path)
+    finally:
+        staging.unlink(missing_ok=True)
+    _remove_others(path)
+    return _arrays(content)
+
+
+def _write_safetensors(arrays: Arrays, path: Path) -> None:
+    # In a file without gaps, arrays that would push the ones after them off the alignment are last.
+    ordered = dict(
+        sorted(arrays.items(), key=lambda item: (item[1].nbytes % _ALIGNMENT != 0, item[0]))
+    )
+    # Not synced to the disk: bytes that a crash loses are missed when the digest is checked.
+    with path.open("xb") as file:
+        file.write(_header(ordered))
+        for array in ordered.values():
+            file.write(np.ascontiguousarray(array).view(np.uint8).data)
+
+
+def _header(arrays: Arrays) -> bytes:
+    """The beginning of a safetensors file, padded so that the data begin on the alignment."""
+    entries, position = {}, 0
+    for name, array in arrays.items():
+        entries[name] = {
+            "dtype": _DTYPE_NAMES[array.dtype],
+            "shape": array.shape,
+            "data_offsets": (position, position + array.nbytes),
+        }
+        position += array.nbytes
+    text = json.dumps(entries).encode()
+    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _remove_abandoned(directory: Path) -> None:
+    """Removes what writers that were killed have left."""
+    for path in directory.glob(".*.staging"):
+        # Another process may rename or remove it meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _STAGING_SECONDS:
+                path.unlink()
+
+
+def _remove_others(entry: Path) -> None:
+    """Removes all other entries made from the same weights; who has one mapped keeps it."""
+    source = entry.name.partition("-")[0]
+    for path in entry.parent.glob(f"{source}-*.safetensors"):
+        if path != entry:
+            path.unlink(missing_ok=True)
