@@ -5,7 +5,7 @@ Transformer-based Masked Language-models", https://aclanthology.org/2022.acl-sho
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 
@@ -18,8 +18,10 @@ class BitFit:
 
     name: ClassVar[str] = "bitfit"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-4, 1e-3, 5e-3)
-    rules: ClassVar[tuple[str, ...]] = ("/bias$",)
+    # The head's bias does not count: a model without biases of its own must not pass for adapted.
+    rules: ClassVar[tuple[str, ...]] = ("^(?!head/).*/bias$",)
     settings: ClassVar[tuple[str, ...]] = ()
+    structure: ClassVar[tuple[Any, ...]] = ()
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Adds nothing."""

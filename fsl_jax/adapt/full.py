@@ -1,7 +1,7 @@
 """Full fine-tuning: every leaf is trained."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 
@@ -16,6 +16,7 @@ class Full:
     learning_rates: ClassVar[tuple[float, ...]] = (1e-5, 2e-5, 5e-5)
     rules: ClassVar[tuple[str, ...]] = (".",)
     settings: ClassVar[tuple[str, ...]] = ()
+    structure: ClassVar[tuple[Any, ...]] = ()
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Adds nothing."""

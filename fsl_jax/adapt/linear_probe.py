@@ -1,7 +1,7 @@
 """Linear probe: only the task head is trained, on the representations of the base model as it is."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 
@@ -17,6 +17,7 @@ class LinearProbe:
     learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 1e-2, 1e-1)
     rules: ClassVar[tuple[str, ...]] = (HEAD_RULE,)
     settings: ClassVar[tuple[str, ...]] = ()
+    structure: ClassVar[tuple[Any, ...]] = ()
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Adds nothing: the head comes with the formulation."""

@@ -7,7 +7,7 @@ https://arxiv.org/abs/2106.09685.
 import dataclasses
 import math
 import re
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +42,11 @@ class LoRA:
     def __post_init__(self):
         if self.rank < 1:
             raise InputError(f"lora needs a rank of at least 1, found {self.rank}")
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What runs must share to be stacked."""
+        return (self.targets,)
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Adds `lora_a [L, in, R]`, `lora_b [L, R, out]` and `lora_scale [L]` to each target."""

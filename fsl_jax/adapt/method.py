@@ -1,6 +1,6 @@
 """What a method is: the leaves it adds, and the rules for those it trains."""
 
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 
@@ -16,17 +16,25 @@ class Method(Protocol):
       rules: regular expressions for the paths of the leaves that train. A task head trains too.
       settings: regular expressions for added leaves that are frozen and may differ between the runs
         of a program, such as a scale.
+      structure: settings that shape the tree; runs that are stacked have the same ones. A setting
+        that only makes a leaf larger, such as a rank, is none of them.
       learning_rates: the learning rates to choose from when the user names none.
     """
 
-    name: ClassVar[str]
-    learning_rates: ClassVar[tuple[float, ...]]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]: ...
 
     @property
     def rules(self) -> tuple[str, ...]: ...
 
     @property
     def settings(self) -> tuple[str, ...]: ...
+
+    @property
+    def structure(self) -> tuple[Any, ...]: ...
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """The parameters with the method's leaves beside the weights that they adapt.

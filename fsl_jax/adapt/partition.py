@@ -15,16 +15,16 @@ def partition(params: Params, mask: Any) -> tuple[Params, Params]:
     """Cuts the parameters by a mask.
 
     Args:
-      params: the parameter tree.
+      params: the parameter tree; a place that an earlier cut left `None` stays so in both halves.
       mask: a tree of booleans of the same structure, True where a leaf is in the first half.
 
     Returns:
       `(trainable, frozen)`: two trees of the structure of `params` in which each leaf is present in
       one and `None` in the other.
     """
-    trainable = jax.tree.map(lambda leaf, chosen: leaf if chosen else None, params, mask)
-    frozen = jax.tree.map(lambda leaf, chosen: None if chosen else leaf, params, mask)
-    return trainable, frozen
+    first = jax.tree.map(lambda leaf, chosen: leaf if chosen else None, params, mask, is_leaf=_absent)
+    rest = jax.tree.map(lambda leaf, chosen: None if chosen else leaf, params, mask, is_leaf=_absent)
+    return first, rest
 
 
 def combine(*parts: Params) -> Params:
@@ -39,7 +39,7 @@ def combine(*parts: Params) -> Params:
     Raises:
       ValueError: a place has no leaf in any part, or one in several.
     """
-    return jax.tree.map(_the_one_leaf, *parts, is_leaf=lambda leaf: leaf is None)
+    return jax.tree.map(_the_one_leaf, *parts, is_leaf=_absent)
 
 
 def _the_one_leaf(*leaves: Any) -> Any:
@@ -47,3 +47,7 @@ def _the_one_leaf(*leaves: Any) -> Any:
     if len(present) != 1:
         raise ValueError(f"expected one leaf at each place of the parts, found {len(present)}")
     return present[0]
+
+
+def _absent(leaf: Any) -> bool:
+    return leaf is None

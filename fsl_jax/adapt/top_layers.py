@@ -1,7 +1,7 @@
 """Top layers: the last layers are fine-tuned and the trunk below them stays as it is."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 
@@ -29,6 +29,11 @@ class TopLayers:
     def __post_init__(self):
         if self.k < 1:
             raise InputError(f"top_layers needs k of at least 1, found {self.k}")
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What runs must share to be stacked."""
+        return (self.k,)
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Cuts `layers` into `layers` and `top_layers`."""

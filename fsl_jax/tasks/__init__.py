@@ -1,0 +1,20 @@
+"""Text classification in its two formulations: through a head, or through a template."""
+
+from fsl_jax.tasks.encoding import Encoded, batches_by_length, encode
+from fsl_jax.tasks.formulation import Batch, Formulation
+from fsl_jax.tasks.head import HeadFormulation
+from fsl_jax.tasks.template import Template
+from fsl_jax.tasks.template_formulation import TemplateFormulation
+from fsl_jax.tasks.verbalizer import Verbalizer
+
+__all__ = [
+    "Batch",
+    "Encoded",
+    "Formulation",
+    "HeadFormulation",
+    "Template",
+    "TemplateFormulation",
+    "Verbalizer",
+    "batches_by_length",
+    "encode",
+]

@@ -1,0 +1,82 @@
+"""Examples as padded arrays: all at one length, or in batches of few lengths."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from fsl_jax.data.buckets import bucket_length, pad_tokens
+from fsl_jax.data.examples import Example
+from fsl_jax.tasks.formulation import Formulation
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Encoded:
+    """Examples as arrays.
+
+    Attributes:
+      arrays: `input_ids` int32 `[E, T]`, `attention_mask` bool `[E, T]` (True where a token is
+        real) and `label` int32 `[E]`.
+      truncated: how many texts were longer than the model takes and were cut.
+    """
+
+    arrays: dict[str, np.ndarray]
+    truncated: int
+
+
+def encode(formulation: Formulation, examples: Sequence[Example]) -> Encoded:
+    """All examples in one set of arrays, padded to the bucket of the longest.
+
+    Args:
+      formulation: how an example becomes tokens.
+      examples: E examples.
+
+    Returns:
+      The arrays.
+    """
+    tokens, truncated = formulation.tokenize(examples)
+    length = bucket_length(max(map(len, tokens)), formulation.limit)
+    input_ids, attention_mask = pad_tokens(tokens, length, pad_id(formulation))
+    arrays = {
+        "input_ids": input_ids,
+        "attention_mask": attention_mask,
+        "label": label_indices(examples, formulation.labels),
+    }
+    return Encoded(arrays, truncated)
+
+
+def batches_by_length(
+    tokens: Sequence[Sequence[int]], batch_size: int, limit: int, pad: int
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Batches of one size in which examples of like length stand together.
+
+    Args:
+      tokens: token ids of E examples.
+      batch_size: B; a batch that would be smaller is filled with its own last example.
+      limit: the largest length.
+      pad: the token id to pad with.
+
+    Yields:
+      The indices of a batch's examples (those that fill it left out), and its `input_ids` and
+      `attention_mask` `[B, T]`, where T is one of the few lengths of buckets.
+    """
+    buckets: dict[int, list[int]] = {}
+    for index, ids in enumerate(tokens):
+        buckets.setdefault(bucket_length(len(ids), limit), []).append(index)
+    for length, members in sorted(buckets.items()):
+        for start in range(0, len(members), batch_size):
+            chosen = members[start : start + batch_size]
+            filled = chosen + chosen[-1:] * (batch_size - len(chosen))
+            ids, mask = pad_tokens([tokens[index] for index in filled], length, pad)
+            yield np.array(chosen), {"input_ids": ids, "attention_mask": mask}
+
+
+def label_indices(examples: Sequence[Example], labels: tuple[str, ...]) -> np.ndarray:
+    """The labels of examples as indices into `labels`, int32 `[E]`."""
+    index = {label: position for position, label in enumerate(labels)}
+    return np.array([index[example.label] for example in examples], np.int32)
+
+
+def pad_id(formulation: Formulation) -> int:
+    """The token that fills a row; any would do, since the mask hides it."""
+    return formulation.pretrained.tokenizer.pad_token_id or 0

@@ -1,0 +1,131 @@
+"""The formulation `head`: a linear layer on a pooled representation of the text."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fsl_jax.adapt.tree import Params
+from fsl_jax.data.examples import Example
+from fsl_jax.errors import unknown_name
+from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.tasks.formulation import Batch
+
+INITIAL_SCALE = 0.02
+"""Standard deviation of a fresh head's kernel, as BERT's authors initialise theirs."""
+
+
+def _mean(hidden: Float[Array, "B T D"], mask: jax.Array) -> Float[Array, "B D"]:
+    weights = mask.astype(hidden.dtype)
+    total = jnp.einsum("btd,bt->bd", hidden, weights)
+    return total / jnp.maximum(weights.sum(axis=1), 1)[:, None]
+
+
+def _first(hidden: Float[Array, "B T D"], mask: jax.Array) -> Float[Array, "B D"]:
+    return _at(hidden, jnp.argmax(mask, axis=1))
+
+
+def _last(hidden: Float[Array, "B T D"], mask: jax.Array) -> Float[Array, "B D"]:
+    return _at(hidden, mask.shape[1] - 1 - jnp.argmax(mask[:, ::-1], axis=1))
+
+
+def _at(hidden: Float[Array, "B T D"], positions: jax.Array) -> Float[Array, "B D"]:
+    return jnp.take_along_axis(hidden, positions[:, None, None], axis=1)[:, 0]
+
+
+POOLINGS = {"mean": _mean, "cls": _first, "last": _last}
+"""How the representations of tokens become one: their mean, the first, or the last real one."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class HeadFormulation:
+    """Classifies by a linear layer on the pooled hidden states.
+
+    Attributes:
+      pretrained: the model.
+      labels: the C classes.
+      pooling: one of `POOLINGS`; the last token for decoders and the mean otherwise unless named.
+      max_length: texts are cut to this many tokens, special ones included; the model's own limit
+        unless named.
+    """
+
+    pretrained: Pretrained
+    labels: tuple[str, ...]
+    pooling: str = ""
+    max_length: int | None = None
+    name: ClassVar[str] = "head"
+
+    def __post_init__(self):
+        default = "last" if self.pretrained.config.is_decoder else "mean"
+        object.__setattr__(self, "pooling", self.pooling or default)
+        if self.pooling not in POOLINGS:
+            raise unknown_name("pooling", self.pooling, POOLINGS)
+
+    def prepare(self, params: Params, key: jax.Array) -> Params:
+        """Adds `head/kernel [D, C]`, drawn from a normal distribution, and `head/bias [C]`."""
+        shape = (self.pretrained.config.hidden_size, len(self.labels))
+        kernel = INITIAL_SCALE * jax.random.normal(key, shape, jnp.float32)
+        return params | {"head": {"kernel": kernel, "bias": jnp.zeros(shape[1:], jnp.float32)}}
+
+    @property
+    def limit(self) -> int:
+        """How many tokens a text may take."""
+        most = self.pretrained.config.max_length
+        return min(self.max_length or most, most)
+
+    def tokenize(self, examples: Sequence[Example]) -> tuple[list[list[int]], int]:
+        """Tokenises texts; one longer than the limit is cut at its end and counted.
+
+        Args:
+          examples: E examples.
+
+        Returns:
+          E lists of token ids, and how many of them were cut.
+        """
+        texts = [example.text for example in examples]
+        whole = self.pretrained.tokenizer(texts)["input_ids"]
+        cut = self.pretrained.tokenizer(texts, truncation=True, max_length=self.limit)["input_ids"]
+        return cut, sum(len(ids) > self.limit for ids in whole)
+
+    def trunk(self, params: Params, batch: Batch) -> Float[Array, "B T D"]:
+        """The activations below `top_layers`."""
+        return self.pretrained.trunk(params, batch["input_ids"], batch["attention_mask"])
+
+    def representation(
+        self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None
+    ) -> Float[Array, "B D"]:
+        """The pooled hidden states of a batch, float32: all that lies below the head."""
+        output = self.pretrained.apply(
+            params,
+            batch["input_ids"],
+            batch["attention_mask"],
+            trunk=batch.get("trunk"),
+            dropout=dropout,
+            key=key,
+            unembed=False,
+        )
+        hidden = output.hidden.astype(jnp.float32)
+        return POOLINGS[self.pooling](hidden, batch["attention_mask"])
+
+    def logits(
+        self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None
+    ) -> Float[Array, "B C"]:
+        """The class logits of a batch.
+
+        Args:
+          params: the model's parameters with `head`.
+          batch: tokens. `representation [B, D]` or `trunk [B, T, D]`, where they are
+            there, stand for what was computed once and kept.
+          dropout: rate inside the model.
+          key: a threefry key, needed where the rate is above 0.
+
+        Returns:
+          float32 logits.
+        """
+        pooled = batch.get("representation")
+        if pooled is None:
+            pooled = self.representation(params, batch, dropout=dropout, key=key)
+        return pooled @ params["head"]["kernel"] + params["head"]["bias"][None, :]

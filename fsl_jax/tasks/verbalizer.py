@@ -1,0 +1,106 @@
+"""Verbalizers: from labels to the words that a language model is asked for."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from fsl_jax.errors import InputError, faults
+
+
+@dataclasses.dataclass(frozen=True)
+class Verbalizer:
+    """A map from each label to one or more label words, each of one or more tokens.
+
+    Attributes:
+      words: for each label, in the order of the labels, its words as they follow a prompt, with
+        their leading space.
+    """
+
+    words: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def from_mapping(
+        cls, labels: Sequence[str], mapping: Mapping[str, str | Sequence[str]] | None = None
+    ) -> "Verbalizer":
+        """Makes a verbalizer; a label that the mapping does not name stands for itself.
+
+        Args:
+          labels: the classes, in order.
+          mapping: words by label, for example `{"sport": ["sport", "football"]}`.
+
+        Returns:
+          The verbalizer.
+
+        Raises:
+          InputError: the mapping names something that is no label, a word is empty, or one word
+            stands for two labels.
+        """
+        mapping = {key: [value] if isinstance(value, str) else value for key, value in (mapping or {}).items()}
+        words = tuple(
+            tuple(_with_space(word) for word in mapping.get(label, [label.replace("_", " ")]))
+            for label in labels
+        )
+        found = [f"{label!r} is not a label" for label in mapping if label not in labels]
+        found += [
+            f"label {label!r} has no words, or an empty one"
+            for label, chosen in zip(labels, words, strict=True)
+            if not chosen or any(not word.strip() for word in chosen)
+        ]
+        every = [word for chosen in words for word in chosen]
+        found += [f"{word!r} stands twice" for word in sorted({w for w in every if every.count(w) > 1})]
+        if found:
+            raise faults(f"the verbalizer does not fit the labels {', '.join(labels)}:", found)
+        return cls(words)
+
+    def tokens(self, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+        """The token ids of all W words, label by label.
+
+        Args:
+          tokenizer: the model's tokenizer.
+
+        Returns:
+          For each word its ids.
+
+        Raises:
+          InputError: two words have the same tokens, so the model could not tell them apart.
+        """
+        every = [word for chosen in self.words for word in chosen]
+        ids = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in every]
+        same = [
+            f"{every[i]!r} and {every[j]!r}" for j in range(len(ids)) for i in range(j) if ids[i] == ids[j]
+        ]
+        if same:
+            raise faults("label words that this tokenizer cannot tell apart; choose others:", same)
+        return ids
+
+    def owners(self) -> list[int]:
+        """For each word of `tokens` the index of its label."""
+        return [index for index, chosen in enumerate(self.words) for _ in chosen]
+
+
+def parse_verbalizer(text: str) -> dict[str, list[str]]:
+    """Reads a verbalizer as it is written in flags.
+
+    Args:
+      text: a JSON object from labels to a word or a list of words.
+
+    Returns:
+      The words by label.
+
+    Raises:
+      InputError: the text is something else.
+    """
+    try:
+        mapping = json.loads(text)
+        return {key: [value] if isinstance(value, str) else list(map(str, value)) for key, value in mapping.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"cannot read the verbalizer {text!r}: expected a JSON object from labels to words, such "
+            'as {"positive": "great", "negative": ["bad", "terrible"]}'
+        ) from error
+
+
+def _with_space(word: str) -> str:
+    return " " + word.strip()

@@ -1,0 +1,79 @@
+"""What lies below the lowest trained leaf, computed once for each example and kept.
+
+Where only a head is trained, an example is its pooled representation; where only the top layers are,
+it is the activations that enter them. Both are computed without dropout.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.tasks.formulation import Batch, Formulation
+from fsl_jax.tasks.head import HeadFormulation
+
+ABOVE_TRUNK = ("head/", "top_layers/", "final_norm/", "pooler/", "unembedding/")
+
+
+def cached_name(mask: Params) -> str | None:
+    """What can be kept of an example.
+
+    Args:
+      mask: which leaves are trained.
+
+    Returns:
+      `representation` where only a head is trained, `trunk` where nothing below `top_layers` is,
+      and None where the whole model has to be run in each step.
+    """
+    trained = [path for path, chosen in flatten(mask).items() if chosen]
+    if all(path.startswith("head/") for path in trained):
+        return "representation"
+    if all(path.startswith(ABOVE_TRUNK) for path in trained):
+        return "trunk"
+    return None
+
+
+def cache_trunk(
+    formulation: Formulation, shared: Params, mask: Params, pool: dict[str, np.ndarray], chunk: int
+) -> Batch:
+    """Adds to a pool of examples what stays the same in every step.
+
+    Args:
+      formulation: how tokens become class logits.
+      shared: the frozen parameters.
+      mask: which leaves are trained.
+      pool: arrays `[E, ...]` of all examples.
+      chunk: how many examples are read at a time.
+
+    Returns:
+      The pool with `representation` `[E, D]` or `trunk` `[E, T, D]` where something can be kept, and
+      as it was otherwise.
+    """
+    name = cached_name(mask)
+    if name is None:
+        return {key: jnp.asarray(value) for key, value in pool.items()}
+    compute = jax.jit(lower_part(formulation, name))
+    count = len(pool["input_ids"])
+    parts = []
+    for start in range(0, count, chunk):
+        rows = np.minimum(np.arange(start, start + chunk), count - 1)
+        parts.append(compute(shared, {key: jnp.asarray(value[rows]) for key, value in pool.items()}))
+    kept = jnp.concatenate(parts)[:count]
+    return {key: jnp.asarray(value) for key, value in pool.items()} | {name: kept}
+
+
+def lower_part(formulation: Formulation, name: str) -> Callable[[Params, Batch], jax.Array]:
+    """The function of frozen parameters and a batch that computes what `cached_name` names."""
+
+    def compute(shared: Params, batch: Batch) -> jax.Array:
+        present = {path: leaf for path, leaf in flatten(shared).items() if leaf is not None}
+        params = unflatten(present)
+        if name == "trunk":
+            return formulation.trunk(params, batch)
+        if not isinstance(formulation, HeadFormulation):
+            raise TypeError(f"{formulation.name} has no representation below a head")
+        return formulation.representation(params, batch)
+
+    return compute

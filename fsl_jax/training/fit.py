@@ -1,0 +1,142 @@
+"""The fit program: N stacked runs, many steps in a dispatch, validation inside.
+
+Everything here is traced: `advance` is what a dispatch computes. The frozen base is an argument that
+is not mapped over the runs, so it is held once; only the trainable half is differentiated.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fsl_jax.adapt.partition import combine
+from fsl_jax.adapt.tree import Params
+from fsl_jax.tasks.formulation import Batch, Formulation
+from fsl_jax.tasks.losses import correct, cross_entropy
+from fsl_jax.training.optimizer import make_optimizer
+from fsl_jax.training.settings import FitSettings
+from fsl_jax.training.state import FitState, Runs, RunState
+
+Advance = Callable[[FitState, Runs, Params, Batch], FitState]
+
+
+def make_advance(
+    formulation: Formulation, settings: FitSettings, spmd_axis: str | None = None
+) -> Advance:
+    """The function of one dispatch.
+
+    Args:
+      formulation: how tokens become class logits.
+      settings: the program's settings.
+      spmd_axis: the mesh axis that the runs are spread over, if there is a mesh.
+
+    Returns:
+      `advance(state, runs, shared, pool) -> state`, a pure function to be jitted: takes
+      `settings.steps_per_dispatch` steps with every run and validates where it is due. `shared` is
+      the frozen base, and `pool` the arrays `[E, ...]` of all examples of all runs.
+    """
+    update = jax.vmap(
+        _update(formulation, settings), (0, 0, None, None, None), spmd_axis_name=spmd_axis
+    )
+    validate = jax.vmap(
+        _validate(formulation, settings), (0, 0, None, None, None), spmd_axis_name=spmd_axis
+    )
+
+    def advance(state: FitState, runs: Runs, shared: Params, pool: Batch) -> FitState:
+        def step(now: FitState, _: None) -> tuple[FitState, None]:
+            return FitState(now.step + 1, update(now.runs, runs, shared, pool, now.step)), None
+
+        state, _ = jax.lax.scan(step, state, None, length=settings.steps_per_dispatch)
+        due = (state.step % settings.evaluate_every == 0) | (state.step >= settings.steps)
+        validated = jax.lax.cond(
+            due,
+            lambda current: validate(current, runs, shared, pool, state.step),
+            lambda current: current,
+            state.runs,
+        )
+        return FitState(state.step, validated)
+
+    return advance
+
+
+def _update(formulation: Formulation, settings: FitSettings) -> Callable[..., RunState]:
+    """One step of one run."""
+
+    def update(run: RunState, given: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
+        batch = take(pool, given.order[step])
+        key = jax.random.fold_in(given.key, step) if settings.dropout else None
+
+        def loss_of(trainable: Params) -> Float[Array, ""]:
+            params = combine(trainable, given.settings, shared)
+            logits = formulation.logits(params, batch, dropout=settings.dropout, key=key)
+            return cross_entropy(logits, batch["label"]).mean()
+
+        loss, gradients = jax.value_and_grad(loss_of)(run.trainable)
+        optimizer = make_optimizer(given.learning_rate, given.weight_decay, settings)
+        # AdamW multiplies float32 by Python's and its own counters' types.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, moments = optimizer.update(gradients, run.optimizer, run.trainable)
+            trainable = jax.tree.map(jnp.add, run.trainable, updates)
+        finite = jnp.isfinite(loss)
+        stepped = run.replace(trainable=trainable, optimizer=moments)
+        kept = _where(run.active & finite, stepped, run)
+        return kept.replace(
+            diverged=run.diverged | (run.active & ~finite),
+            losses=kept.losses.at[step].set(jnp.where(run.active, loss, jnp.nan)),
+        )
+
+    return update
+
+
+def _validate(formulation: Formulation, settings: FitSettings) -> Callable[..., RunState]:
+    """Validation of one run, which keeps its best parameters and may end it."""
+
+    def validate(run: RunState, given: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
+        params = combine(run.trainable, given.settings, shared)
+        accuracy, loss = _measure(formulation, params, given, pool)
+        tied = (accuracy == run.best_accuracy) & (loss < run.best_loss)
+        better = run.active & jnp.isfinite(loss) & ((accuracy > run.best_accuracy) | tied)
+        improved = run.replace(
+            best=run.trainable, best_accuracy=accuracy, best_loss=loss, best_step=step
+        )
+        stale = jnp.where(better, 0, run.stale + 1).astype(jnp.int32)
+        place = (step - 1) // settings.evaluate_every
+        seen = _where(better, improved, run)
+        return seen.replace(
+            stale=stale,
+            stopped=run.stopped | ((settings.patience > 0) & (stale >= settings.patience)),
+            accuracies=run.accuracies.at[place].set(jnp.where(run.active, accuracy, jnp.nan)),
+            validation_losses=run.validation_losses.at[place].set(
+                jnp.where(run.active, loss, jnp.nan)
+            ),
+        )
+
+    return validate
+
+
+def _measure(
+    formulation: Formulation, params: Params, given: Runs, pool: Batch
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Mean accuracy and loss on the validation examples, read a chunk at a time."""
+
+    def chunk(rows_and_weight: tuple[Array, Array]) -> tuple[Array, Array]:
+        rows, weight = rows_and_weight
+        batch = take(pool, rows)
+        logits = formulation.logits(params, batch)
+        right = correct(logits, batch["label"]).astype(jnp.float32)
+        return (right * weight).sum(), (cross_entropy(logits, batch["label"]) * weight).sum()
+
+    right, loss = jax.lax.map(chunk, (given.validation, given.weight))
+    count = given.weight.sum()
+    return right.sum() / count, loss.sum() / count
+
+
+def take(pool: Batch, rows: Array) -> Batch:
+    """The rows of a pool of examples, as a batch."""
+    return {name: array[rows] for name, array in pool.items()}
+
+
+def _where(condition: Array, chosen: Any, otherwise: Any) -> Any:
+    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), chosen, otherwise)

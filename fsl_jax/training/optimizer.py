@@ -1,0 +1,48 @@
+"""AdamW with warm-up, linear decay and gradient clipping; its numbers may be traced.
+
+Loshchilov and Hutter, 2019, "Decoupled Weight Decay Regularization",
+https://arxiv.org/abs/1711.05101.
+"""
+
+import jax
+import optax
+
+from fsl_jax.training.settings import FitSettings
+
+
+def make_optimizer(
+    learning_rate: jax.Array | float, weight_decay: jax.Array | float, settings: FitSettings
+) -> optax.GradientTransformation:
+    """The optimiser of one run.
+
+    Args:
+      learning_rate: its peak, a scalar that may be traced, so that stacked runs can differ.
+      weight_decay: likewise.
+      settings: the program's settings.
+
+    Returns:
+      An Optax transformation whose state does not depend on the two numbers.
+    """
+    return optax.chain(
+        optax.clip_by_global_norm(settings.clip_norm),
+        optax.adamw(learning_rate_schedule(learning_rate, settings), weight_decay=weight_decay),
+    )
+
+
+def learning_rate_schedule(peak: jax.Array | float, settings: FitSettings) -> optax.Schedule:
+    """Linear rise over the warm-up, then linear fall to zero after the last step.
+
+    Args:
+      peak: the learning rate at the end of the warm-up.
+      settings: the program's settings.
+
+    Returns:
+      A function from the step, counted from 0, to the learning rate.
+    """
+    warmup = int(settings.warmup * settings.steps)
+    if not warmup:
+        return optax.linear_schedule(peak, 0.0 * peak, settings.steps)
+    # The rise begins above zero, so that the first step does something.
+    rise = optax.linear_schedule(peak / (warmup + 1), peak, warmup)
+    fall = optax.linear_schedule(peak, 0.0 * peak, settings.steps - warmup)
+    return optax.join_schedules([rise, fall], [warmup])

@@ -1,0 +1,56 @@
+"""Class logits of many runs on the same examples."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fsl_jax.adapt.partition import combine
+from fsl_jax.adapt.tree import Params
+from fsl_jax.data.examples import Example
+from fsl_jax.tasks.encoding import batches_by_length, pad_id
+from fsl_jax.tasks.formulation import Batch, Formulation
+
+
+def predict(
+    formulation: Formulation,
+    trainable: Params,
+    settings: Params,
+    shared: Params,
+    examples: Sequence[Example],
+    batch_size: int = 32,
+) -> np.ndarray:
+    """Runs N adapted models on the same examples.
+
+    What the runs share below their lowest trained leaf is computed once, since neither the examples
+    nor the frozen base are mapped over the runs.
+
+    Args:
+      formulation: how examples become tokens and class logits.
+      trainable: trained leaves `[N, ...]`.
+      settings: frozen leaves that differ between runs, `[N, ...]`.
+      shared: the frozen base.
+      examples: E examples.
+      batch_size: how many are read at a time.
+
+    Returns:
+      float32 logits `[N, E, C]`.
+    """
+
+    @jax.jit
+    def logits(trainable: Params, settings: Params, shared: Params, batch: Batch) -> jax.Array:
+        def of_run(own: Params, numbers: Params) -> jax.Array:
+            return formulation.logits(combine(own, numbers, shared), batch)
+
+        return jax.vmap(of_run)(trainable, settings)
+
+    tokens, _ = formulation.tokenize(examples)
+    runs = jax.tree.leaves(trainable)[0].shape[0]
+    result = np.zeros((runs, len(examples), len(formulation.labels)), np.float32)
+    limit = formulation.limit
+    for rows, arrays in batches_by_length(tokens, batch_size, limit, pad_id(formulation)):
+        batch = {name: jnp.asarray(array) for name, array in arrays.items()}
+        found = np.asarray(logits(trainable, settings, shared, batch))
+        result[:, rows] = found[:, : len(rows)]
+    return result

@@ -1,0 +1,169 @@
+"""A fit program compiled for given shapes, in groups of as many runs as fit in memory."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+
+from fsl_jax.adapt.tree import Params
+from fsl_jax.compilation import peak_memory
+from fsl_jax.errors import InputError
+from fsl_jax.sharding import over_runs, parameter_shardings, replicated
+from fsl_jax.tasks.formulation import Batch, Formulation
+from fsl_jax.training.fit import make_advance
+from fsl_jax.training.settings import FitSettings
+from fsl_jax.training.state import FitState, Runs, initial_state
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+    """A compiled program that trains up to `size` runs at once.
+
+    Attributes:
+      advance: the compiled function of one dispatch; it takes over the state's memory.
+      size: N, how many runs it trains.
+      memory: bytes that it needs on each device, by the compiler's own figure.
+      compile_seconds: how long compiling took.
+      mesh: the mesh that it was compiled for, if any.
+    """
+
+    advance: Callable[[FitState, Runs, Params, Batch], FitState]
+    size: int
+    memory: int
+    compile_seconds: float
+    mesh: Mesh | None
+
+    def place(
+        self, trainable: Params, runs: Runs, count: int, settings: FitSettings
+    ) -> tuple[FitState, Runs]:
+        """Lays out a group of runs for the program.
+
+        Args:
+          trainable: trained leaves `[n, ...]` of the group, n at most `size`.
+          runs: what differs between them.
+          count: n; copies of the last run, already stopped, fill the program.
+          settings: the program's settings.
+
+        Returns:
+          The initial state and the runs, `size` of each.
+        """
+        rows = np.minimum(np.arange(self.size), count - 1)
+        trainable, runs = jax.tree.map(lambda leaf: leaf[rows], (trainable, runs))
+        state = initial_state(trainable, settings)
+        stopped = state.runs.replace(stopped=jax.numpy.asarray(np.arange(self.size) >= count))
+        state = FitState(state.step, stopped)
+        if self.mesh is None:
+            return state, runs
+        return jax.device_put((state, runs), _run_shardings((state, runs), self.mesh))
+
+
+def compile_program(
+    formulation: Formulation,
+    settings: FitSettings,
+    size: int,
+    trainable: Params,
+    runs: Runs,
+    shared: Params,
+    pool: Batch,
+    mesh: Mesh | None = None,
+) -> Program:
+    """Compiles a program; nothing is run, and shapes are enough.
+
+    Args:
+      formulation: how tokens become class logits.
+      settings: the program's settings.
+      size: N, how many runs the program is to train.
+      trainable: trained leaves of any number of runs.
+      runs: what differs between them.
+      shared: the frozen base.
+      pool: arrays of all examples.
+      mesh: the mesh, if there are several devices.
+
+    Returns:
+      The program.
+    """
+    trainable, runs = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype), (trainable, runs)
+    )
+    state = jax.eval_shape(lambda leaves: initial_state(leaves, settings), trainable)
+    arguments = (state, runs, *jax.tree.map(_shape, (shared, pool)))
+    if mesh is not None:
+        arguments = _with_shardings(arguments, mesh)
+    advance = jax.jit(
+        make_advance(formulation, settings, "runs" if mesh is not None else None),
+        donate_argnums=0,
+        out_shardings=None if mesh is None else jax.tree.map(lambda x: x.sharding, arguments[0]),
+    )
+    start = time.monotonic()
+    compiled = advance.lower(*arguments).compile()
+    seconds = time.monotonic() - start
+    return Program(compiled, size, peak_memory(compiled), seconds, mesh)
+
+
+def compile_largest(
+    compile_size: Callable[[int], Program], runs: int, limit: int, multiple: int = 1
+) -> Program:
+    """Compiles a program for as many runs at once as memory holds.
+
+    Args:
+      compile_size: compiles a program of a size.
+      runs: how many runs there are.
+      limit: bytes that a program may take on a device.
+      multiple: the size has to be a multiple of this, the mesh's axis of runs.
+
+    Returns:
+      The program. Its size divides the runs as evenly as groups of that number can.
+
+    Raises:
+      InputError: not even the smallest program fits.
+    """
+    groups = 1
+    while True:
+        size = -(-(-(-runs // groups)) // multiple) * multiple
+        program = compile_size(size)
+        if program.memory <= limit:
+            return program
+        if size == multiple:
+            raise InputError(
+                f"a program of {size} run(s) needs {program.memory / 2**30:.2f} GiB and "
+                f"{limit / 2**30:.2f} GiB may be used: choose a smaller batch, shorter texts "
+                "(--max_length) or a smaller model, or raise --memory_limit_gib"
+            )
+        # The figure grows about linearly with the runs, so aim at the size that should just fit.
+        groups = max(groups + 1, -(-program.memory * groups // limit))
+        groups = min(groups, runs)
+
+
+def place_shared(shared: Params, pool: Batch, mesh: Mesh | None) -> tuple[Params, Batch]:
+    """Lays out the frozen base and the examples as a program for the mesh expects them."""
+    if mesh is None:
+        return shared, pool
+    whole = jax.tree.map(lambda _: replicated(mesh), pool)
+    return jax.device_put(shared, parameter_shardings(shared, mesh)), jax.device_put(pool, whole)
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+
+
+def _run_shardings(tree: Any, mesh: Mesh) -> Any:
+    """Runs on the first axis of every leaf, but for the step, which is a scalar."""
+    return jax.tree.map(lambda leaf: over_runs(mesh) if leaf.ndim else replicated(mesh), tree)
+
+
+def _with_shardings(arguments: tuple[Any, ...], mesh: Mesh) -> tuple[Any, ...]:
+    state, runs, shared, pool = arguments
+    shardings = (
+        *_run_shardings((state, runs), mesh),
+        parameter_shardings(shared, mesh),
+        jax.tree.map(lambda _: replicated(mesh), pool),
+    )
+
+    def place(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    return jax.tree.map(place, arguments, shardings)

@@ -1,0 +1,129 @@
+"""Runs of one tree structure stacked on a leading axis, and taken apart again."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fsl_jax.adapt.attach import attach
+from fsl_jax.adapt.mask import mask_from_rules
+from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.partition import partition
+from fsl_jax.adapt.summary import Summary, summarize
+from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.tasks.formulation import Formulation
+
+Forward = Callable[[Params], Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stack:
+    """The parameters of N runs in three groups that are absent (`None`) where another has the leaf.
+
+    Attributes:
+      trainable: trained leaves, `[N, ...]`, padded to the largest run with zeros.
+      settings: frozen leaves that differ between runs, `[N, ...]`, padded likewise.
+      shared: the frozen base, held once.
+      mask: which leaves train.
+      shapes: for each run the shapes of its own trained leaves by path, before padding.
+      summary: what the first run trains.
+    """
+
+    trainable: Params
+    settings: Params
+    shared: Params
+    mask: Params
+    shapes: tuple[dict[str, tuple[int, ...]], ...]
+    summary: Summary
+
+    def own(self, stacked: Params, run: int) -> Params:
+        """The leaves of one run at their own shapes, out of leaves stacked like `trainable`."""
+        leaves = {path: leaf for path, leaf in flatten(stacked).items() if leaf is not None}
+        return unflatten(
+            {
+                path: leaves[path][(run, *map(slice, shape))]
+                for path, shape in self.shapes[run].items()
+            }
+        )
+
+
+def stack_runs(
+    formulation: Formulation,
+    base: Params,
+    methods: Sequence[Method],
+    seeds: Sequence[int],
+    forward: Forward | None = None,
+) -> Stack:
+    """Prepares the parameters of runs that share a tree structure.
+
+    Args:
+      formulation: the formulation, which may add a head.
+      base: the parameters of the pretrained model.
+      methods: the method of each run; runs may differ in numbers such as the rank.
+      seeds: the seed of each run, from which what is new is drawn.
+      forward: traced to see which leaves are read; the formulation's logits unless named.
+
+    Returns:
+      The stack.
+    """
+    halves = []
+    mask: Params = {}
+    for number, (method, seed) in enumerate(zip(methods, seeds, strict=True)):
+        head_key, method_key = jax.random.split(run_key(seed))
+        params = formulation.prepare(base, head_key)
+        first = number == 0
+        params, rules_mask = attach(params, method, method_key, forward if first else None)
+        mask = rules_mask if first else mask
+        trainable, frozen = partition(params, mask)
+        settings, shared = partition(frozen, _settings_mask(params, method))
+        halves.append((_as_float32(trainable), settings))
+        if first:
+            base_of_runs, summary = shared, summarize(params, mask)
+    trainables, settings_of_runs = zip(*halves, strict=True)
+    shapes = tuple(
+        {path: leaf.shape for path, leaf in flatten(tree).items() if leaf is not None}
+        for tree in trainables
+    )
+    return Stack(
+        stack_padded(trainables), stack_padded(settings_of_runs), base_of_runs, mask, shapes, summary
+    )
+
+
+def stack_padded(trees: Sequence[Params]) -> Params:
+    """Stacks trees leaf by leaf, each leaf padded with zeros to the largest at its place.
+
+    Args:
+      trees: N trees of one structure.
+
+    Returns:
+      One tree with leaves `[N, ...]`.
+    """
+
+    def stack(*leaves: jax.Array) -> jax.Array:
+        shape = [max(sizes) for sizes in zip(*(leaf.shape for leaf in leaves), strict=True)]
+        return jnp.stack(
+            [
+                jnp.pad(leaf, [(0, full - size) for full, size in zip(shape, leaf.shape, strict=True)])
+                for leaf in leaves
+            ]
+        )
+
+    return jax.tree.map(stack, *trees)
+
+
+def run_key(seed: int) -> jax.Array:
+    """The key of a run: threefry, so that stacked keys give what single ones give."""
+    return jax.random.key(seed, impl="threefry2x32")
+
+
+def _settings_mask(params: Params, method: Method) -> Params:
+    if not method.settings:
+        return jax.tree.map(lambda _: False, params)
+    return mask_from_rules(params, method.settings)
+
+
+def _as_float32(params: Params) -> Params:
+    """Trained leaves are float32 whatever the base is: small updates vanish in bfloat16."""
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
