@@ -1,0 +1,19 @@
+"""Which way of using a pretrained language model works best on a handful of labelled examples?"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fsl_jax.models.loading import load
+    from fsl_jax.models.pretrained import Pretrained
+
+__all__ = ["Pretrained", "load"]
+
+_HOMES = {"load": "fsl_jax.models.loading", "Pretrained": "fsl_jax.models.pretrained"}
+
+
+def __getattr__(name: str) -> Any:
+    # Found when they are asked for: a script that only prints its flags should not import JAX.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

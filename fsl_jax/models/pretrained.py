@@ -4,44 +4,17 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.bert import Bert, BertConfig
+from fsl_jax.models.families import Config
 from fsl_jax.models.layers import Dropout, PRNGKey
-from fsl_jax.models.llama import Llama, LlamaConfig
 from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-Config = BertConfig | LlamaConfig
 Mask = Bool[Array, "B T"] | Bool[Array, "B T S"]
-
-_MODULES: dict[type, type[nn.Module]] = {BertConfig: Bert, LlamaConfig: Llama}
-
-
-def module_of(config: Config, dtype: jnp.dtype = jnp.float32) -> nn.Module:
-    """The Flax module of a config, with activations in `dtype`."""
-    return _MODULES[type(config)](config, jnp.dtype(dtype))
-
-
-def initialise(config: Config, key: PRNGKey, dtype: jnp.dtype = jnp.float32) -> Params:
-    """Random parameters for a config, for tests and for models that start from nothing.
-
-    Args:
-      config: of any family.
-      key: a threefry key.
-      dtype: of every leaf.
-
-    Returns:
-      The parameter tree. Under `jax.eval_shape` it tells the shapes that a checkpoint must have.
-    """
-    tokens = jnp.zeros((1, 1), jnp.int32)
-    params = module_of(config).init(key, tokens, jnp.ones((1, 1), bool))["params"]
-    return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

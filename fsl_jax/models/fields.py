@@ -1,0 +1,49 @@
+"""Reading a model's sizes from its config, with everything that is wrong told at once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fsl_jax.errors import faults
+
+
+class Fields:
+    """The fields of a config; what is wrong with them is collected until `finish`."""
+
+    def __init__(self, source: str, values: Mapping[str, Any]):
+        self._source = source
+        self._values = values
+        self._faults: list[str] = []
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """A whole number above 0; without a default the field has to be there."""
+        value = self._value(name, default)
+        if isinstance(value, bool) or not hasattr(value, "__index__") or value <= 0:
+            return self._fault(name, value, "a whole number above 0")
+        return int(value)
+
+    def number(self, name: str, default: float | None = None) -> float:
+        """A number above 0; without a default the field has to be there."""
+        value = self._value(name, default)
+        if isinstance(value, bool) or not hasattr(value, "__float__") or not value > 0:
+            return self._fault(name, value, "a number above 0")
+        return float(value)
+
+    def expect(self, name: str, *supported: Any) -> None:
+        """Notes a fault unless the field is absent or has one of the supported values."""
+        value = self._value(name, supported[0])
+        if not any(value == each for each in supported):
+            self._fault(name, value, " or ".join(repr(each) for each in supported))
+
+    def finish(self) -> None:
+        """Raises one error for all faults, if there are any."""
+        if self._faults:
+            raise faults(f"{self._source}: this model cannot be loaded:", self._faults)
+
+    def _value(self, name: str, default: Any) -> Any:
+        value = self._values.get(name)
+        return default if value is None else value
+
+    def _fault(self, name: str, value: Any, expected: str) -> int:
+        found = "is missing" if value is None else f"is {value!r}"
+        self._faults.append(f"{name} {found}; expected {expected}")
+        return 1

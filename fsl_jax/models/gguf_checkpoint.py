@@ -1,0 +1,56 @@
+"""GGUF files: weights, sizes and tokenizer in one file, converted once and then cached."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.models.checkpoint import Checkpoint
+from fsl_jax.models.families import parameter_shapes
+from fsl_jax.models.gguf import GGUFFile, read_gguf
+from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.llama_gguf import llama_gguf_config, llama_gguf_names
+from fsl_jax.models.names import read_leaves
+from fsl_jax.models.weights_cache import cached_weights
+
+_ARCHITECTURES = ("llama",)
+_EMBEDDING = "token_embd.weight"
+# Raised whenever the leaves that are made from the same file change.
+_VERSION = "llama-1"
+
+
+def read_gguf_checkpoint(path: Path) -> Checkpoint:
+    """Reads a model from a GGUF file, from the cache where it has been read before.
+
+    Args:
+      path: the file.
+
+    Returns:
+      The checkpoint, its leaves in float32.
+
+    Raises:
+      InputError: the file is damaged, the architecture is not known, or the weights do not fit
+        the metadata.
+    """
+    # Imported here: transformers takes most of a second, and models without files do not need it.
+    from fsl_jax.models.gguf_tokenizer import gguf_tokenizer
+
+    file = read_gguf(path)
+    config = _config(path, file)
+
+    def build() -> dict[str, np.ndarray]:
+        table = llama_gguf_names(config)
+        return dict(read_leaves(str(path), file.tensors, table, parameter_shapes(config)))
+
+    weights = cached_weights([path], _VERSION, build)
+    return Checkpoint(config, gguf_tokenizer(file.metadata), weights.arrays.items(), weights.sha256)
+
+
+def _config(path: Path, file: GGUFFile) -> LlamaConfig:
+    architecture = str(file.metadata.get("general.architecture"))
+    if architecture not in _ARCHITECTURES:
+        raise unknown_name("GGUF architecture", architecture, _ARCHITECTURES)
+    if _EMBEDDING not in file.tensors:
+        raise InputError(f"{path}: there is no tensor {_EMBEDDING}. Convert the model again.")
+    vocab_size = file.tensors[_EMBEDDING].shape[0]
+    return llama_gguf_config(str(path), file.metadata, list(file.tensors), vocab_size)

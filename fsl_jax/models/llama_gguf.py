@@ -1,0 +1,105 @@
+"""Llama checkpoints in GGUF files: sizes from the metadata, and the table of names."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from fsl_jax.models.fields import Fields
+from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.names import TRANSPOSE, Name, NameTable, Transform
+
+_DENSE = {
+    "attn_v": "attention/value",
+    "attn_output": "attention/output",
+    "ffn_gate": "mlp/gate",
+    "ffn_up": "mlp/up",
+    "ffn_down": "mlp/down",
+}
+_NORMS = {"attn_norm": "attention/norm", "ffn_norm": "mlp/norm"}
+
+
+def llama_gguf_config(
+    source: str, metadata: Mapping[str, Any], tensors: Collection[str], vocab_size: int
+) -> LlamaConfig:
+    """The sizes of a Llama checkpoint in a GGUF file.
+
+    Args:
+      source: the file, for errors.
+      metadata: of the file.
+      tensors: the names of the file's tensors.
+      vocab_size: rows of the file's token embedding.
+
+    Returns:
+      The config.
+
+    Raises:
+      InputError: sizes are missing, or the checkpoint needs what is not supported.
+    """
+    prefix = "llama."
+    given = {
+        key.removeprefix(prefix): value for key, value in metadata.items() if key.startswith(prefix)
+    }
+    fields = Fields(f"{source} (llama.* metadata)", given)
+    fields.expect("rope.scaling.type", "none")
+    fields.expect("expert_count", 0)
+    heads, width = fields.integer("attention.head_count"), fields.integer("embedding_length")
+    head_dim = fields.integer("attention.key_length", max(1, width // heads))
+    fields.expect("attention.value_length", head_dim)
+    fields.expect("rope.dimension_count", head_dim)
+    sizes: dict[str, Any] = {
+        "hidden_size": width,
+        "mlp_size": fields.integer("feed_forward_length"),
+        "num_layers": fields.integer("block_count"),
+        "num_heads": heads,
+        "num_kv_heads": fields.integer("attention.head_count_kv", heads),
+        "head_dim": head_dim,
+        "max_length": fields.integer("context_length"),
+        "rope_theta": fields.number("rope.freq_base", 10_000.0),
+        "norm_epsilon": fields.number("attention.layer_norm_rms_epsilon", 1e-5),
+    }
+    fields.finish()
+    return LlamaConfig(vocab_size=vocab_size, tied="output.weight" not in tensors, **sizes)
+
+
+def llama_gguf_names(config: LlamaConfig) -> NameTable:
+    """The names of the tensors of a GGUF file of the Llama architecture."""
+    block = "blk.{layer}"
+    output = () if config.tied else (Name("output.weight", "unembedding/kernel", TRANSPOSE),)
+    rotary = {
+        "attn_q": ("attention/query", config.num_heads),
+        "attn_k": ("attention/key", config.num_kv_heads),
+    }
+    return NameTable(
+        names=(
+            Name("token_embd.weight", "embeddings/word/embedding"),
+            Name("output_norm.weight", "final_norm/scale"),
+            *(
+                Name(f"{block}.{name}.weight", f"layers/{path}/kernel", _interleaved(heads))
+                for name, (path, heads) in rotary.items()
+            ),
+            *(
+                Name(f"{block}.{name}.weight", f"layers/{path}/kernel", TRANSPOSE)
+                for name, path in _DENSE.items()
+            ),
+            *(
+                Name(f"{block}.{name}.weight", f"layers/{path}/scale")
+                for name, path in _NORMS.items()
+            ),
+            *output,
+        ),
+    )
+
+
+def _interleaved(heads: int) -> Transform:
+    """Rows whose pairs are neighbours in the file, and a half of the head apart in the tree."""
+
+    def to_leaf(tensor: np.ndarray) -> np.ndarray:
+        rows = tensor.reshape(heads, -1, 2, tensor.shape[1])
+        return rows.swapaxes(1, 2).reshape(tensor.shape).T
+
+    def to_tensor(leaf: np.ndarray) -> np.ndarray:
+        rows = leaf.T.reshape(heads, 2, -1, leaf.shape[0])
+        return rows.swapaxes(1, 2).reshape(leaf.T.shape)
+
+    return Transform(to_leaf, to_tensor, lambda shape: shape[::-1])

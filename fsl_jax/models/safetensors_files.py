@@ -1,0 +1,106 @@
+"""The tensors of a directory's safetensors files: one file, or shards with an index."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from fsl_jax.errors import InputError, faults
+
+_SINGLE = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SafetensorsTensor:
+    """A tensor of a safetensors file, read when it is asked for."""
+
+    name: str
+    shape: tuple[int, ...]
+    _file: Any = dataclasses.field(repr=False)
+
+    def load(self) -> np.ndarray:
+        """Reads the tensor in the dtype of the file."""
+        return self._file.get_tensor(self.name)
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The files with the weights of a Hugging Face directory.
+
+    Args:
+      directory: with `model.safetensors`, or with shards and `model.safetensors.index.json`.
+
+    Returns:
+      Their paths.
+
+    Raises:
+      InputError: there are none, or the index is not valid or names files that are not there.
+    """
+    if (directory / _SINGLE).is_file():
+        return [directory / _SINGLE]
+    if (directory / _INDEX).is_file():
+        return _shards(directory)
+    pickled = any(directory.glob("*.bin")) or any(directory.glob("*.pt"))
+    advice = (
+        "Its weights are pickled, which is never loaded here: save them as safetensors."
+        if pickled
+        else "Give a directory that a Hugging Face model was saved to."
+    )
+    raise InputError(f"{directory}: there is no {_SINGLE} and no {_INDEX}. {advice}")
+
+
+def open_tensors(files: list[Path]) -> Mapping[str, SafetensorsTensor]:
+    """Finds the tensors of safetensors files, without reading them.
+
+    Args:
+      files: of one checkpoint.
+
+    Returns:
+      The tensors by name.
+
+    Raises:
+      InputError: a file is truncated or malformed, or two files have a tensor of the same name.
+    """
+    tensors: dict[str, SafetensorsTensor] = {}
+    homes: dict[str, str] = {}
+    problems = []
+    for path in files:
+        file = _open(path)
+        for name in file.keys():  # noqa: SIM118, a safetensors file is not a dict
+            if name in tensors:
+                problems.append(f"{name} is in {homes[name]} and in {path.name}")
+            homes[name] = path.name
+            tensors[name] = SafetensorsTensor(name, tuple(file.get_slice(name).get_shape()), file)
+    if problems:
+        raise faults(f"{files[0].parent}: tensors are there twice. Fetch it again:", problems)
+    return tensors
+
+
+def _open(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="np")
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path}: not a valid safetensors file: {error}. It may be damaged or cut short: "
+            "fetch it again."
+        ) from error
+
+
+def _shards(directory: Path) -> list[Path]:
+    index = directory / _INDEX
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{index}: not a valid index of shards ({error!r}). It should be JSON with a "
+            "weight_map from tensors to files: fetch it again."
+        ) from error
+    if outside := [name for name in names if Path(name).name != name]:
+        raise faults(f"{index}: the index names files outside its directory:", outside)
+    if absent := [name for name in names if not (directory / name).is_file()]:
+        raise faults(f"{index}: shards are missing. Fetch them:", absent)
+    return [directory / name for name in names]
