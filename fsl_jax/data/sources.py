@@ -1,0 +1,97 @@
+"""From a name to a data set."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from fsl_jax.data.duplicates import remove_duplicates
+from fsl_jax.data.embedded import EMBEDDED, load_embedded
+from fsl_jax.data.examples import Dataset, Example
+from fsl_jax.data.file_formats import READERS
+from fsl_jax.data.local_files import read_local
+from fsl_jax.data.splits import fixed_fifth
+from fsl_jax.errors import InputError, faults, unknown_name
+
+
+def load_dataset(name: str, *, text_column: str = "text", label_column: str = "label") -> Dataset:
+    """Loads a data set for text classification.
+
+    Args:
+      name: `bbc_news`, `bbc_headlines`, or a path: a directory with `train.*`, `test.*` and perhaps
+        `validation.*`, or one file, of which a fixed fifth is the test set. Files are JSONL, CSV or
+        Parquet.
+      text_column: where the texts are, in local files.
+      label_column: where the labels are, in local files.
+
+    Returns:
+      The data set, without duplicates.
+
+    Raises:
+      InputError: there is no such data set, or it cannot be used; the message says why.
+    """
+    if name in EMBEDDED:
+        return load_embedded(name)
+    path = Path(name).expanduser()
+    if path.exists():
+        parts = read_local(path, text_column, label_column)
+        return make_dataset(name, parts.train, parts.validation, parts.test)
+    if os.sep in name or path.suffix.lower() in READERS:
+        raise InputError(f"there is no file or directory {name!r} (looked in {Path.cwd()}).")
+    raise InputError(f"{unknown_name('data set', name, EMBEDDED)} Or give a file or a directory.")
+
+
+def make_dataset(
+    name: str,
+    train: Sequence[Example],
+    validation: Sequence[Example] = (),
+    test: Sequence[Example] | None = None,
+) -> Dataset:
+    """Makes a data set of labelled texts: removes duplicates, sets the test set aside, checks.
+
+    Args:
+      name: what to call it.
+      train: what few-shot splits are to be drawn from.
+      validation: where validation examples are to be drawn from; may be empty.
+      test: the test set; None sets a fixed fifth of `train` aside.
+
+    Returns:
+      The data set.
+
+    Raises:
+      InputError: it has fewer than two classes, no test examples, or labels that train has not.
+    """
+    distinct = remove_duplicates(train, validation, test or ())
+    kept_train, kept_test = distinct.train, distinct.test
+    if test is None:
+        chosen = fixed_fifth(kept_train)
+        kept_test = tuple(e for position, e in enumerate(kept_train) if position in chosen)
+        kept_train = tuple(e for position, e in enumerate(kept_train) if position not in chosen)
+    dataset = Dataset(
+        name=name,
+        train=kept_train,
+        validation=distinct.validation,
+        test=kept_test,
+        labels=tuple(sorted({example.label for example in kept_train})),
+        duplicates_removed=distinct.duplicates_removed,
+        contradictions_removed=distinct.contradictions_removed,
+    )
+    _check(dataset)
+    return dataset
+
+
+def _check(dataset: Dataset) -> None:
+    found = []
+    if len(dataset.labels) < 2:
+        found.append(f"train has {len(dataset.labels)} classes, at least 2 are needed")
+    if not dataset.test:
+        found.append("no example is left for the test set")
+    for part in ("validation", "test"):
+        counts = Counter(example.label for example in getattr(dataset, part))
+        for label in sorted(counts.keys() - set(dataset.labels)):
+            found.append(f"label {label!r} is in {part} ({counts[label]} times) and not in train")
+    if found:
+        removed = f" after {dataset.duplicates_removed} duplicates were removed"
+        raise faults(
+            f"{dataset.name} cannot be used{removed if dataset.duplicates_removed else ''}:", found
+        )

@@ -1,0 +1,48 @@
+"""Small files in the three formats."""
+
+import csv
+import json
+
+import hypothesis
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+# The same examples in every run, however slow the machine is.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
+
+
+def _write_jsonl(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write_csv(path, rows):
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_parquet(path, rows):
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+
+
+WRITERS = {".jsonl": _write_jsonl, ".csv": _write_csv, ".parquet": _write_parquet}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes rows, given as dicts or as the content itself, to a file of the test's directory."""
+
+    def write(name, rows):
+        path = tmp_path / name
+        if isinstance(rows, bytes):
+            path.write_bytes(rows)
+        elif isinstance(rows, str):
+            path.write_bytes(rows.encode())
+        else:
+            WRITERS[path.suffix](path, rows)
+        return path
+
+    return write
