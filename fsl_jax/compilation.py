@@ -1,0 +1,73 @@
+"""What compiled programs need, and where they are kept between invocations."""
+
+import os
+
+import jax
+import psutil
+from etils import epath
+from jax.experimental.compilation_cache import compilation_cache
+
+from fsl_jax.files import cache_directory
+
+
+def enable_compilation_cache(directory: epath.PathLike | None = None) -> epath.Path:
+    """Keeps every compiled program on disk, so that the next process need not compile it again.
+
+    JAX leaves out programs that compile in less than a second; a study has many of those, so here
+    nothing is left out. An entry that cannot be read costs a warning and a compilation.
+
+    Args:
+      directory: where to keep them; `compiled` in the cache directory unless given.
+
+    Returns:
+      The directory.
+    """
+    path = cache_directory() / "compiled" if directory is None else epath.Path(directory)
+    path.mkdir(parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", os.fspath(path))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    # JAX settles at the first compilation of a process whether there is a cache.
+    compilation_cache.reset_cache()
+    return path
+
+
+def peak_memory(compiled: jax.stages.Compiled) -> int:
+    """The most memory that a compiled program holds at once on one device, in bytes.
+
+    Arguments and results count; a donated argument and the result in its place count once. On a
+    CPU, XLA's own figure of the peak leaves temporaries out: the larger of it and the sum is taken.
+
+    Args:
+      compiled: what `jax.jit(f).lower(...).compile()` gives.
+
+    Returns:
+      Bytes per device.
+
+    Raises:
+      NotImplementedError: the platform does not say.
+    """
+    memory = compiled.memory_analysis()
+    if memory is None:
+        raise NotImplementedError("this platform does not say what a compiled program needs")
+    held = (
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+        + memory.temp_size_in_bytes
+    )
+    return max(held, memory.peak_memory_in_bytes)
+
+
+def device_memory_limit() -> int:
+    """The memory that programs can have on one device, in bytes.
+
+    Returns:
+      What the first local device says it can hold. A CPU does not say: there it is the memory that
+      the machine has free, in equal shares when it is split into several devices.
+    """
+    devices = jax.local_devices()
+    statistics = devices[0].memory_stats() or {}
+    if "bytes_limit" in statistics:
+        return statistics["bytes_limit"]
+    return psutil.virtual_memory().available // len(devices)
