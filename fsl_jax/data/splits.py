@@ -110,7 +110,7 @@ def _check_enough(dataset: Dataset, shots: int) -> None:
             if counts[label] < needed
         ]
     if found:
-        summary = f"{dataset.name}: too few examples for {shots} shots, which take {use} per class."
+        summary = f"{dataset.name}: too few examples for {shots} shots, which take per class {use}."
         raise faults(f"{summary} Ask for fewer shots, or add examples.", found)
 
 
