@@ -20,6 +20,7 @@ from fsl_jax.models.gguf_quantization import QUANTIZATIONS, Quantization, dequan
 _VERSIONS = (2, 3)
 _DEFAULT_ALIGNMENT = 32
 _MAX_DIMENSIONS = 4
+_FETCH_AGAIN = "It may be damaged or cut short: fetch it again."
 _STRING, _ARRAY, _BOOL = 8, 9, 7
 _NUMBERS = {
     0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", 7: "<u1",
@@ -43,6 +44,7 @@ class GGUFTensor:
     name: str
     shape: tuple[int, ...]
     quantization: str
+    _path: Path = dataclasses.field(repr=False)
     _format: Quantization = dataclasses.field(repr=False)
     _bytes: np.ndarray = dataclasses.field(repr=False)
 
@@ -51,8 +53,17 @@ class GGUFTensor:
 
         Returns:
           The weights, float32 of `shape`; the caller's own.
+
+        Raises:
+          InputError: a weight is infinite or not a number.
         """
-        return dequantize(self._bytes, self._format).reshape(self.shape)
+        weights = dequantize(self._bytes, self._format).reshape(self.shape)
+        if not np.isfinite(weights).all():
+            raise InputError(
+                f"{self._path}: tensor {self.name!r} has weights that are not finite. "
+                f"{_FETCH_AGAIN}"
+            )
+        return weights
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,9 +101,6 @@ def read_gguf(path: str | Path) -> GGUFFile:
     metadata = _read_metadata(reader, metadata_count)
     tensors = _read_tensors(reader, tensor_count, _alignment(reader, metadata))
     return GGUFFile(metadata=metadata, tensors=tensors)
-
-
-_FETCH_AGAIN = "It may be damaged or cut short: fetch it again."
 
 
 class _Reader:
@@ -276,7 +284,7 @@ def _read_tensors(reader: _Reader, count: int, alignment: int) -> dict[str, GGUF
         reader.expect(entry.size, f"tensor {entry.name!r}")
         data = reader.bytes[reader.position : reader.position + entry.size]
         tensors[entry.name] = GGUFTensor(
-            entry.name, entry.shape, entry.format.name, entry.format, data
+            entry.name, entry.shape, entry.format.name, reader.path, entry.format, data
         )
     return tensors
 

@@ -48,7 +48,9 @@ def dequantize(blocks: np.ndarray, quantization: Quantization) -> np.ndarray:
     at_a_time = max(1, _BLOCKS_AT_A_TIME * 32 // quantization.block_length)
     for start in range(0, len(blocks), at_a_time):
         part = slice(start, start + at_a_time)
-        quantization.expand(blocks[part], weights[part])
+        # A damaged scale may be infinite; who asked for the weights looks at them as a whole.
+        with np.errstate(invalid="ignore", over="ignore"):
+            quantization.expand(blocks[part], weights[part])
     return weights.reshape(-1)
 
 

@@ -9,9 +9,12 @@ from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.errors import InputError, faults, unknown_name
 
+Metadata = Mapping[str, Any]
+
 # Kinds of tokens in `tokenizer.ggml.token_type`; the others are ordinary pieces of text.
 _UNKNOWN, _CONTROL, _USER_DEFINED = 2, 3, 4
 _MODELS = ("gpt2",)
+_CONVERT_AGAIN = "Convert the model again with a current llama.cpp."
 _SHOWN_FAULTS = 5
 _SPECIAL_IDS = {
     "bos_token": "bos_token_id",
@@ -37,7 +40,7 @@ def _single_digits() -> pre_tokenizers.PreTokenizer:
 
 
 def _llama3_words() -> pre_tokenizers.PreTokenizer:
-    """Words, and digits by threes."""
+    """Words in any case, and digits by threes."""
     return pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(_LLAMA3_WORDS), behavior="isolated"),
@@ -56,7 +59,7 @@ _PRE_TOKENIZERS: dict[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
 }
 
 
-def gguf_tokenizer(metadata: Mapping[str, Any]) -> PreTrainedTokenizerFast:
+def gguf_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     """Builds the tokenizer that the metadata of a GGUF file describes.
 
     How text is cut before the merges of byte-pair encoding apply is known in GGUF only by a name,
@@ -74,62 +77,71 @@ def gguf_tokenizer(metadata: Mapping[str, Any]) -> PreTrainedTokenizerFast:
       InputError: the metadata describe no tokenizer, one of an unknown kind, or contradict
         themselves.
     """
-    if (model := metadata.get("tokenizer.ggml.model")) not in _MODELS:
-        raise unknown_name("GGUF tokenizer (tokenizer.ggml.model)", str(model), _MODELS)
-    if (pre := metadata.get("tokenizer.ggml.pre")) not in _PRE_TOKENIZERS:
-        raise unknown_name("GGUF pre-tokenizer (tokenizer.ggml.pre)", str(pre), _PRE_TOKENIZERS)
-    tokens, merges = _tokens(metadata), _merges(metadata)
+    model = _value(metadata, "tokenizer.ggml.model", str, "none")
+    if model not in _MODELS:
+        raise unknown_name("GGUF tokenizer (tokenizer.ggml.model)", model, _MODELS)
+    pre = _value(metadata, "tokenizer.ggml.pre", str, "none")
+    if pre not in _PRE_TOKENIZERS:
+        raise unknown_name("GGUF pre-tokenizer (tokenizer.ggml.pre)", pre, _PRE_TOKENIZERS)
+    is_llama3 = _PRE_TOKENIZERS[pre] is _llama3_words
+    tokens = _tokens(metadata)
     special = _special_tokens(metadata, tokens)
-    tokenizer = Tokenizer(_byte_pairs(tokens, merges, ignore_merges="llama" in pre))
+    # A word of Llama 3 that is a token is that token, whatever the merges make of it.
+    tokenizer = Tokenizer(_byte_pairs(tokens, _merges(metadata), ignore_merges=is_llama3))
     tokenizer.pre_tokenizer = _PRE_TOKENIZERS[pre]()
     tokenizer.decoder = decoders.ByteLevel()
     _add_tokens(tokenizer, metadata, tokens)
-    _add_ends(tokenizer, metadata, special, begins_by_default="llama" in pre)
+    _add_ends(tokenizer, metadata, special, begins_by_default=is_llama3)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        chat_template=metadata.get("tokenizer.chat_template"),
+        chat_template=_value(metadata, "tokenizer.chat_template", str, None),
         clean_up_tokenization_spaces=False,
         **_length_limit(metadata),
         **special,
     )
 
 
-def _tokens(metadata: Mapping[str, Any]) -> list[str]:
-    tokens = metadata.get("tokenizer.ggml.tokens")
-    if not isinstance(tokens, list) or not tokens:
+def _value(metadata: Metadata, key: str, kind: type, default: Any) -> Any:
+    """A value of the metadata that is of the right kind, or the default if there is none."""
+    value = metadata.get(key, default)
+    if key in metadata and type(value) is not kind:
+        raise InputError(
+            f"the GGUF metadata hold a {type(value).__name__} as {key}, not a {kind.__name__}. "
+            f"{_CONVERT_AGAIN}"
+        )
+    return value
+
+
+def _tokens(metadata: Metadata) -> list[str]:
+    tokens = _value(metadata, "tokenizer.ggml.tokens", list, [])
+    if not tokens:
         raise InputError(
             "the GGUF metadata hold no vocabulary (tokenizer.ggml.tokens). Give a file that was "
             "converted with its tokenizer."
         )
-    if len(set(tokens)) != len(tokens):
-        raise InputError(
-            f"the GGUF vocabulary has {len(tokens) - len(set(tokens))} tokens twice. "
-            "Convert the model again."
-        )
+    if twice := len(tokens) - len(set(tokens)):
+        raise InputError(f"the GGUF vocabulary has {twice} tokens twice. {_CONVERT_AGAIN}")
     return tokens
 
 
-def _merges(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
-    merges = metadata.get("tokenizer.ggml.merges")
-    if not isinstance(merges, list):
+def _merges(metadata: Metadata) -> list[tuple[str, str]]:
+    merges = _value(metadata, "tokenizer.ggml.merges", list, None)
+    if merges is None:
         raise InputError(
             "the GGUF metadata hold no merges (tokenizer.ggml.merges), which byte-pair encoding "
             "needs. Give a file that was converted with its tokenizer."
         )
-    pairs = [tuple(merge.split(" ")) for merge in merges]
-    if wrong := [merge for merge, pair in zip(merges, pairs, strict=True) if len(pair) != 2]:
+    if wrong := [merge for merge in merges if merge.count(" ") != 1]:
         raise faults(
-            f"{len(wrong)} GGUF merges are not two pieces. Convert the model again.",
+            f"{len(wrong)} GGUF merges are not two pieces. {_CONVERT_AGAIN}",
             map(repr, wrong[:_SHOWN_FAULTS]),
         )
-    return pairs
+    return [(left, right) for left, right in (merge.split(" ") for merge in merges)]
 
 
 def _byte_pairs(
     tokens: list[str], merges: list[tuple[str, str]], ignore_merges: bool
 ) -> models.BPE:
-    """The model of byte-pair encoding; with `ignore_merges`, a word that is a token is that token,
-    whatever the merges make of it."""
     ids = {token: index for index, token in enumerate(tokens)}
     lacking = [
         f"{left!r} + {right!r}"
@@ -138,47 +150,43 @@ def _byte_pairs(
     ]
     if lacking:
         raise faults(
-            f"{len(lacking)} GGUF merges are of tokens that the vocabulary lacks. "
-            "Convert the model again.",
+            f"{len(lacking)} GGUF merges are of or to tokens that the vocabulary lacks. "
+            f"{_CONVERT_AGAIN}",
             lacking[:_SHOWN_FAULTS],
         )
     return models.BPE(vocab=ids, merges=merges, ignore_merges=ignore_merges)
 
 
-def _special_tokens(metadata: Mapping[str, Any], tokens: list[str]) -> dict[str, str]:
+def _special_tokens(metadata: Metadata, tokens: list[str]) -> dict[str, str]:
     """The tokens with a role, by the role's name in transformers."""
     ids = {
-        role: metadata[f"tokenizer.ggml.{key}"]
+        role: _value(metadata, f"tokenizer.ggml.{key}", int, None)
         for role, key in _SPECIAL_IDS.items()
         if f"tokenizer.ggml.{key}" in metadata
     }
-    wrong = {
-        role: index
-        for role, index in ids.items()
-        if not isinstance(index, int) or not 0 <= index < len(tokens)
-    }
-    if wrong:
+    if wrong := {role: index for role, index in ids.items() if not 0 <= index < len(tokens)}:
         raise faults(
             f"the GGUF vocabulary has {len(tokens)} tokens, and these are not among them. "
-            "Convert the model again.",
-            [f"{role}: {index!r}" for role, index in wrong.items()],
+            f"{_CONVERT_AGAIN}",
+            [f"{role}: {index}" for role, index in wrong.items()],
         )
     if "eos_token" not in ids:
         raise InputError(
             "the GGUF metadata name no end-of-sequence token (tokenizer.ggml.eos_token_id). "
-            "Convert the model again."
+            f"{_CONVERT_AGAIN}"
         )
     ids.setdefault("pad_token", ids["eos_token"])
     return {role: tokens[index] for role, index in ids.items()}
 
 
-def _add_tokens(tokenizer: Tokenizer, metadata: Mapping[str, Any], tokens: list[str]) -> None:
+def _add_tokens(tokenizer: Tokenizer, metadata: Metadata, tokens: list[str]) -> None:
     """Makes control tokens and tokens added by users match as a whole, before any cutting."""
-    kinds = np.asarray(metadata.get("tokenizer.ggml.token_type", np.zeros(len(tokens), np.int32)))
-    if kinds.shape != (len(tokens),):
+    ordinary = np.ones(len(tokens), np.int32)
+    kinds = _value(metadata, "tokenizer.ggml.token_type", np.ndarray, ordinary)
+    if len(kinds) != len(tokens):
         raise InputError(
-            f"the GGUF vocabulary has {len(tokens)} tokens and {kinds.size} token types. "
-            "Convert the model again."
+            f"the GGUF vocabulary has {len(tokens)} tokens and {len(kinds)} token types. "
+            f"{_CONVERT_AGAIN}"
         )
     tokenizer.add_tokens(
         [
@@ -189,18 +197,15 @@ def _add_tokens(tokenizer: Tokenizer, metadata: Mapping[str, Any], tokens: list[
 
 
 def _add_ends(
-    tokenizer: Tokenizer,
-    metadata: Mapping[str, Any],
-    special: dict[str, str],
-    begins_by_default: bool,
+    tokenizer: Tokenizer, metadata: Metadata, special: dict[str, str], begins_by_default: bool
 ) -> None:
     """Puts the first and the last token of a sequence around texts, if the file asks for them."""
-    begins = metadata.get("tokenizer.ggml.add_bos_token", begins_by_default)
-    ends = metadata.get("tokenizer.ggml.add_eos_token", False)
+    begins = _value(metadata, "tokenizer.ggml.add_bos_token", bool, begins_by_default)
+    ends = _value(metadata, "tokenizer.ggml.add_eos_token", bool, False)
     if begins and "bos_token" not in special:
         raise InputError(
-            "the GGUF metadata ask for a first token (tokenizer.ggml.add_bos_token) and name none "
-            "(tokenizer.ggml.bos_token_id). Convert the model again."
+            "texts should begin with a token (tokenizer.ggml.add_bos_token), and the GGUF metadata "
+            f"name none (tokenizer.ggml.bos_token_id). {_CONVERT_AGAIN}"
         )
     first = [special["bos_token"]] if begins else []
     last = [special["eos_token"]] if ends else []
@@ -208,12 +213,12 @@ def _add_ends(
         tokenizer.post_processor = processors.TemplateProcessing(
             single=[*first, "$A", *last],
             pair=[*first, "$A", *last, *(f"{token}:1" for token in first), "$B:1", *last],
-            special_tokens=[(token, tokenizer.token_to_id(token)) for token in first + last],
+            special_tokens=[(token, tokenizer.token_to_id(token)) for token in set(first + last)],
         )
 
 
-def _length_limit(metadata: Mapping[str, Any]) -> dict[str, int]:
+def _length_limit(metadata: Metadata) -> dict[str, int]:
     """The longest text that the model takes, if the file says so."""
-    architecture = metadata.get("general.architecture")
-    limit = metadata.get(f"{architecture}.context_length")
+    architecture = _value(metadata, "general.architecture", str, "none")
+    limit = _value(metadata, f"{architecture}.context_length", int, None)
     return {} if limit is None else {"model_max_length": limit}
