@@ -17,7 +17,7 @@ class CurvePoint(NamedTuple):
     Attributes:
       step: optimiser steps done.
       metric: on the validation examples, a share in [0, 1].
-      loss: mean training loss of the steps since the point before, in nats; None where there is none.
+      loss: mean training loss since the point before, in nats; None where there is none.
     """
 
     step: int
