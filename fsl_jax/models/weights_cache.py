@@ -77,6 +77,8 @@ def cached_weights(
     for path in sorted(cache_directory().glob(f"{prefix}*.safetensors")):
         if (arrays := _read(path, digest=path.stem.removeprefix(prefix))) is not None:
             return CachedWeights(arrays, sha256)
+        with contextlib.suppress(OSError):
+            path.unlink()
     arrays = build()
     try:
         arrays = _write(arrays, prefix)
@@ -153,7 +155,12 @@ def _write(arrays: Arrays, prefix: str) -> Arrays:
     try:
         _write_safetensors(arrays, staging)
         content = np.memmap(staging, np.uint8, "r")
-        path = directory / f"{prefix}{_digest(content)}.safetensors"
+        digest = _digest(content)
+        path = directory / f"{prefix}{digest}.safetensors"
+        # Another process was quicker. Its file stays: on a network file system, who has a file
+        # mapped loses it when it is replaced.
+        if path.exists() and (written := _read(path, digest)) is not None:
+            return written
         staging.rename(path)
     finally:
         staging.unlink(missing_ok=True)

@@ -240,3 +240,15 @@ def test_processes_may_race(directory, source, warnings):
         assert_same(result.arrays, weights())
     assert len(entries(directory)) == 1
     assert warnings() == []
+
+
+def test_the_entry_of_a_quicker_process_stays(directory, source):
+    inodes = []
+
+    def build():
+        cached_weights([source], "v-1", weights)
+        inodes.extend(path.stat().st_ino for path in directory.iterdir())
+        return weights()
+
+    assert_same(cached_weights([source], "v-1", build).arrays, weights())
+    assert [path.stat().st_ino for path in directory.iterdir()] == inodes
