@@ -42,9 +42,7 @@ def attach(
         return extended, mask
     unread = unread_leaves(forward, extended)
     _require_read(unread, flatten(extended).keys() - flatten(params).keys(), method)
-    read_mask = {
-        path: chosen and path not in unread for path, chosen in flatten(mask).items()
-    }
+    read_mask = {path: chosen and path not in unread for path, chosen in flatten(mask).items()}
     return extended, unflatten(read_mask)
 
 

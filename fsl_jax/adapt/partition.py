@@ -22,8 +22,12 @@ def partition(params: Params, mask: Any) -> tuple[Params, Params]:
       `(trainable, frozen)`: two trees of the structure of `params` in which each leaf is present in
       one and `None` in the other.
     """
-    first = jax.tree.map(lambda leaf, chosen: leaf if chosen else None, params, mask, is_leaf=_absent)
-    rest = jax.tree.map(lambda leaf, chosen: None if chosen else leaf, params, mask, is_leaf=_absent)
+    first = jax.tree.map(
+        lambda leaf, chosen: leaf if chosen else None, params, mask, is_leaf=_absent
+    )
+    rest = jax.tree.map(
+        lambda leaf, chosen: None if chosen else leaf, params, mask, is_leaf=_absent
+    )
     return first, rest
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 
 from fsl_jax.adapt.tree import Params, flatten
 
@@ -38,6 +39,11 @@ class Summary:
         return "\n".join([*lines, total])
 
 
+def count_parameters(shapes: Mapping[str, Sequence[int]]) -> int:
+    """How many numbers leaves of these shapes hold."""
+    return sum(math.prod(shape) for shape in shapes.values())
+
+
 def summarize(params: Params, mask: Params) -> Summary:
     """Sums up what a mask trains.
 
@@ -49,6 +55,6 @@ def summarize(params: Params, mask: Params) -> Summary:
       The summary, which prints as a table.
     """
     leaves, chosen = flatten(params), flatten(mask)
-    sizes = {path: math.prod(leaf.shape) for path, leaf in leaves.items()}
-    trained = {path: tuple(leaf.shape) for path, leaf in leaves.items() if chosen[path]}
-    return Summary(trained, sum(sizes[path] for path in trained), sum(sizes.values()))
+    shapes = {path: tuple(leaf.shape) for path, leaf in leaves.items()}
+    trained = {path: shape for path, shape in shapes.items() if chosen[path]}
+    return Summary(trained, count_parameters(trained), count_parameters(shapes))

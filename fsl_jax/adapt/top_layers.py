@@ -39,7 +39,9 @@ class TopLayers:
         """Cuts `layers` into `layers` and `top_layers`."""
         depth = jax.tree.leaves(params["layers"])[0].shape[0]
         if self.k > depth:
-            raise InputError(f"top_layers(k={self.k}) on a model of {depth} layers: choose a smaller k")
+            raise InputError(
+                f"top_layers(k={self.k}) on a model of {depth} layers: choose a smaller k"
+            )
         cut = depth - self.k
         return params | {
             "layers": jax.tree.map(lambda stack: stack[:cut], params["layers"]),

@@ -79,7 +79,9 @@ class Scorer:
         room = self.formulation.limit - bucket_length(max(map(len, own)), limit)
         prefix = self._read(params, *self._padded(tokens[0][:shared], room)) if shared else None
         logits = np.zeros((len(queries), len(self.formulation.labels)), np.float32)
-        for rows, arrays in batches_by_length(own, self.batch_size, limit, pad_id(self.formulation)):
+        for rows, arrays in batches_by_length(
+            own, self.batch_size, limit, pad_id(self.formulation)
+        ):
             batch: Batch = {name: jnp.asarray(array) for name, array in arrays.items()}
             logits[rows] = np.asarray(self._score(params, batch, prefix))[: len(rows)]
             done += len(rows)

@@ -9,7 +9,6 @@ from etils import epath
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.registry import METHODS, parse_call, parse_method
 from fsl_jax.errors import InputError, faults, unknown_name
-from fsl_jax.files import write_json
 from fsl_jax.studies.qualified import Qualified, parse_qualified
 from fsl_jax.studies.question import Question
 
@@ -215,11 +214,6 @@ def describe(
         "programs": [dataclasses.asdict(program) for program in programs],
     }
     return json.loads(json.dumps(plan))
-
-
-def write_plan(path: epath.Path, plan: dict[str, Any]) -> None:
-    """Writes `plan.json`."""
-    write_json(path, plan)
 
 
 def read_programs(plan: dict[str, Any]) -> list[PlannedProgram]:

@@ -54,5 +54,3 @@ class Formulation(Protocol):
     ) -> Float[Array, "B C"]:
         """The class logits of a batch: `input_ids`, `attention_mask`, and perhaps `trunk`."""
         ...
-
-

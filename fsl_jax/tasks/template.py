@@ -40,7 +40,9 @@ class Template:
             raise InputError(f"the template {self.text!r} cannot be read: {error}") from error
         plain = all(not spec and not conversion for _, _, spec, conversion in parsed)
         if not plain:
-            raise InputError(f"the template {self.text!r}: a field is a plain name, such as {{text}}")
+            raise InputError(
+                f"the template {self.text!r}: a field is a plain name, such as {{text}}"
+            )
         return [field for _, field, _, _ in parsed if field is not None]
 
     def render(self, text: str) -> str:

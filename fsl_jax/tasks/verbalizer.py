@@ -37,7 +37,10 @@ class Verbalizer:
           InputError: the mapping names something that is no label, a word is empty, or one word
             stands for two labels.
         """
-        mapping = {key: [value] if isinstance(value, str) else value for key, value in (mapping or {}).items()}
+        mapping = {
+            key: [value] if isinstance(value, str) else value
+            for key, value in (mapping or {}).items()
+        }
         words = tuple(
             tuple(_with_space(word) for word in mapping.get(label, [label.replace("_", " ")]))
             for label in labels
@@ -49,7 +52,9 @@ class Verbalizer:
             if not chosen or any(not word.strip() for word in chosen)
         ]
         every = [word for chosen in words for word in chosen]
-        found += [f"{word!r} stands twice" for word in sorted({w for w in every if every.count(w) > 1})]
+        found += [
+            f"{word!r} stands twice" for word in sorted({w for w in every if every.count(w) > 1})
+        ]
         if found:
             raise faults(f"the verbalizer does not fit the labels {', '.join(labels)}:", found)
         return cls(words)
@@ -69,7 +74,10 @@ class Verbalizer:
         every = [word for chosen in self.words for word in chosen]
         ids = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in every]
         same = [
-            f"{every[i]!r} and {every[j]!r}" for j in range(len(ids)) for i in range(j) if ids[i] == ids[j]
+            f"{every[i]!r} and {every[j]!r}"
+            for j in range(len(ids))
+            for i in range(j)
+            if ids[i] == ids[j]
         ]
         if same:
             raise faults("label words that this tokenizer cannot tell apart; choose others:", same)
@@ -94,7 +102,10 @@ def parse_verbalizer(text: str) -> dict[str, list[str]]:
     """
     try:
         mapping = json.loads(text)
-        return {key: [value] if isinstance(value, str) else list(map(str, value)) for key, value in mapping.items()}
+        return {
+            key: [value] if isinstance(value, str) else list(map(str, value))
+            for key, value in mapping.items()
+        }
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(
             f"cannot read the verbalizer {text!r}: expected a JSON object from labels to words, such "

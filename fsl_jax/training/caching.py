@@ -59,9 +59,32 @@ def cache_trunk(
     parts = []
     for start in range(0, count, chunk):
         rows = np.minimum(np.arange(start, start + chunk), count - 1)
-        parts.append(compute(shared, {key: jnp.asarray(value[rows]) for key, value in pool.items()}))
+        parts.append(
+            compute(shared, {key: jnp.asarray(value[rows]) for key, value in pool.items()})
+        )
     kept = jnp.concatenate(parts)[:count]
     return {key: jnp.asarray(value) for key, value in pool.items()} | {name: kept}
+
+
+def pool_shapes(
+    formulation: Formulation, shared: Params, mask: Params, pool: dict[str, np.ndarray]
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shapes of what `cache_trunk` returns; nothing is computed.
+
+    Args:
+      formulation: how tokens become class logits.
+      shared: the frozen parameters.
+      mask: which leaves are trained.
+      pool: arrays `[E, ...]` of all examples.
+
+    Returns:
+      A shape for each array of the pool.
+    """
+    shapes = {key: jax.ShapeDtypeStruct(value.shape, value.dtype) for key, value in pool.items()}
+    name = cached_name(mask)
+    if name is None:
+        return shapes
+    return shapes | {name: jax.eval_shape(lower_part(formulation, name), shared, shapes)}
 
 
 def lower_part(formulation: Formulation, name: str) -> Callable[[Params, Batch], jax.Array]:

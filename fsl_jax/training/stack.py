@@ -11,7 +11,7 @@ from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.mask import mask_from_rules
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.partition import partition
-from fsl_jax.adapt.summary import Summary, summarize
+from fsl_jax.adapt.summary import Summary, count_parameters, summarize
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.tasks.formulation import Formulation
 
@@ -37,6 +37,13 @@ class Stack:
     mask: Params
     shapes: tuple[dict[str, tuple[int, ...]], ...]
     summary: Summary
+
+    def total_parameters(self, run: int) -> int:
+        """How many numbers the adapted model of one run holds, its settings left out."""
+        frozen = {
+            path: leaf.shape for path, leaf in flatten(self.shared).items() if leaf is not None
+        }
+        return count_parameters(frozen) + count_parameters(self.shapes[run])
 
     def own(self, stacked: Params, run: int) -> Params:
         """The leaves of one run at their own shapes, out of leaves stacked like `trainable`."""
@@ -87,7 +94,12 @@ def stack_runs(
         for tree in trainables
     )
     return Stack(
-        stack_padded(trainables), stack_padded(settings_of_runs), base_of_runs, mask, shapes, summary
+        stack_padded(trainables),
+        stack_padded(settings_of_runs),
+        base_of_runs,
+        mask,
+        shapes,
+        summary,
     )
 
 
@@ -105,7 +117,9 @@ def stack_padded(trees: Sequence[Params]) -> Params:
         shape = [max(sizes) for sizes in zip(*(leaf.shape for leaf in leaves), strict=True)]
         return jnp.stack(
             [
-                jnp.pad(leaf, [(0, full - size) for full, size in zip(shape, leaf.shape, strict=True)])
+                jnp.pad(
+                    leaf, [(0, full - size) for full, size in zip(shape, leaf.shape, strict=True)]
+                )
                 for leaf in leaves
             ]
         )

@@ -101,7 +101,8 @@ def initial_state(trainable: Params, settings: FitSettings) -> FitState:
         return RunState(
             trainable=leaves,
             optimizer=make_optimizer(0.0, 0.0, settings).init(leaves),
-            best=leaves,
+            # A copy, since a dispatch takes over the memory of each of the two.
+            best=jax.tree.map(jnp.copy, leaves),
             best_accuracy=jnp.array(-1.0),
             best_loss=jnp.array(jnp.inf),
             best_step=jnp.array(0, jnp.int32),

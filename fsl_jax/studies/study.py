@@ -1,0 +1,273 @@
+"""A study from the question to the answer."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from absl import logging
+from etils import epath
+from jax.sharding import Mesh
+
+from fsl_jax.compilation import device_memory_limit
+from fsl_jax.data.examples import Dataset
+from fsl_jax.data.sources import load_dataset
+from fsl_jax.data.splits import few_shot_split, test_subset
+from fsl_jax.errors import InputError
+from fsl_jax.files import write_atomically, write_json
+from fsl_jax.models.loading import load
+from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.sharding import make_mesh
+from fsl_jax.studies.context import Context
+from fsl_jax.studies.environment import describe as describe_environment
+from fsl_jax.studies.events import write_events
+from fsl_jax.studies.fitting import compile_planned, run_fit
+from fsl_jax.studies.ledger import Ledger
+from fsl_jax.studies.plan import (
+    PlannedProgram,
+    describe,
+    plan_programs,
+    read_programs,
+    require_same,
+)
+from fsl_jax.studies.progress import Progress
+from fsl_jax.studies.prompting import make_prompted, run_prompts
+from fsl_jax.studies.question import Question
+from fsl_jax.studies.records import RunRecord
+from fsl_jax.studies.report import write_report
+from fsl_jax.studies.summary import Row, summarise
+from fsl_jax.studies.timings import Timing, append_timings, read_timings
+from fsl_jax.training.program import Program
+from fsl_jax.training.stopping import StopRequest
+
+MEMORY_SHARE = 0.9
+"""Share of a device's memory that a program may take."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What does not decide the results of a study.
+
+    Attributes:
+      checkpoint_seconds: at least this long between two checkpoints.
+      memory_limit: bytes that a program may take on a device; 0 for most of what there is.
+      command: the command to be named in the report.
+      flagfile: the resolved flags, to be written beside the results.
+    """
+
+    checkpoint_seconds: float = 30.0
+    memory_limit: int = 0
+    command: str = ""
+    flagfile: str = ""
+
+
+def run_study(question: Question, output: epath.PathLike, options: Options) -> list[Row]:
+    """Answers a question, or goes on where an earlier invocation stopped.
+
+    Args:
+      question: what is asked.
+      output: the directory to write to. A study that has finished there is not done again.
+      options: how to go about it.
+
+    Returns:
+      The rows of the table, the best first.
+
+    Raises:
+      InputError: something that was given cannot be used, or the directory holds another study.
+      Stopped: the process was asked to stop; what was done is saved.
+    """
+    directory = epath.Path(output)
+    programs = plan_programs(question)
+    dataset = load_question_data(question)
+    environment = describe_environment()
+    data = _describe_data(dataset)
+    found = _read_plan(directory)
+    if found is not None:
+        require_same(found, describe(question, environment, data, []), directory)
+        programs = read_programs(found)
+        if _finished(directory, programs):
+            logging.info("the study in %s has finished; there is nothing to do", directory)
+            return _rows(Ledger(directory, programs), directory)
+    compiled: dict[str, Program] = {}
+    with open_context(question, directory, dataset, options) as context:
+        if found is None:
+            programs, compiled = compile_all(context, programs, options)
+            if context.writes:
+                directory.mkdir(parents=True, exist_ok=True)
+                write_atomically(directory / "flags.txt", options.flagfile)
+                plan = describe(question, environment, data, programs)
+                write_json(directory / "plan.json", plan)
+        _run_programs(context, programs, compiled)
+        return _report(context, programs, environment, options)
+
+
+@contextlib.contextmanager
+def open_context(
+    question: Question, directory: epath.Path, dataset: Dataset, options: Options
+) -> Iterator[Context]:
+    """What the programs of a study share, while progress is shown and signals are heard.
+
+    Args:
+      question: what is asked.
+      directory: where the study writes.
+      dataset: the data; all splits are drawn once to see that it has enough.
+      options: how to go about it.
+
+    Yields:
+      The context.
+    """
+    for seed in question.seeds:
+        few_shot_split(dataset, question.shots, seed)
+    sizes = (question.runs_axis, question.batch_axis, question.model_axis)
+    mesh = make_mesh(*sizes) if sizes != (1, 1, 1) else None
+    with Progress() as progress, StopRequest() as stop:
+        yield Context(
+            question,
+            directory,
+            dataset,
+            test_subset(dataset, question.max_test),
+            mesh,
+            progress,
+            lambda: stop.requested,
+            options.checkpoint_seconds,
+            functools.cache(functools.partial(_load, question.dtype, mesh)),
+        )
+
+
+def load_question_data(question: Question) -> Dataset:
+    """The data that a question is about."""
+    return load_dataset(
+        question.dataset, text_column=question.text_column, label_column=question.label_column
+    )
+
+
+def compile_all(
+    context: Context, programs: list[PlannedProgram], options: Options
+) -> tuple[list[PlannedProgram], dict[str, Program]]:
+    """Loads the models and compiles every program, so that what cannot be done is found first.
+
+    Args:
+      context: the study.
+      programs: what was planned.
+      options: the memory limit among them.
+
+    Returns:
+      The programs with what compiling told, and the compiled ones by name.
+    """
+    limit = options.memory_limit or int(MEMORY_SHARE * device_memory_limit())
+    planned, compiled = [], {}
+    task = context.progress.task("load and compile", len(programs))
+    for number, program in enumerate(programs):
+        if program.prompted:
+            make_prompted(context, program)
+            planned.append(dataclasses.replace(program, size=1))
+        else:
+            program, compiled[program.name] = compile_planned(context, program, limit)
+            planned.append(program)
+        task.update(number + 1)
+    return planned, compiled
+
+
+def _load(dtype: str, mesh: Mesh | None, name: str) -> Pretrained:
+    if dtype == "auto":
+        dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return load(name, dtype=jnp.dtype(dtype), mesh=mesh)
+
+
+def _describe_data(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "sha256": dataset.sha256,
+        "labels": list(dataset.labels),
+        "train": len(dataset.train),
+        "validation": len(dataset.validation),
+        "test": len(dataset.test),
+        "duplicates_removed": dataset.duplicates_removed,
+    }
+
+
+def _read_plan(directory: epath.Path) -> dict[str, Any] | None:
+    path = directory / "plan.json"
+    if not path.exists():
+        if directory.exists() and any(directory.glob("results.jsonl")):
+            raise InputError(f"{directory} holds results without a plan: give another --output")
+        return None
+    return json.loads(path.read_text())
+
+
+def _run_programs(
+    context: Context,
+    programs: list[PlannedProgram],
+    compiled: dict[str, Program],
+) -> None:
+    ledger = Ledger(context.directory, programs)
+    for planned in programs:
+        if ledger.finished(planned):
+            continue
+        seconds = 0.0
+        if planned.prompted:
+            records, spent = run_prompts(context, planned)
+        else:
+            program = compiled.get(planned.name) or compile_planned(context, planned, 0)[1]
+            seconds = program.compile_seconds
+            records, spent = run_fit(context, planned, program)
+        if context.writes:
+            _keep(context, ledger, planned, records, {"compile": seconds, **spent})
+
+
+def _keep(
+    context: Context,
+    ledger: Ledger,
+    planned: PlannedProgram,
+    records: list[RunRecord],
+    seconds: dict[str, float],
+) -> None:
+    methods = [run.method for run in planned.runs]
+    timings = [
+        Timing(
+            program=planned.name,
+            method=method,
+            model=planned.model,
+            **{
+                phase: round(value * methods.count(method) / len(methods), 3)
+                for phase, value in seconds.items()
+            },
+        )
+        for method in dict.fromkeys(methods)
+    ]
+    append_timings(context.directory / "timings.jsonl", timings)
+    write_events(context.directory / "events", records)
+    ledger.finish(planned, records)
+
+
+def _finished(directory: epath.Path, programs: list[PlannedProgram]) -> bool:
+    ledger = Ledger(directory, programs)
+    return (directory / "report.md").exists() and all(map(ledger.finished, programs))
+
+
+def _rows(ledger: Ledger, directory: epath.Path) -> list[Row]:
+    return summarise(ledger.records(), read_timings(directory / "timings.jsonl"))
+
+
+def _report(
+    context: Context, programs: list[PlannedProgram], environment: dict[str, Any], options: Options
+) -> list[Row]:
+    ledger = Ledger(context.directory, programs)
+    if not context.writes:
+        return _rows(ledger, context.directory)
+    ledger.assemble()
+    removed = context.dataset.duplicates_removed
+    note = f"{removed} rows of the data set were duplicates and were removed before splitting."
+    return write_report(
+        context.directory,
+        ledger.records(),
+        read_timings(context.directory / "timings.jsonl"),
+        environment,
+        notes=[note] if removed else [],
+        command=options.command,
+        chance=1 / len(context.dataset.labels),
+    )

@@ -1,0 +1,113 @@
+"""The loop over dispatches, with checkpoints between them."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from etils import epath
+
+from fsl_jax.adapt.tree import Params
+from fsl_jax.tasks.formulation import Batch
+from fsl_jax.training.checkpoints import restore_latest, save
+from fsl_jax.training.program import Program
+from fsl_jax.training.settings import FitSettings
+from fsl_jax.training.state import FitState, Runs, RunState
+
+
+class Stopped(Exception):
+    """The process was asked to stop; what was done is saved."""
+
+
+def fit(
+    program: Program,
+    state: FitState,
+    runs: Runs,
+    shared: Params,
+    pool: Batch,
+    settings: FitSettings,
+    after_dispatch: Callable[[FitState, bool], None],
+) -> FitState:
+    """Trains until all steps are taken or all runs have ended.
+
+    Args:
+      program: the compiled program.
+      state: where it stands.
+      runs: what differs between its runs.
+      shared: the frozen base.
+      pool: the examples.
+      settings: the program's settings.
+      after_dispatch: called with the state and whether it is the last.
+
+    Returns:
+      The last state.
+    """
+    while not is_over(state, settings):
+        state = program.advance(state, runs, shared, pool)
+        after_dispatch(state, is_over(state, settings))
+    return state
+
+
+def is_over(state: FitState, settings: FitSettings) -> bool:
+    """Whether nothing is left to train."""
+    return int(state.step) >= settings.steps or not bool(jnp.any(state.runs.active))
+
+
+class Keeper:
+    """Saves where a program stands, and finds it again."""
+
+    def __init__(self, directory: epath.Path, seconds: float):
+        """Prepares to keep one program's state.
+
+        Args:
+          directory: of its checkpoints.
+          seconds: at least this long between two of them; the last state is always kept.
+        """
+        self._directory = directory
+        self._seconds = seconds
+        self._saved = time.monotonic()
+
+    def restore(self, state: FitState) -> FitState:
+        """The state that was kept last, or the one given where there is none.
+
+        Args:
+          state: the state before the first step, whose shapes, types and layout are expected.
+
+        Returns:
+          Where to go on.
+        """
+        found = restore_latest(self._directory, _items(state))
+        return state if found is None else _state(found.items)
+
+    def keep(self, state: FitState, now: bool) -> None:
+        """Saves a state if it is time to.
+
+        Args:
+          state: the state.
+          now: whether to save it in any case.
+        """
+        if now or time.monotonic() - self._saved >= self._seconds:
+            step = int(state.step)
+            save(self._directory, step, _items(state), {"step": step})
+            self._saved = time.monotonic()
+
+
+def _items(state: FitState) -> dict[str, Any]:
+    """The state in three parts: the adapter, the optimiser's, and the cursor."""
+    runs = state.runs
+    rest = {
+        name: getattr(runs, name)
+        for name in runs.__dataclass_fields__
+        if name not in ("trainable", "best", "optimizer")
+    }
+    return {
+        "adapter": {"trainable": runs.trainable, "best": runs.best},
+        "optimizer": runs.optimizer,
+        "cursor": rest | {"step": state.step},
+    }
+
+
+def _state(items: dict[str, Any]) -> FitState:
+    cursor = dict(items["cursor"])
+    step = cursor.pop("step")
+    return FitState(step, RunState(optimizer=items["optimizer"], **items["adapter"], **cursor))
