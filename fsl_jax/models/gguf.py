@@ -20,6 +20,7 @@ from fsl_jax.models.gguf_quantization import QUANTIZATIONS, Quantization, dequan
 _VERSIONS = (2, 3)
 _DEFAULT_ALIGNMENT = 32
 _MAX_DIMENSIONS = 4
+_LONGEST_MESSAGE = 300
 _FETCH_AGAIN = "It may be damaged or cut short: fetch it again."
 _STRING, _ARRAY, _BOOL = 8, 9, 7
 _NUMBERS = {
@@ -114,6 +115,8 @@ class _Reader:
 
     def malformed(self, found: str) -> InputError:
         """The error for a file that is not what it should be."""
+        # In a damaged file a name may run on for megabytes.
+        found = found if len(found) <= _LONGEST_MESSAGE else f"{found[:_LONGEST_MESSAGE]}…"
         return InputError(f"{self.path}: not a valid GGUF file: {found}. {_FETCH_AGAIN}")
 
     def expect(self, size: int, what: str) -> None:
@@ -253,7 +256,7 @@ def _read_entry(reader: _Reader, index: int) -> _Entry:
     if code not in QUANTIZATIONS:
         known = ", ".join(sorted(format.name for format in QUANTIZATIONS.values()))
         raise InputError(
-            f"{reader.path}: tensor {name!r} has number format {code}, which is not known. Known: "
+            f"{reader.path}: tensor {name[:80]!r} has number format {code}, which is not known. Known: "
             f"{known}. Give a file that is quantized with one of these."
         )
     format = QUANTIZATIONS[code]

@@ -199,6 +199,12 @@ def test_malformed_files_are_refused(write, content, found):
     assert any(advice in message for advice in ("fetch it again", "Convert", "Give a file"))
 
 
+def test_messages_stay_short_when_a_name_runs_on(write):
+    with pytest.raises(InputError) as error:
+        read_gguf(write(gguf_bytes([entry("a" * 10**6, U8, 1)] * 2)))
+    assert len(str(error.value)) < 600
+
+
 def test_missing_files_are_named(tmp_path):
     for path in (tmp_path / "none.gguf", tmp_path):
         with pytest.raises(InputError, match=r"no such file\. Give the path"):
