@@ -256,8 +256,8 @@ def _read_entry(reader: _Reader, index: int) -> _Entry:
     if code not in QUANTIZATIONS:
         known = ", ".join(sorted(format.name for format in QUANTIZATIONS.values()))
         raise InputError(
-            f"{reader.path}: tensor {name[:80]!r} has number format {code}, which is not known. Known: "
-            f"{known}. Give a file that is quantized with one of these."
+            f"{reader.path}: tensor {name[:80]!r} has number format {code}, which is not known. "
+            f"Known: {known}. Give a file that is quantized with one of these."
         )
     format = QUANTIZATIONS[code]
     if 0 in shape or shape[-1] % format.block_length:
