@@ -1,4 +1,4 @@
-"""Ways of adapting: each adds leaves to the parameter tree and says by a mask which leaves train."""
+"""Ways of adapting: each adds leaves to the parameter tree and says by a mask which train."""
 
 from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.bitfit import BitFit

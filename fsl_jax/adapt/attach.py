@@ -24,9 +24,9 @@ def attach(
       params: the parameter tree of a pretrained model, with a task head where there is one.
       method: the method.
       key: a threefry key for the leaves that are drawn.
-      forward: what will be computed from the parameters. It is traced, not run, to see which leaves
-        it reads: an added leaf that is never read is an error, since a layer passes over a leaf that
-        it does not know, and a leaf of the base that is never read is left frozen.
+      forward: what will be computed from the parameters. It is traced, not run, to see which
+        leaves it reads: an added leaf that is never read is an error, since a layer passes over a
+        leaf that it does not know, and a leaf of the base that is never read is left frozen.
 
     Returns:
       `(params, mask)`: the extended parameters, and a tree of booleans of the same structure, True

@@ -1,4 +1,4 @@
-"""Linear probe: only the task head is trained, on the representations of the base model as it is."""
+"""Linear probe: only the task head is trained, on what the base model represents as it is."""
 
 import dataclasses
 from typing import Any, ClassVar

@@ -21,8 +21,8 @@ class LoRA:
     """Adds `x @ lora_a @ lora_b * (alpha / rank)` to the output of each target.
 
     `lora_a` is drawn uniformly and `lora_b` is zero, so that the model starts out as the base. Both
-    are float32 whatever the base is. Runs of different ranks share a program: the leaves of each are
-    drawn at its own rank and padded with zeros, which stay zero.
+    are float32 whatever the base is. Runs of different ranks share a program: the leaves of each
+    are drawn at its own rank and padded with zeros, which stay zero.
 
     Attributes:
       rank: R, the rank of the update.
@@ -42,6 +42,14 @@ class LoRA:
     def __post_init__(self):
         if self.rank < 1:
             raise InputError(f"lora needs a rank of at least 1, found {self.rank}")
+        if not (self.alpha > 0 and math.isfinite(self.alpha)):
+            raise InputError(f"lora needs a finite alpha above 0, found {self.alpha}")
+        try:
+            re.compile(self.targets)
+        except re.error as error:
+            raise InputError(
+                f"lora's targets {self.targets!r} are no regular expression: {error}"
+            ) from error
 
     @property
     def structure(self) -> tuple[Any, ...]:
@@ -53,9 +61,7 @@ class LoRA:
         leaves = flatten(params)
         parents = [path.removesuffix("/kernel") for path in leaves if path.endswith("/kernel")]
         chosen = [
-            parent
-            for parent in parents
-            if re.search(self.targets, parent) and not parent.startswith("head")
+            parent for parent in parents if re.search(self.targets, parent) and parent != "head"
         ]
         if not chosen:
             raise InputError(

@@ -22,19 +22,24 @@ class Method(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """See the class."""
 
     @property
-    def learning_rates(self) -> tuple[float, ...]: ...
+    def learning_rates(self) -> tuple[float, ...]:
+        """See the class."""
 
     @property
-    def rules(self) -> tuple[str, ...]: ...
+    def rules(self) -> tuple[str, ...]:
+        """See the class."""
 
     @property
-    def settings(self) -> tuple[str, ...]: ...
+    def settings(self) -> tuple[str, ...]:
+        """See the class."""
 
     @property
-    def structure(self) -> tuple[Any, ...]: ...
+    def structure(self) -> tuple[Any, ...]:
+        """See the class."""
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """The parameters with the method's leaves beside the weights that they adapt.

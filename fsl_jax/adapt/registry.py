@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from fsl_jax.adapt.bitfit import BitFit
@@ -36,7 +37,9 @@ def parse_method(text: str) -> Method:
     fields = {field.name: field for field in dataclasses.fields(METHODS[name])}
     if len(arguments) > len(fields):
         raise InputError(f"{text!r} gives more settings than {name} has: {', '.join(fields)}")
-    settings = dict(zip(fields, arguments, strict=False)) | keywords
+    settings = dict(zip(fields, arguments, strict=False))
+    _require_once([*settings, *keywords], text)
+    settings |= keywords
     for setting, value in settings.items():
         if setting not in fields:
             raise unknown_name(f"setting of {name}", setting, fields or ["(it has none)"])
@@ -44,11 +47,25 @@ def parse_method(text: str) -> Method:
     return METHODS[name](**settings)
 
 
+def format_method(method: Method) -> str:
+    """Writes a method with all its settings; the inverse of `parse_method`.
+
+    Args:
+      method: the method.
+
+    Returns:
+      For example `lora(rank=4, alpha=8.0, targets='mlp')`, or `bitfit`, which has no settings.
+    """
+    fields = dataclasses.fields(method)  # type: ignore[arg-type]
+    settings = ", ".join(f"{field.name}={getattr(method, field.name)!r}" for field in fields)
+    return f"{method.name}({settings})" if settings else method.name
+
+
 def parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
     """Takes `name(1, key=2)` apart without evaluating anything but literals.
 
     Args:
-      text: a name, or a call whose arguments are literals or bare words.
+      text: a name, or a call whose arguments are literals.
 
     Returns:
       The name, the positional arguments, and the named ones.
@@ -62,17 +79,33 @@ def parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
             return node.id, [], {}
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             raise ValueError("neither a name nor a call")
-        keywords = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in node.keywords}
-        return node.func.id, [ast.literal_eval(value) for value in node.args], keywords
-    except (SyntaxError, ValueError) as error:
+        if any(keyword.arg is None for keyword in node.keywords):
+            raise ValueError("settings are not spelt out")
+        names = [str(keyword.arg) for keyword in node.keywords]
+        keywords = {
+            name: ast.literal_eval(each.value)
+            for name, each in zip(names, node.keywords, strict=True)
+        }
+        arguments = [ast.literal_eval(value) for value in node.args]
+    # A TypeError is a literal that cannot be made, such as a set of lists.
+    except (SyntaxError, ValueError, TypeError) as error:
         raise InputError(
             f"cannot read {text!r}: expected a name such as bitfit, or one with settings such as "
             "lora(rank=4, targets='mlp')"
         ) from error
+    # The parser leaves a name that is given twice to the compiler, which never sees this text.
+    _require_once(names, text)
+    return node.func.id, arguments, keywords
+
+
+def _require_once(names: Sequence[str], text: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{text!r} gives {' and '.join(twice)} twice")
 
 
 def _as_type(value: Any, field: dataclasses.Field, text: str) -> Any:
-    if field.type is float and isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool) and field.type is float:
         return float(value)
     if not isinstance(value, field.type) or isinstance(value, bool):  # type: ignore[arg-type]
         raise InputError(

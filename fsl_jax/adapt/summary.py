@@ -29,7 +29,7 @@ class Summary:
     def __str__(self) -> str:
         width = max(map(len, self.trained), default=0)
         lines = [
-            f"{path:<{width}}  {str(list(shape)):<18} {math.prod(shape):>12,}"
+            f"{path:<{width}}  {list(shape)!s:<18} {math.prod(shape):>12,}"
             for path, shape in self.trained.items()
         ]
         total = (

@@ -23,7 +23,7 @@ class TopLayers:
     k: int = 2
     name: ClassVar[str] = "top_layers"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 1e-4, 3e-4)
-    rules: ClassVar[tuple[str, ...]] = ("^top_layers/",)
+    rules: ClassVar[tuple[str, ...]] = ("^(top_layers|final_norm)/",)
     settings: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):

@@ -1,0 +1,87 @@
+"""Tiny models of both families, with random weights."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fsl_jax.adapt.tree import unflatten
+from fsl_jax.models.bert import BertConfig
+from fsl_jax.models.families import module_of, parameter_shapes
+from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.pretrained import Pretrained
+
+CONFIGS = {
+    "bert": BertConfig(
+        vocab_size=50,
+        hidden_size=16,
+        mlp_size=32,
+        num_layers=3,
+        num_heads=2,
+        max_length=16,
+        has_pooler=True,
+    ),
+    "llama": LlamaConfig(
+        vocab_size=50,
+        hidden_size=16,
+        mlp_size=32,
+        num_layers=3,
+        num_heads=4,
+        num_kv_heads=2,
+        head_dim=4,
+        max_length=16,
+    ),
+}
+
+
+def random_leaves(config):
+    """Leaves by path; drawn by NumPy, which compiles nothing."""
+    random = np.random.default_rng(0)
+    return {
+        path: jnp.asarray(
+            random.normal(size=shape, scale=0.3) + path.endswith("/scale"), jnp.float32
+        )
+        for path, shape in parameter_shapes(config).items()
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Makes the tiny model of a family once."""
+    made = {}
+
+    def make(family):
+        if family not in made:
+            config = CONFIGS[family]
+            params = unflatten(random_leaves(config))
+            made[family] = Pretrained(
+                f"tiny-{family}", config, module_of(config), params, None, "ab" * 32
+            )
+        return made[family]
+
+    return make
+
+
+@pytest.fixture
+def bert(tiny):
+    return tiny("bert")
+
+
+@pytest.fixture
+def llama(tiny):
+    return tiny("llama")
+
+
+@pytest.fixture(scope="session")
+def hidden():
+    """The hidden states of a model for two texts, one of them padded."""
+    ids = np.arange(10, dtype=np.int32).reshape(2, 5)
+    mask = np.array([[True] * 5, [True] * 3 + [False] * 2])
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def of(pretrained, params):
+        return pretrained.apply(params, ids, mask, unembed=False).hidden
+
+    return of

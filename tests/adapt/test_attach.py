@@ -1,0 +1,82 @@
+"""Attaching methods: what is added, what trains, and what is never read."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from fsl_jax.adapt import Full, LoRA, attach
+from fsl_jax.adapt.attach import unread_leaves
+from fsl_jax.adapt.tree import flatten, unflatten
+from fsl_jax.errors import InputError
+
+KEY = jax.random.key(0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Adds:
+    """A method that adds one leaf at a path."""
+
+    path: str
+    name: ClassVar[str] = "adds"
+    learning_rates: ClassVar[tuple[float, ...]] = (1.0,)
+    rules: ClassVar[tuple[str, ...]] = ("/(misspelt|lora_[ab])$",)
+    settings: ClassVar[tuple[str, ...]] = ()
+    structure: ClassVar[tuple[str, ...]] = ()
+
+    def extend(self, params, key):
+        return unflatten(flatten(params) | {self.path: jnp.zeros((3, 16))})
+
+
+def test_an_added_leaf_that_no_layer_reads_is_an_error_that_lists_it(bert, hidden):
+    method = Adds("layers/attention/query/misspelt")
+    with pytest.raises(InputError, match=r"never reads(.|\n)*- layers/attention/query/misspelt$"):
+        attach(bert.params, method, KEY, lambda params: hidden(bert, params))
+
+
+def test_lora_on_a_place_without_a_hook_is_an_error_that_lists_all_its_leaves(llama, hidden):
+    params = llama.params | {"unembedding": {"kernel": jnp.zeros((16, 50))}}
+    with pytest.raises(
+        InputError, match="lora adds parameters that the model never reads"
+    ) as error:
+        attach(params, LoRA(targets="unembedding"), KEY, lambda params: hidden(llama, params))
+    assert [line.strip(" -") for line in str(error.value).splitlines()[1:]] == [
+        "unembedding/lora_a",
+        "unembedding/lora_b",
+        "unembedding/lora_scale",
+    ]
+
+
+def test_a_leaf_of_the_base_that_is_never_read_stays_frozen(bert, hidden):
+    _, mask = attach(bert.params, Full(), KEY, lambda params: hidden(bert, params))
+    frozen = {path for path, chosen in flatten(mask).items() if not chosen}
+    assert frozen == {"pooler/kernel", "pooler/bias"}
+
+
+def test_without_a_forward_pass_the_rules_alone_decide(bert):
+    params, mask = attach(bert.params, Full(), KEY)
+    assert params is bert.params
+    assert all(flatten(mask).values())
+
+
+def test_a_head_trains_with_every_method(bert, hidden):
+    params = bert.params | {"head": {"kernel": jnp.zeros((16, 2)), "bias": jnp.zeros(2)}}
+    _, mask = attach(
+        params,
+        LoRA(),
+        KEY,
+        lambda params: (
+            hidden(bert, params) @ params["head"]["kernel"] + params["head"]["bias"][None, None]
+        ),
+    )
+    trained = {path for path, chosen in flatten(mask).items() if chosen}
+    assert {"head/kernel", "head/bias", "layers/attention/query/lora_a"} <= trained
+    assert all("lora" in path or path.startswith("head/") for path in trained)
+
+
+def test_unread_leaves_are_found_inside_the_loop_over_layers(llama, hidden):
+    stray = {"layers/mlp/up/lora_scale": jnp.ones(3)}
+    params = unflatten(flatten(llama.params) | stray)
+    assert unread_leaves(lambda params: hidden(llama, params), params) == set(stray)
