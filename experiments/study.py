@@ -2,12 +2,12 @@
 
     python -m experiments.study --flagfile=experiments/configs/bbc_headlines_quick.flags
 
-compares methods on the same few-shot splits, prints a table, and writes `report.md`, `summary.json`,
-`results.jsonl`, plots and the selected adapters to --output. Given again, it goes on where it was
-stopped, and does nothing once it has finished. With --dry_run it says what it would do.
+compares methods on the same few-shot splits, prints a table, and writes `report.md`,
+`summary.json`, `results.jsonl`, plots and the selected adapters to --output. Given again, it goes
+on where it was stopped, and does nothing once it has finished. With --dry_run it says what it would
+do.
 """
 
-import os
 import shlex
 import sys
 
@@ -29,7 +29,7 @@ _DATASET = flags.DEFINE_string(
 _METHODS = flags.DEFINE_string(
     "methods",
     "linear_probe,bitfit,lora",
-    f"Methods, with settings in parentheses: lora(rank=4). zero_shot and icl train nothing. {_LIST}",
+    f"Methods, settings in parentheses: lora(rank=4). zero_shot and icl train nothing. {_LIST}",
 )
 _SHOTS = flags.DEFINE_integer("shots", 16, "Training examples per class; as many for validation.")
 _SEEDS = flags.DEFINE_list("seeds", ["13", "21", "42", "87", "100"], "One split each.")
@@ -93,10 +93,10 @@ def main(arguments: list[str]) -> None:
     with session.reporting_errors():
         session.start(_DISTRIBUTED.value, _DETERMINISTIC.value, _MATMUL_PRECISION.value)
         # These import JAX, whose settings have to be made before.
-        from fsl_jax.studies.dry_run import dry_run
-        from fsl_jax.studies.study import run_study
         from rich.console import Console
 
+        from fsl_jax.studies.dry_run import dry_run
+        from fsl_jax.studies.study import run_study
         from fsl_jax.studies.table import terminal_table
 
         question, options = _question(), _options()
@@ -106,7 +106,7 @@ def main(arguments: list[str]) -> None:
         rows = run_study(question, _OUTPUT.value, options)
         if session.is_first():
             Console().print(terminal_table(rows))
-            print(f"\nThe report is in {os.path.join(_OUTPUT.value, 'report.md')}")
+            print(f"\nThe report is in {_OUTPUT.value.rstrip('/')}/report.md")
 
 
 def _question():

@@ -1,6 +1,6 @@
 """What a method is: the leaves it adds, and the rules for those it trains."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 
@@ -20,6 +20,8 @@ class Method(Protocol):
         that only makes a leaf larger, such as a rank, is none of them.
       learning_rates: the learning rates to choose from when the user names none.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def name(self) -> str:

@@ -1,6 +1,7 @@
 """Carrying out the programs that train: fit, select, test, save the adapters."""
 
 import dataclasses
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -194,7 +195,8 @@ def _test(
 def _save(context: Context, prepared: Prepared, fitted: Fitted, position: int) -> str:
     planned = prepared.planned
     run = planned.runs[position]
-    place = f"adapters/{planned.name}/{run.method}/seed_{run.seed}".replace(" ", "")
+    names = (planned.model.strip("/"), run.method, f"seed_{run.seed}")
+    place = "/".join(["adapters", *(re.sub(r"[^\w.=-]+", "_", name) for name in names)])
     if context.writes:
         save_adapter(
             context.directory / place,

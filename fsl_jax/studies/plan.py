@@ -244,7 +244,7 @@ def require_same(found: dict[str, Any], plan: dict[str, Any], directory: epath.P
     ]
     if differences:
         raise faults(
-            f"{directory} holds a study that was begun otherwise. Go on with it under the same flags "
-            "on the same kind of machine, or give another --output. The differences:",
+            f"{directory} holds a study that was begun otherwise. Go on with it under the same "
+            "flags on the same kind of machine, or give another --output. The differences:",
             differences,
         )

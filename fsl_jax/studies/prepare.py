@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,8 @@ from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.training.settings import FitSettings, longest_dispatch
 from fsl_jax.training.stack import Stack, run_key, stack_runs
 from fsl_jax.training.state import Runs
+
+Tree = TypeVar("Tree")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -146,6 +149,6 @@ def chunked(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     return filled.reshape(shape), weight.reshape(shape)
 
 
-def slice_runs(tree: Runs | dict, group: range) -> Runs | dict:
+def slice_runs(tree: Tree, group: range) -> Tree:
     """The runs of a group, out of anything that has the runs on its first axis."""
     return jax.tree.map(lambda leaf: leaf[group.start : group.stop], tree)

@@ -3,7 +3,6 @@
 import time
 
 import jax
-import numpy as np
 
 from fsl_jax.adapt.summary import count_parameters
 from fsl_jax.adapt.tree import flatten

@@ -26,8 +26,8 @@ def select(
       failed: True for runs whose loss was not a number, `[N]`; they are never chosen.
 
     Returns:
-      The positions of the chosen runs in ascending order. A method and seed of which all runs failed
-      has none.
+      The positions of the chosen runs in ascending order. A method and seed of which all runs
+      failed has none.
     """
     best: dict[tuple[str, int], int] = {}
     for position, run in enumerate(runs):

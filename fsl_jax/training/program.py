@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -68,7 +68,7 @@ def compile_program(
     trainable: Params,
     runs: Runs,
     shared: Params,
-    pool: Batch,
+    pool: Mapping[str, Any],
     mesh: Mesh | None = None,
 ) -> Program:
     """Compiles a program; nothing is run, and shapes are enough.
