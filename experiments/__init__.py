@@ -1,0 +1,1 @@
+"""Scripts: flags in, the library called, files out."""
