@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from absl import flags, logging
 
-INTERRUPTED, REFUSED = 143, 2
-"""Exit statuses: stopped by a signal, and something given that cannot be used."""
+REFUSED = 2
+"""Exit status where something that was given cannot be used."""
 
 
 def start(distributed: bool, deterministic: bool, matmul_precision: str) -> None:
@@ -41,15 +41,17 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def flagfile(module: str) -> str:
+def flagfile(flag: str) -> str:
     """The flags of a script as they were resolved, in the form of a flagfile.
 
     Args:
-      module: the script's module.
+      flag: the name of one of the script's flags.
 
     Returns:
       One flag a line.
     """
+    # A script that is run has another module name than its file: absl knows which.
+    module = flags.FLAGS.find_module_defining_flag(flag)
     resolved = flags.FLAGS.flags_by_module_dict()[module]
     lines = (flag.serialize() for flag in sorted(resolved, key=lambda flag: flag.name))
     return "".join(f"{line}\n" for line in lines if line)
@@ -73,4 +75,4 @@ def reporting_errors() -> Iterator[None]:
         sys.exit(1)
     except Stopped as stopped:
         print(f"{stopped}. Give the same command again to go on.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.exit(stopped.exit_status)

@@ -160,7 +160,7 @@ def _options():
         checkpoint_seconds=_CHECKPOINT_SECONDS.value,
         memory_limit=int(_MEMORY_LIMIT.value * 2**30),
         command=shlex.join(["python", "-m", "experiments.study", *sys.argv[1:]]),
-        flagfile=session.flagfile(__name__),
+        flagfile=session.flagfile("models"),
     )
 
 

@@ -15,6 +15,8 @@ from fsl_jax.studies.plan import PlannedProgram, PlannedRun
 from fsl_jax.studies.progress import Progress
 from fsl_jax.studies.question import Question
 from fsl_jax.studies.records import RunRecord
+from fsl_jax.training.loop import Stopped
+from fsl_jax.training.stopping import StopRequest
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,7 +30,7 @@ class Context:
       test: the test examples.
       mesh: the mesh, if there are several devices.
       progress: where progress is shown.
-      should_stop: whether the process was asked to stop.
+      stop: whether the process was asked to stop.
       checkpoint_seconds: at least this long between two checkpoints.
       load: loads a model by name, once.
     """
@@ -39,9 +41,21 @@ class Context:
     test: tuple[Example, ...]
     mesh: Mesh | None
     progress: Progress
-    should_stop: Callable[[], bool]
+    stop: StopRequest
     checkpoint_seconds: float
     load: Callable[[str], Pretrained]
+
+    def stop_if_asked(self, what: str) -> None:
+        """Ends the study where the process was asked to stop.
+
+        Args:
+          what: what was stopped, and what becomes of it.
+
+        Raises:
+          Stopped: it was.
+        """
+        if self.stop.requested:
+            raise Stopped(what, self.stop.exit_status)
 
     @property
     def writes(self) -> bool:

@@ -23,7 +23,7 @@ from fsl_jax.studies.records import CurvePoint, RunRecord
 from fsl_jax.studies.select import select
 from fsl_jax.tasks.encoding import label_indices
 from fsl_jax.training.caching import cache_trunk, pool_shapes
-from fsl_jax.training.loop import Keeper, Stopped, fit, is_over
+from fsl_jax.training.loop import Keeper, fit, is_over
 from fsl_jax.training.predict import predict
 from fsl_jax.training.program import Program, compile_largest, compile_program, place_shared
 from fsl_jax.training.state import FitState
@@ -126,7 +126,7 @@ def _fit_groups(context: Context, prepared: Prepared, program: Program) -> Fitte
     shared, pool = place_shared(stack.shared, pool, context.mesh)
     parts = []
     for number, group in enumerate(prepared.planned.groups):
-        trainable, runs = (slice_runs(each, group) for each in (stack.trainable, prepared.runs))
+        trainable, runs = slice_runs(stack.trainable, group), slice_runs(prepared.runs, group)
         state, runs = program.place(trainable, runs, len(group), settings)
         directory = context.directory / "checkpoints" / prepared.planned.name / f"{number:03d}"
         keeper = Keeper(directory, context.checkpoint_seconds)
@@ -153,10 +153,8 @@ def _fit_group(
 
     def after_dispatch(now: FitState, last: bool) -> None:
         task.update(int(now.step), loss=_latest_loss(now))
-        stop = context.should_stop() and not last
-        keeper.keep(now, last or stop)
-        if stop:
-            raise Stopped(f"stopped after step {int(now.step)} of {title}; what was done is saved")
+        keeper.keep(now, last or context.stop.requested)
+        context.stop_if_asked(f"stopped after step {int(now.step)} of {title}; it is saved")
 
     if not is_over(state, settings):
         state = fit(program, state, *inputs, settings, after_dispatch)

@@ -16,7 +16,6 @@ from fsl_jax.studies.plan import PlannedProgram, PlannedRun
 from fsl_jax.studies.records import RunRecord
 from fsl_jax.tasks.encoding import label_indices
 from fsl_jax.tasks.template_formulation import TemplateFormulation
-from fsl_jax.training.loop import Stopped
 
 
 def run_prompts(
@@ -84,8 +83,7 @@ def _ask(
 
     def on_batch(done: int) -> None:
         task.update(done)
-        if context.should_stop():
-            raise Stopped(f"stopped while asking {title}; it will be asked again")
+        context.stop_if_asked(f"stopped while asking {title}; it will be asked again")
 
     return scorer(params, context.test, text, on_batch), note
 

@@ -132,7 +132,7 @@ def open_context(
             test_subset(dataset, question.max_test),
             mesh,
             progress,
-            lambda: stop.requested,
+            stop,
             options.checkpoint_seconds,
             functools.cache(functools.partial(_load, question.dtype, mesh)),
         )
@@ -162,6 +162,7 @@ def compile_all(
     planned, compiled = [], {}
     task = context.progress.task("load and compile", len(programs))
     for number, program in enumerate(programs):
+        context.stop_if_asked("stopped before the first run")
         if program.prompted:
             make_prompted(context, program)
             planned.append(dataclasses.replace(program, size=1))
@@ -208,6 +209,7 @@ def _run_programs(
     for planned in programs:
         if ledger.finished(planned):
             continue
+        context.stop_if_asked(f"stopped before {planned.name}")
         seconds = 0.0
         if planned.prompted:
             records, spent = run_prompts(context, planned)

@@ -15,8 +15,16 @@ from fsl_jax.training.settings import FitSettings
 from fsl_jax.training.state import FitState, Runs, RunState
 
 
-class Stopped(Exception):
-    """The process was asked to stop; what was done is saved."""
+class Stopped(Exception):  # noqa: N818, to be asked to stop is no error
+    """The process was asked to stop; what was done is saved.
+
+    Attributes:
+      exit_status: what the process should end with.
+    """
+
+    def __init__(self, message: str, exit_status: int):
+        super().__init__(message)
+        self.exit_status = exit_status
 
 
 def fit(
