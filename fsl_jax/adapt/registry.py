@@ -56,7 +56,7 @@ def format_method(method: Method) -> str:
     Returns:
       For example `lora(rank=4, alpha=8.0, targets='mlp')`, or `bitfit`, which has no settings.
     """
-    fields = dataclasses.fields(method)  # type: ignore[arg-type]
+    fields = dataclasses.fields(method)
     settings = ", ".join(f"{field.name}={getattr(method, field.name)!r}" for field in fields)
     return f"{method.name}({settings})" if settings else method.name
 

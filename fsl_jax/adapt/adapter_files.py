@@ -1,0 +1,285 @@
+"""Adapters as directories in PEFT's layout, written whole or not at all and read strictly.
+
+    adapter_config.json         for PEFT: the kind of adapter, its base model, its settings
+    adapter_model.safetensors   what the method trained
+    head.safetensors            the task head, where there is one
+    fsl_jax.json                method, task, base model with its hash, hashes of the tensor files
+
+LoRA is in PEFT's own format (see `peft`), which PEFT and what serves its adapters read. PEFT's
+heads are other ones than the heads of this project, so ours are in a file that PEFT passes over.
+What other methods train has no format of PEFT's: its tensors have the paths of the tree for names,
+and the kind in the config is a name such as FSL_JAX_BITFIT, which PEFT refuses.
+"""
+
+import dataclasses
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from fsl_jax.adapt.adapter_record import (
+    AdapterRecord,
+    encode_json,
+    parse_json,
+    read_record,
+    versions,
+)
+from fsl_jax.adapt.lora import LoRA
+from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.peft import from_peft, task_type, to_peft
+from fsl_jax.adapt.registry import format_method, parse_method
+from fsl_jax.adapt.tensor_files import decode_tensors, encode_tensors
+from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.errors import InputError, faults
+from fsl_jax.files import STAGING, is_local, staged_directory
+from fsl_jax.models.pretrained import Pretrained
+
+CONFIG = "adapter_config.json"
+TENSORS = "adapter_model.safetensors"
+HEAD = "head.safetensors"
+RECORD = "fsl_jax.json"
+
+_PICKLED = "adapter_model.bin"
+_OWN_KIND = "FSL_JAX_"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Adapter:
+    """A saved adapter on its base model.
+
+    Attributes:
+      params: the whole tree, ready for `pretrained.apply` and for a formulation's `logits`.
+      mask: a tree of booleans of the same structure, True where a leaf is the adapter's.
+      method: the method.
+      description: what was saved with it about its task; None for an adapter that PEFT made.
+    """
+
+    params: Params
+    mask: Params
+    method: Method
+    description: dict[str, Any] | None
+
+
+def save_adapter(
+    directory: epath.PathLike,
+    leaves: Params,
+    method: Method,
+    pretrained: Pretrained,
+    description: Mapping[str, Any],
+) -> None:
+    """Saves what one run trained; an adapter that is there already is replaced.
+
+    On a local disk the directory appears whole or not at all, also when the process is killed.
+
+    Args:
+      directory: where to save it.
+      leaves: the trained leaves at the run's own shapes, a nested dict. The method's settings, such
+        as `lora_scale`, may be among them; they follow from the method and are not written.
+      method: the method that trained them.
+      pretrained: the base model, of which the name and the hash are written.
+      description: what is needed to use the adapter for its task again, as JSON values.
+
+    Raises:
+      InputError: the leaves are not what the method trains on this model, or have other shapes.
+      OSError: it could not be written; what was there before is untouched.
+    """
+    trained = _trained_leaves(leaves, method)
+    found = _leaf_faults(trained, method, pretrained)
+    if found:
+        raise faults(f"{directory}: what was to be saved is no {method.name} adapter:", found)
+    head = {path: leaf for path, leaf in trained.items() if _is_head(path)}
+    tensors = {path: leaf for path, leaf in trained.items() if not _is_head(path)}
+    config: dict[str, Any] = {
+        "peft_type": _OWN_KIND + method.name.upper(),
+        "task_type": task_type(pretrained.config),
+        "base_model_name_or_path": pretrained.name,
+    }
+    if isinstance(method, LoRA):
+        tensors, config = to_peft(tensors, method, pretrained)
+    files = {TENSORS: encode_tensors(tensors)} | ({HEAD: encode_tensors(head)} if head else {})
+    record = AdapterRecord(
+        method=format_method(method),
+        base_model={"name": pretrained.name, "sha256": pretrained.sha256},
+        description=dict(description),
+        trained=_shapes(trained),
+        versions=versions(),
+        sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    )
+    # The record is the last: on an object store, a directory without it is not complete.
+    files |= {CONFIG: encode_json(config), RECORD: record.encode()}
+    _remove_abandoned(epath.Path(directory))
+    with staged_directory(directory) as staging:
+        for name, data in files.items():
+            (staging / name).write_bytes(data)
+
+
+def load_adapter(directory: epath.PathLike, pretrained: Pretrained) -> Adapter:
+    """Loads an adapter onto its base model.
+
+    Args:
+      directory: from `save_adapter`, or a LoRA adapter that PEFT saved.
+      pretrained: the base model.
+
+    Returns:
+      The adapter.
+
+    Raises:
+      InputError: files are missing or damaged, the base model is another one, or tensors are not
+        known, missing, or of the wrong shape; it lists all that is wrong.
+    """
+    directory = epath.Path(directory)
+    if not directory.is_dir():
+        raise InputError(
+            f"{directory}: there is no such directory. Give one with an adapter in it."
+        )
+    record = read_record(directory / RECORD)
+    contents = _read_files(directory, record, pretrained)
+    config = parse_json(directory / CONFIG, contents[CONFIG])
+    tensors = decode_tensors(contents[TENSORS], directory / TENSORS)
+    if record is None:
+        _require_record_of_own_kind(directory, config)
+        lora, leaves = from_peft(config, tensors, pretrained, directory)
+        return _on_base(leaves, lora, pretrained, None)
+    method = parse_method(record.method)
+    found: list[str] = []
+    if isinstance(method, LoRA):
+        lora, tensors = from_peft(config, tensors, pretrained, directory)
+        found += _disagreements(lora, method)
+    if HEAD in contents:
+        tensors |= decode_tensors(contents[HEAD], directory / HEAD)
+    trained = _trained_leaves(unflatten(tensors), method)
+    found += _differences(_shapes(trained), record.trained)
+    found += _leaf_faults(trained, method, pretrained)
+    if found:
+        raise faults(f"{directory}: this adapter does not fit {pretrained.name}:", found)
+    return _on_base(tensors, method, pretrained, record.description)
+
+
+def _remove_abandoned(directory: epath.Path) -> None:
+    """Removes what a save to the same place has left if it was killed."""
+    if not is_local(directory) or not directory.parent.exists():
+        return
+    for entry in directory.parent.iterdir():
+        if re.fullmatch(re.escape(f"{STAGING}{directory.name}-") + "[0-9a-f]{8}", entry.name):
+            entry.rmtree()
+
+
+def _on_base(
+    leaves: dict[str, np.ndarray],
+    method: Method,
+    pretrained: Pretrained,
+    description: dict[str, Any] | None,
+) -> Adapter:
+    # What the method draws here is replaced; its settings and its cuts of the stack are needed.
+    extended = flatten(method.extend(pretrained.params, jax.random.key(0)))
+    params = extended | {path: jnp.asarray(leaf) for path, leaf in leaves.items()}
+    mask = {path: path in leaves for path in params}
+    return Adapter(unflatten(params), unflatten(mask), method, description)
+
+
+def _trained_leaves(leaves: Params, method: Method) -> dict[str, np.ndarray]:
+    """The leaves by path in float32, without those that follow from the method's settings."""
+    return {
+        path: np.asarray(jax.device_get(leaf), np.float32)
+        for path, leaf in flatten(leaves).items()
+        if not any(re.search(rule, path) for rule in method.settings)
+    }
+
+
+def _leaf_faults(
+    trained: Mapping[str, np.ndarray], method: Method, pretrained: Pretrained
+) -> list[str]:
+    """Where leaves are not what the method trains on this model; a head is the formulation's."""
+    extended = flatten(jax.eval_shape(method.extend, pretrained.params, jax.random.key(0)))
+    shapes = {
+        path: list(leaf.shape)
+        for path, leaf in extended.items()
+        if any(re.search(rule, path) for rule in method.rules)
+    }
+    own = {path: shape for path, shape in _shapes(trained).items() if not _is_head(path)}
+    # Of the base, a method may have left alone what its formulation does not read.
+    required = shapes.keys() - flatten(pretrained.params).keys()
+    expected = {path: shapes[path] for path in shapes if path in own or path in required}
+    return _differences(own, expected) if trained else ["there are no trained leaves"]
+
+
+def _differences(found: Mapping[str, list[int]], expected: Mapping[str, list[int]]) -> list[str]:
+    return [
+        *(f"missing: {path}" for path in sorted(expected.keys() - found.keys())),
+        *(f"not known: {path}" for path in sorted(found.keys() - expected.keys())),
+        *(
+            f"wrong shape: {path} is {found[path]}, expected {expected[path]}"
+            for path in sorted(found.keys() & expected.keys())
+            if found[path] != expected[path]
+        ),
+    ]
+
+
+def _disagreements(lora: LoRA, method: LoRA) -> list[str]:
+    """Where the two config files say different things about a LoRA adapter."""
+    if lora.rank == method.rank and math.isclose(lora.alpha, method.alpha, rel_tol=1e-6):
+        return []
+    return [
+        f"{CONFIG} says rank {lora.rank} and alpha {lora.alpha}, "
+        f"{RECORD} says rank {method.rank} and alpha {method.alpha}"
+    ]
+
+
+def _read_files(
+    directory: epath.Path, record: AdapterRecord | None, pretrained: Pretrained
+) -> dict[str, bytes]:
+    """The contents of the files other than the record, all of them as they were saved."""
+    hashes = record.sha256 if record else {}
+    names = {CONFIG, TENSORS, *hashes} | ({HEAD} if (directory / HEAD).exists() else set())
+    contents, found = {}, []
+    for name in sorted(names):
+        if not (directory / name).exists():
+            found.append(f"{name}: missing" + _advice(directory, name))
+            continue
+        contents[name] = (directory / name).read_bytes()
+        digest = hashlib.sha256(contents[name]).hexdigest()
+        if name in hashes and digest != hashes[name]:
+            found.append(f"{name}: damaged; its SHA-256 is {digest}, expected {hashes[name]}")
+        elif name == HEAD and name not in hashes:
+            found.append(f"{name}: {RECORD} does not list it" if record else f"{RECORD}: missing")
+    if record and record.base_model["sha256"] != pretrained.sha256:
+        found.append(_other_base(record.base_model, pretrained))
+    if found:
+        raise faults(f"{directory}: this adapter cannot be loaded:", found)
+    return contents
+
+
+def _advice(directory: epath.Path, name: str) -> str:
+    if name == TENSORS and (directory / _PICKLED).exists():
+        return f"; {_PICKLED} is pickled and never read: save the adapter as safetensors"
+    return ""
+
+
+def _other_base(base: Mapping[str, Any], pretrained: Pretrained) -> str:
+    return (
+        f"it was trained on {base['name']}, whose weights have the SHA-256 {base['sha256']}, and "
+        f"{pretrained.name} has {pretrained.sha256}: on other weights its numbers would be others. "
+        "Load the base that it was trained on."
+    )
+
+
+def _require_record_of_own_kind(directory: epath.Path, config: Mapping[str, Any]) -> None:
+    kind = str(config.get("peft_type"))
+    if kind.startswith(_OWN_KIND):
+        raise InputError(
+            f"{directory}: {RECORD} is missing, which an adapter of kind {kind} needs."
+        )
+
+
+def _shapes(leaves: Mapping[str, np.ndarray]) -> dict[str, list[int]]:
+    return {path: list(leaf.shape) for path, leaf in sorted(leaves.items())}
+
+
+def _is_head(path: str) -> bool:
+    return path.startswith("head/")

@@ -1,0 +1,107 @@
+"""What is written beside an adapter: the method, the task, the base model, the files' hashes."""
+
+import dataclasses
+import importlib.metadata
+import json
+from typing import Any
+
+from etils import epath
+
+from fsl_jax.errors import InputError, faults
+
+_FIELDS = {
+    "method": str,
+    "base_model": dict,
+    "description": dict,
+    "trained": dict,
+    "versions": dict,
+    "sha256": dict,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class AdapterRecord:
+    """The contents of `fsl_jax.json`.
+
+    Attributes:
+      method: the method with its settings, as it is written in flags.
+      base_model: "name" and "sha256" of the base model.
+      description: what is needed to use the adapter for its task again.
+      trained: the shape of each trained leaf by path.
+      versions: of this project and of what it computed with.
+      sha256: the hash of each file with tensors.
+    """
+
+    method: str
+    base_model: dict[str, str]
+    description: dict[str, Any]
+    trained: dict[str, list[int]]
+    versions: dict[str, str]
+    sha256: dict[str, str]
+
+    def encode(self) -> bytes:
+        """The bytes of the file."""
+        return encode_json(dataclasses.asdict(self))
+
+
+def read_record(path: epath.Path) -> AdapterRecord | None:
+    """Reads `fsl_jax.json`.
+
+    Args:
+      path: the file.
+
+    Returns:
+      The record; None if there is no such file, as in a directory that PEFT made.
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    if not path.exists():
+        return None
+    values = parse_json(path, path.read_bytes())
+    wrong = [name for name, kind in _FIELDS.items() if not isinstance(values.get(name), kind)]
+    if not wrong:
+        wrong = [
+            f"base_model.{name}" for name in ("name", "sha256") if name not in values["base_model"]
+        ]
+    if wrong:
+        raise faults(f"{path}: missing or not as they were saved; save the adapter again:", wrong)
+    return AdapterRecord(**{name: values[name] for name in _FIELDS})
+
+
+def encode_json(values: dict[str, Any]) -> bytes:
+    """Values as the bytes of an indented JSON file."""
+    return (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
+
+
+def parse_json(path: epath.Path, data: bytes) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Args:
+      path: the file, for errors.
+      data: its bytes.
+
+    Returns:
+      The values by name.
+
+    Raises:
+      InputError: it is no JSON object.
+    """
+    try:
+        values = json.loads(data)
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON: {error}. Save the adapter again.") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected a JSON object. Save the adapter again.")
+    return values
+
+
+def versions() -> dict[str, str]:
+    """The versions of this project, where it is installed, and of what it computes with."""
+    found = {}
+    for package in ("fsl_jax", "jax", "flax"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,59 @@
+"""Tensors as the bytes of a safetensors file, and back."""
+
+from collections.abc import Mapping
+
+import ml_dtypes
+import numpy as np
+import safetensors
+import safetensors.numpy
+from etils import epath
+
+from fsl_jax.errors import InputError, faults
+
+_DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
+
+
+def encode_tensors(tensors: Mapping[str, np.ndarray]) -> bytes:
+    """The bytes of a safetensors file.
+
+    Args:
+      tensors: float32 arrays by name; there may be none.
+
+    Returns:
+      The file's contents, the same for the same tensors.
+    """
+    # The format is what PEFT writes, and tells readers that the tensors are laid out as PyTorch's.
+    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    return safetensors.numpy.save(contiguous, metadata={"format": "pt"})
+
+
+def decode_tensors(data: bytes, path: epath.Path) -> dict[str, np.ndarray]:
+    """The tensors in the bytes of a safetensors file.
+
+    Args:
+      data: the file's contents.
+      path: the file, for errors.
+
+    Returns:
+      The tensors by name, in float32 whatever they were saved in.
+
+    Raises:
+      InputError: the file is malformed or cut short, or holds something other than floats.
+    """
+    try:
+        entries = safetensors.deserialize(data)
+    except safetensors.SafetensorError as error:
+        raise InputError(
+            f"{path}: not a valid safetensors file: {error}. It may be damaged or cut short."
+        ) from error
+    found = [
+        f"{name} is {entry['dtype']}" for name, entry in entries if entry["dtype"] not in _DTYPES
+    ]
+    if found:
+        raise faults(f"{path}: tensors of a type other than {', '.join(_DTYPES)}:", found)
+    return {
+        name: np.frombuffer(entry["data"], _DTYPES[entry["dtype"]])
+        .reshape(entry["shape"])
+        .astype(np.float32)
+        for name, entry in entries
+    }

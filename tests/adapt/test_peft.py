@@ -1,0 +1,250 @@
+"""LoRA to PEFT and back: PEFT itself is the reference."""
+
+import json
+import re
+
+import jax
+import numpy as np
+import peft
+import pytest
+import torch
+import transformers
+from etils import epath
+
+from fsl_jax.adapt.adapter_files import CONFIG, RECORD, load_adapter, save_adapter
+from fsl_jax.adapt.lora import LoRA
+from fsl_jax.adapt.peft import from_peft, to_peft
+from fsl_jax.adapt.tree import flatten, unflatten
+from fsl_jax.errors import InputError
+from fsl_jax.models.families import FAMILIES
+from fsl_jax.models.names import write_tensors
+
+# This release of PEFT asks transformers for an attribute that has a new name there.
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
+
+IDS = np.arange(12, dtype=np.int32).reshape(2, 6)
+MASK = np.array([[True] * 6, [True] * 4 + [False] * 2])
+
+
+def torch_model(pretrained):
+    """The same weights in transformers."""
+    config = pretrained.config
+    sizes = {
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.mlp_size,
+        "num_hidden_layers": config.num_layers,
+        "num_attention_heads": config.num_heads,
+        "max_position_embeddings": config.max_length,
+    }
+    if config.family == "bert":
+        model = transformers.BertModel(transformers.BertConfig(**sizes))
+    else:
+        more = {"num_key_value_heads": config.num_kv_heads, "tie_word_embeddings": True}
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, **more))
+    names = FAMILIES[config.family].names(config)
+    leaves = {path: np.asarray(leaf) for path, leaf in flatten(pretrained.params).items()}
+    state = {name: torch.tensor(tensor) for name, tensor in write_tensors(leaves, names)}
+    loaded = model.load_state_dict(state, strict=False)
+    assert not loaded.unexpected_keys
+    assert set(loaded.missing_keys) <= {"lm_head.weight"}
+    return model.eval()
+
+
+def outputs_of_torch(model):
+    with torch.no_grad():
+        found = model(input_ids=torch.tensor(IDS), attention_mask=torch.tensor(MASK).long())
+    output = found.logits if hasattr(found, "logits") else found.last_hidden_state
+    return output.numpy()[MASK]
+
+
+def outputs_of_ours(pretrained, params):
+    output = jax.jit(pretrained.apply)(params, IDS, MASK)
+    return np.asarray(output.hidden if output.logits is None else output.logits)[MASK]
+
+
+def relative_error(found, expected):
+    return np.abs(found - expected).max() / np.abs(expected).max()
+
+
+def trained(pretrained, method):
+    """Leaves of an adapter that does something, drawn by NumPy."""
+    shapes = flatten(jax.eval_shape(method.extend, pretrained.params, jax.random.key(0)))
+    random = np.random.default_rng(1)
+    return {
+        path: random.normal(size=leaf.shape, scale=0.3).astype(np.float32)
+        for path, leaf in shapes.items()
+        if re.search("/lora_[ab]$", path)
+    }
+
+
+@pytest.mark.parametrize(
+    ("family", "method", "targets"),
+    [
+        ("bert", LoRA(rank=3, alpha=4.5), ["query", "value"]),
+        (
+            "bert",
+            LoRA(rank=2, alpha=4.0, targets="mlp/down$"),
+            [f"encoder.layer.{number}.output.dense" for number in range(3)],
+        ),
+        ("llama", LoRA(rank=4, alpha=8.0), ["q_proj", "v_proj"]),
+        (
+            "llama",
+            LoRA(rank=2, alpha=2.0, targets="^layers/"),
+            ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"],
+        ),
+    ],
+)
+def test_peft_loads_what_was_saved_and_computes_the_same(tiny, tmp_path, family, method, targets):
+    base = tiny(family)
+    save_adapter(tmp_path / "adapter", unflatten(trained(base, method)), method, base, {})
+    assert json.loads((tmp_path / "adapter" / CONFIG).read_text())["target_modules"] == targets
+    plain = torch_model(base)
+    expected_of_base = outputs_of_torch(plain)
+    expected = outputs_of_torch(peft.PeftModel.from_pretrained(plain, str(tmp_path / "adapter")))
+    found = outputs_of_ours(base, load_adapter(tmp_path / "adapter", base).params)
+    assert relative_error(found, expected) < 1e-5
+    assert relative_error(expected_of_base, expected) > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [
+        ("bert", {"r": 3, "lora_alpha": 6, "target_modules": ["query", "key"]}),
+        ("bert", {"r": 2, "lora_alpha": 8, "target_modules": "all-linear"}),
+        ("llama", {"r": 4, "lora_alpha": 2, "target_modules": ["q_proj"], "use_rslora": True}),
+        ("llama", {"r": 2, "lora_alpha": 3, "target_modules": r".*\.(up|down)_proj"}),
+        (
+            "llama",
+            {"r": 2, "target_modules": ["v_proj", "o_proj"], "exclude_modules": ["o_proj"]},
+        ),
+    ],
+)
+def test_an_adapter_that_peft_made_computes_what_it_computes_there(
+    tiny, tmp_path, family, settings
+):
+    base = tiny(family)
+    model = peft.get_peft_model(torch_model(base), peft.LoraConfig(**settings)).eval()
+    torch.manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(str(tmp_path))
+    adapter = load_adapter(tmp_path, base)
+    assert adapter.description is None
+    assert adapter.method.rank == settings["r"]
+    assert relative_error(outputs_of_ours(base, adapter.params), outputs_of_torch(model)) < 1e-5
+    # Saved again it is an adapter of ours, with the same leaves.
+    chosen = {path for path, mine in flatten(adapter.mask).items() if mine}
+    leaves = {path: leaf for path, leaf in flatten(adapter.params).items() if path in chosen}
+    save_adapter(tmp_path / "again", unflatten(leaves), adapter.method, base, {})
+    again = flatten(load_adapter(tmp_path / "again", base).params)
+    for path in chosen:
+        np.testing.assert_allclose(again[path], leaves[path], rtol=1e-6)
+
+
+def test_the_refusal_of_peft_names_the_kind_of_a_method_it_does_not_know(tiny, tmp_path):
+    from fsl_jax.adapt.bitfit import BitFit
+
+    base = tiny("bert")
+    save_adapter(tmp_path, {"embeddings": {"norm": {"bias": np.ones(16)}}}, BitFit(), base, {})
+    with pytest.raises(KeyError, match="FSL_JAX_BITFIT"):
+        peft.PeftConfig.from_pretrained(str(tmp_path))
+    (tmp_path / RECORD).unlink()
+    with pytest.raises(InputError, match=r"fsl_jax\.json is missing.*FSL_JAX_BITFIT"):
+        load_adapter(tmp_path, base)
+
+
+@pytest.mark.parametrize(
+    ("targets", "ends"),
+    [
+        ("attention/output$", ["attention.output.dense"]),
+        ("output$|down$", ["output.dense"]),
+        ("up$|key$", ["intermediate.dense", "key"]),
+    ],
+)
+def test_targets_are_the_shortest_ends_that_no_other_layer_has(bert, targets, ends):
+    method = LoRA(rank=1, targets=targets)
+    assert to_peft(trained(bert, method), method, bert)[1]["target_modules"] == ends
+
+
+@pytest.fixture
+def files(llama):
+    """The config and the tensors of a sound adapter."""
+    method = LoRA(rank=2, alpha=4.0)
+    tensors, values = to_peft(trained(llama, method), method, llama)
+    return values, tensors
+
+
+def read(files, pretrained):
+    return from_peft(*files, pretrained, epath.Path("somewhere"))
+
+
+def test_tensors_at_fault_are_all_listed(llama, files):
+    values, tensors = files
+    layer = "base_model.model.model.layers"
+    tensors["base_model.model.lm_head.lora_A.weight"] = np.zeros((2, 16), np.float32)
+    tensors["base_model.model.layers.1.self_attn.q_proj.lora_A.weight"] = np.zeros((2, 16))
+    del tensors[f"{layer}.2.self_attn.v_proj.lora_B.weight"]
+    tensors[f"{layer}.0.self_attn.v_proj.lora_A.weight"] = np.zeros((3, 16), np.float32)
+    values["target_modules"].append("up_proj")
+    with pytest.raises(InputError) as error:
+        read(files, llama)
+    assert [line.strip(" -") for line in str(error.value).splitlines()[1:]] == [
+        "not known: base_model.model.lm_head.lora_A.weight",
+        "duplicate: base_model.model.layers.1.self_attn.q_proj.lora_A.weight is there under "
+        "another name too",
+        f"wrong shape: {layer}.0.self_attn.v_proj.lora_A.weight is [3, 16], expected [2, 16]",
+        f"missing: {layer}.2.self_attn.v_proj.lora_B.weight",
+        *(
+            f"missing: {layer}.{number}.mlp.up_proj.lora_{part}.weight"
+            for number in range(3)
+            for part in "AB"
+        ),
+    ]
+
+
+def test_an_adapter_on_a_part_of_the_layers_is_refused(llama, files):
+    values, tensors = files
+    first = {name: tensor for name, tensor in tensors.items() if ".layers.0." in name}
+    with pytest.raises(InputError, match=r"(?s)in all layers or in none.*missing: .*layers\.1\."):
+        read((values, first), llama)
+
+
+def test_an_adapter_without_tensors_is_refused(llama, files):
+    with pytest.raises(InputError, match="no linear layer has tensors"):
+        read((files[0] | {"target_modules": None}, {}), llama)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("peft_type", "VERA", "peft_type is 'VERA'; expected 'LORA'"),
+        ("r", 0, "r is 0; expected a whole number of at least 1"),
+        ("r", True, "r is True; expected"),
+        ("lora_alpha", None, "lora_alpha is None; expected a number above 0"),
+        ("bias", "all", "bias is 'all', which is not supported"),
+        ("use_dora", True, "use_dora is True, which is not supported"),
+        ("modules_to_save", ["classifier"], r"modules_to_save is \['classifier'\], which is not"),
+        ("rank_pattern", {"q_proj": 4}, "rank_pattern is .* not supported"),
+        ("alpha_pattern", {"q_proj": 4}, "alpha_pattern is .* not supported"),
+        ("layers_to_transform", [0, 1], "layers_to_transform is .* not supported"),
+        ("lora_bias", True, "lora_bias is True, which is not supported"),
+        ("trainable_token_indices", [3], "trainable_token_indices is .* not supported"),
+        ("a_later_invention", {"on": 1}, "a_later_invention is .* not supported"),
+        ("init_lora_weights", "pissa", "init_lora_weights is 'pissa', which changes the base"),
+    ],
+)
+def test_more_than_plain_lora_is_refused_by_name(llama, files, field, value, message):
+    values, tensors = files
+    with pytest.raises(InputError, match=message):
+        read((values | {field: value}, tensors), llama)
+
+
+def test_every_field_that_peft_writes_is_known(tiny, tmp_path):
+    model = peft.get_peft_model(torch_model(tiny("bert")), peft.LoraConfig(target_modules=["key"]))
+    model.save_pretrained(str(tmp_path))
+    values = json.loads((tmp_path / CONFIG).read_text())
+    values |= {"fan_in_fan_out": True, "lora_dropout": 0.5, "revision": "main"}
+    (tmp_path / CONFIG).write_text(json.dumps(values))
+    assert load_adapter(tmp_path, tiny("bert")).method.targets == "^(layers/attention/key)$"
