@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 WORDS = {
     "sport": "match goal team striker coach cup league win score player".split(),
