@@ -24,7 +24,6 @@ from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.sharding import make_mesh
 from fsl_jax.studies.context import Context
 from fsl_jax.studies.environment import describe as describe_environment
-from fsl_jax.studies.events import write_events
 from fsl_jax.studies.fitting import compile_planned, run_fit
 from fsl_jax.studies.ledger import Ledger
 from fsl_jax.studies.plan import (
@@ -38,7 +37,6 @@ from fsl_jax.studies.progress import Progress
 from fsl_jax.studies.prompting import make_prompted, run_prompts
 from fsl_jax.studies.question import Question
 from fsl_jax.studies.records import RunRecord
-from fsl_jax.studies.report import write_report
 from fsl_jax.studies.summary import Row, summarise
 from fsl_jax.studies.timings import Timing, append_timings, read_timings
 from fsl_jax.training.program import Program
@@ -241,6 +239,10 @@ def _keep(
         )
         for method in dict.fromkeys(methods)
     ]
+    # Imported here, as is the report below: TensorBoard and drawing take seconds to import, and
+    # nothing needs them before the first program has finished.
+    from fsl_jax.studies.events import write_events
+
     append_timings(context.directory / "timings.jsonl", timings)
     write_events(context.directory / "events", records)
     ledger.finish(planned, records)
@@ -258,6 +260,8 @@ def _rows(ledger: Ledger, directory: epath.Path) -> list[Row]:
 def _report(
     context: Context, programs: list[PlannedProgram], environment: dict[str, Any], options: Options
 ) -> list[Row]:
+    from fsl_jax.studies.report import write_report
+
     ledger = Ledger(context.directory, programs)
     if not context.writes:
         return _rows(ledger, context.directory)

@@ -17,7 +17,7 @@ def test_results_are_in_the_order_of_the_plan_whichever_finished_first(
     programs, make_record, tmp_path
 ):
     ledger = Ledger(epath.Path(tmp_path), programs)
-    first, last = make_record(seed=1), make_record("trained", seed=2)
+    first, last = make_record(seed=1), make_record(seed=2)
     ledger.finish(programs[2], [last])
     assert ledger.records() == [last]
     ledger.finish(programs[0], [first])
