@@ -5,7 +5,7 @@ values are reused for every query, so that a query costs no more than its own to
 """
 
 import dataclasses
-import os
+import itertools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -37,7 +37,7 @@ class Scored:
 
 
 class Scorer:
-    """Scores prompts with one model; its compiled functions serve several sets of demonstrations."""
+    """Scores prompts with one model; what it compiles serves several sets of demonstrations."""
 
     def __init__(self, formulation: TemplateFormulation, batch_size: int = 16):
         """Prepares a scorer.
@@ -106,5 +106,6 @@ def common_prefix(tokens: Sequence[Sequence[int]]) -> int:
     Returns:
       The number of shared tokens.
     """
-    shared = len(os.path.commonprefix([list(ids) for ids in tokens]))
+    columns = zip(*tokens, strict=False)
+    shared = sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
     return max(min(shared, min(map(len, tokens)) - 1), 0)

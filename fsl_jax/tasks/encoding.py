@@ -67,8 +67,8 @@ def batches_by_length(
         for start in range(0, len(members), batch_size):
             chosen = members[start : start + batch_size]
             filled = chosen + chosen[-1:] * (batch_size - len(chosen))
-            ids, mask = pad_tokens([tokens[index] for index in filled], length, pad)
-            yield np.array(chosen), {"input_ids": ids, "attention_mask": mask}
+            input_ids, mask = pad_tokens([tokens[index] for index in filled], length, pad)
+            yield np.array(chosen), {"input_ids": input_ids, "attention_mask": mask}
 
 
 def label_indices(examples: Sequence[Example], labels: tuple[str, ...]) -> np.ndarray:

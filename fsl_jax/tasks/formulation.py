@@ -27,10 +27,14 @@ class Formulation(Protocol):
     name: ClassVar[str]
 
     @property
-    def pretrained(self) -> Pretrained: ...
+    def pretrained(self) -> Pretrained:
+        """See the class."""
+        ...
 
     @property
-    def labels(self) -> tuple[str, ...]: ...
+    def labels(self) -> tuple[str, ...]:
+        """See the class."""
+        ...
 
     def prepare(self, params: Params, key: jax.Array) -> Params:
         """The parameters with what the formulation adds to the model's own, such as a head."""

@@ -55,9 +55,9 @@ class LabelWords:
             for place in range(len(ids) - 1)
         ]
         table = np.array(columns, np.int32).reshape(len(columns), 4)
-        return cls(
-            np.array([ids[0] for ids in tokens], np.int32), *table.T, np.array(owner, np.int32)
-        )
+        first = np.array([ids[0] for ids in tokens], np.int32)
+        inputs, targets, word, offset = table.T
+        return cls(first, inputs, targets, word, offset, np.array(owner, np.int32))
 
     @property
     def longest(self) -> int:

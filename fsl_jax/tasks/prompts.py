@@ -33,8 +33,8 @@ def fit_prompt(
         keep = len(pieces["input_ids"]) - (len(ids) - limit)
         if keep < 1:
             raise InputError(
-                f"the template {template.text!r} with its context takes more than the {limit} tokens "
-                "that there is room for: shorten the template or show fewer demonstrations"
+                f"the template {template.text!r} with its context takes more than the {limit} "
+                "tokens that there is room for: shorten the template or show fewer demonstrations"
             )
         text = text[: min(pieces["offset_mapping"][keep - 1][1], len(text) - 1)]
         ids = tokenizer(context + template.render(text))["input_ids"]

@@ -61,7 +61,8 @@ class TemplateFormulation:
     def limit(self) -> int:
         """How many tokens a prompt may take, leaving room for the label words."""
         most = self.pretrained.config.max_length
-        return min(self.max_length or most, most) - self.words.longest
+        # The columns of all words stand behind a prompt, though their positions are shared.
+        return min((self.max_length or most) - self.words.longest, most - self.words.inputs.size)
 
     def prepare(self, params: Params, key: jax.Array) -> Params:
         """Adds nothing: the model's own unembedding scores the label words."""

@@ -108,8 +108,8 @@ def parse_verbalizer(text: str) -> dict[str, list[str]]:
         }
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(
-            f"cannot read the verbalizer {text!r}: expected a JSON object from labels to words, such "
-            'as {"positive": "great", "negative": ["bad", "terrible"]}'
+            f"cannot read the verbalizer {text!r}: expected a JSON object from labels to words, "
+            'such as {"positive": "great", "negative": ["bad", "terrible"]}'
         ) from error
 
 

@@ -1,7 +1,7 @@
 """What lies below the lowest trained leaf, computed once for each example and kept.
 
-Where only a head is trained, an example is its pooled representation; where only the top layers are,
-it is the activations that enter them. Both are computed without dropout.
+Where only a head is trained, an example is its pooled representation; where only the top layers
+are, it is the activations that enter them. Both are computed without dropout.
 """
 
 from collections.abc import Callable
@@ -48,8 +48,8 @@ def cache_trunk(
       chunk: how many examples are read at a time.
 
     Returns:
-      The pool with `representation` `[E, D]` or `trunk` `[E, T, D]` where something can be kept, and
-      as it was otherwise.
+      The pool with `representation` `[E, D]` or `trunk` `[E, T, D]` where something can be kept,
+      and as it was otherwise.
     """
     name = cached_name(mask)
     if name is None:

@@ -1,18 +1,23 @@
 """The fit program: N stacked runs, many steps in a dispatch, validation inside.
 
-Everything here is traced: `advance` is what a dispatch computes. The frozen base is an argument that
-is not mapped over the runs, so it is held once; only the trainable half is differentiated.
+Everything here is traced: `advance` is what a dispatch computes. The frozen base is an argument
+that is not mapped over the runs, so it is held once; only the trainable half is differentiated. On
+a mesh the runs are spread over its axis `runs`, and the examples of each batch over `batch`.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
+from fsl_jax.sharding import over_batch
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.tasks.losses import correct, cross_entropy
 from fsl_jax.training.optimizer import make_optimizer
@@ -23,26 +28,27 @@ Advance = Callable[[FitState, Runs, Params, Batch], FitState]
 
 
 def make_advance(
-    formulation: Formulation, settings: FitSettings, spmd_axis: str | None = None
+    formulation: Formulation, settings: FitSettings, mesh: Mesh | None = None
 ) -> Advance:
     """The function of one dispatch.
 
     Args:
       formulation: how tokens become class logits.
       settings: the program's settings.
-      spmd_axis: the mesh axis that the runs are spread over, if there is a mesh.
+      mesh: the mesh that runs and batches are spread over, if there is one.
 
     Returns:
       `advance(state, runs, shared, pool) -> state`, a pure function to be jitted: takes
       `settings.steps_per_dispatch` steps with every run and validates where it is due. `shared` is
       the frozen base, and `pool` the arrays `[E, ...]` of all examples of all runs.
     """
-    update = jax.vmap(
-        _update(formulation, settings), (0, 0, None, None, None), spmd_axis_name=spmd_axis
-    )
-    validate = jax.vmap(
-        _validate(formulation, settings), (0, 0, None, None, None), spmd_axis_name=spmd_axis
-    )
+
+    def of_runs(of_run: Callable[..., RunState]) -> Callable[..., RunState]:
+        axis = None if mesh is None else "runs"
+        return jax.vmap(of_run, (0, 0, None, None, None), spmd_axis_name=axis)
+
+    update = of_runs(_update(formulation, settings, mesh))
+    validate = of_runs(_validate(formulation, settings, mesh))
 
     def advance(state: FitState, runs: Runs, shared: Params, pool: Batch) -> FitState:
         def step(now: FitState, _: None) -> tuple[FitState, None]:
@@ -61,11 +67,13 @@ def make_advance(
     return advance
 
 
-def _update(formulation: Formulation, settings: FitSettings) -> Callable[..., RunState]:
+def _update(
+    formulation: Formulation, settings: FitSettings, mesh: Mesh | None
+) -> Callable[..., RunState]:
     """One step of one run."""
 
     def update(run: RunState, given: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
-        batch = take(pool, given.order[step])
+        batch = take(pool, given.order[step], mesh)
         key = jax.random.fold_in(given.key, step) if settings.dropout else None
 
         def loss_of(trainable: Params) -> Float[Array, ""]:
@@ -79,10 +87,12 @@ def _update(formulation: Formulation, settings: FitSettings) -> Callable[..., Ru
         with jax.numpy_dtype_promotion("standard"):
             updates, moments = optimizer.update(gradients, run.optimizer, run.trainable)
             trainable = jax.tree.map(jnp.add, run.trainable, updates)
-        finite = jnp.isfinite(loss)
-        stepped = run.replace(trainable=trainable, optimizer=moments)
+            norms = optax.tree.norm((gradients, updates))
+        finite = jnp.isfinite(loss) & jnp.isfinite(norms)
+        stepped = dataclasses.replace(run, trainable=trainable, optimizer=moments)
         kept = _where(run.active & finite, stepped, run)
-        return kept.replace(
+        return dataclasses.replace(
+            kept,
             diverged=run.diverged | (run.active & ~finite),
             losses=kept.losses.at[step].set(jnp.where(run.active, loss, jnp.nan)),
         )
@@ -90,40 +100,43 @@ def _update(formulation: Formulation, settings: FitSettings) -> Callable[..., Ru
     return update
 
 
-def _validate(formulation: Formulation, settings: FitSettings) -> Callable[..., RunState]:
+def _validate(
+    formulation: Formulation, settings: FitSettings, mesh: Mesh | None
+) -> Callable[..., RunState]:
     """Validation of one run, which keeps its best parameters and may end it."""
 
     def validate(run: RunState, given: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
         params = combine(run.trainable, given.settings, shared)
-        accuracy, loss = _measure(formulation, params, given, pool)
+        accuracy, loss = _measure(formulation, params, given, pool, mesh)
+        finite = jnp.isfinite(loss)
         tied = (accuracy == run.best_accuracy) & (loss < run.best_loss)
-        better = run.active & jnp.isfinite(loss) & ((accuracy > run.best_accuracy) | tied)
-        improved = run.replace(
-            best=run.trainable, best_accuracy=accuracy, best_loss=loss, best_step=step
+        better = finite & ((accuracy > run.best_accuracy) | tied)
+        improved = dataclasses.replace(
+            run, best=run.trainable, best_accuracy=accuracy, best_loss=loss, best_step=step
         )
         stale = jnp.where(better, 0, run.stale + 1).astype(jnp.int32)
         place = (step - 1) // settings.evaluate_every
-        seen = _where(better, improved, run)
-        return seen.replace(
+        validated = dataclasses.replace(
+            _where(better, improved, run),
             stale=stale,
-            stopped=run.stopped | ((settings.patience > 0) & (stale >= settings.patience)),
-            accuracies=run.accuracies.at[place].set(jnp.where(run.active, accuracy, jnp.nan)),
-            validation_losses=run.validation_losses.at[place].set(
-                jnp.where(run.active, loss, jnp.nan)
-            ),
+            stopped=jnp.bool_(settings.patience > 0) & (stale >= settings.patience),
+            diverged=~finite,
+            accuracies=run.accuracies.at[place].set(accuracy),
+            validation_losses=run.validation_losses.at[place].set(loss),
         )
+        return _where(run.active, validated, run)
 
     return validate
 
 
 def _measure(
-    formulation: Formulation, params: Params, given: Runs, pool: Batch
+    formulation: Formulation, params: Params, given: Runs, pool: Batch, mesh: Mesh | None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean accuracy and loss on the validation examples, read a chunk at a time."""
 
     def chunk(rows_and_weight: tuple[Array, Array]) -> tuple[Array, Array]:
         rows, weight = rows_and_weight
-        batch = take(pool, rows)
+        batch = take(pool, rows, mesh)
         logits = formulation.logits(params, batch)
         right = correct(logits, batch["label"]).astype(jnp.float32)
         return (right * weight).sum(), (cross_entropy(logits, batch["label"]) * weight).sum()
@@ -133,8 +146,10 @@ def _measure(
     return right.sum() / count, loss.sum() / count
 
 
-def take(pool: Batch, rows: Array) -> Batch:
-    """The rows of a pool of examples, as a batch."""
+def take(pool: Batch, rows: Array, mesh: Mesh | None = None) -> Batch:
+    """The rows of a pool of examples, as a batch that is spread over the mesh's axis `batch`."""
+    if mesh is not None:
+        rows = jax.lax.with_sharding_constraint(rows, over_batch(mesh))
     return {name: array[rows] for name, array in pool.items()}
 
 

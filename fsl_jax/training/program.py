@@ -1,18 +1,20 @@
 """A fit program compiled for given shapes, in groups of as many runs as fit in memory."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.compilation import peak_memory
 from fsl_jax.errors import InputError
-from fsl_jax.sharding import over_runs, parameter_shardings, replicated
+from fsl_jax.sharding import parameter_shardings, place, replicated, run_shardings
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.training.fit import make_advance
 from fsl_jax.training.settings import FitSettings
@@ -51,14 +53,21 @@ class Program:
         Returns:
           The initial state and the runs, `size` of each.
         """
-        rows = np.minimum(np.arange(self.size), count - 1)
-        trainable, runs = jax.tree.map(lambda leaf: leaf[rows], (trainable, runs))
-        state = initial_state(trainable, settings)
-        stopped = state.runs.replace(stopped=jax.numpy.asarray(np.arange(self.size) >= count))
-        state = FitState(state.step, stopped)
+        places = np.arange(self.size)
+
+        # Compiled as a whole: one by one, the operations on each leaf would be compiled too.
+        @jax.jit
+        def lay_out(trainable: Params, runs: Runs) -> tuple[FitState, Runs]:
+            rows = np.minimum(places, count - 1)
+            trainable, runs = jax.tree.map(lambda leaf: leaf[rows], (trainable, runs))
+            state = initial_state(trainable, settings)
+            inert = dataclasses.replace(state.runs, stopped=jnp.asarray(places >= count))
+            return FitState(state.step, inert), runs
+
+        state, runs = lay_out(trainable, runs)
         if self.mesh is None:
             return state, runs
-        return jax.device_put((state, runs), _run_shardings((state, runs), self.mesh))
+        return place((state, runs), run_shardings((state, runs), self.mesh))
 
 
 def compile_program(
@@ -94,7 +103,7 @@ def compile_program(
     if mesh is not None:
         arguments = _with_shardings(arguments, mesh)
     advance = jax.jit(
-        make_advance(formulation, settings, "runs" if mesh is not None else None),
+        make_advance(formulation, settings, mesh),
         donate_argnums=0,
         out_shardings=None if mesh is None else jax.tree.map(lambda x: x.sharding, arguments[0]),
     )
@@ -121,21 +130,36 @@ def compile_largest(
     Raises:
       InputError: not even the smallest program fits.
     """
-    groups = 1
+    size = even_size(runs, runs + multiple - 1, multiple)
     while True:
-        size = -(-(-(-runs // groups)) // multiple) * multiple
         program = compile_size(size)
         if program.memory <= limit:
             return program
-        if size == multiple:
+        if size <= multiple:
             raise InputError(
                 f"a program of {size} run(s) needs {program.memory / 2**30:.2f} GiB and "
                 f"{limit / 2**30:.2f} GiB may be used: choose a smaller batch, shorter texts "
                 "(--max_length) or a smaller model, or raise --memory_limit_gib"
             )
-        # The figure grows about linearly with the runs, so aim at the size that should just fit.
-        groups = max(groups + 1, -(-program.memory * groups // limit))
-        groups = min(groups, runs)
+        # The figure grows about linearly with the runs, on top of what they share, so a program of
+        # the size that is aimed at fits or is only a little too large.
+        size = even_size(runs, min(size - 1, size * limit // program.memory), multiple)
+
+
+def even_size(runs: int, largest: int, multiple: int) -> int:
+    """The size of groups that are as few and as even as a largest size allows.
+
+    Args:
+      runs: how many runs there are.
+      largest: the most runs in a group.
+      multiple: the size has to be a multiple of this, and is no less, whatever the largest.
+
+    Returns:
+      The size.
+    """
+    most = max(largest // multiple, 1) * multiple
+    groups = math.ceil(runs / most)
+    return math.ceil(runs / groups / multiple) * multiple
 
 
 def place_shared(shared: Params, pool: Batch, mesh: Mesh | None) -> tuple[Params, Batch]:
@@ -143,27 +167,22 @@ def place_shared(shared: Params, pool: Batch, mesh: Mesh | None) -> tuple[Params
     if mesh is None:
         return shared, pool
     whole = jax.tree.map(lambda _: replicated(mesh), pool)
-    return jax.device_put(shared, parameter_shardings(shared, mesh)), jax.device_put(pool, whole)
+    return place(shared, parameter_shardings(shared, mesh)), place(pool, whole)
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
 
 
-def _run_shardings(tree: Any, mesh: Mesh) -> Any:
-    """Runs on the first axis of every leaf, but for the step, which is a scalar."""
-    return jax.tree.map(lambda leaf: over_runs(mesh) if leaf.ndim else replicated(mesh), tree)
-
-
 def _with_shardings(arguments: tuple[Any, ...], mesh: Mesh) -> tuple[Any, ...]:
     state, runs, shared, pool = arguments
     shardings = (
-        *_run_shardings((state, runs), mesh),
+        *run_shardings((state, runs), mesh),
         parameter_shardings(shared, mesh),
         jax.tree.map(lambda _: replicated(mesh), pool),
     )
 
-    def place(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+    def placed(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
-    return jax.tree.map(place, arguments, shardings)
+    return jax.tree.map(placed, arguments, shardings)

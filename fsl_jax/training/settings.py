@@ -52,7 +52,9 @@ class FitSettings:
     def steps_per_dispatch(self) -> int:
         """The largest number of steps, within the limit, that ends where validations fall."""
         common = math.gcd(self.steps, self.evaluate_every)
-        return max(d for d in range(1, common + 1) if common % d == 0 and d <= self.longest_dispatch)
+        return max(
+            d for d in range(1, common + 1) if common % d == 0 and d <= self.longest_dispatch
+        )
 
     @property
     def evaluations(self) -> int:

@@ -115,16 +115,14 @@ def stack_padded(trees: Sequence[Params]) -> Params:
 
     def stack(*leaves: jax.Array) -> jax.Array:
         shape = [max(sizes) for sizes in zip(*(leaf.shape for leaf in leaves), strict=True)]
-        return jnp.stack(
-            [
-                jnp.pad(
-                    leaf, [(0, full - size) for full, size in zip(shape, leaf.shape, strict=True)]
-                )
-                for leaf in leaves
-            ]
-        )
+        return jnp.stack([pad(leaf, shape) for leaf in leaves])
 
-    return jax.tree.map(stack, *trees)
+    def pad(leaf: jax.Array, shape: list[int]) -> jax.Array:
+        missing = [full - size for full, size in zip(shape, leaf.shape, strict=True)]
+        return jnp.pad(leaf, [(0, more) for more in missing])
+
+    # Compiled as a whole: one by one, the operations on each leaf would be compiled too.
+    return jax.jit(lambda *trees: jax.tree.map(stack, *trees))(*trees)
 
 
 def run_key(seed: int) -> jax.Array:

@@ -5,11 +5,13 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int32
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.training.optimizer import make_optimizer
 from fsl_jax.training.settings import FitSettings
+
+# The fields below are leaves of trees: beside arrays they may be shapes, shardings, or whatever
+# else a tree is mapped to, so their annotations cannot be checked as shapes.
 
 
 @flax.struct.dataclass
@@ -27,12 +29,12 @@ class Runs:
     """
 
     settings: Params
-    learning_rate: jax.Array
-    weight_decay: jax.Array
-    key: jax.Array
-    order: jax.Array
-    validation: jax.Array
-    weight: jax.Array
+    learning_rate: Any
+    weight_decay: Any
+    key: Any
+    order: Any
+    validation: Any
+    weight: Any
 
 
 @flax.struct.dataclass
@@ -43,12 +45,12 @@ class RunState:
       trainable: the trained leaves as they are.
       optimizer: the optimiser's state.
       best: the trained leaves as they were at the best validation.
-      best_accuracy: the accuracy there, from 0 to 1; -1 before the first.
+      best_accuracy: the accuracy there, from 0 to 1, float32; -1 before the first.
       best_loss: the validation loss there, in nats, which decides between equal accuracies.
-      best_step: the steps that had been taken there.
-      stale: validations since then.
+      best_step: the steps that had been taken there, int32.
+      stale: validations since then, int32.
       stopped: True once the run has ended early.
-      diverged: True once its loss was not a number; such a run keeps what it had before.
+      diverged: True once a loss or a step was not finite; such a run keeps what it had before.
       losses: training loss by step, `[N, steps]`, NaN where a step was not taken.
       accuracies: validation accuracy, `[N, evaluations]`, NaN likewise.
       validation_losses: validation loss, `[N, evaluations]`, NaN likewise.
@@ -57,15 +59,15 @@ class RunState:
     trainable: Params
     optimizer: Any
     best: Params
-    best_accuracy: Float[Array, "*N"]
-    best_loss: Float[Array, "*N"]
-    best_step: Int32[Array, "*N"]
-    stale: Int32[Array, "*N"]
-    stopped: Bool[Array, "*N"]
-    diverged: Bool[Array, "*N"]
-    losses: Float[Array, "*N S"]
-    accuracies: Float[Array, "*N E"]
-    validation_losses: Float[Array, "*N E"]
+    best_accuracy: Any
+    best_loss: Any
+    best_step: Any
+    stale: Any
+    stopped: Any
+    diverged: Any
+    losses: Any
+    accuracies: Any
+    validation_losses: Any
 
     @property
     def active(self) -> jax.Array:
@@ -82,7 +84,7 @@ class FitState:
       runs: what is kept of each run.
     """
 
-    step: jax.Array
+    step: Any
     runs: RunState
 
 
