@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from fsl_jax.errors import InputError
 from fsl_jax.models.attention import attend, require_positions, token_positions
 from fsl_jax.models.layers import NO_DROPOUT, Dense, Dropout, Embedding, LayerNorm
 from fsl_jax.models.outputs import KeyValues, ModelOutput
@@ -151,7 +152,7 @@ class Bert(nn.Module):
     ) -> ModelOutput:
         """All layers, or those after the trunk. See `Pretrained.apply`."""
         if prefix is not None:
-            raise ValueError("an encoder has no prefix: its tokens see each other both ways")
+            raise InputError("an encoder takes no prefix: its tokens see each other both ways.")
         x = trunk
         if x is None:
             x = self._trunk(input_ids, attention_mask, position_ids, dropout)

@@ -22,8 +22,9 @@ from fsl_jax.models.stack import depth, initialise_stack, run_stack
 
 _AFTER_ATTENTION, _AFTER_MLP = 0, 1  # the numbers that dropout folds in, of the places in a layer
 
-Pair = tuple[Float[Array, "B S H_kv Dh"], Float[Array, "B S H_kv Dh"]]
-StackedPair = tuple[Float[Array, "_ B S H_kv Dh"], Float[Array, "_ B S H_kv Dh"]]
+Pair = tuple[Float[Array, "B T H_kv Dh"], Float[Array, "B T H_kv Dh"]]
+PrefixPair = tuple[Float[Array, "P_B P H_kv Dh"], Float[Array, "P_B P H_kv Dh"]]
+StackedPair = tuple[Float[Array, "_ B T H_kv Dh"], Float[Array, "_ B T H_kv Dh"]]
 Tables = tuple[Float[Array, "B T half"], Float[Array, "B T half"]]
 
 
@@ -71,7 +72,7 @@ class LlamaAttention(nn.Module):
         x: Float[Array, "B T D"],
         tables: Tables,
         mask: Bool[Array, "B T S"],
-        prefix: Pair | None,
+        prefix: PrefixPair | None,
     ) -> tuple[Float[Array, "B T D"], Pair]:
         """The update of `x`, and the keys and values of its tokens."""
         sizes = self.config
@@ -114,7 +115,7 @@ class LlamaLayer(nn.Module):
         x: Float[Array, "B T D"],
         tables: Tables,
         mask: Bool[Array, "B T S"],
-        prefix: Pair | None,
+        prefix: PrefixPair | None,
         dropout: Dropout,
     ) -> tuple[Float[Array, "B T D"], Pair]:
         """Adds the updates of attention and of the multilayer perceptron."""
@@ -154,7 +155,7 @@ class Context:
     real: Bool[Array, "B T"]
     prefix: KeyValues | None
 
-    def prefix_of(self, first: int, layers: int) -> StackedPair | None:
+    def prefix_of(self, first: int, layers: int) -> tuple[Array, Array] | None:
         """The prefix's keys and values in a segment of the layers."""
         if self.prefix is None:
             return None

@@ -4,6 +4,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
@@ -14,7 +17,10 @@ from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-Mask = Bool[Array, "B T"] | Bool[Array, "B T S"]
+# What users hold in their hands may be NumPy's: a tokenizer's output, say.
+AnyArray = Array | np.ndarray
+Tokens = Int[AnyArray, "B T"]
+Mask = Bool[AnyArray, "B T"] | Bool[AnyArray, "B T S"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,10 +46,10 @@ class Pretrained:
     def apply(
         self,
         params: Params,
-        input_ids: Int[Array, "B T"],
+        input_ids: Tokens,
         attention_mask: Mask,
         *,
-        position_ids: Int[Array, "B T"] | None = None,
+        position_ids: Tokens | None = None,
         prefix: KeyValues | None = None,
         trunk: Float[Array, "B T D"] | None = None,
         dropout: float = 0.0,
@@ -79,11 +85,13 @@ class Pretrained:
             missing, or a dropout rate came without a key.
         """
         self._check_length(input_ids.shape[1] + (0 if prefix is None else prefix.mask.shape[1]))
+        inputs = (input_ids, attention_mask, position_ids)
+        tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         return self._call(
             params,
-            input_ids,
-            attention_mask,
-            position_ids=position_ids,
+            tokens,
+            mask,
+            position_ids=positions,
             prefix=prefix,
             trunk=trunk,
             dropout=Dropout(dropout, key),
@@ -93,10 +101,10 @@ class Pretrained:
     def trunk(
         self,
         params: Params,
-        input_ids: Int[Array, "B T"],
+        input_ids: Tokens,
         attention_mask: Mask,
         *,
-        position_ids: Int[Array, "B T"] | None = None,
+        position_ids: Tokens | None = None,
     ) -> Float[Array, "B T D"]:
         """Runs embeddings and `layers` alone, for parameters that are cut into two segments.
 
@@ -111,13 +119,9 @@ class Pretrained:
           `apply` as `trunk` they take the place of the layers below.
         """
         self._check_length(input_ids.shape[1])
-        return self._call(
-            params,
-            input_ids,
-            attention_mask,
-            position_ids=position_ids,
-            method="trunk",
-        )
+        inputs = (input_ids, attention_mask, position_ids)
+        tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
+        return self._call(params, tokens, mask, position_ids=positions, method="trunk")
 
     def unembed(
         self,
