@@ -28,6 +28,8 @@ from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.tasks.template import Template
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.tasks.verbalizer import Verbalizer
+from fsl_jax.training.predict import predict
+from fsl_jax.training.stack import stack_padded, stack_runs
 
 WORDS = ["[PAD]", "[UNK]", "Kind", "Topic", ":", "apple", "pear", "bean", "leek", "fruit", "herb"]
 TEST = [
@@ -101,6 +103,27 @@ def test_logits_are_those_of_the_formulation_on_the_adapted_model(head_evaluatio
     batch = encode(formulation, TEST).arrays
     expected = jax.jit(formulation.logits)(adapter.params, batch)
     np.testing.assert_allclose(head_evaluation.logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_adapter_gives_what_its_run_gave_among_others_in_a_program(bert, tmp_path):
+    formulation = HeadFormulation(bert, ("fruit", "herb"))
+    methods = [LoRA(rank=2), LoRA(rank=3, alpha=4.0)]
+    stack = stack_runs(formulation, bert.params, methods, seeds=[1, 2])
+    runs = [_moved(stack.own(stack.trainable, run), run) for run in range(2)]
+    padded = flatten(stack_padded(runs))
+    trained = unflatten({path: padded.get(path) for path in flatten(stack.trainable)})
+    together = predict(formulation, trained, stack.settings, stack.shared, TEST)
+    assert not np.allclose(together[0], together[1], atol=1e-2)
+    for run, method in enumerate(methods):
+        description = describe_formulation(formulation)
+        save_adapter(tmp_path, stack.own(trained, run), method, bert, description)
+        found = evaluate_adapter(bert, tmp_path, DATA).logits
+        np.testing.assert_allclose(found, together[run], rtol=1e-4, atol=1e-5)
+
+
+def _moved(leaves, seed):
+    random = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: x + jnp.asarray(random.normal(size=x.shape), x.dtype), leaves)
 
 
 def test_what_was_evaluated_and_cut_is_counted(head_evaluation, bert, head_adapter):
