@@ -32,6 +32,17 @@ def enable_compilation_cache(directory: epath.PathLike | None = None) -> epath.P
     return path
 
 
+def target_platform() -> str:
+    """The platform that what is traced now will be compiled for.
+
+    Returns:
+      "cpu", "gpu" or "tpu": of the mesh that `jax.set_mesh` has set, or else the default one. The
+      two differ where a program is compiled for devices that this machine lacks.
+    """
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    return device.platform if device is not None else jax.default_backend()
+
+
 def peak_memory(compiled: jax.stages.Compiled) -> int:
     """The most memory that a compiled program holds at once on one device, in bytes.
 

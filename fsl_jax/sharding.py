@@ -5,9 +5,11 @@ columns or rows). Modules know nothing of it: one table goes from path patterns 
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from fsl_jax.errors import InputError
@@ -15,46 +17,66 @@ from fsl_jax.errors import InputError
 AXES = ("runs", "batch", "model")
 
 RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
-    (r"embeddings/word/embedding$", ("model", None)),
-    (r"(query|key|value|up|gate)/kernel$", (None, "model")),
-    (r"(query|key|value|up)/bias$", ("model",)),
-    (r"(output|down)/kernel$", ("model", None)),
-    (r"^unembedding/kernel$", (None, "model")),
+    (r"(^|/)embeddings/word/embedding$", ("model", None)),
+    (r"layers/(attention|mlp)/(query|key|value|up|gate)/kernel$", (None, "model")),
+    (r"layers/(attention|mlp)/(query|key|value|up|gate)/bias$", ("model",)),
+    (r"layers/(attention|mlp)/(output|down)/kernel$", ("model", None)),
+    (r"(^|/)unembedding/kernel$", (None, "model")),
     # Small leaves, norms and everything that a method adds are whole on each device.
     (r".", ()),
 )
-"""First match wins; an entry says how the last axes of a leaf are laid out, stacked ones before."""
+"""First match wins; an entry says how the last axes of a leaf are laid out, stacked ones before.
+
+A layer's first product is cut by columns and its second by rows, so that the activations between
+the two stay where they are: Shoeybi et al., 2019, "Megatron-LM", https://arxiv.org/abs/1909.08053.
+"""
 
 
-def make_mesh(runs: int = 1, batch: int = 1, model: int = 1) -> Mesh:
+def make_mesh(
+    runs: int = 1, batch: int = 1, model: int = 1, devices: Sequence[jax.Device] | None = None
+) -> Mesh:
     """A mesh over the devices of all processes.
 
     Args:
       runs: how many groups of devices the runs of a program are spread over.
       batch: how many the examples of a batch are spread over.
       model: how many a weight is spread over.
+      devices: the devices to choose from, if not all that there are.
 
     Returns:
       A mesh with the axes `runs`, `batch` and `model`, over the first devices that it needs.
 
     Raises:
-      InputError: there are fewer devices than the product of the sizes.
+      InputError: the product of the sizes does not go with the number of devices.
     """
-    needed, devices = runs * batch * model, jax.devices()
-    if min(runs, batch, model) < 1 or needed > len(devices) or len(devices) % needed:
+    sizes, devices = (runs, batch, model), list(devices or jax.devices())
+    needed, processes = runs * batch * model, len({device.process_index for device in devices})
+    flags = f"--mesh_runs={runs} --mesh_batch={batch} --mesh_model={model}"
+    if min(sizes) < 1:
+        raise InputError(f"{flags}: expected sizes of 1 or more")
+    if needed > len(devices):
         raise InputError(
-            f"a mesh of {runs} x {batch} x {model} (runs, batch, model) needs {needed} devices, and "
-            f"their number has to divide the {len(devices)} that there are"
+            f"{flags} needs {needed} devices and there are {len(devices)}: choose sizes whose "
+            "product is at most that"
         )
-    automatic = (AxisType.Auto,) * 3
-    return jax.make_mesh((runs, batch, model), AXES, automatic, devices=devices[:needed])
+    if len(devices) % needed:
+        raise InputError(
+            f"{flags} takes {needed} of {len(devices)} devices: choose sizes whose product divides "
+            "their number"
+        )
+    if processes > 1 and needed < len(devices):
+        raise InputError(
+            f"{flags} takes {needed} of the {len(devices)} devices of {processes} processes, and "
+            f"all have to take part: choose sizes whose product is {len(devices)}"
+        )
+    return jax.make_mesh(sizes, AXES, (AxisType.Auto,) * 3, devices=devices[:needed])
 
 
 def partition_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
     """How the leaf at a path is laid out.
 
     Args:
-      path: the leaf's path, such as `layers/attention/query/kernel`.
+      path: the leaf's path, such as `layers/attention/query/kernel`; more may stand before it.
       shape: its shape, with stacked axes first.
       mesh: the mesh; an axis that does not divide the leaf's is left out.
 
@@ -82,18 +104,100 @@ def parameter_shardings(params: Any, mesh: Mesh) -> Any:
       A tree of the same structure.
     """
 
-    def sharding(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
-        name = "/".join(str(part.key) for part in path)
-        return NamedSharding(mesh, partition_spec(name, leaf.shape, mesh))
+    def sharding(path: Any, leaf: Any) -> NamedSharding:
+        return NamedSharding(mesh, partition_spec(_name(path), leaf.shape, mesh))
 
     return jax.tree_util.tree_map_with_path(sharding, params)
 
 
-def over_runs(mesh: Mesh) -> NamedSharding:
-    """The sharding of arrays whose first axis is the runs of a program."""
-    return NamedSharding(mesh, PartitionSpec("runs"))
+def run_shardings(tree: Any, mesh: Mesh) -> Any:
+    """The sharding of each leaf of what a program has of its runs.
+
+    Args:
+      tree: a pytree of arrays or shapes, stacked on a leading axis of runs; what has no axis is the
+        same for all runs. A leaf whose path ends like a parameter's, such as the optimiser's moment
+        of a weight, is laid out as the parameter is.
+      mesh: the mesh.
+
+    Returns:
+      A tree of the same structure.
+    """
+
+    def sharding(path: Any, leaf: Any) -> NamedSharding:
+        if not leaf.shape:
+            return replicated(mesh)
+        spec = partition_spec(_name(path), leaf.shape[1:], mesh)
+        return NamedSharding(mesh, PartitionSpec("runs", *spec))
+
+    return jax.tree_util.tree_map_with_path(sharding, tree)
+
+
+def require_divided(shardings: Any, mesh: Mesh) -> None:
+    """Refuses a mesh whose axis `model` divides none of the weights.
+
+    Args:
+      shardings: from `parameter_shardings`, of all parameters of a model.
+      mesh: the mesh.
+
+    Raises:
+      InputError: each device would hold the whole model.
+    """
+    divided = any("model" in sharding.spec for sharding in jax.tree.leaves(shardings))
+    if mesh.shape["model"] > 1 and not divided:
+        raise InputError(
+            f"--mesh_model={mesh.shape['model']} divides none of the model's weights: choose a "
+            "divisor of its width"
+        )
+
+
+def place(tree: Any, shardings: Any) -> Any:
+    """Lays out arrays on the devices of a mesh, which may be those of several processes.
+
+    Args:
+      tree: a pytree of arrays: NumPy's, such that lie on one device (of which every process has the
+        same), or such that are laid out on the mesh otherwise.
+      shardings: how each is to be laid out.
+
+    Returns:
+      The arrays in the same structure.
+    """
+    return jax.tree.map(_place_leaf, tree, shardings)
+
+
+def over_batch(mesh: Mesh) -> NamedSharding:
+    """The sharding of arrays whose first axis is the examples of a batch."""
+    return NamedSharding(mesh, PartitionSpec("batch"))
+
+
+def over_examples(mesh: Mesh, count: int) -> NamedSharding:
+    """The sharding of arrays whose first axis is examples that all runs share.
+
+    Args:
+      mesh: the mesh.
+      count: how many examples there are; where they cannot be spread evenly, each device has all.
+
+    Returns:
+      The sharding.
+    """
+    even = count % (mesh.shape["runs"] * mesh.shape["batch"]) == 0
+    return NamedSharding(mesh, PartitionSpec(("runs", "batch")) if even else PartitionSpec())
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
     """The sharding of arrays that are whole on each device."""
     return NamedSharding(mesh, PartitionSpec())
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _place_leaf(leaf: Any, sharding: NamedSharding) -> jax.Array:
+    across = isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
+    if sharding.is_fully_addressable or across:
+        return jax.device_put(leaf, sharding)
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.jit(lambda keys: keys, out_shardings=sharding)(leaf)
+    # `device_put` would send every leaf around to see that all processes have the same one.
+    host = np.asarray(leaf)
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt32
 
+from fsl_jax.compilation import target_platform
 from fsl_jax.models.outputs import Params
 
 Activations = Float[Array, "B T D"]
@@ -46,7 +47,7 @@ def run_stack(
     layers = depth(stack)
     numbers = jnp.arange(first, first + layers, dtype=jnp.uint32)
     # A loop costs a GPU about 8 µs an iteration, and keeps XLA from recording its command buffers.
-    unroll = max(1, layers) if jax.default_backend() == "gpu" else 1
+    unroll = max(1, layers) if target_platform() == "gpu" else 1
     return jax.lax.scan(
         lambda carry, each: layer(each[0], carry, *each[1:]),
         x,

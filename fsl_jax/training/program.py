@@ -1,5 +1,6 @@
 """A fit program compiled for given shapes, in groups of as many runs as fit in memory."""
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -94,7 +95,15 @@ def compile_program(
 
     Returns:
       The program.
+
+    Raises:
+      InputError: a batch cannot be spread evenly over the mesh.
     """
+    if mesh is not None and settings.batch_size % mesh.shape["batch"]:
+        raise InputError(
+            f"--batch_size={settings.batch_size} cannot be spread over --mesh_batch="
+            f"{mesh.shape['batch']}: choose a multiple of it"
+        )
     trainable, runs = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype), (trainable, runs)
     )
@@ -108,7 +117,9 @@ def compile_program(
         out_shardings=None if mesh is None else jax.tree.map(lambda x: x.sharding, arguments[0]),
     )
     start = time.monotonic()
-    compiled = advance.lower(*arguments).compile()
+    # Models look there for the platform that they are compiled for.
+    with contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh):
+        compiled = advance.lower(*arguments).compile()
     seconds = time.monotonic() - start
     return Program(compiled, size, peak_memory(compiled), seconds, mesh)
 
