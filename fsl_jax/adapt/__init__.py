@@ -1,5 +1,6 @@
 """Ways of adapting: each adds leaves to the parameter tree and says by a mask which train."""
 
+from fsl_jax.adapt.adapter_files import Adapter, load_adapter, save_adapter
 from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.bitfit import BitFit
 from fsl_jax.adapt.full import Full
@@ -8,11 +9,12 @@ from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.partition import combine, partition
 from fsl_jax.adapt.registry import METHODS, parse_method
-from fsl_jax.adapt.summary import summarize
+from fsl_jax.adapt.summary import summarise
 from fsl_jax.adapt.top_layers import TopLayers
 
 __all__ = [
     "METHODS",
+    "Adapter",
     "BitFit",
     "Full",
     "LinearProbe",
@@ -21,7 +23,9 @@ __all__ = [
     "TopLayers",
     "attach",
     "combine",
+    "load_adapter",
     "parse_method",
     "partition",
-    "summarize",
+    "save_adapter",
+    "summarise",
 ]

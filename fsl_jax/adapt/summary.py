@@ -44,7 +44,7 @@ def count_parameters(shapes: Mapping[str, Sequence[int]]) -> int:
     return sum(math.prod(shape) for shape in shapes.values())
 
 
-def summarize(params: Params, mask: Params) -> Summary:
+def summarise(params: Params, mask: Params) -> Summary:
     """Sums up what a mask trains.
 
     Args:

@@ -7,21 +7,17 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from absl import logging
 from etils import epath
-from jax.sharding import Mesh
 
 from fsl_jax.compilation import device_memory_limit
 from fsl_jax.data.examples import Dataset
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.data.splits import few_shot_split, test_subset
 from fsl_jax.errors import InputError
-from fsl_jax.files import write_atomically, write_json
-from fsl_jax.models.loading import load
-from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.files import recover, write_atomically, write_json
 from fsl_jax.sharding import make_mesh
+from fsl_jax.studies.base_model import load_base
 from fsl_jax.studies.context import Context
 from fsl_jax.studies.environment import describe as describe_environment
 from fsl_jax.studies.fitting import compile_planned, run_fit
@@ -99,6 +95,8 @@ def run_study(question: Question, output: epath.PathLike, options: Options) -> l
                 write_atomically(directory / "flags.txt", options.flagfile)
                 plan = describe(question, environment, data, programs)
                 write_json(directory / "plan.json", plan)
+        if context.writes:
+            recover(directory)
         _run_programs(context, programs, compiled)
         return _report(context, programs, environment, options)
 
@@ -132,7 +130,7 @@ def open_context(
             progress,
             stop,
             options.checkpoint_seconds,
-            functools.cache(functools.partial(_load, question.dtype, mesh)),
+            functools.cache(functools.partial(load_base, dtype=question.dtype, mesh=mesh)),
         )
 
 
@@ -169,12 +167,6 @@ def compile_all(
             planned.append(program)
         task.update(number + 1)
     return planned, compiled
-
-
-def _load(dtype: str, mesh: Mesh | None, name: str) -> Pretrained:
-    if dtype == "auto":
-        dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    return load(name, dtype=jnp.dtype(dtype), mesh=mesh)
 
 
 def _describe_data(dataset: Dataset) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.mask import mask_from_rules
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.partition import partition
-from fsl_jax.adapt.summary import Summary, count_parameters, summarize
+from fsl_jax.adapt.summary import Summary, count_parameters, summarise
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.tasks.formulation import Formulation
 
@@ -87,7 +87,7 @@ def stack_runs(
         settings, shared = partition(frozen, _settings_mask(params, method))
         halves.append((_as_float32(trainable), settings))
         if first:
-            base_of_runs, summary = shared, summarize(params, mask)
+            base_of_runs, summary = shared, summarise(params, mask)
     trainables, settings_of_runs = zip(*halves, strict=True)
     shapes = tuple(
         {path: leaf.shape for path, leaf in flatten(tree).items() if leaf is not None}

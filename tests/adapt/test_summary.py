@@ -3,12 +3,12 @@
 import jax
 import jax.numpy as jnp
 
-from fsl_jax.adapt import LoRA, attach, summarize
+from fsl_jax.adapt import LoRA, attach, summarise
 
 
 def test_paths_shapes_counts_and_share(bert):
     params, mask = attach(bert.params, LoRA(rank=2, targets="query$"), jax.random.key(0))
-    summary = summarize(params, mask)
+    summary = summarise(params, mask)
     total = sum(leaf.size for leaf in jax.tree.leaves(params))
     assert summary.trained == {
         "layers/attention/query/lora_a": (3, 16, 2),
@@ -25,4 +25,4 @@ def test_shapes_are_enough():
         "a": jax.ShapeDtypeStruct((2, 3), jnp.float32),
         "b": jax.ShapeDtypeStruct((4,), jnp.float32),
     }
-    assert summarize(shapes, {"a": True, "b": False}).share == 0.6
+    assert summarise(shapes, {"a": True, "b": False}).share == 0.6
