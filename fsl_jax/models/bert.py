@@ -48,6 +48,13 @@ class BertConfig:
     family: ClassVar[str] = "bert"
     is_decoder: ClassVar[bool] = False
 
+    def __post_init__(self):
+        if self.hidden_size % self.num_heads:
+            raise InputError(
+                f"{self.num_heads} heads do not divide a width of {self.hidden_size}; the "
+                "checkpoint's config is wrong."
+            )
+
     @property
     def num_kv_heads(self) -> int:
         """Heads of keys and values: every attention head has its own."""

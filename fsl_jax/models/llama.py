@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from fsl_jax.errors import InputError
 from fsl_jax.models.attention import (
     attend,
     causal_mask,
@@ -59,6 +60,13 @@ class LlamaConfig:
     tied: bool = True
     family: ClassVar[str] = "llama"
     is_decoder: ClassVar[bool] = True
+
+    def __post_init__(self):
+        if self.num_heads % self.num_kv_heads:
+            raise InputError(
+                f"{self.num_kv_heads} heads of keys and values cannot serve {self.num_heads} "
+                "heads equally; the checkpoint's config is wrong."
+            )
 
 
 class LlamaAttention(nn.Module):

@@ -1,6 +1,5 @@
 """Loading a pretrained model by its name."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -16,7 +15,7 @@ from fsl_jax.models.gguf_checkpoint import read_gguf_checkpoint
 from fsl_jax.models.locate import locate
 from fsl_jax.models.outputs import Params
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.sharding import parameter_shardings
+from fsl_jax.sharding import parameter_shardings, place, require_divided
 
 
 def load(name: str, dtype: Any = jnp.float32, mesh: jax.sharding.Mesh | None = None) -> Pretrained:
@@ -64,15 +63,16 @@ def _check_vocabulary(name: str, checkpoint: Checkpoint) -> None:
 
 def _place(checkpoint: Checkpoint, dtype: Any, mesh: jax.sharding.Mesh | None) -> Params:
     """Casts the leaves and puts them on devices, one after the other."""
-    shardings = {}
-    if mesh is not None:
+    if mesh is None:
+        layout = {}
+    else:
         shapes = jax.eval_shape(lambda: initialise(checkpoint.config, jax.random.key(0)))
-        shardings = flatten_dict(parameter_shardings(shapes, mesh), sep="/")
+        shardings = parameter_shardings(shapes, mesh)
+        require_divided(shardings, mesh)
+        layout = flatten_dict(shardings, sep="/")
 
-    def placed(leaves: Iterable[tuple[str, np.ndarray]]) -> dict[str, jax.Array]:
-        return {
-            path: jax.device_put(np.asarray(leaf, jnp.dtype(dtype)), shardings.get(path))
-            for path, leaf in leaves
-        }
+    def put(path: str, leaf: np.ndarray) -> jax.Array:
+        cast = np.asarray(leaf, jnp.dtype(dtype))
+        return place(cast, layout[path]) if layout else jax.device_put(cast)
 
-    return unflatten_dict(placed(checkpoint.leaves), sep="/")
+    return unflatten_dict({path: put(path, leaf) for path, leaf in checkpoint.leaves}, sep="/")

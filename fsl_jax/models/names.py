@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import jax
 import numpy as np
 
 from fsl_jax.errors import faults
@@ -181,7 +182,7 @@ def _leaves(
 
 
 def write_tensors(
-    leaves: Mapping[str, np.ndarray], table: NameTable
+    leaves: Mapping[str, np.ndarray | jax.Array], table: NameTable
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The tensors of a checkpoint from the leaves of a tree: the table read the other way.
 

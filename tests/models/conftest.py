@@ -1,17 +1,23 @@
 """Tiny models of each family, and a tokenizer for directories that tests save."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
+from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.models.bert import BertConfig
+from fsl_jax.models.bert_checkpoint import bert_names
 from fsl_jax.models.families import initialise, module_of
 from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.names import write_tensors
 from fsl_jax.models.pretrained import Pretrained
 
 TINY = {
@@ -94,3 +100,84 @@ def tokens():
     ids = np.random.default_rng(0).integers(2, 40, (3, 7), dtype=np.int32)
     mask = np.arange(7)[None, :] < np.array([7, 4, 1])[:, None]
     return np.where(mask, ids, 0).astype(np.int32), mask
+
+
+class TorchReference:
+    """The PyTorch models of transformers, which ours have to agree with."""
+
+    def randomise(self, model):
+        """Draws every weight, biases and norms too, large enough to matter."""
+        import torch
+
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                weight.copy_(torch.randn(weight.shape, generator=generator) * 0.2)
+                if "norm" in name.lower() and name.endswith("weight"):
+                    weight.add_(1)
+        return model.eval()
+
+    def outputs(self, model, ids, mask):
+        """The last hidden states and, where the model has them, the logits."""
+        import torch
+
+        positions = np.maximum(np.cumsum(mask, axis=1) - 1, 0)
+        with torch.no_grad():
+            output = model(
+                input_ids=torch.tensor(ids, dtype=torch.long),
+                attention_mask=torch.tensor(mask, dtype=torch.long),
+                position_ids=torch.tensor(positions, dtype=torch.long),
+                output_hidden_states=True,
+            )
+        logits = getattr(output, "logits", None)
+        return output.hidden_states[-1].numpy(), None if logits is None else logits.numpy()
+
+    def errors(self, pretrained, model, ids, mask):
+        """Relative errors of our hidden states and logits at real tokens."""
+        output = pretrained.apply(pretrained.params, ids, mask)
+        pairs = zip((output.hidden, output.logits), self.outputs(model, ids, mask), strict=True)
+        return [
+            float(np.max(np.abs(ours[mask] - theirs[mask])) / np.max(np.abs(theirs[mask])))
+            for ours, theirs in pairs
+            if theirs is not None
+        ]
+
+
+@pytest.fixture(scope="session")
+def torch_reference():
+    """The PyTorch models of transformers."""
+    return TorchReference()
+
+
+@pytest.fixture(params=["left", "right"])
+def padded_tokens(request, tokens):
+    """The tokens and their mask, with the padding on either side."""
+    ids, mask = tokens
+    if request.param == "left":
+        ids, mask = ids[:, ::-1].copy(), mask[:, ::-1].copy()
+    return ids, mask
+
+
+@pytest.fixture
+def bert_directory(tmp_path, tiny_bert, word_tokenizer):
+    """A directory that holds the tiny encoder, as Hugging Face saves it."""
+    sizes = tiny_bert.config
+    config = {
+        "model_type": "bert",
+        "vocab_size": sizes.vocab_size,
+        "hidden_size": sizes.hidden_size,
+        "intermediate_size": sizes.mlp_size,
+        "num_hidden_layers": sizes.num_layers,
+        "num_attention_heads": sizes.num_heads,
+        "max_position_embeddings": sizes.max_length,
+    }
+    directory = tmp_path / "bert"
+    word_tokenizer.save_pretrained(directory)
+    (directory / "config.json").write_text(json.dumps(config))
+    leaves = flatten_dict(tiny_bert.params, sep="/")
+    tensors = {
+        name: np.ascontiguousarray(tensor)
+        for name, tensor in write_tensors(leaves, bert_names(sizes))
+    }
+    save_file(tensors, directory / "model.safetensors")
+    return directory
