@@ -18,14 +18,16 @@ class Fields:
         """A whole number above 0; without a default the field has to be there."""
         value = self._value(name, default)
         if isinstance(value, bool) or not hasattr(value, "__index__") or value <= 0:
-            return self._fault(name, value, "a whole number above 0")
+            self._fault(name, value, "a whole number above 0")
+            return 1
         return int(value)
 
     def number(self, name: str, default: float | None = None) -> float:
         """A number above 0; without a default the field has to be there."""
         value = self._value(name, default)
         if isinstance(value, bool) or not hasattr(value, "__float__") or not value > 0:
-            return self._fault(name, value, "a number above 0")
+            self._fault(name, value, "a number above 0")
+            return 1.0
         return float(value)
 
     def expect(self, name: str, *supported: Any) -> None:
@@ -43,7 +45,6 @@ class Fields:
         value = self._values.get(name)
         return default if value is None else value
 
-    def _fault(self, name: str, value: Any, expected: str) -> int:
+    def _fault(self, name: str, value: Any, expected: str) -> None:
         found = "is missing" if value is None else f"is {value!r}"
         self._faults.append(f"{name} {found}; expected {expected}")
-        return 1

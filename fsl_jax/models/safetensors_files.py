@@ -93,7 +93,7 @@ def _open(path: Path) -> Any:
 def _shards(directory: Path) -> list[Path]:
     index = directory / _INDEX
     try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        names = sorted({str(name) for name in json.loads(index.read_text())["weight_map"].values()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{index}: not a valid index of shards ({error!r}). It should be JSON with a "

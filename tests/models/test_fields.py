@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from fsl_jax.errors import InputError
+from fsl_jax.models.fields import Fields
+
+
+def test_fields_are_read_with_their_defaults():
+    fields = Fields("config", {"size": np.uint32(3), "rate": 1, "empty": None})
+    assert fields.integer("size") == 3
+    assert fields.number("rate") == 1.0
+    assert fields.integer("absent", 7) == 7
+    assert fields.number("empty", 0.5) == 0.5
+    fields.expect("absent", "usual")
+    fields.finish()
+
+
+def test_all_faults_are_told_at_once():
+    fields = Fields("config.json", {"size": 0, "rate": "much", "kind": "odd", "flag": True})
+    fields.integer("size")
+    fields.integer("absent")
+    fields.integer("flag")
+    fields.number("rate")
+    fields.expect("kind", "usual", "other")
+    with pytest.raises(InputError) as error:
+        fields.finish()
+    assert str(error.value).splitlines()[1:] == [
+        "  - size is 0; expected a whole number above 0",
+        "  - absent is missing; expected a whole number above 0",
+        "  - flag is True; expected a whole number above 0",
+        "  - rate is 'much'; expected a number above 0",
+        "  - kind is 'odd'; expected 'usual' or 'other'",
+    ]

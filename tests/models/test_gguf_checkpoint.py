@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from fsl_jax.errors import InputError
+from fsl_jax.models import gguf_checkpoint
+from fsl_jax.models.embedded import embedded_path
+from fsl_jax.models.gguf import GGUFFile
+from fsl_jax.models.gguf_checkpoint import read_gguf_checkpoint
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"general.architecture": "llamo"}, "'llamo'. Did you mean 'llama'"),
+        ({"general.architecture": "llama"}, "there is no tensor token_embd.weight"),
+    ],
+)
+def test_a_file_without_a_llama_is_an_error(monkeypatch, tmp_path, metadata, message):
+    monkeypatch.setattr(gguf_checkpoint, "read_gguf", lambda path: GGUFFile(metadata, {}))
+    with pytest.raises(InputError, match=message):
+        read_gguf_checkpoint(tmp_path / "model.gguf")
+
+
+def test_leaves_from_the_cache_are_those_that_were_converted(monkeypatch, tmp_path):
+    path = embedded_path("smollm2-135m")
+    monkeypatch.setenv("FSL_JAX_CACHE", str(tmp_path))
+    first = dict(read_gguf_checkpoint(path).leaves)
+    second = dict(read_gguf_checkpoint(path).leaves)
+    assert set(first) == set(second)
+    for name, leaf in first.items():
+        assert leaf.dtype == np.float32
+        np.testing.assert_array_equal(leaf, second[name])

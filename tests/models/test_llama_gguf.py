@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from fsl_jax.errors import InputError
+from fsl_jax.models.families import parameter_shapes
+from fsl_jax.models.llama_gguf import llama_gguf_config, llama_gguf_names
+
+METADATA = {
+    "general.architecture": "llama",
+    "llama.embedding_length": np.uint32(32),
+    "llama.feed_forward_length": 48,
+    "llama.block_count": 2,
+    "llama.attention.head_count": 4,
+    "llama.attention.head_count_kv": 2,
+    "llama.context_length": 24,
+    "llama.rope.freq_base": 500.0,
+    "llama.attention.layer_norm_rms_epsilon": 1e-6,
+    "llama.rope.dimension_count": 8,
+}
+
+
+def config_of(metadata, tensors=()):
+    return llama_gguf_config("model.gguf", metadata, tensors, vocab_size=40)
+
+
+@pytest.mark.parametrize("tensors", [[], ["output.weight"]])
+def test_there_is_a_name_for_each_leaf(tensors):
+    config = config_of(METADATA, tensors)
+    assert config.tied != bool(tensors)
+    paths = [name.path for name in llama_gguf_names(config).names]
+    assert sorted(paths) == sorted(parameter_shapes(config))
+
+
+def test_sizes_come_from_the_metadata():
+    config = config_of(METADATA)
+    assert (config.num_kv_heads, config.head_dim, config.max_length) == (2, 8, 24)
+    assert (config.rope_theta, config.norm_epsilon) == (500.0, 1e-6)
+
+
+@pytest.mark.parametrize(("part", "heads"), [("attn_q", 4), ("attn_k", 2)])
+def test_neighbouring_rows_of_a_head_go_half_a_head_apart(part, heads):
+    name = next(name for name in llama_gguf_names(config_of(METADATA)).names if part in name.tensor)
+    rows = np.arange(heads * 8)
+    tensor = np.tile(rows[:, None], (1, 32))
+    order = name.transform.to_leaf(tensor)[0]
+    np.testing.assert_array_equal(order[:8], [0, 2, 4, 6, 1, 3, 5, 7])
+    np.testing.assert_array_equal(order[8:16], order[:8] + 8)
+    np.testing.assert_array_equal(name.transform.to_tensor(name.transform.to_leaf(tensor)), tensor)
+    assert name.transform.tensor_shape((32, heads * 8)) == tensor.shape
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("rope.scaling.type", "yarn"),
+        ("expert_count", 8),
+        ("rope.dimension_count", 4),
+        ("attention.value_length", 16),
+        ("block_count", None),
+    ],
+)
+def test_what_is_not_supported_or_missing_is_an_error(key, value):
+    with pytest.raises(InputError, match=key.replace(".", r"\.")):
+        config_of({**METADATA, f"llama.{key}": value})

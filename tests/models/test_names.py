@@ -1,0 +1,87 @@
+import re
+
+import numpy as np
+import pytest
+
+from fsl_jax.errors import InputError
+from fsl_jax.models.names import TRANSPOSE, Name, NameTable, read_leaves, write_tensors
+
+TABLE = NameTable(
+    names=(
+        Name("body.word.weight", "embedding"),
+        Name("body.layer.{layer}.weight", "layers/kernel", TRANSPOSE),
+    ),
+    prefix="body.",
+    renamed=(("gamma", "weight"),),
+    ignored=(r"buffer\.\d+",),
+)
+SHAPES = {"embedding": (5, 2), "layers/kernel": (3, 2, 4)}
+
+
+class Stored:
+    """A tensor of a checkpoint."""
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def load(self):
+        return np.arange(np.prod(self.shape), dtype=np.float32).reshape(self.shape)
+
+
+def checkpoint(**changes):
+    """Tensors that fit; a change of None takes one away."""
+    tensors = {"body.word.weight": Stored((5, 2))}
+    tensors |= {f"body.layer.{layer}.weight": Stored((4, 2)) for layer in range(3)}
+    tensors |= {name.replace("__", "."): tensor for name, tensor in changes.items()}
+    return {name: tensor for name, tensor in tensors.items() if tensor is not None}
+
+
+def read(tensors):
+    return dict(read_leaves("checkpoint", tensors, TABLE, SHAPES))
+
+
+def test_leaves_are_stacked_and_transposed():
+    leaves = read(checkpoint())
+    np.testing.assert_array_equal(leaves["embedding"], Stored((5, 2)).load())
+    np.testing.assert_array_equal(leaves["layers/kernel"][2], Stored((4, 2)).load().T)
+    assert {path: leaf.shape for path, leaf in leaves.items()} == SHAPES
+
+
+def test_names_without_the_prefix_and_former_names_are_known():
+    tensors = {
+        name.removeprefix("body.").replace("weight", "gamma"): tensor
+        for name, tensor in checkpoint().items()
+    }
+    assert set(read(tensors)) == set(SHAPES)
+
+
+def test_ignored_names_are_left_out():
+    assert set(read(checkpoint(buffer__0=Stored((1,))))) == set(SHAPES)
+
+
+def test_all_faults_are_told_at_once():
+    tensors = checkpoint(
+        body__layer__1__weight=None,
+        body__layer__2__weight=Stored((2, 4)),
+        layer__0__weight=Stored((4, 2)),
+        body__layer__3__weight=Stored((4, 2)),
+        buffer__x=Stored((1,)),
+    )
+    with pytest.raises(InputError) as error:
+        read_leaves("checkpoint", tensors, TABLE, SHAPES)
+    for fault in (
+        "duplicate: body.layer.0.weight and layer.0.weight are the same tensor",
+        "missing: layer.1.weight",
+        "wrong shape: body.layer.2.weight is [2, 4], expected [4, 2]",
+        "not known: body.layer.3.weight",
+        "not known: buffer.x",
+    ):
+        assert fault in str(error.value)
+    assert len(re.findall("^  - ", str(error.value), re.MULTILINE)) == 5
+
+
+def test_writing_is_reading_backwards():
+    written = dict(write_tensors(read(checkpoint()), TABLE))
+    assert set(written) == set(checkpoint())
+    for name, tensor in checkpoint().items():
+        np.testing.assert_array_equal(written[name], tensor.load())
