@@ -1,5 +1,8 @@
 """Attention: masks, positions, the rotary embedding, and attending to a prefix as well."""
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -72,38 +75,58 @@ def attend(
       `[B, T, H * Dh]`.
     """
     batch, length, heads, head_dim = query.shape
-    grouped = (query * jnp.asarray(head_dim**-0.5, query.dtype)).reshape(
-        batch, length, keys.shape[2], -1, head_dim
-    )
-    sources = [(keys, values)] if prefix is None else [prefix, (keys, values)]
-    scores = [_scores(grouped, source_keys) for source_keys, _ in sources]
-    joined = scores[0] if len(scores) == 1 else jnp.concatenate(scores, axis=-1)
-    weights = jax.nn.softmax(jnp.where(mask[:, None, None], joined, _MASKED), axis=-1)
-    weights = weights.astype(query.dtype)
-    own = weights[..., -length:]
-    attended = _weighted(own, values)
+    scaled = query * jnp.asarray(head_dim**-0.5, query.dtype)
+    grouped = scaled.reshape(batch, length, keys.shape[2], -1, head_dim)
+    sources = [(keys, values, mask[..., -length:])]
     if prefix is not None:
-        attended += _weighted(weights[..., :-length], prefix[1])
-    return attended.reshape(batch, length, heads * head_dim)
+        sources.append((*prefix, mask[..., :-length]))
+    scores = [_scores(grouped, source_keys, seen) for source_keys, _, seen in sources]
+    # One softmax over all sources, which are never joined; it divides what was attended to, which
+    # is much smaller than the weights.
+    shape = grouped.shape[:4]
+    highest = jnp.stack([_by_token(jnp.max(each, axis=-1), shape) for each in scores])
+    highest = jax.lax.stop_gradient(jnp.max(highest, axis=0))
+    weights = [jnp.exp(each - _by_source(highest, len(each))[..., None]) for each in scores]
+    totals = [_by_token(jnp.sum(each, axis=-1), shape) for each in weights]
+    attended = [
+        _weighted(each, source_values).reshape(grouped.shape)
+        for each, (_, source_values, _) in zip(weights, sources, strict=True)
+    ]
+    add = functools.partial(functools.reduce, operator.add)
+    output = add(attended) / add(totals)[..., None]
+    return output.astype(query.dtype).reshape(batch, length, heads * head_dim)
 
 
-def _is_shared(source: Float[Array, "B S H_kv Dh"], batch: int) -> bool:
-    return source.shape[0] == 1 and batch > 1
+# Rows that share the keys of a source are read as one long row: its batch `K_B` is 1 and its tokens
+# `M` are those of all rows. Otherwise `K_B` is B and `M` is T. Scores keep the order of axes in
+# which a matrix product has them: putting them in another would be as dear as the product.
 
 
 def _scores(
-    grouped: Float[Array, "B T H_kv G Dh"], keys: Float[Array, "K_B S H_kv Dh"]
-) -> Float[Array, "B H_kv G T S"]:
-    if _is_shared(keys, grouped.shape[0]):
-        equation, keys = "bthgd,shd->bhgts", keys[0]
-    else:
-        equation = "bthgd,bshd->bhgts"
-    return jnp.einsum(equation, grouped, keys, preferred_element_type=jnp.float32)
+    grouped: Float[Array, "B T H_kv G Dh"],
+    keys: Float[Array, "K_B S H_kv Dh"],
+    seen: Bool[Array, "B Q S"],
+) -> Float[Array, "K_B H_kv M G S"]:
+    batch, length = grouped.shape[:2]
+    rows = grouped.reshape(len(keys), -1, *grouped.shape[2:])
+    scores = jnp.einsum("bthgd,bshd->bhtgs", rows, keys, preferred_element_type=jnp.float32)
+    seen = jnp.broadcast_to(seen, (batch, length, seen.shape[2]))
+    seen = seen.reshape(len(keys), 1, -1, 1, seen.shape[2])
+    return jnp.where(seen, scores, _MASKED)
 
 
 def _weighted(
-    weights: Float[Array, "B H_kv G T S"], values: Float[Array, "K_B S H_kv Dh"]
-) -> Float[Array, "B T H_kv G Dh"]:
-    if _is_shared(values, weights.shape[0]):
-        return jnp.einsum("bhgts,shd->bthgd", weights, values[0])
-    return jnp.einsum("bhgts,bshd->bthgd", weights, values)
+    weights: Float[Array, "K_B H_kv M G S"], values: Float[Array, "K_B S H_kv Dh"]
+) -> Float[Array, "K_B M H_kv G Dh"]:
+    weights = weights.astype(values.dtype)
+    return jnp.einsum("bhtgs,bshd->bthgd", weights, values, preferred_element_type=jnp.float32)
+
+
+def _by_token(
+    x: Float[Array, "K_B H_kv M G"], shape: tuple[int, ...]
+) -> Float[Array, "B T H_kv G"]:
+    return jnp.moveaxis(x, 1, 2).reshape(shape)
+
+
+def _by_source(x: Float[Array, "B T H_kv G"], source_batch: int) -> Float[Array, "K_B H_kv M G"]:
+    return jnp.moveaxis(x.reshape(source_batch, -1, *x.shape[2:]), 2, 1)
