@@ -73,7 +73,15 @@ _MATMUL_PRECISION = flags.DEFINE_string(
 _RUNS_AXIS = flags.DEFINE_integer("mesh_runs", 1, "Groups of devices that runs are spread over.")
 _BATCH_AXIS = flags.DEFINE_integer("mesh_batch", 1, "Groups that a batch is spread over.")
 _MODEL_AXIS = flags.DEFINE_integer("mesh_model", 1, "Groups that weights are spread over.")
-_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "Whether this is one of several processes.")
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed",
+    False,
+    "Whether this is one of several processes with the same command; they find each other "
+    "on TPU pods, Slurm and Kubernetes, and elsewhere by the three flags that follow.",
+)
+_COORDINATOR = flags.DEFINE_string("coordinator_address", None, "Host and port of process 0.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes there are.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "The number of this process, from 0.")
 _DETERMINISTIC = flags.DEFINE_bool(
     "deterministic", False, "On a GPU, the same bits in each invocation, at some cost of speed."
 )
@@ -91,20 +99,30 @@ def main(arguments: list[str]) -> None:
     if len(arguments) > 1:
         raise app.UsageError(f"unexpected arguments: {' '.join(arguments[1:])}")
     with session.reporting_errors():
-        session.start(_DISTRIBUTED.value, _DETERMINISTIC.value, _MATMUL_PRECISION.value)
+        question = _question()
+        session.start(
+            _DISTRIBUTED.value,
+            _DETERMINISTIC.value,
+            _MATMUL_PRECISION.value,
+            _COORDINATOR.value,
+            _NUM_PROCESSES.value,
+            _PROCESS_ID.value,
+        )
         # These import JAX, whose settings have to be made before.
         from rich.console import Console
 
+        from fsl_jax.processes import is_first
         from fsl_jax.studies.dry_run import dry_run
         from fsl_jax.studies.study import run_study
         from fsl_jax.studies.table import terminal_table
 
-        question, options = _question(), _options()
         if _DRY_RUN.value:
-            print(dry_run(question, _OUTPUT.value, options))
+            told = dry_run(question, _OUTPUT.value, _options())
+            if is_first():
+                print(told)
             return
-        rows = run_study(question, _OUTPUT.value, options)
-        if session.is_first():
+        rows = run_study(question, _OUTPUT.value, _options())
+        if is_first():
             Console().print(terminal_table(rows))
             print(f"\nThe report is in {_OUTPUT.value.rstrip('/')}/report.md")
 

@@ -11,6 +11,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from fsl_jax.errors import faults
+
 
 def is_first() -> bool:
     """Whether this process is the one that writes and prints."""
@@ -47,6 +49,30 @@ def from_first(value: Any) -> Any:
       The first one's value as JSON gives it back.
     """
     return gather(value if is_first() else None)[0]
+
+
+def require_agreement(said: dict[str, Any]) -> None:
+    """Refuses to go on where processes were given or see different things.
+
+    All call this together.
+
+    Args:
+      said: values of JSON's kinds by name; the same names in all processes.
+
+    Raises:
+      InputError: a value is not that of the first process; all such are listed, in each process.
+    """
+    first, *others = gather(said)
+    differing = [
+        f"{name}: {json.dumps(value)} in process {number}, {json.dumps(first[name])} in process 0"
+        for number, other in enumerate(others, start=1)
+        for name, value in other.items()
+        if value != first[name]
+    ]
+    if differing:
+        raise faults(
+            "the processes differ. Give all of them the same flags and the same files:", differing
+        )
 
 
 def to_host(tree: Any) -> Any:

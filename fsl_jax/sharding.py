@@ -5,12 +5,12 @@ columns or rows). Modules know nothing of it: one table goes from path patterns 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from fsl_jax.errors import InputError
 
@@ -183,6 +183,21 @@ def over_examples(mesh: Mesh, count: int) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(("runs", "batch")) if even else PartitionSpec())
 
 
+def place_examples(arrays: Mapping[str, np.ndarray], mesh: Mesh | None) -> dict[str, jax.Array]:
+    """Puts examples that all runs share onto the devices, spread over them where that is even.
+
+    Args:
+      arrays: arrays of examples by name, each with the examples on its first axis.
+      mesh: the mesh; None for one device.
+
+    Returns:
+      The arrays by name.
+    """
+    if mesh is None:
+        return {name: jax.numpy.asarray(array) for name, array in arrays.items()}
+    return {name: place(array, over_examples(mesh, len(array))) for name, array in arrays.items()}
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """The sharding of arrays that are whole on each device."""
     return NamedSharding(mesh, PartitionSpec())
@@ -192,7 +207,7 @@ def _name(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def _place_leaf(leaf: Any, sharding: NamedSharding) -> jax.Array:
+def _place_leaf(leaf: Any, sharding: Sharding) -> jax.Array:
     across = isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
     if sharding.is_fully_addressable or across:
         return jax.device_put(leaf, sharding)

@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.buckets import bucket_length, pad_tokens
 from fsl_jax.data.examples import Example
 from fsl_jax.models.outputs import KeyValues
+from fsl_jax.processes import to_host
+from fsl_jax.sharding import place_examples
 from fsl_jax.tasks.encoding import batches_by_length, pad_id
-from fsl_jax.tasks.formulation import Batch
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 
 
@@ -39,15 +41,19 @@ class Scored:
 class Scorer:
     """Scores prompts with one model; what it compiles serves several sets of demonstrations."""
 
-    def __init__(self, formulation: TemplateFormulation, batch_size: int = 16):
+    def __init__(
+        self, formulation: TemplateFormulation, batch_size: int = 16, mesh: Mesh | None = None
+    ):
         """Prepares a scorer.
 
         Args:
           formulation: how examples become prompts and label words.
           batch_size: how many queries are read at a time.
+          mesh: the mesh, if there are several devices.
         """
         self.formulation = formulation
         self.batch_size = batch_size
+        self._mesh = mesh
         self._read = jax.jit(self._read_prefix)
         self._score: Callable[..., jax.Array] = jax.jit(
             lambda params, batch, prefix: formulation.logits(params, batch, prefix=prefix)
@@ -82,8 +88,8 @@ class Scorer:
         for rows, arrays in batches_by_length(
             own, self.batch_size, limit, pad_id(self.formulation)
         ):
-            batch: Batch = {name: jnp.asarray(array) for name, array in arrays.items()}
-            logits[rows] = np.asarray(self._score(params, batch, prefix))[: len(rows)]
+            batch = place_examples(arrays, self._mesh)
+            logits[rows] = to_host(self._score(params, batch, prefix))[: len(rows)]
             done += len(rows)
             on_batch(done)
         return Scored(logits, truncated, shared)

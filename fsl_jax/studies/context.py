@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import jax
 from etils import epath
 from jax.sharding import Mesh
 
 from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.processes import gather, is_first
 from fsl_jax.studies.environment import versions
 from fsl_jax.studies.plan import PlannedProgram, PlannedRun
 from fsl_jax.studies.progress import Progress
@@ -30,7 +30,7 @@ class Context:
       test: the test examples.
       mesh: the mesh, if there are several devices.
       progress: where progress is shown.
-      stop: whether the process was asked to stop.
+      stop: whether this process was asked to stop.
       checkpoint_seconds: at least this long between two checkpoints.
       load: loads a model by name, once.
     """
@@ -45,8 +45,15 @@ class Context:
     checkpoint_seconds: float
     load: Callable[[str], Pretrained]
 
+    def stop_status(self) -> int:
+        """What to exit with where any process was asked to stop, and 0 where none was.
+
+        All processes call this together, and stop together.
+        """
+        return max(gather(self.stop.exit_status))
+
     def stop_if_asked(self, what: str) -> None:
-        """Ends the study where the process was asked to stop.
+        """Ends the study where a process was asked to stop; all call this together.
 
         Args:
           what: what was stopped, and what becomes of it.
@@ -54,13 +61,13 @@ class Context:
         Raises:
           Stopped: it was.
         """
-        if self.stop.requested:
-            raise Stopped(what, self.stop.exit_status)
+        if status := self.stop_status():
+            raise Stopped(what, status)
 
     @property
     def writes(self) -> bool:
         """Whether this process writes files; of several only the first does."""
-        return jax.process_index() == 0
+        return is_first()
 
 
 def make_record(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
@@ -15,6 +14,7 @@ from fsl_jax.adapt.adapter_files import save_adapter
 from fsl_jax.adapt.registry import parse_method
 from fsl_jax.adapt.summary import count_parameters
 from fsl_jax.adapt.tree import Params
+from fsl_jax.processes import to_host
 from fsl_jax.studies.context import Context, make_record
 from fsl_jax.studies.formulations import describe_formulation
 from fsl_jax.studies.plan import PlannedProgram
@@ -23,7 +23,7 @@ from fsl_jax.studies.records import CurvePoint, RunRecord
 from fsl_jax.studies.select import select
 from fsl_jax.tasks.encoding import label_indices
 from fsl_jax.training.caching import cache_trunk, pool_shapes
-from fsl_jax.training.loop import Keeper, fit, is_over
+from fsl_jax.training.loop import Keeper, Stopped, fit, is_over
 from fsl_jax.training.predict import predict
 from fsl_jax.training.program import Program, compile_largest, compile_program, place_shared
 from fsl_jax.training.state import FitState
@@ -120,9 +120,8 @@ def run_fit(
 def _fit_groups(context: Context, prepared: Prepared, program: Program) -> Fitted:
     stack, settings = prepared.stack, prepared.settings
     arrays = prepared.encoded.arrays
-    pool = cache_trunk(
-        prepared.formulation, stack.shared, stack.mask, arrays, settings.evaluation_batch
-    )
+    chunk = settings.evaluation_batch
+    pool = cache_trunk(prepared.formulation, stack.shared, stack.mask, arrays, chunk, context.mesh)
     shared, pool = place_shared(stack.shared, pool, context.mesh)
     parts = []
     for number, group in enumerate(prepared.planned.groups):
@@ -132,7 +131,7 @@ def _fit_groups(context: Context, prepared: Prepared, program: Program) -> Fitte
         keeper = Keeper(directory, context.checkpoint_seconds)
         state = keeper.restore(state)
         state = _fit_group(context, prepared, program, keeper, state, (runs, shared, pool), number)
-        parts.append(jax.device_get(slice_runs(_fields(state), range(len(group)))))
+        parts.append(slice_runs(to_host(_fields(state)), range(len(group))))
     joined = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
     return Fitted(joined.pop("best"), joined)
 
@@ -153,8 +152,10 @@ def _fit_group(
 
     def after_dispatch(now: FitState, last: bool) -> None:
         task.update(int(now.step), loss=_latest_loss(now))
-        keeper.keep(now, last or context.stop.requested)
-        context.stop_if_asked(f"stopped after step {int(now.step)} of {title}; it is saved")
+        status = context.stop_status()
+        keeper.keep(now, last or status != 0)
+        if status:
+            raise Stopped(f"stopped after step {int(now.step)} of {title}; it is saved", status)
 
     if not is_over(state, settings):
         state = fit(program, state, *inputs, settings, after_dispatch)
@@ -163,7 +164,7 @@ def _fit_group(
 
 
 def _latest_loss(state: FitState) -> float | None:
-    losses = np.asarray(state.runs.losses[:, int(state.step) - 1])
+    losses = to_host(state.runs.losses)[:, int(state.step) - 1]
     return float(np.nanmean(losses)) if np.isfinite(losses).any() else None
 
 
@@ -181,10 +182,17 @@ def _test(
         return {}
     rows = np.array(chosen)
     best, settings = (
-        jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], tree)
+        jax.tree.map(lambda leaf: leaf[rows], to_host(tree))
         for tree in (fitted.best, prepared.stack.settings)
     )
-    logits = predict(prepared.formulation, best, settings, prepared.stack.shared, context.test)
+    logits = predict(
+        prepared.formulation,
+        best,
+        settings,
+        prepared.stack.shared,
+        context.test,
+        mesh=context.mesh,
+    )
     labels = label_indices(context.test, prepared.formulation.labels)
     accuracies = (logits.argmax(axis=-1) == labels[None, :]).mean(axis=1)
     return dict(zip(chosen, map(float, accuracies), strict=True))

@@ -35,7 +35,7 @@ def run_prompts(
     start = time.monotonic()
     pretrained = context.load(planned.model)
     formulation = make_prompted(context, planned)
-    scorer = Scorer(formulation)
+    scorer = Scorer(formulation, mesh=context.mesh)
     labels = label_indices(context.test, formulation.labels)
     params = jax.tree.map(jax.numpy.asarray, pretrained.params)
     asked: dict[tuple[int, ...], tuple[Scored, str]] = {}

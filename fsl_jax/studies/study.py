@@ -7,8 +7,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 from absl import logging
 from etils import epath
+from rich.console import Console
 
 from fsl_jax.compilation import device_memory_limit
 from fsl_jax.data.examples import Dataset
@@ -16,6 +18,7 @@ from fsl_jax.data.sources import load_dataset
 from fsl_jax.data.splits import few_shot_split, test_subset
 from fsl_jax.errors import InputError
 from fsl_jax.files import recover, write_atomically, write_json
+from fsl_jax.processes import from_first, gather, is_first, require_agreement
 from fsl_jax.sharding import make_mesh
 from fsl_jax.studies.base_model import load_base
 from fsl_jax.studies.context import Context
@@ -68,7 +71,7 @@ def run_study(question: Question, output: epath.PathLike, options: Options) -> l
       options: how to go about it.
 
     Returns:
-      The rows of the table, the best first.
+      The rows of the table, the best first; none in a process that is not the first of several.
 
     Raises:
       InputError: something that was given cannot be used, or the directory holds another study.
@@ -77,15 +80,16 @@ def run_study(question: Question, output: epath.PathLike, options: Options) -> l
     directory = epath.Path(output)
     programs = plan_programs(question)
     dataset = load_question_data(question)
-    environment = describe_environment()
     data = _describe_data(dataset)
-    found = _read_plan(directory)
+    require_agreement(dataclasses.asdict(question) | {"data": data, "output": str(output)})
+    environment = from_first(describe_environment())
+    found = from_first(_read_plan(directory) if is_first() else None)
     if found is not None:
         require_same(found, describe(question, environment, data, []), directory)
         programs = read_programs(found)
-        if _finished(directory, programs):
+        if from_first(is_first() and _finished(directory, programs)):
             logging.info("the study in %s has finished; there is nothing to do", directory)
-            return _rows(Ledger(directory, programs), directory)
+            return _rows(Ledger(directory, programs), directory) if is_first() else []
     compiled: dict[str, Program] = {}
     with open_context(question, directory, dataset, options) as context:
         if found is None:
@@ -98,7 +102,7 @@ def run_study(question: Question, output: epath.PathLike, options: Options) -> l
         if context.writes:
             recover(directory)
         _run_programs(context, programs, compiled)
-        return _report(context, programs, environment, options)
+        return _report(context, programs, environment, options) if context.writes else []
 
 
 @contextlib.contextmanager
@@ -119,8 +123,9 @@ def open_context(
     for seed in question.seeds:
         few_shot_split(dataset, question.shots, seed)
     sizes = (question.runs_axis, question.batch_axis, question.model_axis)
-    mesh = make_mesh(*sizes) if sizes != (1, 1, 1) else None
-    with Progress() as progress, StopRequest() as stop:
+    alone = sizes == (1, 1, 1) and jax.process_count() == 1
+    mesh = None if alone else make_mesh(*sizes)
+    with Progress(None if is_first() else Console(quiet=True)) as progress, StopRequest() as stop:
         yield Context(
             question,
             directory,
@@ -154,7 +159,7 @@ def compile_all(
     Returns:
       The programs with what compiling told, and the compiled ones by name.
     """
-    limit = options.memory_limit or int(MEMORY_SHARE * device_memory_limit())
+    limit = min(gather(options.memory_limit or int(MEMORY_SHARE * device_memory_limit())))
     planned, compiled = [], {}
     task = context.progress.task("load and compile", len(programs))
     for number, program in enumerate(programs):
@@ -196,8 +201,9 @@ def _run_programs(
     compiled: dict[str, Program],
 ) -> None:
     ledger = Ledger(context.directory, programs)
+    finished = from_first([planned.name for planned in programs if ledger.finished(planned)])
     for planned in programs:
-        if ledger.finished(planned):
+        if planned.name in finished:
             continue
         context.stop_if_asked(f"stopped before {planned.name}")
         seconds = 0.0
@@ -255,8 +261,6 @@ def _report(
     from fsl_jax.studies.report import write_report
 
     ledger = Ledger(context.directory, programs)
-    if not context.writes:
-        return _rows(ledger, context.directory)
     ledger.assemble()
     removed = context.dataset.duplicates_removed
     note = f"{removed} rows of the data set were duplicates and were removed before splitting."

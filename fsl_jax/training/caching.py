@@ -9,8 +9,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.sharding import place_examples
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.tasks.head import HeadFormulation
 
@@ -36,7 +38,12 @@ def cached_name(mask: Params) -> str | None:
 
 
 def cache_trunk(
-    formulation: Formulation, shared: Params, mask: Params, pool: dict[str, np.ndarray], chunk: int
+    formulation: Formulation,
+    shared: Params,
+    mask: Params,
+    pool: dict[str, np.ndarray],
+    chunk: int,
+    mesh: Mesh | None = None,
 ) -> Batch:
     """Adds to a pool of examples what stays the same in every step.
 
@@ -46,6 +53,7 @@ def cache_trunk(
       mask: which leaves are trained.
       pool: arrays `[E, ...]` of all examples.
       chunk: how many examples are read at a time.
+      mesh: the mesh, if there are several devices.
 
     Returns:
       The pool with `representation` `[E, D]` or `trunk` `[E, T, D]` where something can be kept,
@@ -59,9 +67,8 @@ def cache_trunk(
     parts = []
     for start in range(0, count, chunk):
         rows = np.minimum(np.arange(start, start + chunk), count - 1)
-        parts.append(
-            compute(shared, {key: jnp.asarray(value[rows]) for key, value in pool.items()})
-        )
+        batch = {key: value[rows] for key, value in pool.items()}
+        parts.append(compute(shared, place_examples(batch, mesh)))
     kept = jnp.concatenate(parts)[:count]
     return {key: jnp.asarray(value) for key, value in pool.items()} | {name: kept}
 

@@ -16,15 +16,15 @@ import json
 import re
 from typing import Any
 
-import jax
 from absl import logging
 from etils import epath
 
-from fsl_jax import errors, files
+from fsl_jax import errors, files, processes
 from fsl_jax.training import array_store, leaves, manifest
 
 _ARRAYS = "arrays"
 _METADATA = "metadata.json"
+_NAME = "step_{:08d}"
 _STEP = re.compile(r"step_(\d{8,})")
 
 
@@ -73,13 +73,13 @@ def save(
     if keep < 1 or step < 0:
         raise ValueError(f"expected keep >= 1 and step >= 0, found {keep=} and {step=}")
     directory = _absolute(directory)
-    path = directory / f"step_{step:08d}"
+    path = directory / _NAME.format(step)
     described = {name: leaves.describe(tree) for name, tree in items.items()}
     content = json.dumps(
         {"step": step, "metadata": metadata, "tensors": described}, indent=1, allow_nan=False
     )
     arrays = {name: leaves.to_host(tree) for name, tree in items.items()}
-    if jax.process_index() != 0:
+    if not processes.is_first():
         _write_arrays(files.staging_directory(path) / _ARRAYS, arrays)
         return path
     files.recover(directory)
@@ -112,11 +112,14 @@ def restore_latest(
       InputError: what was saved are not the tensors of the templates; lists all differences.
     """
     directory = _absolute(directory)
-    if jax.process_index() == 0:
+    step = None
+    if processes.is_first():
         files.recover(directory)
-    path = _newest_valid(directory)
-    if path is None:
+        step = _newest_valid(directory)
+    step = processes.from_first(step)
+    if step is None:
         return None
+    path = directory / _NAME.format(step)
     content = json.loads((path / _METADATA).read_text())
     items = {} if templates is None else _read_items(path, templates, content["tensors"])
     return Checkpoint(content["step"], items, content["metadata"])
@@ -157,18 +160,20 @@ def _prune(directory: epath.Path, step: int, keep: int) -> None:
             files.remove_directory(path)
 
 
-def _newest_valid(directory: epath.Path) -> epath.Path | None:
-    """The newest checkpoint without faults; warns of those that are passed over."""
+def _newest_valid(directory: epath.Path) -> int | None:
+    """The step of the newest checkpoint without faults; warns of those that are passed over."""
     damaged: list[str] = []
     newest = None
-    for path in _steps(directory).values():
+    for step, path in _steps(directory).items():
         found = verify(path)
         if not found:
-            newest = path
+            newest = step
             break
         damaged.append(f"{path}: {'; '.join(found)}")
     for fault in damaged:
-        instead = f"{newest} is used" if newest else "there is no other, so nothing is resumed"
+        instead = "there is no other, so nothing is resumed"
+        if newest is not None:
+            instead = f"{directory / _NAME.format(newest)} is used"
         logging.warning("A checkpoint is damaged and passed over: %s. %s.", fault, instead)
     return newest
 

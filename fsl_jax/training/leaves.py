@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
+from fsl_jax import processes
+from fsl_jax.sharding import place
 from fsl_jax.training.array_store import Arrays
 
 
@@ -79,7 +80,11 @@ def to_host(tree: Any) -> Arrays:
     Returns:
       Arrays by path.
     """
-    return jax.tree.map(np.asarray, jax.device_get(jax.tree.map(_whole, _named_leaves(tree))))
+    plain = {
+        path: jax.random.key_data(leaf) if _is_key(leaf) else leaf
+        for path, leaf in _named_leaves(tree).items()
+    }
+    return jax.tree.map(np.asarray, processes.to_host(plain))
 
 
 def from_host(template: Any, arrays: Arrays) -> Any:
@@ -131,16 +136,6 @@ def _describe(path: str, leaf: Any) -> Description:
     return Description(dtype.name, tuple(like.shape))
 
 
-def _whole(leaf: Any) -> Any:
-    """The leaf with all its elements within this process's reach."""
-    if _is_key(leaf):
-        leaf = jax.random.key_data(leaf)
-    reachable = (
-        not isinstance(leaf, jax.Array) or leaf.is_fully_addressable or leaf.is_fully_replicated
-    )
-    return leaf if reachable else multihost_utils.process_allgather(leaf, tiled=True)
-
-
 def _empty(template: Any) -> np.ndarray:
     data = jax.eval_shape(jax.random.key_data, template) if _is_key(template) else template
     return np.empty(data.shape, data.dtype)
@@ -160,6 +155,4 @@ def _place(template: Any, array: np.ndarray) -> Any:
         # Compiled, since keys cannot be put onto devices of other processes.
         wrap = functools.partial(jax.random.wrap_key_data, impl=_kind_of_key(template))
         return jax.jit(wrap, out_shardings=sharding)(array)
-    if sharding is None or sharding.is_fully_addressable:
-        return jax.device_put(array, sharding)
-    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+    return jax.device_put(array) if sharding is None else place(array, sharding)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from etils import epath
 
 from fsl_jax.adapt.tree import Params
+from fsl_jax.processes import from_first
 from fsl_jax.tasks.formulation import Batch
 from fsl_jax.training.checkpoints import restore_latest, save
 from fsl_jax.training.program import Program
@@ -92,9 +93,10 @@ class Keeper:
 
         Args:
           state: the state.
-          now: whether to save it in any case.
+          now: whether to save it in any case; the same in all processes.
         """
-        if now or time.monotonic() - self._saved >= self._seconds:
+        due = time.monotonic() - self._saved >= self._seconds
+        if now or from_first(due):
             step = int(state.step)
             save(self._directory, step, _items(state), {"step": step})
             self._saved = time.monotonic()

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
+from fsl_jax.processes import to_host
+from fsl_jax.sharding import place_examples
 from fsl_jax.tasks.encoding import batches_by_length, pad_id
 from fsl_jax.tasks.formulation import Batch, Formulation
 
@@ -20,6 +22,7 @@ def predict(
     shared: Params,
     examples: Sequence[Example],
     batch_size: int = 32,
+    mesh: Mesh | None = None,
 ) -> np.ndarray:
     """Runs N adapted models on the same examples.
 
@@ -33,6 +36,7 @@ def predict(
       shared: the frozen base.
       examples: E examples.
       batch_size: how many are read at a time.
+      mesh: the mesh, if there are several devices.
 
     Returns:
       float32 logits `[N, E, C]`.
@@ -50,7 +54,7 @@ def predict(
     result = np.zeros((runs, len(examples), len(formulation.labels)), np.float32)
     limit = formulation.limit
     for rows, arrays in batches_by_length(tokens, batch_size, limit, pad_id(formulation)):
-        batch = {name: jnp.asarray(array) for name, array in arrays.items()}
-        found = np.asarray(logits(trainable, settings, shared, batch))
+        batch = place_examples(arrays, mesh)
+        found = to_host(logits(trainable, settings, shared, batch))
         result[:, rows] = found[:, : len(rows)]
     return result
