@@ -22,6 +22,8 @@ import ml_dtypes
 import numpy as np
 from absl import logging
 
+from fsl_jax.files import cache_directory
+
 _ALIGNMENT = 64
 _CHUNK = 1 << 24
 _STAGING_SECONDS = 3600
@@ -49,11 +51,6 @@ class CachedWeights:
     sha256: str
 
 
-def cache_directory() -> Path:
-    """Where converted weights are kept: `$FSL_JAX_CACHE`, or `~/.cache/fsl_jax`."""
-    return Path(os.environ.get("FSL_JAX_CACHE") or "~/.cache/fsl_jax").expanduser()
-
-
 def cached_weights(
     files: Sequence[Path], version: str, build: Callable[[], Arrays]
 ) -> CachedWeights:
@@ -74,7 +71,7 @@ def cached_weights(
     """
     sha256 = weights_sha256(files)
     prefix = f"{sha256[:32]}-{version}-"
-    for path in sorted(cache_directory().glob(f"{prefix}*.safetensors")):
+    for path in sorted(_directory().glob(f"{prefix}*.safetensors")):
         if (arrays := _read(path, digest=path.stem.removeprefix(prefix))) is not None:
             return CachedWeights(arrays, sha256)
         with contextlib.suppress(OSError):
@@ -86,7 +83,7 @@ def cached_weights(
         logging.warning(
             "converted weights could not be kept in %s, so that the next start converts them "
             "again: %s. Make room, or set FSL_JAX_CACHE to another directory.",
-            cache_directory(),
+            _directory(),
             error,
         )
     return CachedWeights(arrays, sha256)
@@ -148,7 +145,7 @@ def _arrays(content: np.ndarray) -> Arrays:
 
 def _write(arrays: Arrays, prefix: str) -> Arrays:
     """Writes an entry in the place of what older versions left, and maps it."""
-    directory = cache_directory()
+    directory = _directory()
     directory.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(directory)
     staging = directory / f".{uuid.uuid4().hex}.staging"
@@ -210,3 +207,8 @@ def _remove_others(entry: Path) -> None:
     for path in entry.parent.glob(f"{source}-*.safetensors"):
         if path != entry:
             path.unlink(missing_ok=True)
+
+
+def _directory() -> Path:
+    # A local path always, since weights are mapped into memory from there.
+    return Path(cache_directory())

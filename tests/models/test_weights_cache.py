@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from fsl_jax.models import weights_cache
 from fsl_jax.models.weights_cache import cached_weights, weights_sha256
 
 
@@ -186,12 +185,6 @@ def test_a_directory_that_cannot_be_made_costs_the_cache_only(source, warnings, 
     monkeypatch.setenv("FSL_JAX_CACHE", str(source / "below_a_file"))
     assert_same(cached_weights([source], "v-1", weights).arrays, weights())
     assert "could not be kept" in warnings()[0]
-
-
-def test_by_default_the_cache_is_in_the_home_directory(monkeypatch):
-    monkeypatch.delenv("FSL_JAX_CACHE", raising=False)
-    monkeypatch.setenv("HOME", "/home/somebody")
-    assert str(weights_cache.cache_directory()) == "/home/somebody/.cache/fsl_jax"
 
 
 WRITER = """
