@@ -1,5 +1,6 @@
 """Strict settings for every test, and tiny models and programs for the tests of several floors."""
 
+import contextlib
 import dataclasses
 import os
 import socket
@@ -37,6 +38,35 @@ def no_network(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """Programs are compiled fast rather than well: compiling is what their tests cost."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture
+def compilations():
+    """A context in which the names of all functions that XLA compiles are listed."""
+
+    @contextlib.contextmanager
+    def counting():
+        names = []
+
+        def listen(event, seconds, **details):
+            if event == "/jax/core/compile/backend_compile_duration":
+                names.append(details.get("fun_name"))
+
+        jax.monitoring.register_event_duration_secs_listener(listen)
+        try:
+            yield names
+        finally:
+            jax.monitoring.unregister_event_duration_listener(listen)
+
+    return counting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,23 +195,28 @@ def tiny_tokenizer():
 @pytest.fixture(scope="session")
 def tiny_bases(tiny_tokenizer):
     """A tiny model of each family, every leaf of which is random."""
+    from fsl_jax.adapt.tree import unflatten
     from fsl_jax.models.bert import BertConfig
-    from fsl_jax.models.families import initialise, module_of
+    from fsl_jax.models.families import module_of, parameter_shapes
     from fsl_jax.models.llama import LlamaConfig
     from fsl_jax.models.pretrained import Pretrained
 
-    sizes = {"vocab_size": 64, "hidden_size": 16, "mlp_size": 32, "num_layers": 2, "num_heads": 4}
+    sizes = {"vocab_size": 64, "hidden_size": 16, "mlp_size": 40, "num_layers": 2, "num_heads": 4}
     configs = [
         BertConfig(**sizes, max_length=32, has_pooler=True),
         LlamaConfig(**sizes, max_length=32, num_kv_heads=2, head_dim=4),
     ]
 
     def build(config):
-        draw = jax.jit(lambda: initialise(config, jax.random.key(0)))
+        # Drawn by NumPy, which compiles nothing.
         random = np.random.default_rng(1)
-        params = jax.tree.map(
-            lambda leaf: leaf + jnp.asarray(random.normal(size=leaf.shape), jnp.float32) * 0.2,
-            draw(),
+        params = unflatten(
+            {
+                path: jnp.asarray(
+                    random.normal(size=shape, scale=0.2) + path.endswith("/scale"), jnp.float32
+                )
+                for path, shape in parameter_shapes(config).items()
+            }
         )
         name = f"tiny-{config.family}"
         return Pretrained(name, config, module_of(config), params, tiny_tokenizer, "ab" * 32)
@@ -213,7 +248,7 @@ def tiny_formulations(tiny_bases, tiny_dataset):
 
 @pytest.fixture(scope="session")
 def tiny_problem(tiny_formulations, tiny_dataset):
-    """Makes the problem of a formulation and trials."""
+    """Makes the problem of trials with a formulation, which may be named."""
     from fsl_jax.data import batch_order, few_shot_split
     from fsl_jax.tasks import encode
     from fsl_jax.training.settings import FitSettings
@@ -221,7 +256,7 @@ def tiny_problem(tiny_formulations, tiny_dataset):
     from fsl_jax.training.state import Runs
 
     def make(formulation, trials, cached=True, **settings):
-        formulation = tiny_formulations[formulation]
+        formulation = tiny_formulations.get(formulation, formulation)
         settings = FitSettings(**{"steps": 20, "batch_size": 4, "evaluate_every": 5} | settings)
         splits = [few_shot_split(tiny_dataset, 2, trial.seed) for trial in trials]
         examples = [each for split in splits for each in (*split.train, *split.validation)]

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -54,18 +55,7 @@ class Program:
         Returns:
           The initial state and the runs, `size` of each.
         """
-        places = np.arange(self.size)
-
-        # Compiled as a whole: one by one, the operations on each leaf would be compiled too.
-        @jax.jit
-        def lay_out(trainable: Params, runs: Runs) -> tuple[FitState, Runs]:
-            rows = np.minimum(places, count - 1)
-            trainable, runs = jax.tree.map(lambda leaf: leaf[rows], (trainable, runs))
-            state = initial_state(trainable, settings)
-            inert = dataclasses.replace(state.runs, stopped=jnp.asarray(places >= count))
-            return FitState(state.step, inert), runs
-
-        state, runs = lay_out(trainable, runs)
+        state, runs = _fill(trainable, runs, self.size, count, settings)
         if self.mesh is None:
             return state, runs
         return place((state, runs), run_shardings((state, runs), self.mesh))
@@ -179,6 +169,19 @@ def place_shared(shared: Params, pool: Batch, mesh: Mesh | None) -> tuple[Params
         return shared, pool
     whole = jax.tree.map(lambda _: replicated(mesh), pool)
     return place(shared, parameter_shardings(shared, mesh)), place(pool, whole)
+
+
+# Compiled as a whole: one by one, the operations on each leaf would be compiled too.
+@functools.partial(jax.jit, static_argnames=("size", "count", "settings"))
+def _fill(
+    trainable: Params, runs: Runs, size: int, count: int, settings: FitSettings
+) -> tuple[FitState, Runs]:
+    places = np.arange(size)
+    rows = np.minimum(places, count - 1)
+    trainable, runs = jax.tree.map(lambda leaf: leaf[rows], (trainable, runs))
+    state = initial_state(trainable, settings)
+    inert = dataclasses.replace(state.runs, stopped=jnp.asarray(places >= count))
+    return FitState(state.step, inert), runs
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -1,0 +1,248 @@
+"""What holds for every method: the suite that a new method is added to.
+
+A case is a method in a formulation, trained as one program of four runs that differ in seed,
+learning rate, weight decay and, where the method has one, rank. Each method and each family is in a
+quick case; the other pairs run in `make soak`.
+"""
+
+import dataclasses
+import functools
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from etils import epath
+
+from fsl_jax.adapt import BitFit, Full, LinearProbe, LoRA, TopLayers
+from fsl_jax.adapt.tree import flatten
+from fsl_jax.sharding import make_mesh
+from fsl_jax.tasks.losses import cross_entropy
+from fsl_jax.training.fit import make_advance, take
+from fsl_jax.training.loop import Keeper, fit
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+METHODS = {
+    "full": (Full(),) * 4,
+    "linear_probe": (LinearProbe(),) * 4,
+    "top_layers": (TopLayers(1),) * 4,
+    "bitfit": (BitFit(),) * 4,
+    "lora": (LoRA(4), LoRA(2, alpha=3.0), LoRA(4), LoRA(1)),
+}
+FORMULATIONS = ("bert-head", "llama-head", "llama-template", "llama-words")
+QUICK = (
+    ("full", "bert-head"),
+    ("linear_probe", "llama-head"),
+    ("top_layers", "llama-words"),
+    ("bitfit", "bert-head"),
+    ("lora", "llama-template"),
+)
+KEPT_TRUNK = ("linear_probe", "top_layers")
+"""Methods that keep what lies below their trained leaves."""
+
+NOISE = "layers/attention/key/bias"
+"""A key's bias moves all scores of a query alike, so the loss does not depend on it: its gradient
+is rounding noise, of which Adam makes whole steps."""
+
+# Packed against alone, on one device against eight, and cached against not: over 20 steps losses
+# differed by up to 4e-7 of themselves and leaves by up to 3e-6.
+LOSS_TOLERANCE = 2e-6
+LEAF_TOLERANCE = 2e-5
+
+
+def applies(method, formulation):
+    """A probe has nothing to train without a head, nor BitFit in a family without biases."""
+    allowed = {"linear_probe": ("bert-head", "llama-head"), "bitfit": ("bert-head",)}
+    return formulation in allowed.get(method, FORMULATIONS)
+
+
+def cases(quick=QUICK, methods=tuple(METHODS)):
+    """Parametrizes a test by all cases of some methods, of which only the quick ones are quick."""
+    pairs = [(m, f) for m in methods for f in FORMULATIONS if applies(m, f)]
+    marks = {pair: () if pair in quick else pytest.mark.soak for pair in pairs}
+    params = [pytest.param(pair, id="-".join(pair), marks=marks[pair]) for pair in pairs]
+    return pytest.mark.parametrize("case", params, indirect=True)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """A method in a formulation; what costs a compilation is made once, when it is asked for."""
+
+    problem: Any
+
+    @functools.cached_property
+    def program(self):
+        return self.problem.compile()
+
+    @functools.cached_property
+    def start(self):
+        return jax.device_get(self.problem.place(self.program)[0])
+
+    @functools.cached_property
+    def last(self):
+        return self.problem.fit(self.program)
+
+    @property
+    def trained(self):
+        return {path for path, chosen in flatten(self.problem.stack.mask).items() if chosen}
+
+
+@pytest.fixture(scope="module")
+def make_case(tiny_problem, trial):
+    @functools.cache
+    def make(method, formulation):
+        seeds, rates, decays = (13, 21, 42, 13), (3e-3, 1e-3, 2e-3, 5e-3), (0.0, 0.1, 0.01, 0.0)
+        runs = zip(METHODS[method], seeds, rates, decays, strict=True)
+        return Case(tiny_problem(formulation, [trial(*run) for run in runs]))
+
+    return make
+
+
+@pytest.fixture
+def case(request, make_case):
+    return make_case(*request.param)
+
+
+def present(tree):
+    """The leaves of a half by path, without those that are absent."""
+    return {path: leaf for path, leaf in flatten(tree).items() if leaf is not None}
+
+
+def assert_same_training(found, expected):
+    """Losses and leaves agree within the tolerances, and validation decided the same."""
+    for field in ("accuracies", "best_accuracy", "best_step", "stopped", "diverged"):
+        np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), field)
+    for field in ("losses", "validation_losses", "best_loss"):
+        pair = getattr(found, field), getattr(expected, field)
+        np.testing.assert_allclose(*pair, rtol=LOSS_TOLERANCE, err_msg=field)
+    for half in ("trainable", "best"):
+        leaves, others = present(getattr(found, half)), present(getattr(expected, half))
+        assert leaves.keys() == others.keys()
+        for path in leaves.keys() - {NOISE}:
+            np.testing.assert_allclose(
+                leaves[path], others[path], rtol=0, atol=LEAF_TOLERANCE, err_msg=path
+            )
+
+
+@cases()
+def test_a_run_starts_out_as_the_base(case):
+    formulation = case.problem.formulation
+    pool = jax.tree.map(jnp.asarray, case.problem.arrays)
+
+    @jax.jit
+    @functools.partial(jax.vmap, in_axes=(0, 0))
+    def loss(head, order):
+        batch = take(pool, order[0])
+        logits = formulation.logits(formulation.pretrained.params | head, batch)
+        return cross_entropy(logits, batch["label"]).mean()
+
+    heads = {name: leaf for name, leaf in case.start.runs.trainable.items() if name == "head"}
+    expected = loss(heads, case.problem.runs.order)
+    np.testing.assert_allclose(case.last.runs.losses[:, 0], expected, rtol=LOSS_TOLERANCE)
+
+
+@cases()
+def test_only_trained_leaves_change_and_each_does_in_every_run(case):
+    before, after = (present(state.runs.trainable) for state in (case.start, case.last))
+    assert after.keys() == case.trained
+    for path, leaf in after.items():
+        changed = np.any(leaf != before[path], axis=tuple(range(1, leaf.ndim)))
+        assert changed.all(), path
+    base = flatten(case.problem.formulation.pretrained.params)
+    frozen = present(case.problem.stack.shared)
+    assert frozen.keys() <= base.keys() - case.trained
+    for path, leaf in frozen.items():
+        # Of layers that were cut in two segments, `layers` has the lower ones.
+        np.testing.assert_array_equal(leaf, base[path][: leaf.shape[0]], err_msg=path)
+
+
+@cases()
+def test_frozen_leaves_have_no_optimiser_state(case):
+    trained = present(case.last.runs.trainable)
+    moments = [leaf for leaf in jax.tree.leaves(case.last.runs.optimizer) if leaf.ndim > 1]
+    # AdamW keeps two numbers for each one that it trains.
+    assert sorted(leaf.shape for leaf in moments) == sorted(
+        leaf.shape for leaf in trained.values() for _ in range(2)
+    )
+
+
+@cases()
+def test_frozen_leaves_have_no_gradient(case):
+    # No other product has these shapes: they are those of the multilayer perceptron's kernels.
+    found = {shape[-2:] for shape in product_shapes(case)} & {(16, 40), (40, 16)}
+    assert bool(found) == any(path.endswith("mlp/up/kernel") for path in case.trained)
+
+
+def product_shapes(case):
+    """The shape of every matrix product in a dispatch of the program."""
+    problem = case.problem
+    state, inputs = problem.place(case.program)
+    advance = jax.jit(make_advance(problem.formulation, problem.settings))
+    text = advance.lower(state, *inputs).as_text()
+    found = re.findall(r"stablehlo.dot_general.*-> tensor<([\dx]+)xf32>", text)
+    return {tuple(map(int, shape.split("x"))) for shape in found}
+
+
+@cases()
+@pytest.mark.parametrize("number", [1, pytest.param(3, marks=pytest.mark.soak)])
+def test_a_run_packed_with_others_is_the_same_as_alone(case, number):
+    problem = case.problem.alone(number)
+    alone = problem.fit(problem.compile())
+    packed = jax.tree.map(lambda leaf: leaf[number], case.last.runs)
+    own = {
+        half: case.problem.stack.own(getattr(case.last.runs, half), number)
+        for half in ("trainable", "best")
+    }
+    assert_same_training(
+        dataclasses.replace(packed, **own), jax.tree.map(lambda leaf: leaf[0], alone.runs)
+    )
+
+
+@cases(methods=("lora",))
+def test_what_pads_a_smaller_rank_stays_zero(case):
+    ranks = np.array([method.rank for method in METHODS["lora"]])
+    added = {
+        path: leaf for path, leaf in present(case.last.runs.trainable).items() if "lora" in path
+    }
+    for path, leaf in added.items():
+        columns = np.moveaxis(leaf, -1 if path.endswith("_a") else -2, 1)
+        filled = np.any(columns != 0, axis=tuple(range(2, columns.ndim)))
+        np.testing.assert_array_equal(filled, np.arange(4)[None, :] < ranks[:, None], path)
+
+
+@cases(quick=[("lora", "llama-template")])
+def test_spread_over_eight_devices_it_is_the_same_as_on_one(case):
+    program = case.problem.compile(mesh=make_mesh(runs=2, batch=2, model=2))
+    assert_same_training(case.problem.fit(program).runs, case.last.runs)
+
+
+@cases(methods=KEPT_TRUNK)
+def test_with_a_kept_trunk_it_is_the_same_as_without(case):
+    assert {"representation", "trunk"} & case.problem.pool().keys()
+    whole = dataclasses.replace(case.problem, cached=False)
+    assert_same_training(case.last.runs, whole.fit(whole.compile()).runs)
+
+
+@cases()
+def test_saved_and_restored_it_goes_on_to_the_same_bits(case, tmp_path):
+    problem, directory = case.problem, epath.Path(tmp_path)
+    state, inputs = problem.place(case.program)
+    expected = case.last
+    Keeper(directory, 1e9).keep(case.program.advance(state, *inputs), now=True)
+    restored = Keeper(directory, 1e9).restore(problem.place(case.program)[0])
+    assert int(restored.step) == problem.settings.steps_per_dispatch < problem.settings.steps
+    last = fit(case.program, restored, *inputs, problem.settings, lambda *_: None)
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(last), expected)
+
+
+@cases()
+def test_all_dispatches_are_one_compiled_program(case, compilations):
+    state, inputs = case.problem.place(case.program)
+    with compilations() as compiled:
+        for _ in range(3):
+            state = case.program.advance(state, *inputs)
+    assert int(state.step) == 3 * case.problem.settings.steps_per_dispatch
+    assert compiled == []
