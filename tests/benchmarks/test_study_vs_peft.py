@@ -1,0 +1,118 @@
+"""The two sides of the benchmark do the same work: from the same weights come the same losses."""
+
+import jax
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import PreTrainedTokenizerFast
+
+from benchmarks.measure import Row, alternate, require_same_losses, table
+from benchmarks.ours import Ours
+from benchmarks.peers import Peer
+from benchmarks.study_vs_peft import start_of
+from benchmarks.work import make_work
+from fsl_jax.adapt.linear_probe import LinearProbe
+from fsl_jax.adapt.lora import LoRA
+from fsl_jax.adapt.top_layers import TopLayers
+from fsl_jax.data.examples import Dataset, Example
+from fsl_jax.models.bert import BertConfig
+from fsl_jax.models.families import initialise, module_of
+from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.pretrained import Pretrained
+
+WORDS = ["[PAD]", "[UNK]", "sport", "politics", "Topic", ":", *(f"w{n:09}" for n in range(40))]
+CONFIGS = {
+    "bert": BertConfig(
+        vocab_size=len(WORDS), hidden_size=16, mlp_size=32, num_layers=2, num_heads=2, max_length=16
+    ),
+    "llama": LlamaConfig(
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        mlp_size=32,
+        num_layers=2,
+        num_heads=2,
+        num_kv_heads=1,
+        head_dim=8,
+        max_length=16,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    model = Tokenizer(WordLevel({word: n for n, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    model.pre_tokenizer = Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=model, pad_token="[PAD]", unk_token="[UNK]")
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """Six texts of each class, of more words than fill a row."""
+    generator = np.random.default_rng(0)
+    train = tuple(
+        Example(" ".join(WORDS[n] for n in generator.integers(6, len(WORDS), 40)), label)
+        for label in ("politics", "sport")
+        for _ in range(6)
+    )
+    return Dataset("words", train, (), (), ("politics", "sport"), 0)
+
+
+def tiny_work(family, method, tokenizer, dataset):
+    config = CONFIGS[family]
+    params = jax.jit(lambda: initialise(config, jax.random.key(0)))()
+    noise = jax.random.split(jax.random.key(1), len(jax.tree.leaves(params)))
+    leaves, structure = jax.tree.flatten(params)
+    pairs = zip(leaves, noise, strict=True)
+    params = structure.unflatten([x + 0.3 * jax.random.normal(k, x.shape) for x, k in pairs])
+    pretrained = Pretrained("tiny", config, module_of(config), params, tokenizer, "0" * 64)
+    return make_work(
+        pretrained, dataset, method, batch_size=4, length=16, steps=6, learning_rate=0.02, shots=3
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "method"),
+    [("bert", LoRA()), ("bert", LinearProbe()), ("bert", TopLayers(1)), ("llama", LoRA())],
+    ids=lambda each: getattr(each, "name", each),
+)
+@pytest.mark.filterwarnings("ignore::FutureWarning:transformers")
+def test_both_sides_have_the_same_losses(family, method, tokenizer, dataset):
+    work = tiny_work(family, method, tokenizer, dataset)
+    ours = Ours(work, runs=2)
+    ours.run()
+    assert ours.losses.shape == (2, 6)
+    assert np.abs(np.diff(ours.losses)).max(axis=1).min() > 0.01
+    assert not np.allclose(*ours.losses)
+    for run, options in enumerate([{}, {"last_logits_only": False}]):
+        peer = Peer(work, start_of(ours, run), **options)
+        peer.run()
+        assert len(peer.losses) == 6
+        require_same_losses(ours.losses[run], peer.losses, 1e-4)
+
+
+def test_losses_that_differ_are_refused():
+    with pytest.raises(ValueError, match="same work"):
+        require_same_losses([1.0, 2.0], [1.0, 2.1], 1e-3)
+    with pytest.raises(ValueError, match="same work"):
+        require_same_losses([], [1.0], 1e-3)
+
+
+def test_sides_take_turns_and_the_first_ones_do_not_count():
+    called = []
+
+    def side(name):
+        called.append(name)
+        return float(len(called))
+
+    sides = {"ours": lambda: side("ours"), "theirs": lambda: side("theirs")}
+    assert alternate(sides, repeats=2) == {"ours": [3.0, 5.0], "theirs": [4.0, 6.0]}
+    assert called == ["ours", "theirs"] * 3
+
+
+def test_a_row_gives_the_ratio_of_each_turn_with_its_spread():
+    row = Row("work", "eager", [1.0, 2.0, 1.0], [2.0, 3.0, 3.0], 1.2, "a note")
+    assert row.ratios == [2.0, 1.5, 3.0]
+    assert "| work | eager | 3 | 1 | 2.00 (1.50 to 3.00) | ≥ 1.2 | a note |" in table([row])
+    assert "| start |  |  | 4 |  | < 10 s |  |" in table([Row("start", "", [4.0], (), 10.0)])
