@@ -208,11 +208,13 @@ def _name(path: Any) -> str:
 
 
 def _place_leaf(leaf: Any, sharding: Sharding) -> jax.Array:
+    is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    if is_key and not sharding.is_fully_addressable:
+        # `device_put` takes no keys to devices of other processes.
+        return jax.jit(lambda keys: keys, out_shardings=sharding)(leaf)
     across = isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
     if sharding.is_fully_addressable or across:
         return jax.device_put(leaf, sharding)
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jax.jit(lambda keys: keys, out_shardings=sharding)(leaf)
     # `device_put` would send every leaf around to see that all processes have the same one.
     host = np.asarray(leaf)
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])

@@ -98,14 +98,14 @@ def run_script(tmp_path_factory):
     environment = {
         **os.environ,
         "FSL_JAX_CACHE": str(tmp_path_factory.mktemp("cache")),
-        "XLA_FLAGS": "",
         "JAX_PLATFORMS": "cpu",
     }
 
-    def start(script: str, *flags: str, **options) -> subprocess.Popen:
+    def start(script: str, *flags: str, devices: int = 1, **options) -> subprocess.Popen:
+        device_count = f"--xla_force_host_platform_device_count={devices}"
         return subprocess.Popen(
             [sys.executable, "-m", f"experiments.{script}", *flags],
-            env=environment,
+            env={**environment, "XLA_FLAGS": device_count if devices > 1 else ""},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

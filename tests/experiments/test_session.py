@@ -1,0 +1,133 @@
+"""What a script does first and last, each in a process of its own."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+START = """
+import json
+from experiments import session
+
+session.start(False, deterministic=True, matmul_precision="high")
+import jax
+from fsl_jax.studies.environment import describe
+
+jax.numpy.zeros(1).block_until_ready()
+print(json.dumps(describe()))
+"""
+
+END = """
+import sys
+from experiments import session
+
+address, number, ending = sys.argv[1:]
+with session.reporting_errors():
+    session.start(True, False, "default", address, 2, int(number))
+    from fsl_jax import processes
+    from fsl_jax.errors import InputError
+
+    for turn in range(1000):
+        processes.gather(turn)
+        if turn == 3 and number == "1":
+            if ending == "refused":
+                raise InputError("the file of process 1 is missing")
+            if ending == "bug":
+                raise RuntimeError("a bug in process 1")
+"""
+
+JOIN = """
+from experiments import session
+with session.reporting_errors():
+    session.start(**{arguments})
+"""
+
+
+def python(code: str, *arguments: str, **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_settings_are_made_before_the_devices_start_and_are_recorded(tmp_path):
+    flag = "--xla_force_host_platform_device_count=3"
+    process = python(START, XLA_FLAGS=flag, FSL_JAX_CACHE=str(tmp_path))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    environment = json.loads(out.splitlines()[-1])
+    assert environment["xla_flags"] == f"{flag} --xla_gpu_deterministic_ops=true"
+    assert environment["devices"] == 3
+    assert environment["matmul_precision"] == "high"
+
+
+def test_importing_the_study_starts_no_devices():
+    """Flags of XLA that are set later would be passed over in silence."""
+    code = (
+        "import experiments.study, fsl_jax.studies.study, fsl_jax.studies.dry_run\n"
+        "from jax._src import xla_bridge\n"
+        "assert not xla_bridge.backends_are_initialized()\n"
+    )
+    process = python(code)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "message"),
+    [
+        ("refused", 2, "error: the file of process 1 is missing"),
+        ("bug", 1, "RuntimeError: a bug in process 1"),
+    ],
+)
+def test_a_process_that_fails_leaves_no_other_waiting(ending, status, message, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    both = [python(END, address, number, ending, FSL_JAX_CACHE=str(tmp_path)) for number in "01"]
+    try:
+        # Far less than the minutes for which JAX waits for the other.
+        _, err = both[1].communicate(timeout=60)
+        assert both[1].returncode == status, err
+        assert message in err
+        assert ("Traceback" in err) == (ending == "bug")
+        _, err = both[0].communicate(timeout=60)
+        assert both[0].returncode == 1, err
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"distributed": True, "num_processes": 2},
+            "--coordinator_address, --num_processes and --process_id go together",
+        ),
+        (
+            {
+                "distributed": False,
+                "coordinator_address": "localhost:1",
+                "num_processes": 2,
+                "process_id": 0,
+            },
+            "go together, and with --distributed",
+        ),
+        ({"distributed": True}, "The environment does not tell, so give --coordinator_address"),
+    ],
+)
+def test_processes_that_cannot_find_each_other_are_told_what_to_give(arguments, message):
+    settings = {"deterministic": False, "matmul_precision": "default", **arguments}
+    process = python(JOIN.format(arguments=settings))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2, err
+    assert message in err
+    assert "Traceback" not in err
