@@ -3,7 +3,7 @@
 import dataclasses
 import string
 
-from fsl_jax.errors import InputError
+from fsl_jax.errors import InputError, faults
 
 DEFAULT = "{text}\nTopic:"
 
@@ -21,29 +21,22 @@ class Template:
     text: str = DEFAULT
 
     def __post_init__(self):
-        fields = self._fields()
-        if fields != ["text"]:
-            raise InputError(
-                f"the template {self.text!r} has the fields {fields}: it needs the field {{text}}, "
-                "once, and no other"
-            )
-        if self.text != self.text.rstrip():
-            raise InputError(
-                f"the template {self.text!r} ends in white space: leave it out, since label words "
-                "begin with their own"
-            )
-
-    def _fields(self) -> list[str]:
         try:
             parsed = list(string.Formatter().parse(self.text))
         except ValueError as error:
-            raise InputError(f"the template {self.text!r} cannot be read: {error}") from error
-        plain = all(not spec and not conversion for _, _, spec, conversion in parsed)
-        if not plain:
             raise InputError(
-                f"the template {self.text!r}: a field is a plain name, such as {{text}}"
-            )
-        return [field for _, field, _, _ in parsed if field is not None]
+                f"the template {self.text!r} cannot be read: {error}; {{{{ and }}}} are braces"
+            ) from error
+        fields = [field for _, field, _, _ in parsed if field is not None]
+        found = []
+        if fields != ["text"]:
+            found.append(f"its fields are {fields}: it needs {{text}}, once, and no other")
+        if any(spec or conversion for _, _, spec, conversion in parsed):
+            found.append("a field is a plain name, without a format or a conversion")
+        if self.text != self.text.rstrip():
+            found.append("it ends in white space: leave that out, since label words begin with it")
+        if found:
+            raise faults(f"the template {self.text!r} cannot be used:", found)
 
     def render(self, text: str) -> str:
         """The prompt for a text, without its label word."""

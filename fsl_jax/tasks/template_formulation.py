@@ -54,7 +54,7 @@ class TemplateFormulation:
     @functools.cached_property
     def words(self) -> LabelWords:
         """The label words as this model's tokens."""
-        tokens = self.verbalizer.tokens(self.pretrained.tokenizer)
+        tokens = self.verbalizer.tokens(self.pretrained.tokenizer, self.template.render("text"))
         return LabelWords.from_tokens(tokens, self.verbalizer.owners())
 
     @property

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -59,28 +60,38 @@ class Verbalizer:
             raise faults(f"the verbalizer does not fit the labels {', '.join(labels)}:", found)
         return cls(words)
 
-    def tokens(self, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    def tokens(self, tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[list[int]]:
         """The token ids of all W words, label by label.
 
         Args:
           tokenizer: the model's tokenizer.
+          prompt: what stands before a word. By itself a word may have other tokens: some
+            tokenizers put a space before every text.
 
         Returns:
           For each word its ids.
 
         Raises:
-          InputError: two words have the same tokens, so the model could not tell them apart.
+          InputError: two words have the same tokens, so the model could not tell them apart; or a
+            word does not come after the prompt's own tokens.
         """
         every = [word for chosen in self.words for word in chosen]
-        ids = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in every]
-        same = [
-            f"{every[i]!r} and {every[j]!r}"
+        before = tokenizer(prompt)["input_ids"]
+        whole = [tokenizer(prompt + word)["input_ids"] for word in every]
+        ids = [each[len(before) :] for each in whole]
+        found = [
+            f"{word!r} does not follow the tokens of the prompt {prompt!r}"
+            for word, each in zip(every, whole, strict=True)
+            if each[: len(before)] != before or len(each) == len(before)
+        ]
+        found += [
+            f"{every[i]!r} and {every[j]!r} have the same tokens"
             for j in range(len(ids))
             for i in range(j)
             if ids[i] == ids[j]
         ]
-        if same:
-            raise faults("label words that this tokenizer cannot tell apart; choose others:", same)
+        if found:
+            raise faults("label words that do not work with this tokenizer; choose others:", found)
         return ids
 
     def owners(self) -> list[int]:
@@ -100,17 +111,31 @@ def parse_verbalizer(text: str) -> dict[str, list[str]]:
     Raises:
       InputError: the text is something else.
     """
+    expected = (
+        f"cannot read the verbalizer {text!r}: expected a JSON object from labels to words, "
+        'such as {"positive": "great", "negative": ["bad", "terrible"]}'
+    )
     try:
-        mapping = json.loads(text)
-        return {
-            key: [value] if isinstance(value, str) else list(map(str, value))
-            for key, value in mapping.items()
-        }
-    except (ValueError, AttributeError, TypeError) as error:
-        raise InputError(
-            f"cannot read the verbalizer {text!r}: expected a JSON object from labels to words, "
-            'such as {"positive": "great", "negative": ["bad", "terrible"]}'
-        ) from error
+        mapping = json.loads(text, object_pairs_hook=_once_each)
+    except ValueError as error:
+        raise InputError(f"{expected} ({error})") from error
+    if not isinstance(mapping, dict):
+        raise InputError(expected)
+    listed = {key: [value] if isinstance(value, str) else value for key, value in mapping.items()}
+    found = [
+        f"label {label!r} has {json.dumps(words)}"
+        for label, words in listed.items()
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words)
+    ]
+    if found:
+        raise faults(f"{expected}:", found)
+    return listed
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name stands twice")
+    return dict(pairs)
 
 
 def _with_space(word: str) -> str:

@@ -1,0 +1,125 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fsl_jax.data.examples import Example
+from fsl_jax.errors import InputError
+from fsl_jax.tasks.encoding import encode
+from fsl_jax.tasks.formulation import Formulation
+from fsl_jax.tasks.label_words import score_words
+from fsl_jax.tasks.template import Template
+from fsl_jax.tasks.template_formulation import TemplateFormulation
+from fsl_jax.tasks.verbalizer import Verbalizer
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+LABELS = ("east", "north", "west")
+FAR = {"east": ["very far east", "far east"], "west": "very very far west"}
+TEMPLATE = Template("{text} . Topic :")
+AROUND = 3
+
+
+@pytest.fixture
+def make(tiny_bases):
+    """Makes a formulation of the tiny decoder, which reads 32 tokens."""
+
+    def formulation(words=(), max_length=None, template=TEMPLATE):
+        verbalizer = Verbalizer.from_mapping(LABELS, dict(words))
+        return TemplateFormulation(tiny_bases["llama"], LABELS, template, verbalizer, max_length)
+
+    return formulation
+
+
+def text(words):
+    return Example(" ".join(["w1"] * words), "east")
+
+
+def test_an_encoder_is_refused_with_what_to_do(tiny_bases):
+    verbalizer = Verbalizer.from_mapping(LABELS)
+    with pytest.raises(InputError, match=r"tiny-bert has no .*use the formulation head"):
+        TemplateFormulation(tiny_bases["bert"], LABELS, TEMPLATE, verbalizer)
+
+
+def test_it_is_a_formulation_that_adds_no_parameters(make, tiny_bases):
+    formulation = make()
+    assert isinstance(formulation, Formulation)
+    params = tiny_bases["llama"].params
+    assert formulation.prepare(params, jax.random.key(0)) is params
+
+
+def test_words_have_the_model_s_tokens(make, tiny_tokenizer):
+    words = make(FAR).words
+    assert tiny_tokenizer.convert_ids_to_tokens(words.first) == ["very", "far", "north", "very"]
+    assert words.owner.tolist() == [0, 0, 1, 2]
+    assert words.longest == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "max_length", "limit"),
+    [((), None, 32), ((), 20, 20), ((), 50, 32), (FAR, 20, 17), (FAR, None, 26), (FAR, 50, 26)],
+)
+def test_room_is_left_for_the_words(make, words, max_length, limit):
+    """Words of four tokens and fewer take three positions, but six columns of what is read."""
+    assert make(words, max_length).limit == limit
+
+
+@pytest.mark.parametrize("words", [(), FAR], ids=["one token", "several"])
+def test_a_text_longer_than_the_model_is_cut_and_scored(make, words):
+    formulation = make(words)
+    room = formulation.limit - AROUND
+    encoded = encode(formulation, [text(2), text(room), text(room + 1), text(500)])
+    assert encoded.truncated == 2
+    assert encoded.arrays["input_ids"].shape == (4, formulation.limit)
+    tail = formulation.pretrained.tokenizer(". Topic :")["input_ids"]
+    assert encoded.arrays["input_ids"][2:, -3:].tolist() == [tail, tail]
+    batch = {name: jnp.asarray(array) for name, array in encoded.arrays.items()}
+    logits = jax.jit(formulation.logits)(formulation.pretrained.params, batch)
+    np.testing.assert_allclose(logits[1:], np.tile(logits[1], (3, 1)), atol=1e-5)
+    assert not np.allclose(logits[0], logits[1], atol=1e-2)
+
+
+def test_a_template_longer_than_the_model_is_refused(make):
+    formulation = make(template=Template("{text} " + "very " * 32 + ":"))
+    with pytest.raises(InputError, match="shorten the template"):
+        formulation.tokenize([text(1)])
+
+
+def test_what_stands_before_a_prompt_takes_of_its_room(make):
+    formulation = make(max_length=16)
+    tokens, cut = formulation.tokenize([text(9), text(10)], "w9 w9 w9 . ")
+    assert [len(ids) for ids in tokens] == [16, 16]
+    assert cut == 1
+    assert formulation.pretrained.tokenizer.decode(tokens[1]).startswith("w9 w9 w9 . w1")
+
+
+def test_logits_are_the_scores_of_the_words(make):
+    formulation = make(FAR)
+    arrays = encode(formulation, [text(2), text(5)]).arrays
+    batch = {name: jnp.asarray(array) for name, array in arrays.items()}
+    inputs = batch["input_ids"], batch["attention_mask"]
+    llama = formulation.pretrained
+
+    @jax.jit
+    def both(params):
+        scores = score_words(llama, params, formulation.words, *inputs)
+        return scores, formulation.logits(params, batch), formulation.trunk(params, batch)
+
+    scores, logits, kept = both(llama.params)
+    np.testing.assert_array_equal(scores, logits)
+    assert kept.shape == (2, inputs[0].shape[1] + formulation.words.inputs.size, 16)
+
+
+def test_a_tokenizer_that_opens_texts_with_a_token_does_so_once(
+    make, tiny_bases, opening_tokenizer
+):
+    llama = dataclasses.replace(tiny_bases["llama"], tokenizer=opening_tokenizer)
+    formulation = dataclasses.replace(make(FAR), pretrained=llama)
+    tokens, _ = formulation.tokenize([text(2)], "w9 . ")
+    assert opening_tokenizer.convert_ids_to_tokens(tokens[0]) == [
+        *("[UNK]", "w9", ".", "w1", "w1", ".", "Topic", ":"),
+    ]
+    np.testing.assert_array_equal(formulation.words.first, make(FAR).words.first)
+    np.testing.assert_array_equal(formulation.words.inputs, make(FAR).words.inputs)
