@@ -48,7 +48,18 @@ def as_many_as_fit(
     low, high = 0, len(examples)
     while low < high:
         middle = (low + high + 1) // 2
-        # One more token for what joining may add: a text is not always the sum of its parts.
-        taken = len(tokenizer(context(formulation, examples[:middle]))["input_ids"]) + 1
+        taken = len(tokenizer(context(formulation, examples[:middle]), verbose=False)["input_ids"])
         low, high = (middle, high) if taken <= room else (low, middle - 1)
+    # Joined, two texts may take more tokens than each by itself.
+    while low and _longest(formulation, examples[:low], queries) > formulation.limit:
+        low -= 1
     return list(examples[:low])
+
+
+def _longest(
+    formulation: TemplateFormulation, examples: Sequence[Example], queries: Sequence[Example]
+) -> int:
+    """The tokens of the longest prompt with these demonstrations, nothing cut."""
+    before = context(formulation, examples)
+    prompts = [before + formulation.template.render(query.text) for query in queries]
+    return max(map(len, formulation.pretrained.tokenizer(prompts, verbose=False)["input_ids"]))

@@ -22,6 +22,11 @@ from fsl_jax.sharding import place_examples
 from fsl_jax.tasks.encoding import batches_by_length, pad_id
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 
+PREFIX_STEP = 256
+
+WORTH_SHARING = 16
+"""A shorter beginning, such as that of a template, costs more as a program of its own."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Scored:
@@ -79,6 +84,7 @@ class Scorer:
         """
         tokens, truncated = self.formulation.tokenize(queries, context)
         shared = common_prefix(tokens)
+        shared = shared if shared >= WORTH_SHARING else 0
         own = [ids[shared:] for ids in tokens]
         limit, done = self.formulation.limit - shared, 0
         # Prefix and query are padded so that the two together stay within what the model reads.
@@ -98,9 +104,27 @@ class Scorer:
         return self.formulation.pretrained.apply(params, ids, mask, unembed=False).key_values
 
     def _padded(self, ids: list[int], room: int) -> tuple[jax.Array, jax.Array]:
-        length = bucket_length(len(ids), room)
+        length = prefix_length(len(ids), room)
         padded, mask = pad_tokens([ids], length, pad_id(self.formulation))
         return jnp.asarray(padded), jnp.asarray(mask)
+
+
+def prefix_length(tokens: int, room: int) -> int:
+    """The length that a prefix is padded to: one of a few, since programs are compiled for each.
+
+    Long ones lie closer together than the lengths of buckets, since every query attends to the
+    padding too.
+
+    Args:
+      tokens: how many tokens the prefix has.
+      room: the most that it can be padded to.
+
+    Returns:
+      The length.
+    """
+    if tokens <= PREFIX_STEP:
+        return bucket_length(tokens, min(PREFIX_STEP, room))
+    return min(-(-tokens // PREFIX_STEP) * PREFIX_STEP, room)
 
 
 def common_prefix(tokens: Sequence[Sequence[int]]) -> int:

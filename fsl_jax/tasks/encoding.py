@@ -48,11 +48,11 @@ def encode(formulation: Formulation, examples: Sequence[Example]) -> Encoded:
 def batches_by_length(
     tokens: Sequence[Sequence[int]], batch_size: int, limit: int, pad: int
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Batches of one size in which examples of like length stand together.
+    """Batches of one size in which examples of like length stand together, the short ones first.
 
     Args:
       tokens: token ids of E examples.
-      batch_size: B; a batch that would be smaller is filled with its own last example.
+      batch_size: B; the last batch, if it would be smaller, is filled with its own last example.
       limit: the largest length.
       pad: the token id to pad with.
 
@@ -60,15 +60,13 @@ def batches_by_length(
       The indices of a batch's examples (those that fill it left out), and its `input_ids` and
       `attention_mask` `[B, T]`, where T is one of the few lengths of buckets.
     """
-    buckets: dict[int, list[int]] = {}
-    for index, ids in enumerate(tokens):
-        buckets.setdefault(bucket_length(len(ids), limit), []).append(index)
-    for length, members in sorted(buckets.items()):
-        for start in range(0, len(members), batch_size):
-            chosen = members[start : start + batch_size]
-            filled = chosen + chosen[-1:] * (batch_size - len(chosen))
-            input_ids, mask = pad_tokens([tokens[index] for index in filled], length, pad)
-            yield np.array(chosen), {"input_ids": input_ids, "attention_mask": mask}
+    order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        length = bucket_length(len(tokens[chosen[-1]]), limit)
+        filled = chosen + chosen[-1:] * (batch_size - len(chosen))
+        input_ids, mask = pad_tokens([tokens[index] for index in filled], length, pad)
+        yield np.array(chosen), {"input_ids": input_ids, "attention_mask": mask}
 
 
 def label_indices(examples: Sequence[Example], labels: tuple[str, ...]) -> np.ndarray:

@@ -1,0 +1,198 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fsl_jax
+from fsl_jax.data.buckets import bucket_length
+from fsl_jax.data.examples import Example
+from fsl_jax.incontext.demonstrations import context
+from fsl_jax.incontext.scoring import PREFIX_STEP, Scorer, common_prefix, prefix_length
+from fsl_jax.models.families import initialise, module_of
+from fsl_jax.tasks import Template, TemplateFormulation, Verbalizer
+from fsl_jax.tasks.encoding import encode
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+LABELS = ("east", "north", "west")
+WORDS = {"one token": {}, "several tokens": {"east": ["far east", "east"], "west": "very far west"}}
+LONGEST = 96
+
+
+@pytest.fixture(scope="module")
+def make(tiny_bases):
+    """Makes a formulation of a tiny decoder that reads 96 tokens."""
+    config = dataclasses.replace(tiny_bases["llama"].config, max_length=LONGEST)
+    params = jax.jit(lambda: initialise(config, jax.random.key(3)))()
+    params = jax.tree.map(lambda leaf: leaf * 3, params)
+    long = dataclasses.replace(
+        tiny_bases["llama"], config=config, module=module_of(config), params=params
+    )
+
+    def formulation(words="one token", max_length=None):
+        verbalizer = Verbalizer.from_mapping(LABELS, WORDS[words])
+        template = Template("{text} . Topic :")
+        return TemplateFormulation(long, LABELS, template, verbalizer, max_length)
+
+    return formulation
+
+
+def texts(*lengths, seed=0):
+    random = np.random.default_rng(seed)
+    return [
+        Example(" ".join(f"w{number}" for number in random.integers(54, size=length)), "east")
+        for length in lengths
+    ]
+
+
+def scored(formulation, queries, before="", **settings):
+    return Scorer(formulation, **settings)(formulation.pretrained.params, queries, before)
+
+
+def read_whole(formulation, queries, before=""):
+    """The scores of prompts that are read from their first token to their last."""
+    tokens, _ = formulation.tokenize(queries, before)
+    of_tokens = dataclasses.replace(formulation)
+    object.__setattr__(of_tokens, "tokenize", lambda examples: (tokens, 0))
+    arrays = encode(of_tokens, queries).arrays
+    batch = {name: jnp.asarray(array) for name, array in arrays.items()}
+    return np.asarray(jax.jit(formulation.logits)(formulation.pretrained.params, batch))
+
+
+def assert_same_choice(logits, expected):
+    """Scores agree up to a constant a row, and are not all alike."""
+    logits, expected = (each - each.mean(axis=1, keepdims=True) for each in (logits, expected))
+    np.testing.assert_allclose(logits, expected, atol=2e-5)
+    assert np.abs(expected).max() > 1e-2
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_scores_after_a_shared_context_are_those_of_whole_prompts(make, words):
+    formulation = make(words)
+    before = context(formulation, texts(9, 8, 7, seed=1))
+    queries = texts(2, 5, 1, 12, 3)
+    found = scored(formulation, queries, before, batch_size=2)
+    shared = len(formulation.pretrained.tokenizer(before)["input_ids"])
+    assert found.shared_tokens == shared
+    assert found.truncated == 0
+    assert found.logits.dtype == np.float32
+    assert_same_choice(found.logits, read_whole(formulation, queries, before))
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_prompts_without_a_common_beginning_are_read_by_themselves(make, words):
+    queries = texts(2, 20, 1, 12, 3)
+    found = scored(make(words), queries)
+    assert found.shared_tokens == 0
+    assert_same_choice(found.logits, read_whole(make(words), queries))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("length", [4, 40])
+def test_queries_that_are_all_the_same_have_a_token_each(make, count, length):
+    """Of one query as of equal ones all but the last token is shared."""
+    queries = texts(length) * count
+    found = scored(make(), queries)
+    assert found.shared_tokens == (length + 2 if length > 16 else 0)
+    assert_same_choice(found.logits, read_whole(make(), queries))
+
+
+def test_a_prompt_may_be_the_beginning_of_another(make):
+    queries = texts(30)
+    longer = Example(queries[0].text + " . Topic : w1", "west")
+    found = scored(make(), [*queries, longer])
+    assert found.shared_tokens == 30 + 2
+    assert_same_choice(found.logits, read_whole(make(), [*queries, longer]))
+
+
+@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("shown", [16, 63, 78])
+def test_prompts_as_long_as_the_model_reads_work(make, words, shown):
+    formulation = make(words)
+    before = texts(shown, seed=1)[0].text + " "
+    longest = formulation.limit - shown - 3
+    queries = texts(1, longest, longest - 1, longest + 9)
+    found = scored(formulation, queries, before)
+    assert found.truncated == 1
+    assert found.shared_tokens == shown
+    assert_same_choice(found.logits, read_whole(formulation, queries, before))
+
+
+@pytest.mark.parametrize("max_length", [40, LONGEST])
+def test_padding_of_context_and_query_stays_within_the_limit(make, max_length):
+    limit = make(max_length=max_length).limit
+    for shared in range(16, limit):
+        for own in range(1, limit - shared + 1):
+            room = limit - bucket_length(own, limit - shared)
+            assert shared <= prefix_length(shared, room) <= room
+
+
+def test_a_prefix_has_one_of_few_lengths():
+    lengths = {prefix_length(tokens, 8000) for tokens in range(1, 2049)}
+    assert len(lengths) < 20
+    assert all(length % PREFIX_STEP == 0 for length in lengths if length > PREFIX_STEP)
+    for tokens in range(1, 2049):
+        assert tokens <= prefix_length(tokens, 2048) <= min(2048, tokens + PREFIX_STEP)
+
+
+def test_the_context_is_read_once_and_lengths_share_programs(make, compilations, monkeypatch):
+    formulation = make()
+    params = formulation.pretrained.params
+    scorer = Scorer(formulation, batch_size=2)
+    readings = []
+    read = scorer._read
+    monkeypatch.setattr(scorer, "_read", lambda *inputs: readings.append(1) or read(*inputs))
+    contexts = [context(formulation, texts(9, 8, 7, seed=seed)) for seed in (1, 2)]
+    with compilations() as compiled:
+        scorer(params, texts(*range(1, 30)), contexts[0])
+    assert len(readings) == 1
+    # Queries of 4 to 32 tokens are padded to 16 or 32; the context makes one program more.
+    programs = [name for name in compiled if name in ("jit(_read_prefix)", "jit(<lambda>)")]
+    assert len(programs) == 3
+    with compilations() as compiled:
+        scorer(params, texts(7, 28, 13), contexts[1])
+    assert len(readings) == 2
+    assert compiled == []
+
+
+def test_each_query_is_told_of_when_it_is_done(make):
+    told = []
+    formulation = make()
+    scorer = Scorer(formulation, batch_size=4)
+    scorer(formulation.pretrained.params, texts(*range(1, 10)), on_batch=told.append)
+    assert told == [4, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "shared"),
+    [
+        ([[1, 2, 3], [1, 2, 4]], 2),
+        ([[1, 2], [3, 2]], 0),
+        ([[1, 2, 3]], 2),
+        ([[1]], 0),
+        ([[1, 2], [1, 2, 3]], 1),
+        ([[1, 2], [1, 2], [1, 2]], 1),
+    ],
+)
+def test_every_prompt_keeps_a_token_of_its_own(tokens, shared):
+    assert common_prefix(tokens) == shared
+
+
+def test_smollm2_says_the_same_with_demonstrations_read_once():
+    smollm2 = fsl_jax.load("smollm2-135m")
+    labels = ("business", "sports")
+    verbalizer = Verbalizer.from_mapping(labels, {"business": ["business", "the stock market"]})
+    template = Template("Headline: {text}\nCategory:")
+    formulation = TemplateFormulation(smollm2, labels, template, verbalizer)
+    shown = [
+        Example("Shares fall as oil prices climb", "business"),
+        Example("Late goal sends United through", "sports"),
+    ]
+    queries = [Example("Bank cuts interest rates", "business"), Example("Cup final", "sports")]
+    before = context(formulation, shown)
+    found = scored(formulation, queries, before, batch_size=2)
+    assert found.shared_tokens > 16
+    whole = read_whole(formulation, queries, before)
+    np.testing.assert_allclose(found.logits - found.logits[:, :1], whole - whole[:, :1], atol=1e-3)
