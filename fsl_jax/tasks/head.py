@@ -86,9 +86,12 @@ class HeadFormulation:
           E lists of token ids, and how many of them were cut.
         """
         texts = [example.text for example in examples]
-        whole = self.pretrained.tokenizer(texts)["input_ids"]
-        cut = self.pretrained.tokenizer(texts, truncation=True, max_length=self.limit)["input_ids"]
-        return cut, sum(len(ids) > self.limit for ids in whole)
+        tokens = self.pretrained.tokenizer(texts, verbose=False)["input_ids"]
+        too_long = sum(len(ids) > self.limit for ids in tokens)
+        if too_long:
+            options = {"truncation": True, "max_length": self.limit}
+            tokens = self.pretrained.tokenizer(texts, **options)["input_ids"]
+        return tokens, too_long
 
     def trunk(self, params: Params, batch: Batch) -> Float[Array, "B T D"]:
         """The activations below `top_layers`."""

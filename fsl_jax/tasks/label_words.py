@@ -116,7 +116,8 @@ def score_words(
     scores = pretrained.unembed(params, last, jnp.asarray(words.first))
     if words.inputs.size:
         following = pretrained.unembed(params, hidden[:, input_ids.shape[1] :])
-        chosen = jax.nn.log_softmax(following)[:, np.arange(words.targets.size), words.targets]
+        chosen = following[:, np.arange(words.targets.size), words.targets]
+        chosen -= jax.nn.logsumexp(following, axis=-1)
         belongs = jnp.asarray(words.word[:, None] == np.arange(words.first.size), chosen.dtype)
         scores = scores + chosen @ belongs
     return words.class_scores(scores)

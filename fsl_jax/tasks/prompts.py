@@ -1,5 +1,7 @@
 """Prompts as tokens, cut inside the text alone where one is too long for the model."""
 
+import functools
+
 from transformers import PreTrainedTokenizerBase
 
 from fsl_jax.errors import InputError
@@ -26,10 +28,12 @@ def fit_prompt(
     Raises:
       InputError: template and context alone are longer than the limit.
     """
-    ids = tokenizer(context + template.render(text))["input_ids"]
+    # Not verbose: what is too long is cut here and counted, so there is nothing to warn of.
+    read = functools.partial(tokenizer, verbose=False)
+    ids = read(context + template.render(text))["input_ids"]
     cut = len(ids) > limit
     while len(ids) > limit:
-        pieces = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        pieces = read(text, add_special_tokens=False, return_offsets_mapping=True)
         keep = len(pieces["input_ids"]) - (len(ids) - limit)
         if keep < 1:
             raise InputError(
@@ -37,5 +41,5 @@ def fit_prompt(
                 "tokens that there is room for: shorten the template or show fewer demonstrations"
             )
         text = text[: min(pieces["offset_mapping"][keep - 1][1], len(text) - 1)]
-        ids = tokenizer(context + template.render(text))["input_ids"]
+        ids = read(context + template.render(text))["input_ids"]
     return ids, cut

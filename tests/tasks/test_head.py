@@ -1,0 +1,119 @@
+import copy
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tokenizers.processors import TemplateProcessing
+
+from fsl_jax.data.examples import Example
+from fsl_jax.errors import InputError
+from fsl_jax.tasks.formulation import Formulation
+from fsl_jax.tasks.head import INITIAL_SCALE, POOLINGS, HeadFormulation
+
+MASKS = {
+    "right": [[True, True, True, False], [True, False, False, False], [True] * 4],
+    "left": [[False, True, True, True], [False, False, False, True], [True] * 4],
+}
+
+
+def reference(pooling, hidden, mask):
+    """The pooled representation of each row, from its real tokens alone."""
+    rows = [row[real] for row, real in zip(hidden, mask, strict=True)]
+    pool = {
+        "mean": lambda row: row.mean(axis=0),
+        "cls": lambda row: row[0],
+        "last": lambda row: row[-1],
+    }
+    return np.stack([pool[pooling](row) for row in rows])
+
+
+@pytest.mark.parametrize("padding", MASKS)
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_padding_is_left_out_on_either_side(pooling, padding):
+    hidden = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    mask = np.array(MASKS[padding])
+    pooled = POOLINGS[pooling](jnp.asarray(hidden), jnp.asarray(mask))
+    np.testing.assert_allclose(pooled, reference(pooling, hidden, mask), rtol=1e-6)
+
+
+def test_the_nearest_pooling_is_named(tiny_bases):
+    with pytest.raises(InputError, match=r"unknown pooling 'maen'\. Did you mean 'mean'"):
+        HeadFormulation(tiny_bases["bert"], ("a", "b"), pooling="maen")
+
+
+def test_each_family_has_its_usual_pooling(tiny_bases):
+    assert HeadFormulation(tiny_bases["bert"], ("a", "b")).pooling == "mean"
+    assert HeadFormulation(tiny_bases["llama"], ("a", "b")).pooling == "last"
+    assert HeadFormulation(tiny_bases["llama"], ("a", "b"), "mean").pooling == "mean"
+
+
+def test_the_head_is_added_and_nothing_else_touched(tiny_formulations):
+    formulation = tiny_formulations["bert-head"]
+    params = formulation.prepare(formulation.pretrained.params, jax.random.key(0))
+    width = formulation.pretrained.config.hidden_size
+    head = params.pop("head")
+    assert params == formulation.pretrained.params
+    assert head["kernel"].shape == (width, 3)
+    assert head["kernel"].dtype == head["bias"].dtype == jnp.float32
+    assert 0.5 < float(head["kernel"].std()) / INITIAL_SCALE < 1.5
+    np.testing.assert_array_equal(head["bias"], np.zeros(3))
+    again = formulation.prepare(params, jax.random.key(0))["head"]["kernel"]
+    other = formulation.prepare(params, jax.random.key(1))["head"]["kernel"]
+    np.testing.assert_array_equal(again, head["kernel"])
+    assert not np.array_equal(other, head["kernel"])
+
+
+@pytest.mark.parametrize("name", ["bert-head", "llama-head"])
+def test_logits_are_a_linear_layer_on_what_is_pooled(tiny_formulations, name):
+    formulation = tiny_formulations[name]
+    assert isinstance(formulation, Formulation)
+    pretrained = formulation.pretrained
+    random = np.random.default_rng(0)
+    head = {
+        "kernel": random.normal(size=(16, 3)).astype(np.float32),
+        "bias": random.normal(size=3).astype(np.float32),
+    }
+    params = pretrained.params | {"head": jax.tree.map(jnp.asarray, head)}
+    mask = np.arange(16)[None] < np.array([16, 5, 1])[:, None]
+    ids = np.where(mask, random.integers(2, 64, mask.shape), 0)
+    batch = {"input_ids": jnp.asarray(ids, jnp.int32), "attention_mask": jnp.asarray(mask)}
+
+    @jax.jit
+    def compute(params, batch):
+        hidden = pretrained.apply(params, batch["input_ids"], batch["attention_mask"]).hidden
+        kept = formulation.representation(params, batch)
+        logits = formulation.logits(params, batch)
+        return hidden, logits, formulation.logits(params, {"representation": kept})
+
+    hidden, logits, from_kept = compute(params, batch)
+    pooled = reference(formulation.pooling, np.asarray(hidden), mask)
+    np.testing.assert_allclose(logits, pooled @ head["kernel"] + head["bias"], atol=1e-5)
+    np.testing.assert_array_equal(logits, from_kept)
+
+
+def test_texts_are_cut_to_the_limit_and_counted(tiny_bases):
+    formulation = HeadFormulation(tiny_bases["bert"], ("a", "b"), max_length=4)
+    texts = ["w1 w2", "w1 w2 w3 w4", "w1 w2 w3 w4 w5"]
+    tokens, cut = formulation.tokenize([Example(text, "a") for text in texts])
+    assert [len(ids) for ids in tokens] == [2, 4, 4]
+    assert cut == 1
+
+
+def test_special_tokens_stay_when_a_text_is_cut(tiny_bases, tiny_tokenizer):
+    """The tokenizers of encoders close a text with a token, which stays its last."""
+    closing = copy.deepcopy(tiny_tokenizer)
+    closing.backend_tokenizer.post_processor = TemplateProcessing(
+        single="$A .", special_tokens=[(".", tiny_tokenizer.convert_tokens_to_ids("."))]
+    )
+    bert = dataclasses.replace(tiny_bases["bert"], tokenizer=closing)
+    formulation = HeadFormulation(bert, ("a", "b"), max_length=4)
+    tokens, cut = formulation.tokenize([Example("w1 w2 w3", "a"), Example("w1 w2 w3 w4", "a")])
+    assert [closing.decode(ids) for ids in tokens] == ["w1 w2 w3 ."] * 2
+    assert cut == 1
+
+
+@pytest.mark.parametrize(("asked", "limit"), [(None, 32), (8, 8), (100, 32)])
+def test_no_text_is_longer_than_the_model_takes(tiny_bases, asked, limit):
+    assert HeadFormulation(tiny_bases["bert"], ("a", "b"), max_length=asked).limit == limit
