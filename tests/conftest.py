@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import socket
 from typing import Any
@@ -105,6 +106,7 @@ class Problem:
             runs=dataclasses.replace(runs, settings=stack.settings),
         )
 
+    @functools.cached_property
     def pool(self):
         """The examples on the device, with what is kept of each."""
         from fsl_jax.training.caching import cache_trunk
@@ -126,7 +128,7 @@ class Problem:
             self.stack.trainable,
             self.runs,
             self.stack.shared,
-            self.pool(),
+            self.pool,
             mesh,
         )
 
@@ -139,7 +141,7 @@ class Problem:
             lambda leaf: leaf[first : first + count], (self.stack.trainable, self.runs)
         )
         state, runs = program.place(trainable, runs, count, self.settings)
-        return state, (runs, *place_shared(self.stack.shared, self.pool(), program.mesh))
+        return state, (runs, *place_shared(self.stack.shared, self.pool, program.mesh))
 
     def fit(self, program, first=0):
         """The last state of a group of runs, which begins with the run `first`."""

@@ -221,7 +221,7 @@ def test_spread_over_eight_devices_it_is_the_same_as_on_one(case):
 
 @cases(methods=KEPT_TRUNK)
 def test_with_a_kept_trunk_it_is_the_same_as_without(case):
-    assert {"representation", "trunk"} & case.problem.pool().keys()
+    assert {"representation", "trunk"} & case.problem.pool.keys()
     whole = dataclasses.replace(case.problem, cached=False)
     assert_same_training(case.last.runs, whole.fit(whole.compile()).runs)
 

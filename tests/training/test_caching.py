@@ -1,0 +1,120 @@
+"""What lies below the trained leaves: what is kept, and that keeping it changes nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fsl_jax.adapt import BitFit, Full, LinearProbe, LoRA, TopLayers, combine
+from fsl_jax.adapt.tree import unflatten
+from fsl_jax.tasks.losses import cross_entropy
+from fsl_jax.training.caching import cache_trunk, cached_name, lower_part, pool_shapes
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+@pytest.mark.parametrize(
+    ("trained", "expected"),
+    [
+        (["head/kernel", "head/bias"], "representation"),
+        (["head/kernel", "top_layers/mlp/up/kernel", "final_norm/scale"], "trunk"),
+        (["unembedding/kernel"], "trunk"),
+        (["head/kernel", "layers/mlp/up/bias"], None),
+        (["embeddings/word/embedding"], None),
+    ],
+)
+def test_what_is_kept_depends_on_the_lowest_trained_leaf(trained, expected):
+    frozen = ["embeddings/norm/scale", "layers/mlp/up/kernel", "top_layers/mlp/down/kernel"]
+    mask = dict.fromkeys(trained, True) | dict.fromkeys(frozen, False)
+    assert cached_name(unflatten(mask)) == expected
+
+
+@pytest.fixture(scope="module")
+def problem(tiny_problem, trial):
+    def make(formulation, method):
+        return tiny_problem(formulation, [trial(method)])
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("formulation", "method"),
+    [
+        ("bert-head", LinearProbe()),
+        ("llama-head", TopLayers(1)),
+        ("llama-template", TopLayers(1)),
+        ("llama-words", TopLayers(2)),
+    ],
+)
+def test_loss_and_gradients_are_those_without(problem, formulation, method):
+    made = problem(formulation, method)
+    stack, pool = made.stack, made.pool
+    trainable = jax.tree.map(lambda leaf: leaf[0], stack.trainable)
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss(trainable, batch):
+        params = combine(trainable, stack.shared)
+        return cross_entropy(made.formulation.logits(params, batch), batch["label"]).mean()
+
+    whole = {name: array for name, array in pool.items() if name in made.arrays}
+    assert len(pool) == len(whole) + 1
+    jax.tree.map(
+        lambda found, expected: np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6),
+        loss(trainable, pool),
+        loss(trainable, whole),
+    )
+
+
+def test_of_what_is_kept_no_layer_below_is_run_again(problem):
+    made = problem("llama-template", TopLayers(1))
+    trainable = jax.tree.map(lambda leaf: leaf[0], made.stack.trainable)
+    nothing = jax.tree.map(jnp.zeros_like, made.stack.shared)
+    kept = nothing | {"embeddings": made.stack.shared["embeddings"]}
+
+    @jax.jit
+    def logits(shared, batch):
+        return made.formulation.logits(combine(trainable, shared), batch)
+
+    pool = made.pool
+    # The embeddings are still read, as the output's rows.
+    np.testing.assert_array_equal(logits(kept, pool), logits(made.stack.shared, pool))
+    whole = {name: array for name, array in pool.items() if name in made.arrays}
+    assert (logits(kept, whole) != logits(made.stack.shared, whole)).any()
+
+
+@pytest.mark.parametrize(
+    ("formulation", "method"),
+    [
+        ("bert-head", LinearProbe()),
+        ("llama-words", TopLayers(1)),
+        ("bert-head", BitFit()),
+        ("llama-template", LoRA(2)),
+        ("bert-head", Full()),
+    ],
+)
+def test_shapes_are_known_before_anything_is_computed(problem, formulation, method):
+    made = problem(formulation, method)
+    stack = made.stack
+    shapes = pool_shapes(made.formulation, stack.shared, stack.mask, made.arrays)
+    pool = made.pool
+    assert shapes == {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in pool.items()}
+
+
+def test_the_size_of_a_chunk_does_not_matter(problem):
+    made = problem("bert-head", LinearProbe())
+    count = len(made.arrays["label"])
+
+    def kept(chunk):
+        stack = made.stack
+        pool = cache_trunk(made.formulation, stack.shared, stack.mask, made.arrays, chunk)
+        return pool["representation"]
+
+    assert count % 5 != 0
+    np.testing.assert_allclose(kept(5), kept(count), atol=1e-6)
+
+
+def test_a_template_has_no_representation(tiny_formulations):
+    compute = lower_part(tiny_formulations["llama-template"], "representation")
+    with pytest.raises(TypeError, match="template has no representation below a head"):
+        compute({}, {})

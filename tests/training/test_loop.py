@@ -1,0 +1,155 @@
+"""The loop over dispatches: when it ends, and how it is kept and found again."""
+
+import dataclasses
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from etils import epath
+
+from fsl_jax.adapt import LinearProbe
+from fsl_jax.errors import InputError
+from fsl_jax.sharding import make_mesh
+from fsl_jax.training import checkpoints, loop
+from fsl_jax.training.loop import Keeper, fit, is_over
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+@pytest.fixture(scope="module")
+def problem(tiny_problem, trial):
+    trials = [trial(LinearProbe(), seed) for seed in (13, 21)]
+    return tiny_problem("bert-head", trials, steps=8, evaluate_every=2)
+
+
+@pytest.fixture(scope="module")
+def program(problem):
+    return problem.compile()
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return epath.Path(tmp_path)
+
+
+def assert_same(found, expected):
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def ended(state, stopped, diverged):
+    runs = dataclasses.replace(state.runs, stopped=jnp.array(stopped), diverged=jnp.array(diverged))
+    return dataclasses.replace(state, runs=runs)
+
+
+def test_it_is_told_of_every_dispatch_and_which_one_is_the_last(problem, program):
+    state, inputs = problem.place(program)
+    seen = []
+    fit(
+        program,
+        state,
+        *inputs,
+        problem.settings,
+        lambda now, last: seen.append((int(now.step), last)),
+    )
+    assert seen == [(2, False), (4, False), (6, False), (8, True)]
+
+
+@pytest.mark.parametrize(
+    ("stopped", "diverged", "over"),
+    [
+        ([False, False], [False, False], False),
+        ([True, False], [False, False], False),
+        ([True, False], [False, True], True),
+        ([True, True], [False, False], True),
+    ],
+)
+def test_it_ends_when_all_runs_have(problem, program, stopped, diverged, over):
+    state, inputs = problem.place(program)
+    state = ended(state, stopped, diverged)
+    assert is_over(state, problem.settings) == over
+    seen = []
+    fit(program, state, *inputs, problem.settings, lambda now, last: seen.append(last))
+    assert bool(seen) == (not over)
+
+
+def test_what_stops_the_loop_from_outside_gets_through(problem, program):
+    state, inputs = problem.place(program)
+
+    def stop(now, last):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(program, state, *inputs, problem.settings, stop)
+
+
+@pytest.mark.parametrize("dispatches", [1, 3])
+def test_stopped_anywhere_it_goes_on_to_the_same_bits(problem, program, directory, dispatches):
+    state, inputs = problem.place(program)
+    for _ in range(dispatches):
+        state = program.advance(state, *inputs)
+        Keeper(directory, 1e9).keep(state, now=True)
+    restored = Keeper(directory, 1e9).restore(problem.place(program)[0])
+    assert int(restored.step) == 2 * dispatches
+    last = fit(program, restored, *inputs, problem.settings, lambda *_: None)
+    assert_same(jax.device_get(last), problem.fit(program))
+
+
+def test_a_state_is_restored_to_the_layout_of_a_mesh(problem, program, directory):
+    program = problem.compile(mesh=make_mesh(runs=2))
+    state, inputs = problem.place(program)
+    state = program.advance(state, *inputs)
+    Keeper(directory, 1e9).keep(state, now=True)
+    fresh, _ = problem.place(program)
+    restored = Keeper(directory, 1e9).restore(fresh)
+    assert jax.tree.leaves(restored.runs.trainable)[0].sharding.num_devices == 2
+    last = fit(program, restored, *inputs, problem.settings, lambda *_: None)
+    assert_same(jax.device_get(last), problem.fit(program))
+
+
+def test_without_anything_kept_it_begins_at_the_beginning(problem, program, directory):
+    state, _ = problem.place(program)
+    assert Keeper(directory / "nowhere", 1e9).restore(state) is state
+
+
+def test_adapter_optimiser_and_cursor_are_kept_apart(problem, program, directory):
+    state, inputs = problem.place(program)
+    state = program.advance(state, *inputs)
+    keeper = Keeper(directory, 1e9)
+    keeper.keep(state, now=True)
+    found = checkpoints.restore_latest(directory, None)
+    assert found.metadata == {"step": 2}
+    text = (directory / "step_00000002" / "metadata.json").read_text()
+    assert all(name in text for name in ('"adapter"', '"optimizer"', '"cursor"'))
+
+
+def test_the_state_of_other_runs_is_refused(problem, program, directory):
+    state, inputs = problem.place(program)
+    Keeper(directory, 1e9).keep(program.advance(state, *inputs), now=True)
+    other = problem.alone(0)
+    with pytest.raises(InputError, match="checkpoint of another program"):
+        Keeper(directory, 1e9).restore(other.place(other.compile())[0])
+
+
+def test_a_state_is_kept_when_its_time_has_come_or_at_once(
+    problem, program, directory, monkeypatch
+):
+    now, saved = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(loop, "save", lambda directory, step, *_: saved.append(step))
+    keeper = Keeper(directory, 10.0)
+    state, _ = problem.place(program)
+
+    def kept_at(seconds, at_once=False):
+        now[0] = seconds
+        saved.clear()
+        keeper.keep(state, now=at_once)
+        return saved == [0]
+
+    assert not kept_at(9.0)
+    assert kept_at(10.0)
+    assert not kept_at(19.0)
+    assert kept_at(19.5, at_once=True)
+    assert not kept_at(29.0)
+    assert kept_at(29.5)

@@ -1,0 +1,64 @@
+"""Predictions of many runs on the same examples."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fsl_jax.adapt import LoRA, combine
+from fsl_jax.data.buckets import bucket_length
+from fsl_jax.data.examples import Example
+from fsl_jax.training.predict import predict
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+@pytest.fixture(scope="module")
+def problem(tiny_problem, trial):
+    made = tiny_problem("llama-template", [trial(LoRA(2)), trial(LoRA(3, alpha=4.0), seed=21)])
+    filled = jax.tree.map(lambda leaf: jnp.where(leaf == 0, 0.1, leaf), made.stack.trainable)
+    return made, filled
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """Ten short texts and five long ones in no order."""
+    lengths = [20, 3, 4, 5, 22, 3, 4, 5, 6, 21, 7, 3, 19, 20, 4]
+    words = np.random.default_rng(0).integers(0, 50, (len(lengths), 30))
+    texts = [" ".join(f"w{w}" for w in row[:n]) for row, n in zip(words, lengths, strict=True)]
+    return [Example(text, "east") for text in texts]
+
+
+def ask(problem, examples, **options):
+    made, trainable = problem
+    stack = made.stack
+    return predict(made.formulation, trainable, stack.settings, stack.shared, examples, **options)
+
+
+def test_each_run_says_what_it_says_alone_to_each_example(problem, examples):
+    made, trainable = problem
+    found = ask(problem, examples, batch_size=4)
+    assert found.shape == (2, 15, 3)
+    assert np.abs(found[0] - found[1]).max() > 0.01
+
+    @jax.jit
+    def logits(params, ids):
+        batch = {"input_ids": ids, "attention_mask": jnp.ones(ids.shape, bool)}
+        return made.formulation.logits(params, batch)[0]
+
+    for run in range(2):
+        own = jax.tree.map(lambda leaf, run=run: leaf[run], (trainable, made.stack.settings))
+        params = combine(*own, made.stack.shared)
+        for row in (0, 1, 9):
+            tokens, _ = made.formulation.tokenize([examples[row]])
+            expected = logits(params, jnp.array(tokens, jnp.int32))
+            np.testing.assert_allclose(found[run, row], expected, atol=1e-5)
+
+
+def test_the_number_of_compilations_is_that_of_the_lengths(problem, examples, compilations):
+    made, _ = problem
+    tokens, _ = made.formulation.tokenize(examples)
+    lengths = {bucket_length(len(ids), made.formulation.limit) for ids in tokens}
+    with compilations() as compiled:
+        ask(problem, examples, batch_size=2)
+    assert 2 == len(lengths) == sum("logits" in name for name in compiled)

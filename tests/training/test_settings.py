@@ -1,0 +1,62 @@
+"""The settings that the runs of a program share."""
+
+import jax
+import pytest
+
+from fsl_jax.errors import InputError
+from fsl_jax.training.settings import FitSettings, longest_dispatch
+
+
+@pytest.mark.parametrize(
+    ("steps", "evaluate_every", "longest", "expected"),
+    [
+        (100, 10, 1000, 10),
+        (100, 10, 4, 2),
+        (30, 12, 1000, 6),
+        (7, 5, 1000, 1),
+        (20, 20, 1000, 20),
+        (20, 20, 3, 2),
+    ],
+)
+def test_a_dispatch_ends_where_validations_fall(steps, evaluate_every, longest, expected):
+    settings = FitSettings(
+        steps, batch_size=4, evaluate_every=evaluate_every, longest_dispatch=longest
+    )
+    assert settings.steps_per_dispatch == expected
+    assert steps % expected == evaluate_every % expected == 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "evaluate_every", "expected"), [(100, 10, 10), (7, 5, 2), (5, 5, 1), (4, 5, 1)]
+)
+def test_the_last_step_has_a_validation(steps, evaluate_every, expected):
+    settings = FitSettings(steps, batch_size=4, evaluate_every=evaluate_every)
+    assert settings.evaluations == expected
+
+
+def test_all_settings_out_of_range_are_named_at_once():
+    with pytest.raises(InputError) as error:
+        FitSettings(
+            steps=0,
+            batch_size=0,
+            evaluate_every=0,
+            warmup=1.0,
+            clip_norm=0.0,
+            patience=-1,
+            dropout=1.0,
+        )
+    assert [line.strip(" -") for line in str(error.value).splitlines()[1:]] == [
+        "steps = 0",
+        "batch_size = 0",
+        "evaluate_every = 0",
+        "warmup = 1.0",
+        "clip_norm = 0.0",
+        "patience = -1",
+        "dropout = 1.0",
+    ]
+
+
+@pytest.mark.parametrize(("platform", "expected"), [("cpu", 2), ("gpu", 1000), ("tpu", 1000)])
+def test_accelerators_take_many_steps_in_a_dispatch(monkeypatch, platform, expected):
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    assert longest_dispatch() == expected
