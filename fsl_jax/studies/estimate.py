@@ -42,7 +42,7 @@ def fit_operations(context: Context, planned: PlannedProgram) -> float:
     per_run += settings.evaluations * chunks * forward
     once = len(context.test) * 2 * sum(sizes.values()) * len(context.question.seeds)
     tokens = 1 if above == "head/" else planned.tokens
-    return len(planned.runs) * tokens * per_run + planned.tokens * once
+    return float(len(planned.runs) * tokens * per_run + planned.tokens * once)
 
 
 def prompt_operations(context: Context, planned: PlannedProgram) -> float:
@@ -61,7 +61,7 @@ def prompt_operations(context: Context, planned: PlannedProgram) -> float:
     own = sum(map(len, queries))
     asked = {prompt_text(context, formulation, run)[0] for run in planned.runs}
     tokenizer = formulation.pretrained.tokenizer
-    return forward * sum(own + len(tokenizer(text)["input_ids"]) for text in asked)
+    return float(forward) * sum(own + len(tokenizer(text)["input_ids"]) for text in asked)
 
 
 def _first(stacked: Params) -> Params:

@@ -77,11 +77,15 @@ def run_study(question: Question, output: epath.PathLike, options: Options) -> l
       InputError: something that was given cannot be used, or the directory holds another study.
       Stopped: the process was asked to stop; what was done is saved.
     """
-    directory = epath.Path(output)
+    with jax.default_matmul_precision(question.matmul_precision):
+        return _answer(question, epath.Path(output), options)
+
+
+def _answer(question: Question, directory: epath.Path, options: Options) -> list[Row]:
     programs = plan_programs(question)
     dataset = load_question_data(question)
     data = _describe_data(dataset)
-    require_agreement(dataclasses.asdict(question) | {"data": data, "output": str(output)})
+    require_agreement(dataclasses.asdict(question) | {"data": data, "output": str(directory)})
     environment = from_first(describe_environment())
     found = from_first(_read_plan(directory) if is_first() else None)
     if found is not None:

@@ -9,10 +9,11 @@ import time
 import numpy as np
 import pytest
 
+from fsl_jax.studies.dry_run import dry_run
 from fsl_jax.studies.question import Question
 from fsl_jax.studies.study import Options, run_study
 
-SECONDS = 120
+SECONDS = 240
 """A process that has not ended by then waits for another one that never comes."""
 
 
@@ -114,6 +115,7 @@ def test_two_processes_find_what_one_finds_though_they_were_stopped(
     assert "lora" in table
     assert "lora" not in silent
 
+    # In this process, whose eight devices are laid out alike.
     alone = tmp_path / "one"
     run_study(question, alone, Options(checkpoint_seconds=0.0))
     for name in ("report.md", "summary.json", "timings.jsonl", "plan.json", "flags.txt"):
@@ -127,3 +129,10 @@ def test_two_processes_find_what_one_finds_though_they_were_stopped(
         (one, losses), (other, expected) = numbers_apart(one), numbers_apart(other)
         assert one == other
         np.testing.assert_allclose(losses, expected, rtol=1e-4)
+
+
+def test_dry_run_plans_for_a_mesh_and_writes_nothing(question, tmp_path):
+    told = dry_run(question, tmp_path / "out", Options())
+    assert "-lora | 4 | 4 | 8 |" in told
+    assert "-icl | 2 | 1 | - |" in told
+    assert not (tmp_path / "out").exists()
