@@ -8,9 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
-
-# Finite, so that a row whose keys are all masked (padding alone) has finite outputs and gradients.
-_MASKED = -1e30
+from fsl_jax.models.softmax_attention import MASKED, softmax_attention
 
 
 def token_positions(mask: Bool[Array, "B T"]) -> Int[Array, "B T"]:
@@ -77,9 +75,9 @@ def attend(
     batch, length, heads, head_dim = query.shape
     scaled = query * jnp.asarray(head_dim**-0.5, query.dtype)
     grouped = scaled.reshape(batch, length, keys.shape[2], -1, head_dim)
-    sources = [(keys, values, mask[..., -length:])]
-    if prefix is not None:
-        sources.append((*prefix, mask[..., :-length]))
+    if prefix is None:
+        return _attend_to_own(grouped, keys, values, mask)
+    sources = [(keys, values, mask[..., -length:]), (*prefix, mask[..., :-length])]
     scores = [_scores(grouped, source_keys, seen) for source_keys, _, seen in sources]
     # One softmax over all sources, which are never joined; it divides what was attended to, which
     # is much smaller than the weights.
@@ -97,6 +95,20 @@ def attend(
     return output.astype(query.dtype).reshape(batch, length, heads * head_dim)
 
 
+def _attend_to_own(
+    grouped: Float[Array, "B T H_kv G Dh"],
+    keys: Float[Array, "B T H_kv Dh"],
+    values: Float[Array, "B T H_kv Dh"],
+    mask: Bool[Array, "B Q T"],
+) -> Float[Array, "B T D"]:
+    batch, length, groups, heads, head_dim = grouped.shape
+    query = grouped.transpose(0, 2, 3, 1, 4).reshape(batch, groups, -1, head_dim)
+    keys, values = (each.transpose(0, 2, 1, 3) for each in (keys, values))
+    output = softmax_attention(query, keys, values, mask)
+    output = output.reshape(batch, groups, heads, length, head_dim).transpose(0, 3, 1, 2, 4)
+    return output.reshape(batch, length, -1)
+
+
 # Rows that share the keys of a source are read as one long row: its batch `K_B` is 1 and its tokens
 # `M` are those of all rows. Otherwise `K_B` is B and `M` is T. Scores keep the order of axes in
 # which a matrix product has them: putting them in another would be as dear as the product.
@@ -112,7 +124,7 @@ def _scores(
     scores = jnp.einsum("bthgd,bshd->bhtgs", rows, keys, preferred_element_type=jnp.float32)
     seen = jnp.broadcast_to(seen, (batch, length, seen.shape[2]))
     seen = seen.reshape(len(keys), 1, -1, 1, seen.shape[2])
-    return jnp.where(seen, scores, _MASKED)
+    return jnp.where(seen, scores, MASKED)
 
 
 def _weighted(

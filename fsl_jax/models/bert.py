@@ -4,12 +4,12 @@ import dataclasses
 from typing import ClassVar
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.attention import attend, require_positions, token_positions
+from fsl_jax.models.functions import gelu
 from fsl_jax.models.layers import NO_DROPOUT, Dense, Dropout, Embedding, LayerNorm
 from fsl_jax.models.outputs import KeyValues, ModelOutput
 from fsl_jax.models.stack import depth, initialise_stack, run_stack
@@ -116,7 +116,7 @@ class BertMLP(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B T D"], dropout: Dropout) -> Float[Array, "B T D"]:
         """Maps each vector of `[B, T, D]`."""
-        inner = jax.nn.gelu(Dense(self.config.mlp_size, name="up")(x), approximate=False)
+        inner = gelu(Dense(self.config.mlp_size, name="up")(x))
         update = dropout(Dense(self.config.hidden_size, name="down")(inner), _AFTER_MLP)
         return LayerNorm(self.config.norm_epsilon, name="norm")(x + update)
 

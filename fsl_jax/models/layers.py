@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt32
 
 from fsl_jax.errors import InputError
+from fsl_jax.models.functions import layer_norm, rms_norm
 
 PRNGKey = Key[Array, ""] | UInt32[Array, "2"]
 
@@ -113,11 +114,7 @@ class LayerNorm(nn.Module):
         width = x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, width).astype(jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, width).astype(jnp.float32)
-        x32 = x.astype(jnp.float32)
-        centred = x32 - jnp.mean(x32, axis=-1, keepdims=True)
-        variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
-        normed = centred * jax.lax.rsqrt(variance + self.epsilon)
-        return (normed * scale[None, None] + bias[None, None]).astype(x.dtype)
+        return layer_norm(x, scale, bias, self.epsilon)
 
 
 class RMSNorm(nn.Module):
@@ -129,9 +126,7 @@ class RMSNorm(nn.Module):
     def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
         """Normalises each vector of `[B, T, D]`."""
         scale = self.param("scale", nn.initializers.ones, x.shape[-1:]).astype(jnp.float32)
-        x32 = x.astype(jnp.float32)
-        normed = x32 * jax.lax.rsqrt(jnp.mean(x32 * x32, axis=-1, keepdims=True) + self.epsilon)
-        return (normed * scale[None, None]).astype(x.dtype)
+        return rms_norm(x, scale, self.epsilon)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,6 @@ import dataclasses
 from typing import ClassVar
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -17,6 +16,7 @@ from fsl_jax.models.attention import (
     rotate,
     token_positions,
 )
+from fsl_jax.models.functions import gated_silu
 from fsl_jax.models.layers import NO_DROPOUT, Dense, Dropout, Embedding, RMSNorm, Unembedding
 from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 from fsl_jax.models.stack import depth, initialise_stack, run_stack
@@ -109,7 +109,7 @@ class LlamaMLP(nn.Module):
         normed = RMSNorm(self.config.norm_epsilon, name="norm")(x)
         gate = Dense(self.config.mlp_size, use_bias=False, name="gate")(normed)
         up = Dense(self.config.mlp_size, use_bias=False, name="up")(normed)
-        return Dense(self.config.hidden_size, use_bias=False, name="down")(jax.nn.silu(gate) * up)
+        return Dense(self.config.hidden_size, use_bias=False, name="down")(gated_silu(gate, up))
 
 
 class LlamaLayer(nn.Module):
