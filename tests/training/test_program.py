@@ -97,25 +97,30 @@ def together(probes):
     return probes.fit(probes.compile()).runs
 
 
-@pytest.mark.parametrize("size", [1, 2])
-def test_what_does_not_fit_is_run_in_groups_with_the_same_results(probes, together, size):
-    program = probes.compile(size)
-    for first in range(0, 3, size):
-        group = probes.fit(program, first).runs
-        for place in range(min(size, 3 - first)):
+@pytest.fixture(scope="module")
+def pairs(probes):
+    """A program for two of the three runs, since all three do not fit."""
+    limit = probes.compile().memory - 1
+    return compile_largest(probes.compile, 3, limit)
+
+
+def test_what_does_not_fit_is_run_in_groups_with_the_same_results(probes, together, pairs):
+    assert pairs.size == 2
+    for first in (0, 2):
+        group = probes.fit(pairs, first).runs
+        for number in range(first, min(first + 2, 3)):
             jax.tree.map(
-                lambda found, expected, p=place, f=first: np.testing.assert_allclose(
-                    found[p], expected[f + p], rtol=1e-5, atol=1e-6
+                lambda found, expected, place=number - first, number=number: (
+                    np.testing.assert_allclose(found[place], expected[number], atol=1e-6)
                 ),
                 group,
                 together,
             )
 
 
-def test_runs_that_fill_a_program_do_nothing(probes):
-    program = probes.compile(2)
-    start = jax.device_get(probes.place(program, first=2)[0].runs)
-    last = probes.fit(program, first=2).runs
+def test_runs_that_fill_a_program_do_nothing(probes, pairs):
+    start = jax.device_get(probes.place(pairs, first=2)[0].runs)
+    last = probes.fit(pairs, first=2).runs
     np.testing.assert_array_equal(start.stopped, [False, True])
     assert np.isfinite(last.losses[0]).all()
     jax.tree.map(
@@ -123,12 +128,11 @@ def test_runs_that_fill_a_program_do_nothing(probes):
     )
 
 
-def test_what_a_dispatch_takes_over_is_nowhere_twice(probes):
-    program = probes.compile()
-    state, inputs = probes.place(program)
+def test_what_a_dispatch_takes_over_is_nowhere_twice(probes, pairs):
+    state, inputs = probes.place(pairs)
     places = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)]
     assert len(set(places)) == len(places)
-    program.advance(state, *inputs)
+    pairs.advance(state, *inputs)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.runs.trainable))
 
 
@@ -168,3 +172,8 @@ def test_the_rows_of_a_batch_are_spread_over_the_mesh(tiny_problem, trial):
     assert "f32[256,40]" not in text
     # Gradients are summed over the devices.
     assert "all-reduce" in text
+
+
+def test_a_batch_that_cannot_be_spread_is_an_error_that_says_so(probes):
+    with pytest.raises(InputError, match="--batch_size=4 cannot be spread over --mesh_batch=8"):
+        probes.compile(mesh=make_mesh(batch=8))
