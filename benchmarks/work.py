@@ -97,8 +97,11 @@ def make_work(
     long = tuple(each for each in dataset.train if len(each.text) >= CHARACTERS * length)
     split = few_shot_split(dataclasses.replace(dataset, train=long), shots, SEED)
     arrays = encode(formulation, split.train).arrays
-    if not arrays["attention_mask"].all() or arrays["attention_mask"].shape[1] != length:
-        raise ValueError(f"the texts of {dataset.name} do not all fill {length} tokens")
+    # Cutting a text to fit its prompt can leave a token unused; such a row is left out.
+    full = arrays["attention_mask"].all(axis=1)
+    arrays = {name: array[full] for name, array in arrays.items()}
+    if full.sum() < batch_size or arrays["input_ids"].shape[1] != length:
+        raise ValueError(f"too few texts of {dataset.name} fill {length} tokens")
     order = batch_order(SEED, len(arrays["label"]), batch_size, steps)
     # One validation, after the last step: what is compared is training.
     settings = FitSettings(
