@@ -35,7 +35,7 @@ _PARTS = flags.DEFINE_list("parts", ["step", "cached", "start", "gpu"], "What is
 _REPEATS = flags.DEFINE_integer("repeats", 10, "Turns of each measurement of a step.")
 _RUN_REPEATS = flags.DEFINE_integer("run_repeats", 3, "Turns of each measurement of a whole run.")
 _COMPILED = flags.DEFINE_bool(
-    "torch_compile", True, "Whether the peer runs under torch.compile too."
+    "torch_compile", False, "Whether the peer runs under torch.compile too."
 )
 
 STEPS = 100
@@ -85,7 +85,9 @@ def measure_steps() -> list[Row]:
         seconds = alternate(sides, _REPEATS.value)
         for peer in forms.values():
             require_same_losses(ours.losses[0][:4], peer.losses, TOLERANCE["float32"])
-        rows += _step_rows(work, seconds, ours.compile_seconds)
+        found = _step_rows(work, seconds, ours.compile_seconds)
+        print(table(found), flush=True)
+        rows += found
     return rows
 
 
