@@ -13,6 +13,7 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +25,10 @@ install_import_hook("fsl_jax", "beartype.beartype")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_threefry_partitionable", True)
+
+# The same examples in every run, however slow the machine is.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 

@@ -50,6 +50,20 @@ def test_small_programs_are_kept_and_found_again(tmp_path, cache_settings):
     assert "/jax/compilation_cache/cache_misses" not in events
 
 
+def test_options_that_this_version_of_xla_lacks_are_left_out():
+    assert compilation._is_known("xla_cpu_max_isa", "AVX2")
+    assert not compilation._is_known("xla_cpu_make_everything_fast", "")
+
+
+def test_options_are_those_of_the_platform_that_is_compiled_for(monkeypatch):
+    given = []
+    monkeypatch.setattr(compilation, "_is_known", lambda *option: given.append(option))
+    for platform in ("gpu", "cpu"):
+        monkeypatch.setattr(compilation, "target_platform", lambda platform=platform: platform)
+        assert compilation.jit(lambda x: x * 2.0)(np.float32(3)) == 6
+    assert given == [("xla_cpu_experimental_ynn_fusion_type", "")]
+
+
 def test_default_directory_is_in_the_cache_directory(tmp_path, monkeypatch, cache_settings):
     monkeypatch.setenv("FSL_JAX_CACHE", str(tmp_path))
     directory = compilation.enable_compilation_cache()

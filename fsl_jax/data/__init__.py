@@ -1,6 +1,6 @@
 """Labelled texts: where they come from, how they are split, drawn and padded."""
 
-from fsl_jax.data.buckets import bucket_length, bucket_lengths, pad_tokens, truncate_tokens
+from fsl_jax.data.buckets import bucket_length, bucket_lengths, pad_tokens
 from fsl_jax.data.embedded import EMBEDDED
 from fsl_jax.data.examples import Dataset, Example, Split
 from fsl_jax.data.sampling import batch_order
@@ -20,5 +20,4 @@ __all__ = [
     "make_dataset",
     "pad_tokens",
     "test_subset",
-    "truncate_tokens",
 ]

@@ -41,27 +41,9 @@ def bucket_length(longest: int, maximum: int) -> int:
     """
     if longest > maximum:
         raise ValueError(
-            f"a sequence of {longest} tokens does not fit into {maximum}: use truncate_tokens first"
+            f"a sequence of {longest} tokens does not fit into {maximum}: cut it first"
         )
     return next(length for length in bucket_lengths(maximum) if longest <= length)
-
-
-def truncate_tokens(
-    sequences: Sequence[Sequence[int]], maximum: int
-) -> tuple[list[list[int]], int]:
-    """Cuts the end of sequences that are too long, and counts them, for whoever reports it.
-
-    Special tokens that close a sequence belong after this, or they are what is cut.
-
-    Args:
-      sequences: token ids of each example.
-      maximum: how many tokens may stay.
-
-    Returns:
-      The sequences, and the number of those that lost something.
-    """
-    cut = [list(sequence[:maximum]) for sequence in sequences]
-    return cut, sum(len(sequence) > maximum for sequence in sequences)
 
 
 def pad_tokens(
@@ -83,8 +65,7 @@ def pad_tokens(
     lengths = np.array([len(sequence) for sequence in sequences], np.int32)
     if lengths.size and lengths.max() > length:
         raise ValueError(
-            f"a sequence of {lengths.max()} tokens does not fit into {length}: "
-            "use truncate_tokens first"
+            f"a sequence of {lengths.max()} tokens does not fit into {length}: cut it first"
         )
     mask = np.arange(length, dtype=np.int32)[None, :] < lengths[:, None]
     input_ids = np.full(mask.shape, pad_id, np.int32)

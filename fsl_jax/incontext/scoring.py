@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from fsl_jax.adapt.tree import Params
+from fsl_jax.compilation import jit
 from fsl_jax.data.buckets import bucket_length, pad_tokens
 from fsl_jax.data.examples import Example
 from fsl_jax.models.outputs import KeyValues
@@ -59,8 +60,8 @@ class Scorer:
         self.formulation = formulation
         self.batch_size = batch_size
         self._mesh = mesh
-        self._read = jax.jit(self._read_prefix)
-        self._score: Callable[..., jax.Array] = jax.jit(
+        self._read = jit(self._read_prefix)
+        self._score: Callable[..., jax.Array] = jit(
             lambda params, batch, prefix: formulation.logits(params, batch, prefix=prefix)
         )
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -28,7 +29,7 @@ def write_arrays(directory: epath.Path, items: dict[str, Arrays]) -> None:
     Raises:
       OSError: the disk is full, or cannot be written for another reason.
     """
-    with _orbax() as orbax:
+    with _orbax() as orbax, _late_writes_unreported():
         try:
             orbax.save_checkpointables(directory, items)
         except ValueError as error:
@@ -80,6 +81,23 @@ def _only_fatal_logs() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(verbosity)
+
+
+@contextlib.contextmanager
+def _late_writes_unreported() -> Iterator[None]:
+    """Once one write has failed, TensorStore's threads print a traceback for each that ends later.
+
+    That can be after the error was raised, so what silences them stays after an error.
+    """
+    report = sys.unraisablehook
+
+    def report_others(unraisable: "sys.UnraisableHookArgs") -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            report(unraisable)
+
+    sys.unraisablehook = report_others
+    yield
+    sys.unraisablehook = report
 
 
 def _as_os_error(error: ValueError, directory: epath.Path) -> Exception:

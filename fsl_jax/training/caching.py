@@ -12,9 +12,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.compilation import jit
 from fsl_jax.sharding import place_examples
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.tasks.head import HeadFormulation
+from fsl_jax.training.program import even_size
 
 ABOVE_TRUNK = ("head/", "top_layers/", "final_norm/", "pooler/", "unembedding/")
 
@@ -52,7 +54,7 @@ def cache_trunk(
       shared: the frozen parameters.
       mask: which leaves are trained.
       pool: arrays `[E, ...]` of all examples.
-      chunk: how many examples are read at a time.
+      chunk: the most examples that are read at a time.
       mesh: the mesh, if there are several devices.
 
     Returns:
@@ -62,8 +64,11 @@ def cache_trunk(
     name = cached_name(mask)
     if name is None:
         return {key: jnp.asarray(value) for key, value in pool.items()}
-    compute = jax.jit(lower_part(formulation, name))
+    compute = jit(lower_part(formulation, name))
     count = len(pool["input_ids"])
+    # The last chunk is filled up with copies: chunks of even size need the fewest.
+    devices = 1 if mesh is None else mesh.shape["runs"] * mesh.shape["batch"]
+    chunk = even_size(count, chunk, devices)
     parts = []
     for start in range(0, count, chunk):
         rows = np.minimum(np.arange(start, start + chunk), count - 1)

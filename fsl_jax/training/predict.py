@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 
 from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
+from fsl_jax.compilation import jit
 from fsl_jax.data.examples import Example
 from fsl_jax.processes import to_host
 from fsl_jax.sharding import place_examples
@@ -42,19 +43,19 @@ def predict(
       float32 logits `[N, E, C]`.
     """
 
-    @jax.jit
     def logits(trainable: Params, settings: Params, shared: Params, batch: Batch) -> jax.Array:
         def of_run(own: Params, numbers: Params) -> jax.Array:
             return formulation.logits(combine(own, numbers, shared), batch)
 
         return jax.vmap(of_run)(trainable, settings)
 
+    compiled = jit(logits)
     tokens, _ = formulation.tokenize(examples)
     runs = jax.tree.leaves(trainable)[0].shape[0]
     result = np.zeros((runs, len(examples), len(formulation.labels)), np.float32)
     limit = formulation.limit
     for rows, arrays in batches_by_length(tokens, batch_size, limit, pad_id(formulation)):
         batch = place_examples(arrays, mesh)
-        found = to_host(logits(trainable, settings, shared, batch))
+        found = to_host(compiled(trainable, settings, shared, batch))
         result[:, rows] = found[:, : len(rows)]
     return result

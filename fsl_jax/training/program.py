@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from fsl_jax.adapt.tree import Params
-from fsl_jax.compilation import peak_memory
+from fsl_jax.compilation import jit, peak_memory
 from fsl_jax.errors import InputError
 from fsl_jax.sharding import parameter_shardings, place, replicated, run_shardings
 from fsl_jax.tasks.formulation import Batch, Formulation
@@ -101,14 +101,12 @@ def compile_program(
     arguments = (state, runs, *jax.tree.map(_shape, (shared, pool)))
     if mesh is not None:
         arguments = _with_shardings(arguments, mesh)
-    advance = jax.jit(
-        make_advance(formulation, settings, mesh),
-        donate_argnums=0,
-        out_shardings=None if mesh is None else jax.tree.map(lambda x: x.sharding, arguments[0]),
-    )
+    shardings = None if mesh is None else jax.tree.map(lambda x: x.sharding, arguments[0])
     start = time.monotonic()
     # Models look there for the platform that they are compiled for.
     with contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh):
+        function = make_advance(formulation, settings, mesh)
+        advance = jit(function, donate_argnums=0, out_shardings=shardings)
         compiled = advance.lower(*arguments).compile()
     seconds = time.monotonic() - start
     return Program(compiled, size, peak_memory(compiled), seconds, mesh)

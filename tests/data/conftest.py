@@ -3,14 +3,9 @@
 import csv
 import json
 
-import hypothesis
 import pyarrow
 import pyarrow.parquet
 import pytest
-
-# The same examples in every run, however slow the machine is.
-hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
-hypothesis.settings.load_profile("repeatable")
 
 
 def _write_jsonl(path, rows):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsl_jax.data import bucket_length, bucket_lengths, pad_tokens, truncate_tokens
+from fsl_jax.data import bucket_length, bucket_lengths, pad_tokens
 
 sequences = st.lists(st.lists(st.integers(1, 30_000), max_size=40), max_size=8)
 
@@ -45,13 +45,3 @@ def test_padding_is_on_the_right_and_masked(sequences, length, pad_id):
 def test_padding_never_cuts():
     with pytest.raises(ValueError, match="3 tokens does not fit into 2"):
         pad_tokens([[1], [1, 2, 3]], 2, 0)
-
-
-@given(sequences, st.integers(0, 50))
-def test_truncation_counts_what_it_cuts(sequences, maximum):
-    cut, number = truncate_tokens(sequences, maximum)
-    assert [kept == whole for kept, whole in zip(cut, sequences, strict=True)].count(
-        False
-    ) == number
-    for kept, whole in zip(cut, sequences, strict=True):
-        assert kept == whole[:maximum]

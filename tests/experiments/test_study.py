@@ -5,6 +5,7 @@ import json
 import pathlib
 import random
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -188,6 +189,22 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 120.0) -> No
     while not condition() and process.poll() is None:
         assert time.monotonic() < deadline, "what was waited for did not happen"
         time.sleep(0.002)
+
+
+def test_a_disk_that_fills_up_loses_nothing(study_flags, run_script, finished_study, tmp_path):
+    output = tmp_path / "out"
+    process = run_script("study", *study_flags, f"--output={output}")
+    wait_for(lambda: list(output.glob("checkpoints/*/*/step_*")), process)
+    # From now on no file may grow beyond this, which needs no disk that is really full.
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1 << 10, 1 << 10))
+    status, _, err = finish(process)
+    assert status == 1, err
+    assert "error: [Errno 27] File too large: " in err
+    assert "what was written before is kept" in err
+    assert "Traceback" not in err
+    status, _, err = finish(run_script("study", *study_flags, f"--output={output}"))
+    assert status == 0, err
+    assert (output / RESULTS).read_bytes() == (finished_study[0] / RESULTS).read_bytes()
 
 
 def kill_until_finished(start, output: pathlib.Path, generator: random.Random, kills: int) -> int:
