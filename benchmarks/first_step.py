@@ -1,4 +1,4 @@
-"""A process that does what a study does up to its first finished steps, and says when that was.
+"""A process that does what a study does up to its first finished step, and says when that was.
 
 It is started by `benchmarks.study_vs_peft`, which counts from before the process was there.
 """

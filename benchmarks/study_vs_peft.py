@@ -147,14 +147,14 @@ class CompileClock:
 
 
 def measure_start() -> list[Row]:
-    """From the start of a process to its first finished steps."""
+    """From the start of a process to its first finished step."""
     model, batch_size, length = STEP_SIZES[1]
     seconds: dict[str, list[float]] = {name: [] for name in START_GOALS}
     for _ in range(_RUN_REPEATS.value):
         with tempfile.TemporaryDirectory() as cache:
             for name in START_GOALS:
                 seconds[name].append(_time_start(cache, model, batch_size, length))
-    work = f"process start to the first steps, lora, {model}, {batch_size} × {length} tokens"
+    work = f"process start to the first finished step, lora, {model}, {batch_size} × {length} tokens"
     return [
         Row(f"{work}, {name}", "", seconds[name], (), goal) for name, goal in START_GOALS.items()
     ]
