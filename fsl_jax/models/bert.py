@@ -1,4 +1,8 @@
-"""BERT encoders (https://arxiv.org/abs/1810.04805): config, module and checkpoint names."""
+"""BERT encoders and those built alike: config and module.
+
+BERT: https://arxiv.org/abs/1810.04805, RoBERTa: https://arxiv.org/abs/1907.11692, XLM-RoBERTa:
+https://arxiv.org/abs/1911.02116, DistilBERT: https://arxiv.org/abs/1910.01108.
+"""
 
 import dataclasses
 from typing import ClassVar
@@ -30,10 +34,14 @@ class BertConfig:
       mlp_size: width between the two matrices of the multilayer perceptron.
       num_layers: layers, `L`.
       num_heads: attention heads, `H`.
-      max_length: rows of the position embedding, the longest sequence.
-      num_token_types: rows of the token type embedding; row 0 is used for every token.
+      max_length: the longest sequence.
+      num_token_types: rows of the token type embedding, 0 where there is none (DistilBERT); row 0
+        is used for every token.
       norm_epsilon: added to the variance in layer normalisation.
       has_pooler: whether the checkpoint has a pooler, whose leaves are then in the tree.
+      first_position: the row of the position embedding that is position 0's; RoBERTa leaves those
+        up to its padding token's number unused.
+      family: as `model_type` of `config.json`.
     """
 
     vocab_size: int
@@ -45,8 +53,10 @@ class BertConfig:
     num_token_types: int = 2
     norm_epsilon: float = 1e-12
     has_pooler: bool = False
-    family: ClassVar[str] = "bert"
+    first_position: int = 0
+    family: str = "bert"
     is_decoder: ClassVar[bool] = False
+    is_encoder_decoder: ClassVar[bool] = False
 
     def __post_init__(self):
         if self.hidden_size % self.num_heads:
@@ -82,10 +92,12 @@ class BertEmbeddings(nn.Module):
         def lookup(name: str, size: int, ids: Int[Array, "B T"]) -> Float[Array, "B T D"]:
             return Embedding(size, sizes.hidden_size, self.dtype, name=name)(ids)
 
-        words = lookup("word", sizes.vocab_size, input_ids)
-        types = lookup("token_type", sizes.num_token_types, jnp.zeros_like(input_ids))
-        positions = lookup("position", sizes.max_length, position_ids)
-        return dropout(LayerNorm(sizes.norm_epsilon, name="norm")(words + types + positions), 0)
+        x = lookup("word", sizes.vocab_size, input_ids)
+        if sizes.num_token_types:
+            x += lookup("token_type", sizes.num_token_types, jnp.zeros_like(input_ids))
+        rows = sizes.first_position + sizes.max_length
+        x += lookup("position", rows, position_ids + sizes.first_position)
+        return dropout(LayerNorm(sizes.norm_epsilon, name="norm")(x), 0)
 
 
 class BertAttention(nn.Module):

@@ -1,4 +1,4 @@
-"""BERT checkpoints of Hugging Face: sizes from `config.json`, and the table of names."""
+"""BERT checkpoints of Hugging Face: sizes from and to `config.json`, and the tables of names."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -7,20 +7,25 @@ from fsl_jax.models.bert import BertConfig
 from fsl_jax.models.fields import Fields
 from fsl_jax.models.names import TRANSPOSE, Name, NameTable
 
-_EMBEDDINGS = {
-    "word_embeddings": "word",
-    "position_embeddings": "position",
-    "token_type_embeddings": "token_type",
+EMBEDDINGS = {
+    "embeddings.word_embeddings": "embeddings/word",
+    "embeddings.position_embeddings": "embeddings/position",
+    "embeddings.token_type_embeddings": "embeddings/token_type",
 }
-_DENSE = {
-    "attention.self.query": "attention/query",
-    "attention.self.key": "attention/key",
-    "attention.self.value": "attention/value",
-    "attention.output.dense": "attention/output",
-    "intermediate.dense": "mlp/up",
-    "output.dense": "mlp/down",
+DENSE = {
+    "encoder.layer.{layer}.attention.self.query": "layers/attention/query",
+    "encoder.layer.{layer}.attention.self.key": "layers/attention/key",
+    "encoder.layer.{layer}.attention.self.value": "layers/attention/value",
+    "encoder.layer.{layer}.attention.output.dense": "layers/attention/output",
+    "encoder.layer.{layer}.intermediate.dense": "layers/mlp/up",
+    "encoder.layer.{layer}.output.dense": "layers/mlp/down",
 }
-_NORMS = {"attention.output.LayerNorm": "attention/norm", "output.LayerNorm": "mlp/norm"}
+NORMS = {
+    "embeddings.LayerNorm": "embeddings/norm",
+    "encoder.layer.{layer}.attention.output.LayerNorm": "layers/attention/norm",
+    "encoder.layer.{layer}.output.LayerNorm": "layers/mlp/norm",
+}
+POOLER = {"pooler.dense": "pooler"}
 
 
 def bert_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> BertConfig:
@@ -38,42 +43,109 @@ def bert_config(source: str, values: Mapping[str, Any], tensors: Collection[str]
       InputError: sizes are missing, or the checkpoint needs what is not supported.
     """
     fields = Fields(source, values)
+    sizes = encoder_sizes(fields, tensors)
+    sizes["max_length"] = fields.integer("max_position_embeddings")
+    fields.finish()
+    return BertConfig(**sizes)
+
+
+def encoder_sizes(fields: Fields, tensors: Collection[str]) -> dict[str, Any]:
+    """What the configs of BERT and RoBERTa say in the same words: all but the longest sequence."""
     fields.expect("hidden_act", "gelu")
     fields.expect("position_embedding_type", "absolute")
     fields.expect("is_decoder", False)
     fields.expect("add_cross_attention", False)
-    sizes: dict[str, Any] = {
+    return {
         "vocab_size": fields.integer("vocab_size"),
         "hidden_size": fields.integer("hidden_size"),
         "mlp_size": fields.integer("intermediate_size"),
         "num_layers": fields.integer("num_hidden_layers"),
         "num_heads": fields.integer("num_attention_heads"),
-        "max_length": fields.integer("max_position_embeddings"),
         "num_token_types": fields.integer("type_vocab_size", 2),
         "norm_epsilon": fields.number("layer_norm_eps", 1e-12),
+        "has_pooler": any("pooler." in name for name in tensors),
     }
-    fields.finish()
-    return BertConfig(**sizes, has_pooler=any("pooler." in name for name in tensors))
+
+
+def bert_json(config: BertConfig) -> dict[str, Any]:
+    """What `config.json` says of a BERT encoder."""
+    return {"architectures": ["BertModel"], **encoder_json(config)}
+
+
+def encoder_json(config: BertConfig) -> dict[str, Any]:
+    """The fields that the configs of BERT and RoBERTa have in common."""
+    return {
+        "model_type": config.family,
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.mlp_size,
+        "num_hidden_layers": config.num_layers,
+        "num_attention_heads": config.num_heads,
+        "max_position_embeddings": config.first_position + config.max_length,
+        "type_vocab_size": config.num_token_types,
+        "layer_norm_eps": config.norm_epsilon,
+        "hidden_act": "gelu",
+        "position_embedding_type": "absolute",
+        "tie_word_embeddings": True,
+    }
 
 
 def bert_names(config: BertConfig) -> NameTable:
     """The names of the tensors of a BERT checkpoint."""
-    layer = "encoder.layer.{layer}."
-    dense = {f"{layer}{name}": f"layers/{path}" for name, path in _DENSE.items()}
-    if config.has_pooler:
-        dense["pooler.dense"] = "pooler"
-    norms = {f"{layer}{name}": f"layers/{path}" for name, path in _NORMS.items()}
-    norms["embeddings.LayerNorm"] = "embeddings/norm"
-    tables = {f"embeddings.{name}": f"embeddings/{path}" for name, path in _EMBEDDINGS.items()}
     return NameTable(
-        names=(
-            *(Name(f"{name}.weight", f"{path}/embedding") for name, path in tables.items()),
-            *(Name(f"{name}.weight", f"{path}/kernel", TRANSPOSE) for name, path in dense.items()),
-            *(Name(f"{name}.weight", f"{path}/scale") for name, path in norms.items()),
-            *(Name(f"{name}.bias", f"{path}/bias") for name, path in {**dense, **norms}.items()),
-        ),
+        names=encoder_names(config),
         prefix="bert.",
         renamed=(("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")),
-        # Buffers, then the heads of pretraining: the model here ends with its hidden states.
-        ignored=(r"embeddings\.(position_ids|token_type_ids)", r"cls\..*"),
+        ignored=(BUFFERS,),
     )
+
+
+BUFFERS = r"embeddings\.(position_ids|token_type_ids)"
+"""What old checkpoints hold beside their weights."""
+
+
+def encoder_names(config: BertConfig) -> tuple[Name, ...]:
+    """The names that the checkpoints of BERT and RoBERTa have in common."""
+    dense = {**DENSE, **POOLER} if config.has_pooler else DENSE
+    return (*embedding_names(EMBEDDINGS), *dense_names(dense), *norm_names(NORMS))
+
+
+def embedding_names(tables: Mapping[str, str]) -> tuple[Name, ...]:
+    """The names of tables of vectors, from those of their modules to their paths."""
+    return tuple(Name(f"{name}.weight", f"{path}/embedding") for name, path in tables.items())
+
+
+def dense_names(layers: Mapping[str, str]) -> tuple[Name, ...]:
+    """The names of linear maps with a bias."""
+    return (
+        *(Name(f"{name}.weight", f"{path}/kernel", TRANSPOSE) for name, path in layers.items()),
+        *(Name(f"{name}.bias", f"{path}/bias") for name, path in layers.items()),
+    )
+
+
+def norm_names(norms: Mapping[str, str]) -> tuple[Name, ...]:
+    """The names of layer normalisations."""
+    return (
+        *(Name(f"{name}.weight", f"{path}/scale") for name, path in norms.items()),
+        *(Name(f"{name}.bias", f"{path}/bias") for name, path in norms.items()),
+    )
+
+
+def bert_heads(config: BertConfig) -> dict[str, NameTable]:
+    """The names of the heads that a BERT checkpoint may have, by the kind of head."""
+    transform = "cls.predictions.transform"
+    return {
+        "masked_lm": NameTable(
+            names=(
+                *dense_names({f"{transform}.dense": "lm_head/dense"}),
+                *norm_names({f"{transform}.LayerNorm": "lm_head/norm"}),
+                Name("cls.predictions.bias", "lm_head/bias"),
+            ),
+            # Copies of what is tied, and the head that tells whether sentences follow each other.
+            ignored=(r"cls\.predictions\.decoder\.(weight|bias)", r"cls\.seq_relationship\..*"),
+        ),
+        "sequence_classification": NameTable(
+            dense_names({**POOLER, "classifier": "classifier/output"})
+        ),
+        "token_classification": NameTable(dense_names({"classifier": "classifier/output"})),
+    }

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+_CUBIC = 0.044715  # the weight of x³ in the approximation of GELU
+
 
 @jax.custom_vjp
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -32,6 +34,28 @@ gelu.defvjp(lambda x: (gelu(x), x), _gelu_backward)
 
 def _normal_cdf(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return 0.5 * (1 + jax.lax.erf(x * math.sqrt(0.5)))
+
+
+@jax.custom_vjp
+def tanh_gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The approximation of GELU by a hyperbolic tangent (`gelu_new`, `gelu_pytorch_tanh`)."""
+    x32 = x.astype(jnp.float32)
+    return (0.5 * x32 * (1 + _tanh_of_cubic(x32))).astype(x.dtype)
+
+
+def _tanh_gelu_backward(x, gradient):
+    x32 = x.astype(jnp.float32)
+    tanh = _tanh_of_cubic(x32)
+    inner_slope = math.sqrt(2 / math.pi) * (1 + 3 * _CUBIC * x32 * x32)
+    slope = 0.5 * (1 + tanh) + 0.5 * x32 * (1 - tanh * tanh) * inner_slope
+    return ((gradient.astype(jnp.float32) * slope).astype(x.dtype),)
+
+
+tanh_gelu.defvjp(lambda x: (tanh_gelu(x), x), _tanh_gelu_backward)
+
+
+def _tanh_of_cubic(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    return jnp.tanh(math.sqrt(2 / math.pi) * (x + _CUBIC * x * x * x))
 
 
 @jax.custom_vjp

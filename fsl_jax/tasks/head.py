@@ -11,33 +11,12 @@ from jaxtyping import Array, Float
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
 from fsl_jax.errors import unknown_name
+from fsl_jax.models.pooling import POOLINGS
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.tasks.formulation import Batch
 
 INITIAL_SCALE = 0.02
 """Standard deviation of a fresh head's kernel, as BERT's authors initialise theirs."""
-
-
-def _mean(hidden: Float[Array, "B T D"], mask: jax.Array) -> Float[Array, "B D"]:
-    weights = mask.astype(hidden.dtype)
-    total = jnp.einsum("btd,bt->bd", hidden, weights)
-    return total / jnp.maximum(weights.sum(axis=1), 1)[:, None]
-
-
-def _first(hidden: Float[Array, "B T D"], mask: jax.Array) -> Float[Array, "B D"]:
-    return _at(hidden, jnp.argmax(mask, axis=1))
-
-
-def _last(hidden: Float[Array, "B T D"], mask: jax.Array) -> Float[Array, "B D"]:
-    return _at(hidden, mask.shape[1] - 1 - jnp.argmax(mask[:, ::-1], axis=1))
-
-
-def _at(hidden: Float[Array, "B T D"], positions: jax.Array) -> Float[Array, "B D"]:
-    return jnp.take_along_axis(hidden, positions[:, None, None], axis=1)[:, 0]
-
-
-POOLINGS = {"mean": _mean, "cls": _first, "last": _last}
-"""How the representations of tokens become one: their mean, the first, or the last real one."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,0 +1,28 @@
+"""From the representations of a text's tokens to one of the text."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+Mask = Bool[Array, "B T"]
+
+
+def _mean(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]:
+    weights = mask.astype(hidden.dtype)
+    total = jnp.einsum("btd,bt->bd", hidden, weights)
+    return total / jnp.maximum(weights.sum(axis=1), 1)[:, None]
+
+
+def _first(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]:
+    return _at(hidden, jnp.argmax(mask, axis=1))
+
+
+def _last(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]:
+    return _at(hidden, mask.shape[1] - 1 - jnp.argmax(mask[:, ::-1], axis=1))
+
+
+def _at(hidden: Float[Array, "B T D"], positions: Int[Array, "B"]) -> Float[Array, "B D"]:
+    return jnp.take_along_axis(hidden, positions[:, None, None], axis=1)[:, 0]
+
+
+POOLINGS = {"mean": _mean, "cls": _first, "last": _last}
+"""How the representations of tokens become one: their mean, the first, or the last real one."""
