@@ -154,7 +154,7 @@ def measure_start() -> list[Row]:
         with tempfile.TemporaryDirectory() as cache:
             for name in START_GOALS:
                 seconds[name].append(_time_start(cache, model, batch_size, length))
-    work = f"process start to the first finished step, lora, {model}, {batch_size} × {length} tokens"
+    work = f"process start to the first step done, lora, {model}, {batch_size} × {length} tokens"
     return [
         Row(f"{work}, {name}", "", seconds[name], (), goal) for name, goal in START_GOALS.items()
     ]
