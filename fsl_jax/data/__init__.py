@@ -1,6 +1,5 @@
-"""Labelled texts: where they come from, how they are split, drawn and padded."""
+"""Labelled texts: where they come from, how they are split and drawn."""
 
-from fsl_jax.data.buckets import bucket_length, bucket_lengths, pad_tokens
 from fsl_jax.data.embedded import EMBEDDED
 from fsl_jax.data.examples import Dataset, Example, Split
 from fsl_jax.data.sampling import batch_order
@@ -13,11 +12,8 @@ __all__ = [
     "Example",
     "Split",
     "batch_order",
-    "bucket_length",
-    "bucket_lengths",
     "few_shot_split",
     "load_dataset",
     "make_dataset",
-    "pad_tokens",
     "test_subset",
 ]

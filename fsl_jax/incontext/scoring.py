@@ -14,8 +14,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from fsl_jax.adapt.tree import Params
+from fsl_jax.buckets import bucket_length, pad_tokens
 from fsl_jax.compilation import jit
-from fsl_jax.data.buckets import bucket_length, pad_tokens
 from fsl_jax.data.examples import Example
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.processes import to_host

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fsl_jax.data.buckets import bucket_length, pad_tokens
+from fsl_jax.buckets import bucket_length, pad_tokens
 from fsl_jax.data.examples import Example
 from fsl_jax.tasks.formulation import Formulation
 

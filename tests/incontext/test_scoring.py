@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fsl_jax
-from fsl_jax.data.buckets import bucket_length
+from fsl_jax.buckets import bucket_length
 from fsl_jax.data.examples import Example
 from fsl_jax.incontext.demonstrations import context
 from fsl_jax.incontext.scoring import PREFIX_STEP, Scorer, common_prefix, prefix_length

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fsl_jax.data.buckets import bucket_lengths
+from fsl_jax.buckets import bucket_lengths
 from fsl_jax.data.examples import Example
 from fsl_jax.tasks.encoding import batches_by_length, encode, label_indices, pad_id
 from fsl_jax.tasks.head import HeadFormulation

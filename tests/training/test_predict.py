@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fsl_jax.adapt import LoRA, combine
-from fsl_jax.data.buckets import bucket_length
+from fsl_jax.buckets import bucket_length
 from fsl_jax.data.examples import Example
 from fsl_jax.training.predict import predict
 

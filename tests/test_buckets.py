@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsl_jax.data import bucket_length, bucket_lengths, pad_tokens
+from fsl_jax.buckets import bucket_length, bucket_lengths, pad_tokens
 
 sequences = st.lists(st.lists(st.integers(1, 30_000), max_size=40), max_size=8)
 
