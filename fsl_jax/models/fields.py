@@ -18,33 +18,59 @@ class Fields:
         """A whole number above 0; without a default the field has to be there."""
         value = self._value(name, default)
         if isinstance(value, bool) or not hasattr(value, "__index__") or value <= 0:
-            self._fault(name, value, "a whole number above 0")
+            self.fault(name, value, "a whole number above 0")
             return 1
+        return int(value)
+
+    def count(self, name: str, default: int | None = None) -> int:
+        """A whole number, which may be 0; without a default the field has to be there."""
+        value = self._value(name, default)
+        if isinstance(value, bool) or not hasattr(value, "__index__") or value < 0:
+            self.fault(name, value, "a whole number, 0 or more")
+            return 0
         return int(value)
 
     def number(self, name: str, default: float | None = None) -> float:
         """A number above 0; without a default the field has to be there."""
         value = self._value(name, default)
         if isinstance(value, bool) or not hasattr(value, "__float__") or not value > 0:
-            self._fault(name, value, "a number above 0")
+            self.fault(name, value, "a number above 0")
             return 1.0
         return float(value)
+
+    def optional_integer(self, name: str, absent: int | None = None) -> int | None:
+        """A whole number above 0, None where the field is null, `absent` where it is not there."""
+        given = self._values.get(name, absent)
+        return None if given is None else self.integer(name, absent)
+
+    def optional_number(self, name: str, absent: float | None = None) -> float | None:
+        """A number above 0, None where the field is null, `absent` where it is not there."""
+        given = self._values.get(name, absent)
+        return None if given is None else self.number(name, absent)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """True or false."""
+        value = self._value(name, default)
+        if not isinstance(value, bool):
+            self.fault(name, value, "true or false")
+        return bool(value)
 
     def expect(self, name: str, *supported: Any) -> None:
         """Notes a fault unless the field is absent or has one of the supported values."""
         value = self._value(name, supported[0])
         if not any(value == each for each in supported):
-            self._fault(name, value, " or ".join(repr(each) for each in supported))
+            self.fault(name, value, " or ".join(repr(each) for each in supported))
 
     def finish(self) -> None:
         """Raises one error for all faults, if there are any."""
         if self._faults:
             raise faults(f"{self._source}: this model cannot be loaded:", self._faults)
 
+    def fault(self, name: str, value: Any, expected: str) -> None:
+        """Notes that a field does not have a value that was expected."""
+        found = "is missing" if value is None else f"is {value!r}"
+        self._faults.append(f"{name} {found}; expected {expected}")
+
     def _value(self, name: str, default: Any) -> Any:
         value = self._values.get(name)
         return default if value is None else value
-
-    def _fault(self, name: str, value: Any, expected: str) -> None:
-        found = "is missing" if value is None else f"is {value!r}"
-        self._faults.append(f"{name} {found}; expected {expected}")

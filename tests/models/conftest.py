@@ -1,12 +1,13 @@
 """Tiny models of each family, and a tokenizer for directories that tests save."""
 
 import json
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax.traverse_util import flatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -19,6 +20,7 @@ from fsl_jax.models.families import initialise, module_of
 from fsl_jax.models.llama import LlamaConfig
 from fsl_jax.models.names import write_tensors
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.sharding import make_mesh, parameter_shardings
 
 TINY = {
     "bert": BertConfig(
@@ -113,7 +115,7 @@ class TorchReference:
         with torch.no_grad():
             for name, weight in model.named_parameters():
                 weight.copy_(torch.randn(weight.shape, generator=generator) * 0.2)
-                if "norm" in name.lower() and name.endswith("weight"):
+                if re.search(r"norm|ln_", name.lower()) and name.endswith("weight"):
                     weight.add_(1)
         return model.eval()
 
@@ -131,6 +133,58 @@ class TorchReference:
             )
         logits = getattr(output, "logits", None)
         return output.hidden_states[-1].numpy(), None if logits is None else logits.numpy()
+
+    def agreement(self, pretrained, model, table, ids, mask, positions=None):
+        """Relative errors of the last output, and of the gradients of all weights.
+
+        Args:
+          pretrained: ours.
+          model: theirs.
+          table: the names by which our gradients become those of their weights.
+          ids: `[B, T]`.
+          mask: `[B, T]`.
+          positions: `[B, T]`, which ours counts from the mask if they are not given.
+        """
+        import torch
+
+        counted = np.maximum(np.cumsum(mask, axis=1) - 1, 0) if positions is None else positions
+        counted = counted + getattr(pretrained.config, "first_position", 0)
+        output = model(
+            input_ids=torch.tensor(ids, dtype=torch.long),
+            attention_mask=torch.tensor(mask, dtype=torch.long),
+            position_ids=torch.tensor(counted, dtype=torch.long),
+        )
+        theirs = output["logits"] if "logits" in output else output["last_hidden_state"]
+        weight = np.random.default_rng(2).standard_normal(theirs.shape).astype(np.float32)
+        if theirs.ndim == 3:
+            weight *= mask[:, :, None]
+        (theirs * torch.tensor(weight)).sum().backward()
+
+        def objective(params):
+            found = pretrained.apply(params, ids, mask, position_ids=positions)
+            ours = found.hidden if found.logits is None else found.logits
+            return jnp.sum(ours * weight), ours
+
+        (_, ours), gradients = jax.jit(jax.value_and_grad(objective, has_aux=True))(
+            pretrained.params
+        )
+        real = weight != 0
+        difference = np.abs(np.asarray(ours) - theirs.detach().numpy())[real].max()
+        error = difference / np.abs(theirs.detach().numpy()[real]).max()
+        ours = dict(write_tensors(flatten_dict(gradients, sep="/"), table))
+        return error, self._gradient_error(ours, dict(model.named_parameters()))
+
+    def _gradient_error(self, ours, weights):
+        theirs = {
+            k: weight.grad.numpy() for k, weight in weights.items() if weight.grad is not None
+        }
+        assert theirs.keys() <= ours.keys()
+        # Where a gradient is nothing but rounding, that of a key's bias, it is held to others.
+        least = 1e-2 * max(np.abs(each).max() for each in theirs.values())
+        return max(
+            np.abs(ours[name] - each).max() / max(least, np.abs(each).max())
+            for name, each in theirs.items()
+        )
 
     def errors(self, pretrained, model, ids, mask):
         """Relative errors of our hidden states and logits at real tokens."""
@@ -156,6 +210,42 @@ def padded_tokens(request, tokens):
     if request.param == "left":
         ids, mask = ids[:, ::-1].copy(), mask[:, ::-1].copy()
     return ids, mask
+
+
+@pytest.fixture(scope="session")
+def shapes_on_a_device():
+    """The shape of each leaf's part on one of eight devices, from those of the leaves by path."""
+
+    def parts(shapes):
+        leaves = {path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in shapes.items()}
+        shardings = parameter_shardings(unflatten_dict(leaves, sep="/"), make_mesh(model=8))
+        return {
+            path: sharding.shard_shape(shapes[path])
+            for path, sharding in flatten_dict(shardings, sep="/").items()
+        }
+
+    return parts
+
+
+@pytest.fixture(scope="session")
+def mixed_tokens():
+    """Tokens `[6, 7]` and their mask: of several lengths, padded on the left and on the right."""
+    lengths = np.array([7, 4, 1])[:, None]
+    right = np.arange(7)[None, :] < lengths
+    mask = np.concatenate([right, right[:, ::-1]])
+    ids = np.random.default_rng(0).integers(4, 40, mask.shape)
+    return np.where(mask, ids, 0).astype(np.int32), mask
+
+
+@pytest.fixture(scope="session")
+def special_tokenizer():
+    """Forty words, of which the first four have a role."""
+    roles = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
+    roles["cls_token"] = "[CLS]"
+    words = {word: number for number, word in enumerate([*roles.values(), *map(str, range(36))])}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **roles)
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.bert_checkpoint import bert_config, bert_names
+from fsl_jax.models.bert_checkpoint import bert_config, bert_json, bert_names
 from fsl_jax.models.families import parameter_shapes
+from fsl_jax.models.head_checkpoint import names_of
 
 VALUES = {
     "vocab_size": 40,
@@ -22,12 +23,22 @@ def test_there_is_a_name_for_each_leaf(tensors):
     assert sorted(paths) == sorted(parameter_shapes(config))
 
 
+@pytest.mark.parametrize("tensors", [[], ["bert.pooler.dense.weight"]])
+def test_a_config_is_what_was_written_of_it(tensors):
+    values = VALUES | {"type_vocab_size": 3, "layer_norm_eps": 1e-6}
+    config = bert_config("config.json", values, tensors)
+    assert values.items() <= bert_json(config).items()
+    assert bert_config("config.json", bert_json(config), tensors) == config
+
+
 def test_names_of_old_checkpoints_and_their_heads():
-    table = bert_names(bert_config("config.json", VALUES, []))
+    table = names_of(bert_config("config.json", VALUES, []))
     old = "bert.encoder.layer.1.output.LayerNorm.gamma"
     assert table.canonical(old) == "encoder.layer.1.output.LayerNorm.weight"
-    assert table.is_ignored("cls.predictions.bias")
-    assert not table.is_ignored("classifier.weight")
+    assert table.is_ignored("embeddings.position_ids")
+    for name in ("predictions.bias", "predictions.decoder.weight", "seq_relationship.weight"):
+        assert table.is_ignored(f"cls.{name}")
+    assert not table.is_ignored("cls.other.weight")
 
 
 def test_what_is_not_supported_is_told_at_once():

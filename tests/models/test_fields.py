@@ -6,21 +6,25 @@ from fsl_jax.models.fields import Fields
 
 
 def test_fields_are_read_with_their_defaults():
-    fields = Fields("config", {"size": np.uint32(3), "rate": 1, "empty": None})
+    fields = Fields("config", {"size": np.uint32(3), "rate": 1, "empty": None, "none": 0})
     assert fields.integer("size") == 3
     assert fields.number("rate") == 1.0
     assert fields.integer("absent", 7) == 7
+    assert fields.count("none") == 0
     assert fields.number("empty", 0.5) == 0.5
     fields.expect("absent", "usual")
     fields.finish()
 
 
 def test_all_faults_are_told_at_once():
-    fields = Fields("config.json", {"size": 0, "rate": "much", "kind": "odd", "flag": True})
+    fields = Fields(
+        "config.json", {"size": 0, "rate": "much", "kind": "odd", "flag": True, "below": -1}
+    )
     fields.integer("size")
     fields.integer("absent")
     fields.integer("flag")
     fields.number("rate")
+    fields.count("below")
     fields.expect("kind", "usual", "other")
     with pytest.raises(InputError) as error:
         fields.finish()
@@ -29,5 +33,6 @@ def test_all_faults_are_told_at_once():
         "  - absent is missing; expected a whole number above 0",
         "  - flag is True; expected a whole number above 0",
         "  - rate is 'much'; expected a number above 0",
+        "  - below is -1; expected a whole number, 0 or more",
         "  - kind is 'odd'; expected 'usual' or 'other'",
     ]

@@ -10,12 +10,7 @@ from tokenizers.processors import TemplateProcessing
 from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError
 from fsl_jax.tasks.formulation import Formulation
-from fsl_jax.tasks.head import INITIAL_SCALE, POOLINGS, HeadFormulation
-
-MASKS = {
-    "right": [[True, True, True, False], [True, False, False, False], [True] * 4],
-    "left": [[False, True, True, True], [False, False, False, True], [True] * 4],
-}
+from fsl_jax.tasks.head import INITIAL_SCALE, HeadFormulation
 
 
 def reference(pooling, hidden, mask):
@@ -27,15 +22,6 @@ def reference(pooling, hidden, mask):
         "last": lambda row: row[-1],
     }
     return np.stack([pool[pooling](row) for row in rows])
-
-
-@pytest.mark.parametrize("padding", MASKS)
-@pytest.mark.parametrize("pooling", POOLINGS)
-def test_padding_is_left_out_on_either_side(pooling, padding):
-    hidden = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
-    mask = np.array(MASKS[padding])
-    pooled = POOLINGS[pooling](jnp.asarray(hidden), jnp.asarray(mask))
-    np.testing.assert_allclose(pooled, reference(pooling, hidden, mask), rtol=1e-6)
 
 
 def test_the_nearest_pooling_is_named(tiny_bases):

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import fsl_jax
+from fsl_jax.errors import InputError
+from fsl_jax.models.families import parameter_shapes
+from fsl_jax.models.gpt2 import GPT2Config
+from fsl_jax.models.gpt2_checkpoint import gpt2_names
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+@pytest.fixture(scope="module", params=["tied", "untied"])
+def tiny_pair(request, tmp_path_factory, torch_reference, word_tokenizer):
+    """What we load from where a random model of transformers was saved, and that model."""
+    config = transformers.GPT2Config(
+        vocab_size=40,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        n_positions=24,
+        n_inner=None if request.param == "tied" else 48,
+        bos_token_id=2,
+        eos_token_id=2,
+        tie_word_embeddings=request.param == "tied",
+        attn_implementation="eager",
+    )
+    model = torch_reference.randomise(transformers.GPT2LMHeadModel(config))
+    directory = tmp_path_factory.mktemp("gpt2")
+    model.save_pretrained(directory)
+    word_tokenizer.save_pretrained(directory)
+    return fsl_jax.load(str(directory)), model
+
+
+@pytest.mark.parametrize("first", [None, 2])
+def test_logits_and_gradients_agree(tiny_pair, torch_reference, mixed_tokens, first):
+    pretrained, model = tiny_pair
+    ids, mask = mixed_tokens
+    model.zero_grad()
+    positions = None if first is None else np.tile(first + np.arange(7, dtype=np.int32), (6, 1))
+    inputs = (pretrained, model, gpt2_names(pretrained.config), ids, mask, positions)
+    assert max(torch_reference.agreement(*inputs)) < 1e-5
+
+
+def test_the_longest_sequence_agrees_and_a_longer_one_is_an_error(tiny_pair):
+    ids = np.random.default_rng(0).integers(4, 40, (1, 25), dtype=np.int32)
+    mask = np.ones((1, 25), bool)
+    pretrained, model = tiny_pair
+    found = pretrained.apply(pretrained.params, ids[:, :24], mask[:, :24]).logits
+    with torch.no_grad():
+        expected = model(torch.tensor(ids[:, :24])).logits
+    assert np.abs(found - expected.numpy()).max() < 1e-5 * expected.abs().max()
+    with pytest.raises(InputError, match=r"25 tokens are more than .* 24\."):
+        pretrained.apply(pretrained.params, ids, mask)
+
+
+def test_the_output_embedding_is_in_the_tree_where_it_is_not_tied(tiny_pair):
+    pretrained, _ = tiny_pair
+    assert pretrained.config.tied == ("unembedding" not in pretrained.params)
+    assert pretrained.config.mlp_size == (128 if pretrained.config.tied else 48)
+
+
+def test_names_without_the_prefix_are_known(tiny_pair, tmp_path, word_tokenizer):
+    """As the first checkpoints had them, with their buffers."""
+    from safetensors.numpy import save_file
+
+    pretrained, model = tiny_pair
+    tensors = {
+        name.removeprefix("transformer."): weight.numpy(force=True)
+        for name, weight in model.named_parameters()
+    }
+    tensors |= {f"h.{layer}.attn.bias": np.ones((1, 1, 24, 24)) for layer in range(2)}
+    model.config.save_pretrained(tmp_path)
+    word_tokenizer.save_pretrained(tmp_path)
+    save_file({k: tensor.copy() for k, tensor in tensors.items()}, tmp_path / "model.safetensors")
+    again = fsl_jax.load(str(tmp_path))
+    for name in ("query", "key", "value"):
+        kernels = [
+            each.params["layers"]["attention"][name]["kernel"] for each in (again, pretrained)
+        ]
+        np.testing.assert_array_equal(*kernels)
+
+
+def test_heads_have_to_divide_the_width():
+    with pytest.raises(InputError, match="5 heads"):
+        GPT2Config(40, hidden_size=32, mlp_size=48, num_layers=1, num_heads=5, max_length=8)
+
+
+@pytest.mark.parametrize(
+    ("width", "layers", "heads", "parameters"),
+    [(768, 12, 12, 124_439_808), (1600, 48, 25, 1_557_611_200)],
+)
+def test_full_sizes_have_the_parameters_of_what_was_published(
+    width, layers, heads, parameters, shapes_on_a_device
+):
+    config = GPT2Config(50257, width, 4 * width, layers, heads, max_length=1024)
+    shapes = parameter_shapes(config)
+    assert sum(int(np.prod(shape)) for shape in shapes.values()) == parameters
+    assert shapes_on_a_device(shapes)["layers/mlp/up/kernel"] == (layers, width, width // 2)
