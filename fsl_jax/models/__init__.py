@@ -1,1 +1,21 @@
 """Pretrained models: one file a family, the layers with every hook, weights in and out."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fsl_jax.models.generation.generate import Continuation, generate
+
+__all__ = ["Continuation", "generate"]
+
+_HOMES = {
+    "Continuation": "fsl_jax.models.generation.generate",
+    "generate": "fsl_jax.models.generation.generate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Found when they are asked for: the modules of this package are imported without all others.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,1 @@
+"""Generating text: settings, reading, choosing tokens, beam search, stopping, and the whole."""

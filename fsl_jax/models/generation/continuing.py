@@ -1,0 +1,142 @@
+"""Continuing one batch of prompts: the compiled programs, and the host between them."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fsl_jax.compilation import jit
+from fsl_jax.models.generation import beam_search, decode_loop
+from fsl_jax.models.generation.beam_search import BeamOptions
+from fsl_jax.models.generation.decode_loop import Batch, DecodeState
+from fsl_jax.models.generation.prompts import PromptBatch
+from fsl_jax.models.generation.reader import Reader
+from fsl_jax.models.generation.settings import Settings
+from fsl_jax.models.generation.stopping import CHUNK, stopped_rows
+from fsl_jax.models.outputs import Params
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """One continuation.
+
+    Attributes:
+      tokens: those that count.
+      score: as `generate` defines it.
+      stopped: whether a token or a string ended it.
+    """
+
+    tokens: list[int]
+    score: float
+    stopped: bool
+
+
+def continue_batch(
+    reader: Reader,
+    params: Params,
+    batch: PromptBatch,
+    keys: jax.Array,
+    ends: Sequence[int],
+    settings: Settings,
+) -> list[list[Found]]:
+    """Continues the prompts of a batch.
+
+    Args:
+      reader: the model.
+      params: the parameter tree.
+      batch: the prompts.
+      keys: threefry keys of all prompts, `[prompts, copies]`.
+      ends: the tokens that end a continuation.
+      settings: of the generation.
+
+    Returns:
+      The continuations of each prompt of the batch, in its order.
+    """
+    rows = len(batch.input_ids)
+    places = np.array(batch.indices + batch.indices[-1:] * (rows - len(batch.indices)))
+    arrays = Batch(
+        input_ids=jnp.asarray(batch.input_ids),
+        mask=jnp.asarray(batch.mask),
+        keys=keys[places].reshape(-1),
+        idle=jnp.arange(rows) >= len(batch.indices),
+        ends=jnp.array(ends, jnp.int32),
+    )
+    continued = _search if settings.num_beams > 1 else _decode
+    found = continued(reader, params, batch.capacity, arrays, settings)
+    return found[: len(batch.indices)]
+
+
+def _decode(
+    reader: Reader, params: Params, capacity: int, batch: Batch, settings: Settings
+) -> list[list[Found]]:
+    """Greedy and sampled continuations; stop strings are looked for between chunks of steps."""
+    sampling, tokenizer = settings.sampling, reader.pretrained.tokenizer
+    begin = _program(decode_loop.start, reader, capacity, settings.copies)
+    go_on = _program(decode_loop.run, reader)
+    state, limit = begin(params, batch, sampling), settings.max_new_tokens
+    if not settings.stop:
+        return _decoded(go_on(params, state, batch, sampling, jnp.int32(limit)), {}, settings)
+    stopped: dict[int, int] = {}
+    known, done = 0, np.repeat(np.asarray(batch.idle), settings.copies)
+    while True:
+        tokens, lengths = np.asarray(state.tokens), np.asarray(state.lengths)
+        stopped |= stopped_rows(tokenizer, tokens, done, lengths, settings.stop, known)
+        known, done = int(state.step), np.array(state.done)
+        done[list(stopped)] = True
+        state = dataclasses.replace(state, done=jnp.asarray(done))
+        if known >= limit or done.all():
+            return _decoded(state, stopped, settings)
+        state = go_on(params, state, batch, sampling, jnp.int32(min(known + CHUNK, limit)))
+
+
+def _decoded(state: DecodeState, stopped: dict[int, int], settings: Settings) -> list[list[Found]]:
+    """What the state holds, with the tokens that rows with a stop string keep."""
+    tokens, log_probs, lengths, done = jax.device_get(
+        (state.tokens, state.log_probs, state.lengths, state.done)
+    )
+    kept = [stopped.get(row, int(length)) for row, length in enumerate(lengths)]
+    found = [
+        Found(tokens[row, :length].tolist(), float(log_probs[row, :length].sum()), bool(done[row]))
+        for row, length in enumerate(kept)
+    ]
+    copies = settings.copies
+    return [found[first : first + copies] for first in range(0, len(found), copies)]
+
+
+def _search(
+    reader: Reader, params: Params, capacity: int, batch: Batch, settings: Settings
+) -> list[list[Found]]:
+    """The best beams."""
+    options = BeamOptions(
+        settings.sampling,
+        length_penalty=jnp.float32(settings.length_penalty),
+        limit=jnp.int32(settings.max_new_tokens),
+    )
+    begin = _program(beam_search.start, reader, capacity, settings.num_beams)
+    go_on = _program(beam_search.run, reader)
+    state = go_on(params, begin(params, batch, options), batch, options)
+    best = jax.device_get(state.finished)
+    return [
+        [
+            Found(
+                best.tokens[row, beam, : best.lengths[row, beam]].tolist(),
+                float(best.scores[row, beam]),
+                bool(best.stopped[row, beam]),
+            )
+            for beam in range(settings.num_return_sequences)
+        ]
+        for row in range(len(best.tokens))
+    ]
+
+
+@functools.lru_cache(maxsize=32)
+def _program(function: Callable[..., Any], *static: Any) -> Any:
+    """The compiled function with its first arguments fixed; the same one for the same."""
+    bound = functools.update_wrapper(functools.partial(function, *static), function)
+    # A loop writes into the state that it is given: there is one cache, not two.
+    loops = function in (decode_loop.run, beam_search.run)
+    return jit(bound, donate_argnums=(1,) if loops else ())

@@ -1,0 +1,169 @@
+"""Greedy and sampled continuations: a prompt is read once, then a loop reads token after token."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int
+
+from fsl_jax.models.generation.cache import allocate, append
+from fsl_jax.models.generation.reader import Reader
+from fsl_jax.models.generation.sampling import Sampling, choose, mark_seen, seen_in
+from fsl_jax.models.outputs import Params
+
+
+@struct.dataclass
+class Batch:
+    """Prompts to be continued; `R = B * copies` rows continue the `B` prompts, side by side.
+
+    Attributes:
+      input_ids: int32 `[B, T]`, padded so that prompts end in the last column.
+      mask: bool `[B, T]`, True where a token is real.
+      keys: threefry keys `[R]`, one a row.
+      idle: bool `[B]`, True for rows that only fill the batch.
+      ends: int32 `[E]`, the tokens that end a continuation; they are part of it.
+    """
+
+    input_ids: Any
+    mask: Any
+    keys: Any
+    idle: Any
+    ends: Any
+
+
+@struct.dataclass
+class DecodeState:
+    """Where the loop stands; `step` tokens of each row have been chosen.
+
+    Attributes:
+      cache: of all tokens that were read, `[L, R, S, H_kv, Dh]`.
+      encoded: of an encoder's tokens, or None.
+      last: the last token chosen, which is read next, int32 `[R]`.
+      positions: of that token, int32 `[R]`.
+      tokens: all tokens chosen, int32 `[R, N]`.
+      log_probs: of each of them, float32 `[R, N]`.
+      lengths: how many of them count, up to the one that ended the row, int32 `[R]`.
+      done: bool `[R]`, True once a row has ended.
+      seen: bool `[R, V]` for the repetition penalty, or None.
+      step: int32 `[]`.
+    """
+
+    cache: Any
+    encoded: Any
+    last: Any
+    positions: Any
+    tokens: Any
+    log_probs: Any
+    lengths: Any
+    done: Any
+    seen: Any
+    step: Any
+
+
+def start(
+    reader: Reader, capacity: int, copies: int, params: Params, batch: Batch, sampling: Sampling
+) -> DecodeState:
+    """Reads the prompts and chooses the first token of each row.
+
+    Args:
+      reader: the model.
+      capacity: `N`, how many tokens a row can get.
+      copies: how many rows continue each prompt.
+      params: the parameter tree.
+      batch: the prompts.
+      sampling: how tokens are chosen.
+
+    Returns:
+      The state after the first token.
+    """
+    read = reader.read(params, batch.input_ids, batch.mask)
+    rows = len(batch.input_ids) * copies
+    # The last token is never read, so it needs no slot.
+    slots = read.decoder_ids.shape[1] + capacity - 1
+    seen = None
+    if sampling.repetition_penalty is not None:
+        seen = seen_in(read.decoder_ids, read.decoder_mask, read.logits.shape[-1])
+    repeated = jax.tree.map(
+        lambda leaf: jnp.repeat(leaf, copies, axis=0),
+        (read.logits, read.positions, seen, batch.idle),
+    )
+    logits, positions, seen, idle = repeated
+    state = DecodeState(
+        cache=allocate(read.key_values, slots, copies),
+        encoded=repeat_encoded(read.encoded, copies),
+        last=jnp.zeros(rows, jnp.int32),
+        positions=positions,
+        tokens=jnp.zeros((rows, capacity), jnp.int32),
+        log_probs=jnp.zeros((rows, capacity), jnp.float32),
+        lengths=jnp.zeros(rows, jnp.int32),
+        done=idle,
+        seen=seen,
+        step=jnp.int32(0),
+    )
+    return _advance(state, logits, batch, sampling)
+
+
+def run(
+    reader: Reader,
+    params: Params,
+    state: DecodeState,
+    batch: Batch,
+    sampling: Sampling,
+    limit: Int[Array, ""],
+) -> DecodeState:
+    """Goes on until every row has ended, or has so many tokens.
+
+    Args:
+      reader: the model.
+      params: the parameter tree.
+      state: from `start`, or from `run` with a lower limit.
+      batch: the prompts.
+      sampling: how tokens are chosen.
+      limit: int32 `[]`, tokens of a row; at most the capacity.
+
+    Returns:
+      The state after the last token.
+    """
+    prompt = state.cache.mask.shape[1] - state.tokens.shape[1] + 1
+
+    def body(state: DecodeState) -> DecodeState:
+        logits, new = reader.step(params, state.last, state.positions, state.cache, state.encoded)
+        cache = append(state.cache, new, prompt + state.step - 1)
+        return _advance(dataclasses.replace(state, cache=cache), logits, batch, sampling)
+
+    return jax.lax.while_loop(
+        lambda state: (state.step < limit) & ~jnp.all(state.done), body, state
+    )
+
+
+def is_end(tokens: Int[Array, "*B"], ends: Int[Array, "E"]) -> Bool[Array, "*B"]:
+    """Whether a token ends a continuation."""
+    return jnp.any(tokens[..., None] == ends.reshape(*[1] * tokens.ndim, -1), axis=-1)
+
+
+def repeat_encoded(encoded: Any, copies: int) -> Any:
+    """An encoder's keys and values for the rows that continue its prompts."""
+    if encoded is None or copies == 1:
+        return encoded
+    return allocate(encoded, encoded.mask.shape[1], copies)
+
+
+def _advance(
+    state: DecodeState, logits: Float[Array, "R V"], batch: Batch, sampling: Sampling
+) -> DecodeState:
+    """Chooses the next token of each row that has not ended."""
+    step = state.step
+    tokens, log_probs = choose(logits, state.seen, sampling, batch.keys, step)
+    return dataclasses.replace(
+        state,
+        last=tokens,
+        positions=state.positions + 1,
+        tokens=jax.lax.dynamic_update_slice(state.tokens, tokens[:, None], (0, step)),
+        log_probs=jax.lax.dynamic_update_slice(state.log_probs, log_probs[:, None], (0, step)),
+        lengths=state.lengths + (~state.done).astype(jnp.int32),
+        done=state.done | is_end(tokens, batch.ends),
+        seen=mark_seen(state.seen, tokens),
+        step=step + 1,
+    )

@@ -1,0 +1,101 @@
+"""How a model reads a prompt, and then one token after the other."""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from fsl_jax.models.outputs import KeyValues, Params
+from fsl_jax.models.pretrained import Pretrained
+
+
+@dataclasses.dataclass(frozen=True)
+class Read:
+    """What there is once a prompt of `B` rows has been read.
+
+    Attributes:
+      logits: of the first token that follows, float32 `[B, V]`.
+      key_values: of the decoder's tokens so far, `[L, B, T, H_kv, Dh]`.
+      encoded: keys and values of an encoder's tokens, for cross-attention; None without an encoder.
+      positions: of the last token that the decoder has read, int32 `[B]`.
+      decoder_ids: the tokens that the decoder has read, int32 `[B, T]`.
+      decoder_mask: True where they are real, `[B, T]`.
+    """
+
+    logits: Float[Array, "B V"]
+    key_values: KeyValues
+    encoded: KeyValues | None
+    positions: Int[Array, "B"]
+    decoder_ids: Int[Array, "B T"]
+    decoder_mask: Bool[Array, "B T"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """A model without its weights; readers of equal modules are equal, so programs are found again.
+
+    Attributes:
+      module: the Flax module, by which readers are compared.
+      pretrained: the model that the module is of, with an empty parameter tree.
+    """
+
+    module: nn.Module
+    pretrained: Pretrained = dataclasses.field(compare=False)
+
+    @classmethod
+    def of(cls, pretrained: Pretrained) -> "Reader":
+        """The reader of a model."""
+        return cls(pretrained.module, dataclasses.replace(pretrained, params={}))
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether an encoder reads the prompt."""
+        return getattr(self.pretrained.config, "is_encoder_decoder", False)
+
+    def read(self, params: Params, ids: Int[Array, "B T"], mask: Bool[Array, "B T"]) -> Read:
+        """Reads prompts that end in the last column; of an encoder's prompts any column will do."""
+        if self.has_encoder:
+            return self._encode(params, ids, mask)
+        output = self.pretrained.apply(params, ids, mask, unembed=False)
+        logits = self.pretrained.unembed(params, output.hidden[:, -1])
+        last = jnp.sum(mask, axis=1, dtype=jnp.int32) - 1
+        return Read(logits, output.key_values, None, last, ids, mask)
+
+    def step(
+        self,
+        params: Params,
+        tokens: Int[Array, "B"],
+        positions: Int[Array, "B"],
+        cache: KeyValues,
+        encoded: KeyValues | None,
+    ) -> tuple[Float[Array, "B V"], KeyValues]:
+        """Reads one more token of each row.
+
+        Args:
+          params: the parameter tree.
+          tokens: `[B]`.
+          positions: of these tokens, `[B]`.
+          cache: of the decoder's tokens before.
+          encoded: from `read`.
+
+        Returns:
+          The logits of what follows, `[B, V]`, and the token's keys and values.
+        """
+        ids, mask = tokens[:, None], jnp.ones((len(tokens), 1), bool)
+        options: dict[str, Any] = {"position_ids": positions[:, None], "prefix": cache}
+        if encoded is None:
+            output = self.pretrained.apply(params, ids, mask, **options)
+        else:
+            output = self.pretrained.decode(params, ids, mask, encoded, **options)
+        return output.logits[:, 0], output.key_values
+
+    def _encode(self, params: Params, ids: Int[Array, "B T"], mask: Bool[Array, "B T"]) -> Read:
+        encoded = self.pretrained.encode(params, ids, mask)
+        config: Any = self.pretrained.config
+        start = jnp.full((len(ids), 1), config.decoder_start_token, jnp.int32)
+        real = jnp.ones((len(ids), 1), bool)
+        output = self.pretrained.decode(params, start, real, encoded)
+        zeros = jnp.zeros(len(ids), jnp.int32)
+        return Read(output.logits[:, 0], output.key_values, encoded, zeros, start, real)

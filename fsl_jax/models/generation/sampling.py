@@ -1,0 +1,138 @@
+"""Choosing the next token: what is done to the logits, in the order of transformers, and the draw.
+
+Ties aside, the same tokens remain as in the logits processors of transformers.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int, Key
+
+# Fields are leaves of trees, which are traced: None where a step is left out.
+
+
+@struct.dataclass
+class Sampling:
+    """How the next token is chosen; what is None is not applied.
+
+    Attributes:
+      temperature: float32 `[]` above 0, which logits are divided by; None takes the likeliest.
+      top_k: so many of the likeliest tokens remain. A Python number, not traced.
+      top_p: float32 `[]`; the likeliest tokens remain that together are at least so probable
+        (https://arxiv.org/abs/1904.09751).
+      min_p: float32 `[]`; tokens remain that are so many times as probable as the likeliest
+        (https://arxiv.org/abs/2407.01082).
+      repetition_penalty: float32 `[]`; a token that was seen has its logit divided by it where it
+        is positive, or multiplied where it is negative (https://arxiv.org/abs/1909.05858).
+    """
+
+    temperature: Any = None
+    top_k: int | None = struct.field(pytree_node=False, default=None)
+    top_p: Any = None
+    min_p: Any = None
+    repetition_penalty: Any = None
+
+
+def process(
+    logits: Float[Array, "B V"], seen: Bool[Array, "B V"] | None, sampling: Sampling
+) -> Float[Array, "B V"]:
+    """The logits to choose by: all steps of `sampling`, one after the other.
+
+    Args:
+      logits: float32 `[B, V]`.
+      seen: `[B, V]`, True for tokens of the prompt and of what followed it; None without a penalty.
+      sampling: the steps.
+
+    Returns:
+      float32 `[B, V]`; minus infinity where a token cannot be chosen.
+    """
+    if sampling.repetition_penalty is not None and seen is not None:
+        logits = penalise(logits, seen, sampling.repetition_penalty)
+    if sampling.temperature is not None:
+        logits = logits / sampling.temperature
+    if sampling.top_k is not None:
+        logits = keep_top_k(logits, sampling.top_k)
+    if sampling.top_p is not None:
+        logits = keep_top_p(logits, sampling.top_p)
+    if sampling.min_p is not None:
+        logits = keep_min_p(logits, sampling.min_p)
+    return logits
+
+
+def choose(
+    logits: Float[Array, "B V"],
+    seen: Bool[Array, "B V"] | None,
+    sampling: Sampling,
+    keys: Key[Array, "B"],
+    step: Int[Array, ""],
+) -> tuple[Int[Array, "B"], Float[Array, "B"]]:
+    """Chooses the next token of each row.
+
+    Args:
+      logits: float32 `[B, V]`.
+      seen: as in `process`.
+      sampling: how to choose.
+      keys: a threefry key for each row, so that no row depends on another.
+      step: how many tokens were chosen before, which is folded into the keys.
+
+    Returns:
+      The tokens, int32 `[B]`, and their log-probabilities under the processed logits, `[B]`.
+    """
+    processed = process(logits, seen, sampling)
+    if sampling.temperature is None:
+        tokens = jnp.argmax(processed, axis=-1)
+    else:
+        tokens = jax.vmap(
+            lambda key, row: jax.random.categorical(jax.random.fold_in(key, step), row)
+        )(keys, processed)
+    chosen = jnp.take_along_axis(processed, tokens[:, None], axis=1)[:, 0]
+    return tokens.astype(jnp.int32), chosen - jax.nn.logsumexp(processed, axis=-1)
+
+
+def penalise(
+    logits: Float[Array, "B V"], seen: Bool[Array, "B V"], penalty: Float[Array, ""]
+) -> Float[Array, "B V"]:
+    """Makes tokens that were seen less likely, if the penalty is above 1."""
+    return jnp.where(seen, jnp.where(logits < 0, logits * penalty, logits / penalty), logits)
+
+
+def keep_top_k(logits: Float[Array, "B V"], top_k: int) -> Float[Array, "B V"]:
+    """Keeps the tokens that are at least as likely as the k-th."""
+    least = jax.lax.top_k(logits, min(top_k, logits.shape[-1]))[0][:, -1:]
+    return jnp.where(logits < least, -jnp.inf, logits)
+
+
+def keep_top_p(logits: Float[Array, "B V"], top_p: Float[Array, ""]) -> Float[Array, "B V"]:
+    """Keeps the likeliest tokens that together have the probability `top_p`, at least one."""
+    ascending = jnp.sort(logits, axis=-1)
+    below = jnp.cumsum(jax.nn.softmax(ascending, axis=-1), axis=-1)
+    kept = (below > 1 - top_p).at[:, -1].set(True)
+    least = jnp.min(jnp.where(kept, ascending, jnp.inf), axis=-1, keepdims=True)
+    return jnp.where(logits < least, -jnp.inf, logits)
+
+
+def keep_min_p(logits: Float[Array, "B V"], min_p: Float[Array, ""]) -> Float[Array, "B V"]:
+    """Keeps the tokens that are at least `min_p` times as probable as the likeliest."""
+    probabilities = jax.nn.softmax(logits, axis=-1)
+    least = min_p * jnp.max(probabilities, axis=-1, keepdims=True)
+    return jnp.where(probabilities < least, -jnp.inf, logits)
+
+
+def mark_seen(
+    seen: Bool[Array, "B V"] | None, tokens: Int[Array, "B"]
+) -> Bool[Array, "B V"] | None:
+    """Adds a token of each row to those that were seen; None stays None."""
+    if seen is None:
+        return None
+    return seen.at[jnp.arange(len(tokens)), tokens].set(True)
+
+
+def seen_in(
+    input_ids: Int[Array, "B T"], mask: Bool[Array, "B T"], vocab_size: int
+) -> Bool[Array, "B V"]:
+    """Which tokens of the vocabulary stand in a prompt, padding aside."""
+    rows = jnp.arange(len(input_ids))[:, None]
+    none = jnp.zeros((len(input_ids), vocab_size), bool)
+    return none.at[rows, input_ids].max(mask)
