@@ -1,4 +1,4 @@
-"""Attention: masks, positions, the rotary embedding, and attending to a prefix as well."""
+"""Attention: masks, positions, and attending to a prefix as well."""
 
 import functools
 import operator
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.softmax_attention import MASKED, softmax_attention
+from fsl_jax.models.softmax_attention import MASKED, soft_cap, softmax_attention
 
 
 def token_positions(mask: Bool[Array, "B T"]) -> Int[Array, "B T"]:
@@ -32,24 +32,11 @@ def causal_mask(mask: Bool[Array, "B T"]) -> Bool[Array, "B T T"]:
     return causal[None] & mask[:, None, :]
 
 
-def rotary_tables(
-    positions: Int[Array, "B T"], head_dim: int, theta: float
-) -> tuple[Float[Array, "B T half"], Float[Array, "B T half"]]:
-    """Cosines and sines of the rotary embedding (https://arxiv.org/abs/2104.09864), in float32."""
-    exponents = jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim
-    frequencies = 1.0 / theta**exponents
-    angles = positions.astype(jnp.float32)[:, :, None] * frequencies[None, None, :]
-    return jnp.cos(angles), jnp.sin(angles)
-
-
-def rotate(
-    x: Float[Array, "B T H Dh"], tables: tuple[Float[Array, "B T half"], Float[Array, "B T half"]]
-) -> Float[Array, "B T H Dh"]:
-    """Turns pairs made of the first and the second half of each head, as Hugging Face does."""
-    cos, sin = (table[:, :, None, :] for table in tables)
-    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    turned = [first * cos - second * sin, second * cos + first * sin]
-    return jnp.concatenate(turned, axis=-1).astype(x.dtype)
+def within_window(
+    positions: Int[Array, "B T"], key_positions: Int[Array, "B S"], window: int
+) -> Bool[Array, "B T S"]:
+    """Where a key is fewer than `window` positions before the query, which is a position too."""
+    return positions[:, :, None] - key_positions[:, None, :] < window
 
 
 def attend(
@@ -58,6 +45,9 @@ def attend(
     values: Float[Array, "B T H_kv Dh"],
     mask: Bool[Array, "B Q S"],
     prefix: tuple[Float[Array, "P_B P H_kv Dh"], Float[Array, "P_B P H_kv Dh"]] | None = None,
+    *,
+    scale: float | None = None,
+    cap: float | None = None,
 ) -> Float[Array, "B T H*Dh"]:
     """Scaled dot-product attention with grouped key heads and a softmax in float32.
 
@@ -68,17 +58,19 @@ def attend(
       mask: `[B, T, P + T]`, True where a query sees a key, or `[B, 1, P + T]` for all queries.
       prefix: keys and values of `P` tokens before these, of batch B, or of batch 1, which all rows
         read without a copy each.
+      scale: what scores are multiplied by; `Dh ** -0.5` unless given.
+      cap: where given, scores are kept between `-cap` and `cap` by `soft_cap`.
 
     Returns:
       `[B, T, H * Dh]`.
     """
     batch, length, heads, head_dim = query.shape
-    scaled = query * jnp.asarray(head_dim**-0.5, query.dtype)
+    scaled = query * jnp.asarray(head_dim**-0.5 if scale is None else scale, query.dtype)
     grouped = scaled.reshape(batch, length, keys.shape[2], -1, head_dim)
     if prefix is None:
-        return _attend_to_own(grouped, keys, values, mask)
+        return _attend_to_own(grouped, keys, values, mask, cap)
     sources = [(keys, values, mask[..., -length:]), (*prefix, mask[..., :-length])]
-    scores = [_scores(grouped, source_keys, seen) for source_keys, _, seen in sources]
+    scores = [_scores(grouped, source_keys, seen, cap) for source_keys, _, seen in sources]
     # One softmax over all sources, which are never joined; it divides what was attended to, which
     # is much smaller than the weights.
     shape = grouped.shape[:4]
@@ -100,11 +92,12 @@ def _attend_to_own(
     keys: Float[Array, "B T H_kv Dh"],
     values: Float[Array, "B T H_kv Dh"],
     mask: Bool[Array, "B Q T"],
+    cap: float | None,
 ) -> Float[Array, "B T D"]:
     batch, length, groups, heads, head_dim = grouped.shape
     query = grouped.transpose(0, 2, 3, 1, 4).reshape(batch, groups, -1, head_dim)
     keys, values = (each.transpose(0, 2, 1, 3) for each in (keys, values))
-    output = softmax_attention(query, keys, values, mask)
+    output = softmax_attention(query, keys, values, mask, cap)
     output = output.reshape(batch, groups, heads, length, head_dim).transpose(0, 3, 1, 2, 4)
     return output.reshape(batch, length, -1)
 
@@ -118,13 +111,14 @@ def _scores(
     grouped: Float[Array, "B T H_kv G Dh"],
     keys: Float[Array, "K_B S H_kv Dh"],
     seen: Bool[Array, "B Q S"],
+    cap: float | None,
 ) -> Float[Array, "K_B H_kv M G S"]:
     batch, length = grouped.shape[:2]
     rows = grouped.reshape(len(keys), -1, *grouped.shape[2:])
     scores = jnp.einsum("bthgd,bshd->bhtgs", rows, keys, preferred_element_type=jnp.float32)
     seen = jnp.broadcast_to(seen, (batch, length, seen.shape[2]))
     seen = seen.reshape(len(keys), 1, -1, 1, seen.shape[2])
-    return jnp.where(seen, scores, MASKED)
+    return jnp.where(seen, soft_cap(scores, cap), MASKED)
 
 
 def _weighted(

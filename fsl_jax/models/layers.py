@@ -118,14 +118,23 @@ class LayerNorm(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square normalisation, in float32 (https://arxiv.org/abs/1910.07467)."""
+    """Root-mean-square normalisation, in float32 (https://arxiv.org/abs/1910.07467).
+
+    Attributes:
+      epsilon: added to the mean square.
+      offset: added to the leaf `scale` before it is multiplied with.
+    """
 
     epsilon: float
+    offset: float = 0.0
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
         """Normalises each vector of `[B, T, D]`."""
-        scale = self.param("scale", nn.initializers.ones, x.shape[-1:]).astype(jnp.float32)
+        initial = nn.initializers.constant(1 - self.offset)
+        scale = self.param("scale", initial, x.shape[-1:]).astype(jnp.float32)
+        if self.offset:
+            scale += self.offset
         return rms_norm(x, scale, self.epsilon)
 
 

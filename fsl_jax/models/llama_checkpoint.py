@@ -1,11 +1,16 @@
-"""Llama checkpoints of Hugging Face: sizes from `config.json`, and the table of names."""
+"""Llama and Mistral checkpoints: sizes from and to `config.json`, and the tables of names.
 
-from collections.abc import Collection, Mapping
+The tables are those of all decoders that are built like Llama.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fsl_jax.models.fields import Fields
-from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.llama_config import LlamaConfig
+from fsl_jax.models.llama_fields import ATTENTION, MLP, common_json, common_sizes
 from fsl_jax.models.names import TRANSPOSE, Name, NameTable
+from fsl_jax.models.rotary_fields import rotary_values
 
 _DENSE = {
     "self_attn.q_proj": "attention/query",
@@ -17,6 +22,14 @@ _DENSE = {
     "mlp.down_proj": "mlp/down",
 }
 _NORMS = {"input_layernorm": "attention/norm", "post_attention_layernorm": "mlp/norm"}
+# Where the updates are normalised too, the second norm has another meaning.
+_NORMS_WITH_POST_NORMS = {
+    "input_layernorm": "attention/norm",
+    "post_attention_layernorm": "attention/post_norm",
+    "pre_feedforward_layernorm": "mlp/norm",
+    "post_feedforward_layernorm": "mlp/post_norm",
+}
+_HEAD_NORMS = {"self_attn.q_norm": "attention/query_norm", "self_attn.k_norm": "attention/key_norm"}
 
 
 def llama_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
@@ -33,54 +46,52 @@ def llama_config(source: str, values: Mapping[str, Any], tensors: Collection[str
     Raises:
       InputError: sizes are missing, or the checkpoint needs what is not supported.
     """
-    fields = Fields(source, {**values, **_rotary_fields(values)})
+    values = rotary_values(values)
+    fields = Fields(source, values)
     fields.expect("hidden_act", "silu")
-    fields.expect("rope_type", "default")
-    fields.expect("attention_bias", False)
-    fields.expect("mlp_bias", False)
-    heads, width = fields.integer("num_attention_heads"), fields.integer("hidden_size")
-    sizes: dict[str, Any] = {
-        "vocab_size": fields.integer("vocab_size"),
-        "hidden_size": width,
-        "mlp_size": fields.integer("intermediate_size"),
-        "num_layers": fields.integer("num_hidden_layers"),
-        "num_heads": heads,
-        "num_kv_heads": fields.integer("num_key_value_heads", heads),
-        "head_dim": fields.integer("head_dim", max(1, width // heads)),
-        "max_length": fields.integer("max_position_embeddings", 2048),
-        "rope_theta": fields.number("rope_theta", 10_000.0),
-        "norm_epsilon": fields.number("rms_norm_eps", 1e-6),
-    }
+    sizes = common_sizes(fields, values, num_kv_heads=None, max_length=2048)
+    attention, mlp = fields.flag("attention_bias", False), fields.flag("mlp_bias", False)
+    biases = (ATTENTION if attention else ()) + (MLP if mlp else ())
     fields.finish()
-    return LlamaConfig(**sizes, tied=bool(values.get("tie_word_embeddings", False)))
+    return LlamaConfig(**sizes, biases=biases, family="llama")
 
 
-def _rotary_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The rotary embedding's kind and base, wherever this release of transformers wrote them."""
-    fields: dict[str, Any] = {}
-    for group in (values.get("rope_scaling"), values.get("rope_parameters")):
-        if group is not None:
-            fields["rope_type"] = group.get("rope_type", group.get("type"))
-            fields["rope_theta"] = group.get("rope_theta", values.get("rope_theta"))
-    return fields
+def mistral_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
+    """The sizes of a Mistral checkpoint (https://arxiv.org/abs/2310.06825); as `llama_config`."""
+    values = rotary_values(values)
+    fields = Fields(source, values)
+    fields.expect("hidden_act", "silu")
+    fields.expect("layer_types", None)
+    sizes = common_sizes(fields, values, num_kv_heads=8, max_length=4096 * 32)
+    window = fields.optional_integer("sliding_window", 4096)
+    fields.finish()
+    sliding = (True,) * sizes["num_layers"] if window else ()
+    return LlamaConfig(**sizes, window=window, sliding=sliding, family="mistral")
+
+
+def llama_json(config: LlamaConfig) -> dict[str, Any]:
+    """What `config.json` says of a Llama decoder."""
+    return common_json(config, "LlamaForCausalLM") | {
+        "hidden_act": "silu",
+        "attention_bias": "query" in config.biases,
+        "mlp_bias": "up" in config.biases,
+    }
+
+
+def mistral_json(config: LlamaConfig) -> dict[str, Any]:
+    """What `config.json` says of a Mistral decoder."""
+    values = common_json(config, "MistralForCausalLM")
+    return values | {"hidden_act": "silu", "sliding_window": config.window}
 
 
 def llama_names(config: LlamaConfig) -> NameTable:
-    """The names of the tensors of a Llama checkpoint."""
-    layer = "model.layers.{layer}"
+    """The names of the tensors of a checkpoint of any decoder that is built like Llama."""
     output = () if config.tied else (Name("lm_head.weight", "unembedding/kernel", TRANSPOSE),)
     return NameTable(
         names=(
             Name("model.embed_tokens.weight", "embeddings/word/embedding"),
             Name("model.norm.weight", "final_norm/scale"),
-            *(
-                Name(f"{layer}.{name}.weight", f"layers/{path}/kernel", TRANSPOSE)
-                for name, path in _DENSE.items()
-            ),
-            *(
-                Name(f"{layer}.{name}.weight", f"layers/{path}/scale")
-                for name, path in _NORMS.items()
-            ),
+            *_layer_names(config),
             *output,
         ),
         prefix="model.",
@@ -90,3 +101,24 @@ def llama_names(config: LlamaConfig) -> NameTable:
             *((r"lm_head\.weight",) if config.tied else ()),
         ),
     )
+
+
+def _layer_names(config: LlamaConfig) -> Iterator[Name]:
+    layer = "model.layers.{layer}"
+    for name, path in _DENSE.items():
+        yield Name(f"{layer}.{name}.weight", f"layers/{path}/kernel", TRANSPOSE)
+        if path.partition("/")[2] in config.biases:
+            yield Name(f"{layer}.{name}.bias", f"layers/{path}/bias")
+    norms = _NORMS_WITH_POST_NORMS if config.post_norms else _NORMS
+    for name, path in (norms | (_HEAD_NORMS if config.query_key_norm else {})).items():
+        yield Name(f"{layer}.{name}.weight", f"layers/{path}/scale")
+
+
+def llama_heads(config: LlamaConfig) -> dict[str, NameTable]:
+    """The names of the heads that a checkpoint may have, by the kind of head."""
+    kernel = Name("score.weight", "classifier/output/kernel", TRANSPOSE)
+    bias = Name("score.bias", "classifier/output/bias")
+    return {
+        "sequence_classification": NameTable((kernel,)),
+        "token_classification": NameTable((kernel, bias)),
+    }

@@ -5,6 +5,8 @@ three. On one core of an AMD EPYC the gradient takes 45 ms instead of 63 for 16 
 heads of 32, and 16 ms instead of 19 for 8 × 128 tokens with 9 heads of 64.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -13,12 +15,13 @@ from jaxtyping import Array, Bool, Float
 MASKED = -1e30
 
 
-@jax.custom_vjp
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def softmax_attention(
     query: Float[Array, "B H_kv GT Dh"],
     keys: Float[Array, "B H_kv T Dh"],
     values: Float[Array, "B H_kv T Dh"],
     mask: Bool[Array, "B Q T"],
+    cap: float | None = None,
 ) -> Float[Array, "B H_kv GT Dh"]:
     """Softmax attention in float32.
 
@@ -27,15 +30,21 @@ def softmax_attention(
       keys: one head for each group.
       values: likewise.
       mask: `[B, T, T]`, True where a query sees a key, or `[B, 1, T]` for all queries.
+      cap: where given, scores are kept between `-cap` and `cap` by `soft_cap`.
 
     Returns:
       What each query attended to, in its dtype.
     """
-    return _forward(query, keys, values, mask)[0]
+    return _forward(query, keys, values, mask, cap)[0]
 
 
-def _forward(query, keys, values, mask):
-    scores = _scores(query, keys, mask)
+def soft_cap(scores: Float[Array, "*shape"], cap: float | None) -> Float[Array, "*shape"]:
+    """Scores between `-cap` and `cap` (Gemma 2, https://arxiv.org/abs/2408.00118), if not None."""
+    return scores if cap is None else cap * jnp.tanh(scores / cap)
+
+
+def _forward(query, keys, values, mask, cap):
+    scores = _masked(soft_cap(_scores(query, keys), cap), mask)
     highest = jnp.max(scores, axis=-1, keepdims=True)
     weights = jnp.exp(scores - highest)
     share = 1 / jnp.sum(weights, axis=-1, keepdims=True)
@@ -46,13 +55,16 @@ def _forward(query, keys, values, mask):
     return output, (query, keys, values, mask, output, highest, share)
 
 
-def _backward(kept, gradient):
+def _backward(cap, kept, gradient):
     query, keys, values, mask, output, highest, share = kept
-    weights = jnp.exp(_scores(query, keys, mask) - highest) * share
+    scores = soft_cap(_scores(query, keys), cap)
+    weights = jnp.exp(_masked(scores, mask) - highest) * share
     weights = weights.reshape(*query.shape[:3], -1)
     products = gradient.astype(jnp.float32) * output.astype(jnp.float32)
     mean = jnp.sum(products, axis=-1, keepdims=True)
     to_scores = weights * (_product(gradient, values, 3, 3) - mean)
+    if cap is not None:
+        to_scores *= 1 - jnp.square(scores / cap).reshape(weights.shape)
     # Only a row of padding alone has weights where it is masked.
     grouped = to_scores.reshape(*keys.shape[:2], -1, *keys.shape[2:3] * 2)
     to_scores = jnp.where(mask[:, None, None], grouped, 0.0).reshape(weights.shape)
@@ -68,9 +80,12 @@ def _backward(kept, gradient):
 softmax_attention.defvjp(_forward, _backward)
 
 
-def _scores(query, keys, mask) -> Float[Array, "B H_kv G T T"]:
+def _scores(query, keys) -> Float[Array, "B H_kv G T T"]:
     scores = _product(query, keys, 3, 3)
-    scores = scores.reshape(*keys.shape[:2], -1, keys.shape[2], keys.shape[2])
+    return scores.reshape(*keys.shape[:2], -1, keys.shape[2], keys.shape[2])
+
+
+def _masked(scores, mask) -> Float[Array, "B H_kv G T T"]:
     return jnp.where(mask[:, None, None], scores, MASKED)
 
 

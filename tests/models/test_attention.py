@@ -8,8 +8,6 @@ from fsl_jax.models.attention import (
     attend,
     causal_mask,
     require_positions,
-    rotary_tables,
-    rotate,
     token_positions,
 )
 
@@ -100,16 +98,3 @@ def test_positions_count_real_tokens_wherever_the_padding_is():
 def test_a_mask_of_pairs_needs_positions():
     with pytest.raises(InputError, match="position_ids"):
         require_positions(jnp.ones((1, 2, 2), bool))
-
-
-def test_the_rotary_embedding_depends_on_distance_alone(states):
-    query, keys = states[0], states[1]
-
-    def score(shift):
-        positions = jnp.arange(LENGTH, dtype=jnp.int32)[None] + shift
-        tables = rotary_tables(jnp.tile(positions, (BATCH, 1)), WIDTH, 10_000.0)
-        turned = rotate(query, tables)[:, 4, 0], rotate(keys, tables)[:, 1, 0]
-        return jnp.sum(turned[0] * turned[1], axis=-1)
-
-    np.testing.assert_allclose(score(0), score(11), atol=1e-5)
-    assert not np.allclose(score(0), jnp.sum(query[:, 4, 0] * keys[:, 1, 0], axis=-1))

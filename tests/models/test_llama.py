@@ -10,41 +10,6 @@ from fsl_jax.models.llama_checkpoint import llama_names
 from fsl_jax.models.names import write_tensors
 
 
-@pytest.fixture(scope="module", params=["grouped and tied", "neither"])
-def tiny_pair(request, tmp_path_factory, torch_reference, word_tokenizer):
-    """A random model of transformers, and what we load from where it was saved."""
-    grouped = request.param == "grouped and tied"
-    config = transformers.LlamaConfig(
-        vocab_size=40,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2 if grouped else 4,
-        head_dim=16,
-        max_position_embeddings=24,
-        rope_parameters={"rope_type": "default", "rope_theta": 500.0},
-        rms_norm_eps=1e-5,
-        tie_word_embeddings=grouped,
-    )
-    model = torch_reference.randomise(transformers.LlamaForCausalLM(config))
-    directory = tmp_path_factory.mktemp("llama")
-    model.save_pretrained(directory)
-    word_tokenizer.save_pretrained(directory)
-    return fsl_jax.load(str(directory)), model
-
-
-def test_logits_agree_with_transformers(tiny_pair, torch_reference, padded_tokens):
-    assert max(torch_reference.errors(*tiny_pair, *padded_tokens)) < 1e-5
-
-
-def test_sizes_are_those_of_the_checkpoint(tiny_pair):
-    sizes = tiny_pair[0].config
-    assert sizes.rope_theta == 500
-    assert sizes.norm_epsilon == 1e-5
-    assert sizes.tied == ("unembedding" not in tiny_pair[0].params)
-
-
 @pytest.fixture(scope="module")
 def smollm2():
     return fsl_jax.load("smollm2-135m")

@@ -1,0 +1,95 @@
+"""What the layers of a Llama see: all before a token, or what a sliding window shows of it."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from fsl_jax.models.attention import within_window
+from fsl_jax.models.causal import CausalContext, causal_context
+from fsl_jax.models.llama_config import LlamaConfig
+from fsl_jax.models.outputs import KeyValues
+from fsl_jax.models.rotary import Tables, rotary_tables
+
+
+class View(NamedTuple):
+    """What the layers of one kind need beside the activations.
+
+    Attributes:
+      tables: cosines and sines of the tokens' positions, `[B, T, Dh / 2]` each.
+      mask: bool `[B, T, P + T]`, True where a token sees another.
+    """
+
+    tables: Tables
+    mask: Bool[Array, "B T S"]
+
+
+@dataclasses.dataclass(frozen=True)
+class LlamaContext:
+    """What all layers need beside the activations.
+
+    Attributes:
+      causal: masks, positions and the prefix.
+      views: of layers without and with a sliding window; the same one where they are alike.
+      sliding: for each layer whether it has a sliding window; empty where that makes no difference.
+    """
+
+    causal: CausalContext
+    views: tuple[View, View]
+    sliding: tuple[bool, ...]
+
+    def inputs(self, first: int, layers: int) -> tuple[tuple[Array, Array] | None, Array | None]:
+        """What differs between the layers of a segment: the prefix's states, and the view."""
+        prefix = self.causal.prefix_of(first, layers)
+        if not self.sliding:
+            return prefix, None
+        return prefix, jnp.array(self.sliding[first : first + layers], bool)
+
+    def view(self, sliding: Bool[Array, ""] | None) -> View:
+        """What a layer sees."""
+        whole, windowed = self.views
+        if sliding is None:
+            return whole
+
+        def choose(far: Array, near: Array) -> Array:
+            return far if far is near else jnp.where(sliding, near, far)
+
+        return jax.tree.map(choose, whole, windowed)
+
+
+def llama_context(
+    config: LlamaConfig,
+    attention_mask: Bool[Array, "B T"] | Bool[Array, "B T S"],
+    position_ids: Int[Array, "B T"] | None,
+    prefix: KeyValues | None,
+) -> LlamaContext:
+    """Works out masks and positions from the arguments of `Pretrained.apply`."""
+    causal = causal_context(attention_mask, position_ids, prefix)
+    given = position_ids is not None or (prefix is not None and prefix.positions is not None)
+    whole = View(_tables(config, causal, config.rope_theta), causal.mask)
+    if not any(config.sliding):
+        return LlamaContext(causal, (whole, whole), ())
+    windowed = View(_windowed_tables(config, causal, whole), _windowed_mask(config, causal, given))
+    if all(config.sliding):
+        return LlamaContext(causal, (windowed, windowed), ())
+    alike = all(map(lambda *both: both[0] is both[1], *map(jax.tree.leaves, (whole, windowed))))
+    return LlamaContext(causal, (whole, windowed), () if alike else config.sliding)
+
+
+def _tables(config: LlamaConfig, causal: CausalContext, theta: float) -> Tables:
+    return rotary_tables(causal.positions, config.head_dim, theta, config.rope_scaling)
+
+
+def _windowed_tables(config: LlamaConfig, causal: CausalContext, whole: View) -> Tables:
+    if config.local_rope_theta is None:
+        return whole.tables
+    return rotary_tables(causal.positions, config.head_dim, config.local_rope_theta)
+
+
+def _windowed_mask(config: LlamaConfig, causal: CausalContext, given: bool) -> Bool[Array, "B T S"]:
+    """The mask within the window; the mask itself where no two positions can be that far apart."""
+    if config.window is None or (not given and causal.mask.shape[-1] <= config.window):
+        return causal.mask
+    return causal.mask & within_window(causal.positions, causal.key_positions(), config.window)
