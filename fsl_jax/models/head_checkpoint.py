@@ -20,7 +20,7 @@ from fsl_jax.models.heads import (
 from fsl_jax.models.layers import PRNGKey
 from fsl_jax.models.names import NameTable, Shape, StoredLeaf, StoredTensor
 
-_CLASSES = "classifier/output/kernel"
+CLASSES = "classifier/output/kernel"
 _UNEMBEDDING = "unembedding/kernel"
 _ENDINGS = {
     MASKED_LM: ("ForMaskedLM", "ForPreTraining"),
@@ -170,7 +170,7 @@ def _is_there(
 
 def _stored_labels(table: NameTable, tensors: Mapping[str, StoredTensor]) -> int:
     """How many classes a head has; where its tensor is missing, which is told later, 1."""
-    names = [entry.tensor for entry in table.names if entry.path == _CLASSES]
+    names = [entry.tensor for entry in table.names if entry.path == CLASSES]
     return next((tensors[name].shape[0] for name in names if name in tensors), 1)
 
 
@@ -199,7 +199,7 @@ def with_head(
       InputError: the checkpoint's classes are not as many as were asked for, or nobody says how
         many there are.
     """
-    stored = leaves[_CLASSES].shape[-1] if _CLASSES in leaves else None
+    stored = leaves[CLASSES].shape[-1] if CLASSES in leaves else None
     if None not in (stored, num_labels) and stored != num_labels:
         raise InputError(
             f"{source}: its head {head} has {stored} classes, and num_labels={num_labels} was "

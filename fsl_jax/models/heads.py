@@ -70,7 +70,8 @@ class WordEmbeddings(nn.Module):
 
     def setup(self):
         """Names the parts."""
-        self.word = Embedding(self.config.vocab_size, self.config.hidden_size, jnp.float32)
+        dtype = jnp.dtype("float32")  # of words that are looked up, which none is here
+        self.word = Embedding(self.config.vocab_size, self.config.hidden_size, dtype)
 
 
 class TokenTransform(nn.Module):

@@ -172,19 +172,22 @@ class TorchReference:
         difference = np.abs(np.asarray(ours) - theirs.detach().numpy())[real].max()
         error = difference / np.abs(theirs.detach().numpy()[real]).max()
         ours = dict(write_tensors(flatten_dict(gradients, sep="/"), table))
-        return error, self._gradient_error(ours, dict(model.named_parameters()))
+        return error, self._gradient_error(ours, model)
 
-    def _gradient_error(self, ours, weights):
-        theirs = {
-            k: weight.grad.numpy() for k, weight in weights.items() if weight.grad is not None
-        }
-        assert theirs.keys() <= ours.keys()
+    def _gradient_error(self, ours, model):
+        theirs = {}
+        # A weight that is tied has several names.
+        for name, weight in model.named_parameters(remove_duplicate=False):
+            if weight.grad is not None:
+                theirs.setdefault(id(weight), (weight.grad.numpy(), []))[1].append(name)
         # Where a gradient is nothing but rounding, that of a key's bias, it is held to others.
-        least = 1e-2 * max(np.abs(each).max() for each in theirs.values())
-        return max(
-            np.abs(ours[name] - each).max() / max(least, np.abs(each).max())
-            for name, each in theirs.items()
-        )
+        least = 1e-2 * max(np.abs(gradient).max() for gradient, _ in theirs.values())
+        errors = []
+        for gradient, names in theirs.values():
+            (name,) = ours.keys() & set(names)
+            difference = np.abs(ours[name] - gradient).max()
+            errors.append(difference / max(least, np.abs(gradient).max()))
+        return max(errors)
 
     def errors(self, pretrained, model, ids, mask):
         """Relative errors of our hidden states and logits at real tokens."""
