@@ -1,13 +1,20 @@
 """Llama checkpoints in GGUF files: sizes from the metadata, and the table of names."""
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from fsl_jax.models.fields import Fields
-from fsl_jax.models.llama import LlamaConfig
-from fsl_jax.models.names import TRANSPOSE, Name, NameTable, Transform
+from fsl_jax.models.llama_config import LlamaConfig
+from fsl_jax.models.names import TRANSPOSE, Name, NameTable, StoredTensor, Transform
+from fsl_jax.models.rotary import (
+    LinearScaling,
+    Llama3Scaling,
+    RotaryScaling,
+    rotary_frequencies,
+)
 
 _DENSE = {
     "attn_v": "attention/value",
@@ -17,17 +24,18 @@ _DENSE = {
     "ffn_down": "mlp/down",
 }
 _NORMS = {"attn_norm": "attention/norm", "ffn_norm": "mlp/norm"}
+_FACTORS = "rope_freqs.weight"
 
 
 def llama_gguf_config(
-    source: str, metadata: Mapping[str, Any], tensors: Collection[str], vocab_size: int
+    source: str, metadata: Mapping[str, Any], tensors: Mapping[str, StoredTensor], vocab_size: int
 ) -> LlamaConfig:
     """The sizes of a Llama checkpoint in a GGUF file.
 
     Args:
       source: the file, for errors.
       metadata: of the file.
-      tensors: the names of the file's tensors.
+      tensors: the file's tensors by name.
       vocab_size: rows of the file's token embedding.
 
     Returns:
@@ -41,7 +49,7 @@ def llama_gguf_config(
         key.removeprefix(prefix): value for key, value in metadata.items() if key.startswith(prefix)
     }
     fields = Fields(f"{source} (llama.* metadata)", given)
-    fields.expect("rope.scaling.type", "none")
+    fields.expect("rope.scaling.type", "none", "linear")
     fields.expect("expert_count", 0)
     heads, width = fields.integer("attention.head_count"), fields.integer("embedding_length")
     head_dim = fields.integer("attention.key_length", max(1, width // heads))
@@ -55,11 +63,32 @@ def llama_gguf_config(
         "num_kv_heads": fields.integer("attention.head_count_kv", heads),
         "head_dim": head_dim,
         "max_length": fields.integer("context_length"),
-        "rope_theta": fields.number("rope.freq_base", 10_000.0),
+        "rope_theta": (theta := fields.number("rope.freq_base", 10_000.0)),
+        "rope_scaling": _scaling(fields, given, tensors, head_dim, theta),
         "norm_epsilon": fields.number("attention.layer_norm_rms_epsilon", 1e-5),
     }
     fields.finish()
     return LlamaConfig(vocab_size=vocab_size, tied="output.weight" not in tensors, **sizes)
+
+
+def _scaling(
+    fields: Fields,
+    given: Mapping[str, Any],
+    tensors: Mapping[str, StoredTensor],
+    head_dim: int,
+    theta: float,
+) -> RotaryScaling | None:
+    if _FACTORS not in tensors:
+        is_linear = given.get("rope.scaling.type") == "linear"
+        return LinearScaling(fields.number("rope.scaling.factor")) if is_linear else None
+    # The file has what each frequency is divided by. How it came about is known: Llama 3.1's
+    # scaling has one number that differs between models, and its largest factor is that one.
+    factors = np.asarray(tensors[_FACTORS].load(), np.float32).reshape(-1)
+    scaling = Llama3Scaling(float(factors.max(initial=1)), 1.0, 4.0, 8192)
+    plain, scaled = (rotary_frequencies(head_dim, theta, each) for each in (None, scaling))
+    if factors.shape != plain.shape or not np.allclose(factors, plain / scaled, rtol=1e-4):
+        fields.fault(_FACTORS, "another scaling", "the factors of Llama 3.1 and its successors")
+    return scaling
 
 
 def llama_gguf_names(config: LlamaConfig) -> NameTable:
@@ -88,6 +117,8 @@ def llama_gguf_names(config: LlamaConfig) -> NameTable:
             ),
             *output,
         ),
+        # Part of the config.
+        ignored=(re.escape(_FACTORS),),
     )
 
 

@@ -36,3 +36,23 @@ def test_all_faults_are_told_at_once():
         "  - below is -1; expected a whole number, 0 or more",
         "  - kind is 'odd'; expected 'usual' or 'other'",
     ]
+
+
+def test_a_field_that_is_null_is_not_one_that_is_absent():
+    fields = Fields("config.json", {"window": None, "cap": None, "size": 3, "rate": 0.5})
+    assert fields.optional_integer("window", 4096) is fields.optional_number("cap", 30.0) is None
+    assert (fields.optional_integer("gone", 4096), fields.optional_number("gone", 30.0)) == (
+        4096,
+        30,
+    )
+    assert (fields.optional_integer("size"), fields.optional_number("rate")) == (3, 0.5)
+    fields.finish()
+
+
+def test_a_flag_is_true_or_false():
+    fields = Fields("config.json", {"tied": True, "kept": None, "odd": 1})
+    assert fields.flag("tied", False)
+    assert fields.flag("kept", True)
+    assert fields.flag("odd", False)
+    with pytest.raises(InputError, match="odd is 1; expected true or false"):
+        fields.finish()

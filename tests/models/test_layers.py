@@ -86,3 +86,13 @@ def test_no_dropout_is_the_identity():
 def test_a_wrong_rate_or_a_missing_key_is_an_error(rate, key):
     with pytest.raises(InputError, match="dropout rate"):
         Dropout(rate, key)
+
+
+def test_the_offset_of_a_norm_is_added_to_its_scale():
+    x = jax.random.normal(jax.random.key(0), (1, 2, 4))
+    norm = RMSNorm(1e-6, offset=1.0)
+    params = norm.init(jax.random.key(0), x)
+    assert not jnp.any(params["params"]["scale"])
+    moved = jax.tree.map(lambda scale: scale + 0.5, params)
+    plain = RMSNorm(1e-6).apply({"params": {"scale": jnp.full(4, 1.5)}}, x)
+    assert jnp.allclose(norm.apply(moved, x), plain)

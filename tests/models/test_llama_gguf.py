@@ -1,9 +1,12 @@
+from types import MappingProxyType
+
 import numpy as np
 import pytest
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.families import parameter_shapes
 from fsl_jax.models.llama_gguf import llama_gguf_config, llama_gguf_names
+from fsl_jax.models.rotary import LinearScaling, Llama3Scaling, rotary_frequencies
 
 METADATA = {
     "general.architecture": "llama",
@@ -18,12 +21,22 @@ METADATA = {
     "llama.rope.dimension_count": 8,
 }
 
+LINEAR = {"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4.0}
 
-def config_of(metadata, tensors=()):
+
+class Tensor:
+    """A tensor in a file."""
+
+    def __init__(self, array):
+        self.shape = array.shape
+        self.load = lambda: array
+
+
+def config_of(metadata, tensors=MappingProxyType({})):
     return llama_gguf_config("model.gguf", metadata, tensors, vocab_size=40)
 
 
-@pytest.mark.parametrize("tensors", [[], ["output.weight"]])
+@pytest.mark.parametrize("tensors", [{}, {"output.weight": Tensor(np.ones((40, 32)))}])
 def test_there_is_a_name_for_each_leaf(tensors):
     config = config_of(METADATA, tensors)
     assert config.tied != bool(tensors)
@@ -53,6 +66,7 @@ def test_neighbouring_rows_of_a_head_go_half_a_head_apart(part, heads):
     ("key", "value"),
     [
         ("rope.scaling.type", "yarn"),
+        ("rope.scaling.factor", -1.0),
         ("expert_count", 8),
         ("rope.dimension_count", 4),
         ("attention.value_length", 16),
@@ -61,4 +75,26 @@ def test_neighbouring_rows_of_a_head_go_half_a_head_apart(part, heads):
 )
 def test_what_is_not_supported_or_missing_is_an_error(key, value):
     with pytest.raises(InputError, match=key.replace(".", r"\.")):
-        config_of({**METADATA, f"llama.{key}": value})
+        config_of({**METADATA, **LINEAR, f"llama.{key}": value})
+
+
+def test_a_linear_scaling_comes_from_the_metadata():
+    assert config_of({**METADATA, **LINEAR}).rope_scaling == LinearScaling(4.0)
+    assert config_of(METADATA).rope_scaling is None
+
+
+def test_the_scaling_of_llama_3_comes_from_its_factors():
+    metadata = {**METADATA, "llama.rope.freq_base": 5e5}
+    scaling = Llama3Scaling(32.0, 1.0, 4.0, 8192)
+    factors = rotary_frequencies(8, 5e5, None) / rotary_frequencies(8, 5e5, scaling)
+    assert 1 == factors[0] < factors[-1] == 32
+    config = config_of(metadata, {"rope_freqs.weight": Tensor(factors)})
+    assert config.rope_scaling == scaling
+    assert llama_gguf_names(config).is_ignored("rope_freqs.weight")
+
+
+@pytest.mark.parametrize("factors", [[1.0, 2.0, 3.0, 8.0], [1.0, 8.0]])
+def test_factors_of_another_scaling_are_an_error(factors):
+    tensors = {"rope_freqs.weight": Tensor(np.array(factors, np.float32))}
+    with pytest.raises(InputError, match="expected the factors of Llama 3"):
+        config_of(METADATA, tensors)

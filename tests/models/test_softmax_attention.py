@@ -10,9 +10,11 @@ from fsl_jax.models.softmax_attention import softmax_attention
 BATCH, GROUPS, HEADS, LENGTH, WIDTH = 2, 2, 3, 5, 4
 
 
-def plain(query, keys, values, mask):
+def plain(query, keys, values, mask, cap=None):
     query = query.reshape(BATCH, GROUPS, HEADS, LENGTH, WIDTH)
     scores = jnp.einsum("bkgtd,bksd->bkgts", query, keys)
+    if cap is not None:
+        scores = cap * jnp.tanh(scores / cap)
     weights = jax.nn.softmax(jnp.where(mask[:, None, None], scores, -1e30), axis=-1)
     return jnp.einsum("bkgts,bksd->bkgtd", weights, values).reshape(BATCH, GROUPS, -1, WIDTH)
 
@@ -31,11 +33,11 @@ MASKS = {
 }
 
 
-@pytest.mark.parametrize("name", MASKS)
-def test_values_and_gradients_are_those_of_the_definition(name):
+@pytest.mark.parametrize(("name", "cap"), [*((name, None) for name in MASKS), ("causal", 1.5)])
+def test_values_and_gradients_are_those_of_the_definition(name, cap):
     inputs, mask = states(), MASKS[name]
-    value, pull = jax.vjp(lambda *each: softmax_attention(*each, mask), *inputs)
-    expected, plain_pull = jax.vjp(lambda *each: plain(*each, mask), *inputs)
+    value, pull = jax.vjp(lambda *each: softmax_attention(*each, mask, cap), *inputs)
+    expected, plain_pull = jax.vjp(lambda *each: plain(*each, mask, cap), *inputs)
     np.testing.assert_allclose(value, expected, atol=1e-6)
     direction = jax.random.normal(jax.random.key(1), value.shape)
     for found, wanted in zip(pull(direction), plain_pull(direction), strict=True):
