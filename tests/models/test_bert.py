@@ -10,6 +10,7 @@ import fsl_jax
 from fsl_jax.errors import InputError
 from fsl_jax.models.bert import BertConfig
 from fsl_jax.models.embedded import embedded_path
+from fsl_jax.models.export import export
 from fsl_jax.models.families import FAMILIES, parameter_shapes
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -92,6 +93,17 @@ def test_roberta_counts_positions_as_transformers_does(tiny_pair, mixed_tokens):
         expected = model(torch.tensor(ids), torch.tensor(mask)).last_hidden_state.numpy()
     found = jax.jit(pretrained.apply)(pretrained.params, ids, mask).hidden
     assert np.abs(found - expected)[mask].max() < 1e-5 * np.abs(expected[mask]).max()
+
+
+def test_transformers_loads_what_is_exported_and_so_do_we(tiny_pair, tmp_path):
+    """Its padding's number, too, which the tokenizer here does not share."""
+    pretrained, model = tiny_pair
+    directory = export(pretrained, tmp_path / "out")
+    again = type(model).from_pretrained(directory)
+    for name, weight in model.named_parameters():
+        np.testing.assert_array_equal(again.get_parameter(name).detach(), weight.detach())
+    assert again.config.pad_token_id == model.config.pad_token_id
+    assert fsl_jax.load(str(directory)).config == pretrained.config
 
 
 def test_hidden_states_of_minilm_agree_with_transformers(torch_reference):

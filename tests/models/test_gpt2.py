@@ -5,6 +5,7 @@ import transformers
 
 import fsl_jax
 from fsl_jax.errors import InputError
+from fsl_jax.models.export import export
 from fsl_jax.models.families import parameter_shapes
 from fsl_jax.models.gpt2 import GPT2Config
 from fsl_jax.models.gpt2_checkpoint import gpt2_names
@@ -81,6 +82,15 @@ def test_names_without_the_prefix_are_known(tiny_pair, tmp_path, word_tokenizer)
             each.params["layers"]["attention"][name]["kernel"] for each in (again, pretrained)
         ]
         np.testing.assert_array_equal(*kernels)
+
+
+def test_transformers_loads_what_is_exported_and_so_do_we(tiny_pair, tmp_path):
+    pretrained, model = tiny_pair
+    directory = export(pretrained, tmp_path / "out")
+    again = type(model).from_pretrained(directory)
+    for name, weight in model.named_parameters():
+        np.testing.assert_array_equal(again.get_parameter(name).detach(), weight.detach())
+    assert fsl_jax.load(str(directory)).config == pretrained.config
 
 
 def test_heads_have_to_divide_the_width():

@@ -8,6 +8,7 @@ import transformers
 
 import fsl_jax
 from fsl_jax.errors import InputError
+from fsl_jax.models.export import export
 from fsl_jax.models.head_checkpoint import names_of
 from fsl_jax.models.heads import FEATURES
 from fsl_jax.models.pooling import POOLINGS
@@ -78,6 +79,16 @@ def test_logits_and_gradients_agree(pairs, torch_reference, mixed_tokens, stem, 
     table = names_of(pretrained.config, head)
     assert pretrained.head == head
     assert max(torch_reference.agreement(pretrained, model, table, ids, mask)) < 1e-5
+
+
+@pytest.mark.parametrize(("stem", "head"), [case for case in CASES if case[0] != "XLMRoberta"])
+def test_transformers_loads_what_is_exported(pairs, tmp_path, stem, head):
+    pretrained, model, _ = pairs(stem, head)
+    again = type(model).from_pretrained(export(pretrained, tmp_path / "out"))
+    weights = dict(again.named_parameters())
+    assert weights.keys() == dict(model.named_parameters()).keys()
+    for name, weight in model.named_parameters():
+        np.testing.assert_array_equal(weights[name].numpy(force=True), weight.numpy(force=True))
 
 
 @pytest.mark.parametrize("stem", ["Bert", "Roberta", "DistilBert", "Llama"])
