@@ -18,9 +18,9 @@ AXES = ("runs", "batch", "model")
 
 RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     (r"(^|/)embeddings/word/embedding$", ("model", None)),
-    (r"layers/(attention|mlp)/(query|key|value|up|gate)/kernel$", (None, "model")),
-    (r"layers/(attention|mlp)/(query|key|value|up|gate)/bias$", ("model",)),
-    (r"layers/(attention|mlp)/(output|down)/kernel$", ("model", None)),
+    (r"layers/((cross_)?attention|mlp)/(query|key|value|up|gate)/kernel$", (None, "model")),
+    (r"layers/((cross_)?attention|mlp)/(query|key|value|up|gate)/bias$", ("model",)),
+    (r"layers/((cross_)?attention|mlp)/(output|down)/kernel$", ("model", None)),
     (r"(^|/)unembedding/kernel$", (None, "model")),
     # Small leaves, norms and everything that a method adds are whole on each device.
     (r".", ()),

@@ -10,14 +10,46 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from fsl_jax.models.bert import Bert, BertConfig
-from fsl_jax.models.bert_checkpoint import bert_config, bert_names
+from fsl_jax.models.bert_checkpoint import bert_config, bert_heads, bert_json, bert_names
+from fsl_jax.models.distilbert_checkpoint import (
+    distilbert_config,
+    distilbert_heads,
+    distilbert_json,
+    distilbert_names,
+)
+from fsl_jax.models.gemma_checkpoint import (
+    gemma2_config,
+    gemma2_json,
+    gemma3_config,
+    gemma3_json,
+)
+from fsl_jax.models.gpt2 import GPT2, GPT2Config
+from fsl_jax.models.gpt2_checkpoint import gpt2_config, gpt2_heads, gpt2_json, gpt2_names
 from fsl_jax.models.layers import PRNGKey
-from fsl_jax.models.llama import Llama, LlamaConfig
-from fsl_jax.models.llama_checkpoint import llama_config, llama_names
+from fsl_jax.models.llama import Llama
+from fsl_jax.models.llama_checkpoint import (
+    llama_config,
+    llama_heads,
+    llama_json,
+    llama_names,
+    mistral_config,
+    mistral_json,
+)
+from fsl_jax.models.llama_config import LlamaConfig
 from fsl_jax.models.names import NameTable, Shape
 from fsl_jax.models.outputs import Params
+from fsl_jax.models.qwen_checkpoint import qwen2_config, qwen2_json, qwen3_config, qwen3_json
+from fsl_jax.models.roberta_checkpoint import (
+    roberta_config,
+    roberta_heads,
+    roberta_json,
+    roberta_names,
+)
+from fsl_jax.models.t5 import T5
+from fsl_jax.models.t5_checkpoint import t5_config, t5_json, t5_names
+from fsl_jax.models.t5_layers import T5Config
 
-Config = BertConfig | LlamaConfig
+Config = BertConfig | GPT2Config | LlamaConfig | T5Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,16 +60,37 @@ class Family:
       module: the Flax module, made from a config and a dtype.
       config: `config(source, values, tensors)` from what `config.json` says.
       names: the table of names of a Hugging Face checkpoint with a config.
+      json: what `config.json` has to say of a config.
+      heads: the names of the heads that a checkpoint may have, by the kind of head, as in
+        `fsl_jax.models.heads`.
     """
 
     module: Callable[[Any, jnp.dtype], nn.Module]
     config: Callable[[str, Mapping[str, Any], Collection[str]], Any]
     names: Callable[[Any], NameTable]
+    json: Callable[[Any], dict[str, Any]] = lambda config: {"model_type": config.family}
+    heads: Callable[[Any], Mapping[str, NameTable]] = lambda config: {}
 
+
+_ROBERTA = Family(Bert, roberta_config, roberta_names, roberta_json, roberta_heads)
+_T5 = Family(T5, t5_config, t5_names, t5_json)
 
 FAMILIES = {
-    "bert": Family(Bert, bert_config, bert_names),
-    "llama": Family(Llama, llama_config, llama_names),
+    "bert": Family(Bert, bert_config, bert_names, bert_json, bert_heads),
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "distilbert": Family(
+        Bert, distilbert_config, distilbert_names, distilbert_json, distilbert_heads
+    ),
+    "gpt2": Family(GPT2, gpt2_config, gpt2_names, gpt2_json, gpt2_heads),
+    "llama": Family(Llama, llama_config, llama_names, llama_json, llama_heads),
+    "mistral": Family(Llama, mistral_config, llama_names, mistral_json, llama_heads),
+    "qwen2": Family(Llama, qwen2_config, llama_names, qwen2_json, llama_heads),
+    "qwen3": Family(Llama, qwen3_config, llama_names, qwen3_json, llama_heads),
+    "gemma2": Family(Llama, gemma2_config, llama_names, gemma2_json, llama_heads),
+    "gemma3_text": Family(Llama, gemma3_config, llama_names, gemma3_json, llama_heads),
+    "t5": _T5,
+    "mt5": _T5,
 }
 
 

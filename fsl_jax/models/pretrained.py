@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.families import Config
+from fsl_jax.models.heads import LANGUAGE_MODELS, MASKED_LM, apply_head, masked_logits
 from fsl_jax.models.layers import Dropout, PRNGKey
 from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 AnyArray = Array | np.ndarray
 Tokens = Int[AnyArray, "B T"]
 Mask = Bool[AnyArray, "B T"] | Bool[AnyArray, "B T S"]
+DecoderTokens = Int[AnyArray, "B U"]
+DecoderMask = Bool[AnyArray, "B U"] | Bool[AnyArray, "B U U"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,11 +32,12 @@ class Pretrained:
 
     Attributes:
       name: the name it was loaded by.
-      config: the sizes, a `BertConfig` or `LlamaConfig`.
+      config: the sizes, a `BertConfig` or `LlamaConfig`, say.
       module: the Flax Linen module.
       params: the parameter tree, as the checkpoint has it.
       tokenizer: of Hugging Face's fast kind.
       sha256: of the weights file, in hex; of several files, the hash of their names and hashes.
+      head: the kind of head that it was loaded with, as in `fsl_jax.models.heads`.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Pretrained:
     params: Params
     tokenizer: "PreTrainedTokenizerFast"
     sha256: str
+    head: str | None = None
 
     def apply(
         self,
@@ -52,6 +57,8 @@ class Pretrained:
         position_ids: Tokens | None = None,
         prefix: KeyValues | None = None,
         trunk: Float[Array, "B T D"] | None = None,
+        decoder_input_ids: DecoderTokens | None = None,
+        decoder_attention_mask: DecoderMask | None = None,
         dropout: float = 0.0,
         key: PRNGKey | None = None,
         unembed: bool = True,
@@ -72,22 +79,27 @@ class Pretrained:
           prefix: the `key_values` of `P` tokens before these, for a decoder; of batch 1 they are
             shared by all rows, without a copy per row.
           trunk: what `self.trunk` returned for these tokens: embeddings and `layers` are skipped.
-          dropout: rate of the dropout after BERT's embeddings and after the attention and the
-            multilayer perceptron of each layer. A Python number, not traced.
+          decoder_input_ids: int32 `[B, U]`, the decoder's tokens where an encoder reads
+            `input_ids`; they begin with `config.decoder_start_token`.
+          decoder_attention_mask: bool, as `attention_mask`; by default all of them are real.
+          dropout: rate of the dropout after attention and multilayer perceptron of each layer, and
+            wherever else the family drops activations. A Python number, not traced.
           key: threefry key, required where the rate is not 0.
-          unembed: whether a decoder computes `logits`.
+          unembed: whether a decoder or a head computes `logits`.
 
         Returns:
-          `hidden` `[B, T, D]`, and for a decoder `logits` `[B, T, V]` and `key_values`.
+          `hidden` `[B, T, D]`, what the head gives, and for a decoder `logits` `[B, T, V]` and
+          `key_values`. Of an encoder-decoder these are the decoder's, `[B, U, …]`, beside
+          `encoder_hidden` `[B, T, D]`.
 
         Raises:
-          InputError: the tokens are more than the model's longest sequence, position_ids are
-            missing, or a dropout rate came without a key.
+          InputError: the tokens are more than the model's longest sequence, position_ids or
+            decoder_input_ids are missing, or a dropout rate came without a key.
         """
         self._check_length(input_ids.shape[1] + (0 if prefix is None else prefix.mask.shape[1]))
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
-        return self._call(
+        output = self._call(
             params,
             tokens,
             mask,
@@ -95,8 +107,77 @@ class Pretrained:
             prefix=prefix,
             trunk=trunk,
             dropout=Dropout(dropout, key),
-            unembed=unembed,
+            unembed=unembed and not self._has_own_head,
+            **self._decoder_inputs(decoder_input_ids, decoder_attention_mask),
         )
+        if self._has_own_head and unembed:
+            return apply_head(self.config, str(self.head), params, output, mask)
+        return output
+
+    def encode(
+        self,
+        params: Params,
+        input_ids: Tokens,
+        attention_mask: Mask,
+        *,
+        position_ids: Tokens | None = None,
+    ) -> KeyValues:
+        """Runs an encoder-decoder's encoder, for `decode` to attend to, any number of times.
+
+        Args:
+          params: as in `apply`.
+          input_ids: as in `apply`.
+          attention_mask: as in `apply`.
+          position_ids: as in `apply`.
+
+        Returns:
+          Keys and values of the encoder's tokens in every layer of the decoder,
+          `[L, B, S, H, Dh]`.
+
+        Raises:
+          InputError: the model is no encoder-decoder, or as in `apply`.
+        """
+        self._require_encoder_decoder()
+        self._check_length(input_ids.shape[1])
+        inputs = (input_ids, attention_mask, position_ids)
+        tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
+        return self._call(params, tokens, mask, position_ids=positions, method="encode")
+
+    def decode(
+        self,
+        params: Params,
+        decoder_input_ids: Tokens,
+        decoder_attention_mask: Mask,
+        encoded: KeyValues,
+        *,
+        position_ids: Tokens | None = None,
+        prefix: KeyValues | None = None,
+        unembed: bool = True,
+    ) -> ModelOutput:
+        """Runs an encoder-decoder's decoder.
+
+        Args:
+          params: as in `apply`.
+          decoder_input_ids: int32 `[B, T]`; a text begins with `config.decoder_start_token`.
+          decoder_attention_mask: as `attention_mask` of a decoder in `apply`.
+          encoded: from `encode`, of batch B, or of batch 1, which is shared by all rows.
+          position_ids: of the decoder's tokens, as in `apply`.
+          prefix: the `key_values` of decoder tokens before these, as in `apply`.
+          unembed: whether `logits` are computed.
+
+        Returns:
+          `hidden` `[B, T, D]`, `logits` `[B, T, V]` and `key_values`.
+
+        Raises:
+          InputError: the model is no encoder-decoder, or as in `apply`.
+        """
+        self._require_encoder_decoder()
+        before = 0 if prefix is None else prefix.mask.shape[1]
+        self._check_length(before + decoder_input_ids.shape[1])
+        inputs = (decoder_input_ids, decoder_attention_mask, position_ids)
+        tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
+        options = {"position_ids": positions, "prefix": prefix, "unembed": unembed}
+        return self._call(params, tokens, mask, encoded, **options, method="decode")
 
     def trunk(
         self,
@@ -117,7 +198,12 @@ class Pretrained:
         Returns:
           The activations before `top_layers` and before the final norm, `[B, T, D]`; given to
           `apply` as `trunk` they take the place of the layers below.
+
+        Raises:
+          InputError: the model is an encoder-decoder, which has two stacks of layers.
         """
+        if self.config.is_encoder_decoder:
+            raise InputError(f"{self.name} is an encoder-decoder, whose two stacks are not cut.")
         self._check_length(input_ids.shape[1])
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
@@ -140,14 +226,46 @@ class Pretrained:
           float32 `[..., V]`, or `[..., n]`.
 
         Raises:
-          InputError: the model is an encoder, which has no output embedding.
+          InputError: the model has no output embedding, being an encoder without a masked language
+            model's head, or it has another head.
         """
-        if not self.config.is_decoder:
+        if self.head == MASKED_LM:
+            return masked_logits(self.config, params, hidden, token_ids)
+        if self._has_own_head:
+            raise InputError(
+                f"{self.name} was loaded with the head {self.head}, not to give words."
+            )
+        if not (self.config.is_decoder or self.config.is_encoder_decoder):
             raise InputError(
                 f"{self.name} is an encoder ({self.config.family}) and has no output embedding. "
-                "Use a decoder, or a formulation with a head."
+                f"Load it with head={MASKED_LM!r}, use a decoder, or a formulation with a head."
             )
         return self._call(params, hidden, token_ids, method="unembed")
+
+    @property
+    def _has_own_head(self) -> bool:
+        """Whether the logits are a head's, and not those of the model's output embedding."""
+        return self.head is not None and self.head not in LANGUAGE_MODELS
+
+    def _decoder_inputs(
+        self, tokens: DecoderTokens | None, mask: DecoderMask | None
+    ) -> dict[str, Any]:
+        """What an encoder-decoder is given for its decoder, and other models are not."""
+        if self.config.is_encoder_decoder:
+            if tokens is not None:
+                self._check_length(tokens.shape[1])
+            given = {"decoder_input_ids": tokens, "decoder_attention_mask": mask}
+            return jax.tree.map(jnp.asarray, given)
+        if tokens is not None or mask is not None:
+            self._require_encoder_decoder()
+        return {}
+
+    def _require_encoder_decoder(self) -> None:
+        if not self.config.is_encoder_decoder:
+            raise InputError(
+                f"{self.name} ({self.config.family}) is no encoder-decoder: it has one stack of "
+                "layers. Give all tokens to `apply` as input_ids."
+            )
 
     def _call(self, params: Params, *arguments: Any, **options: Any) -> Any:
         return self.module.apply({"params": params}, *arguments, **options)
