@@ -15,6 +15,7 @@ from fsl_jax.errors import InputError
 from fsl_jax.models.bert import BertConfig
 from fsl_jax.models.families import initialise
 from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.t5_layers import T5Config
 from fsl_jax.sharding import (
     make_mesh,
     over_examples,
@@ -97,6 +98,44 @@ BERT_SPECS = {
     "pooler/bias": P(None),
 }
 
+FLAN_T5 = T5Config(
+    vocab_size=32128,
+    hidden_size=512,
+    mlp_size=1024,
+    num_layers=8,
+    num_decoder_layers=8,
+    num_heads=6,
+    head_dim=64,
+    feed_forward="gated-gelu",
+    tied=False,
+    scaled=False,
+)
+_PROJECTIONS = {
+    "query/kernel": P(None, None, "model"),
+    "key/kernel": P(None, None, "model"),
+    "value/kernel": P(None, None, "model"),
+    "output/kernel": P(None, "model", None),
+    "norm/scale": P(None, None),
+}
+_PERCEPTRON = {
+    path.removeprefix("layers/"): spec for path, spec in LLAMA_SPECS.items() if "/mlp/" in path
+}
+T5_SPECS = {
+    "embeddings/word/embedding": P("model", None),
+    "unembedding/kernel": P(None, "model"),
+    **{
+        f"{stack}/{path}": spec
+        for stack in ("encoder", "decoder")
+        for path, spec in {
+            "relative_position/embedding": P(None, None),
+            "final_norm/scale": P(None),
+            **{f"layers/attention/{path}": spec for path, spec in _PROJECTIONS.items()},
+            **{f"layers/{path}": spec for path, spec in _PERCEPTRON.items()},
+        }.items()
+    },
+    **{f"decoder/layers/cross_attention/{path}": spec for path, spec in _PROJECTIONS.items()},
+}
+
 
 def shapes(config):
     return jax.eval_shape(lambda: initialise(config, jax.random.key(0)))
@@ -117,8 +156,9 @@ def mesh():
         (SMOLLM2, LLAMA_SPECS),
         (UNTIED, {**LLAMA_SPECS, "unembedding/kernel": P(None, "model")}),
         (MINILM, BERT_SPECS),
+        (FLAN_T5, T5_SPECS),
     ],
-    ids=["smollm2", "untied", "minilm"],
+    ids=["smollm2", "untied", "minilm", "flan-t5"],
 )
 def test_every_leaf_of_a_family_is_laid_out_as_intended(mesh, config, expected):
     assert specs(parameter_shardings(shapes(config), mesh)) == expected

@@ -7,7 +7,7 @@ as PyTorch's weights are: `lora_A.weight [R, in]`.
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from fsl_jax.errors import InputError, faults
 from fsl_jax.models.families import FAMILIES, Config
 from fsl_jax.models.names import NameTable
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.t5_layers import T5Config
 
 PREFIX = "base_model.model."
 """What PEFT puts before the names that a tensor's layer has in Hugging Face's model."""
@@ -49,6 +50,23 @@ class _Module:
             yield self.name, ()
         else:
             yield from ((self.name.format(layer=i), (i,)) for i in range(self.copies))
+
+
+def has_layers_for(paths: Iterable[str], config: Config) -> bool:
+    """Whether PEFT has a linear layer for each that is adapted.
+
+    It has one for queries, keys and values together where a checkpoint has them in one tensor, as
+    GPT-2's do, and no adapter for a part of it.
+
+    Args:
+      paths: of the adapted leaves: `layers/attention/query/lora_a`.
+      config: of the base model.
+
+    Returns:
+      True where `to_peft` can write the adapter.
+    """
+    known = {module.path for module in _modules(config)}
+    return all(path.rpartition("/")[0] in known for path in paths)
 
 
 def to_peft(
@@ -143,20 +161,31 @@ def _unusable(source: epath.PathLike, pretrained: Pretrained, found: list[str]) 
 
 def task_type(config: Config) -> str:
     """What PEFT calls the use of a model of this family."""
+    if config.is_encoder_decoder:
+        return "SEQ_2_SEQ_LM"
     return "CAUSAL_LM" if config.is_decoder else "FEATURE_EXTRACTION"
 
 
 def _modules(config: Config) -> list[_Module]:
-    """The linear layers with a hook for LoRA: all but the output embedding."""
+    """The linear layers with a hook for LoRA: all but the output embedding, and parts of one."""
     return [
         _Module(
             entry.tensor.removesuffix(".weight"),
             entry.path.removesuffix("/kernel"),
-            config.num_layers if "{layer}" in entry.tensor else None,
+            _depth(entry.path, config) if "{layer}" in entry.tensor else None,
         )
         for entry in FAMILIES[config.family].names(config).names
-        if entry.path.endswith("/kernel") and entry.path != "unembedding/kernel"
+        if entry.path.endswith("/kernel")
+        and entry.path != "unembedding/kernel"
+        and entry.part == (0, 1)
     ]
+
+
+def _depth(path: str, config: Config) -> int:
+    """How many layers the stack has that a leaf is of."""
+    if isinstance(config, T5Config) and path.startswith("decoder/"):
+        return config.num_decoder_layers
+    return config.num_layers
 
 
 def _target_modules(chosen: list[_Module], modules: list[_Module]) -> list[str]:

@@ -37,6 +37,11 @@ class TopLayers:
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Cuts `layers` into `layers` and `top_layers`."""
+        if "layers" not in params:
+            raise InputError(
+                "top_layers cuts one stack of layers, and an encoder-decoder has two: choose "
+                "another method, such as lora"
+            )
         depth = jax.tree.leaves(params["layers"])[0].shape[0]
         if self.k > depth:
             raise InputError(

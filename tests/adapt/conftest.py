@@ -10,8 +10,10 @@ import pytest
 from fsl_jax.adapt.tree import unflatten
 from fsl_jax.models.bert import BertConfig
 from fsl_jax.models.families import module_of, parameter_shapes
+from fsl_jax.models.gpt2 import GPT2Config
 from fsl_jax.models.llama import LlamaConfig
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.t5_layers import T5Config
 
 CONFIGS = {
     "bert": BertConfig(
@@ -32,6 +34,20 @@ CONFIGS = {
         num_kv_heads=2,
         head_dim=4,
         max_length=16,
+    ),
+    "gpt2": GPT2Config(
+        vocab_size=50, hidden_size=16, mlp_size=32, num_layers=3, num_heads=2, max_length=16
+    ),
+    "t5": T5Config(
+        vocab_size=50,
+        hidden_size=16,
+        mlp_size=32,
+        num_layers=2,
+        num_decoder_layers=3,
+        num_heads=2,
+        head_dim=4,
+        num_buckets=8,
+        max_distance=12,
     ),
 }
 
