@@ -195,6 +195,42 @@ def test_a_window_is_measured_in_positions(pairs, batch, name):
     assert relative(logits[1][mask[1]], logits[0][mask[0]]) < 1e-5
 
 
+def test_layers_keep_their_windows_when_the_stack_is_cut_in_two(pairs, batch):
+    pretrained, (ids, mask) = pairs("gemma3_text")[0], batch
+
+    @jax.jit
+    def both(params):
+        stack = params["layers"]
+        below, top = (
+            jax.tree.map(lambda leaf, part=part: leaf[part], stack)
+            for part in (slice(1), slice(1, None))
+        )
+        cut = {**params, "layers": below, "top_layers": top}
+        trunk = pretrained.trunk(cut, ids, mask)
+        whole = pretrained.apply(params, ids, mask).logits
+        return whole, pretrained.apply(cut, ids, mask, trunk=trunk).logits
+
+    whole, cut = both(pretrained.params)
+    assert relative(cut[mask], whole[mask]) < 1e-5
+
+
+def test_scores_norms_and_logits_are_float32_in_a_bfloat16_model(pairs, batch):
+    """Rounded weights and activations, and no more than that, set the two apart."""
+    pretrained, (ids, mask) = pairs("gemma2")[0], batch
+    module = pretrained.module.clone(dtype=jnp.dtype(jnp.bfloat16))
+
+    @jax.jit
+    def both(params):
+        rounded = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
+        exact = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), rounded)
+        output = module.apply({"params": rounded}, jnp.asarray(ids), jnp.asarray(mask))
+        return output, pretrained.apply(exact, ids, mask)
+
+    rounded, exact = both(pretrained.params)
+    assert (rounded.hidden.dtype, rounded.logits.dtype) == (jnp.bfloat16, jnp.float32)
+    assert relative(rounded.logits[mask], exact.logits[mask]) < 0.05
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_one_token_past_the_longest_length_is_an_error(pairs, name):
     pretrained = pairs(name)[0]
