@@ -133,7 +133,7 @@ def _search(
     ]
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=64)
 def _program(function: Callable[..., Any], *static: Any) -> Any:
     """The compiled function with its first arguments fixed; the same one for the same."""
     bound = functools.update_wrapper(functools.partial(function, *static), function)

@@ -1,14 +1,24 @@
 """Continuations are those of transformers, token for token, and depend on no other prompt."""
 
-import dataclasses
+import functools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 import transformers
+from flax.traverse_util import flatten_dict
 
 import fsl_jax
+from fsl_jax.errors import InputError
 from fsl_jax.models import generate
+from fsl_jax.models.generation import decode_loop
+from fsl_jax.models.generation.decode_loop import Batch
+from fsl_jax.models.generation.reader import Reader
+from fsl_jax.models.generation.sampling import Sampling
+from fsl_jax.models.llama_checkpoint import llama_names
+from fsl_jax.models.names import write_tensors
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -47,25 +57,28 @@ STOP_TOKENS = [5, 11, 23]
 NEW = 12
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def pair(request, tmp_path_factory, torch_reference, word_tokenizer):
-    """A random model of transformers, and what we load from where it was saved."""
-    config = transformers.AutoConfig.for_model(request.param, **FAMILIES[request.param])
-    encoder = config.is_encoder_decoder
-    auto = transformers.AutoModelForSeq2SeqLM if encoder else transformers.AutoModelForCausalLM
-    model = torch_reference.randomise(auto.from_config(config, attn_implementation="eager"))
-    directory = tmp_path_factory.mktemp(request.param)
-    model.save_pretrained(directory)
-    word_tokenizer.save_pretrained(directory)
-    return fsl_jax.load(str(directory)), model
+@pytest.fixture(scope="module")
+def make_pair(tmp_path_factory, torch_reference, word_tokenizer):
+    """Makes a random model of transformers, and loads what it saves."""
+
+    @functools.cache
+    def make(family):
+        config = transformers.AutoConfig.for_model(family, **FAMILIES[family])
+        encoder = config.is_encoder_decoder
+        auto = transformers.AutoModelForSeq2SeqLM if encoder else transformers.AutoModelForCausalLM
+        model = torch_reference.randomise(auto.from_config(config, attn_implementation="eager"))
+        directory = tmp_path_factory.mktemp(family)
+        model.save_pretrained(directory)
+        word_tokenizer.save_pretrained(directory)
+        return fsl_jax.load(str(directory)), model
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def tiny(tiny_models):
+def tiny(make_pair):
     """A tiny decoder that reads 64 tokens."""
-    config = dataclasses.replace(tiny_models["llama"].config, max_length=64)
-    module = dataclasses.replace(tiny_models["llama"].module, config=config)
-    return dataclasses.replace(tiny_models["llama"], config=config, module=module)
+    return make_pair("llama")[0]
 
 
 def continue_in_torch(pretrained, model, prompts, ends, **options):
@@ -97,12 +110,15 @@ def continue_in_torch(pretrained, model, prompts, ends, **options):
     return found
 
 
-def assert_same(ours, theirs, ends, new):
+def assert_same(ours, theirs, ends, new, tolerance=1e-4):
     """The same tokens, scores and reasons."""
     flat = [each for continuations in ours for each in continuations]
     assert [list(each.tokens) for each in flat] == [tokens for tokens, _ in theirs]
     np.testing.assert_allclose(
-        [each.score for each in flat], [float(score) for _, score in theirs], rtol=1e-4, atol=1e-4
+        [each.score for each in flat],
+        [float(score) for _, score in theirs],
+        rtol=tolerance,
+        atol=tolerance,
     )
     for each in flat:
         assert each.ended == ("stop" if each.tokens[-1] in ends else "length")
@@ -112,14 +128,164 @@ def assert_same(ours, theirs, ends, new):
 OPTIONS = {
     "greedy": {},
     "beams": {"num_beams": 4, "num_return_sequences": 3},
-    "long beams": {"num_beams": 3, "length_penalty": 2.0, "repetition_penalty": 1.3},
-    "short beams": {"num_beams": 2, "num_return_sequences": 2, "length_penalty": -0.5},
+}
+MORE_OPTIONS = {
+    "long beams": OPTIONS["beams"] | {"length_penalty": 2.0},
+    "short beams": OPTIONS["beams"] | {"length_penalty": -0.5},
+    "penalised beams": OPTIONS["beams"] | {"repetition_penalty": 1.3},
     "penalty": {"repetition_penalty": 1.5},
 }
 
 
-@pytest.mark.parametrize("way", ["greedy", "beams"])
-def test_continuations_are_those_of_transformers(pair, way):
-    ours = generate(pair[0], PROMPTS, max_new_tokens=NEW, stop_tokens=STOP_TOKENS, **OPTIONS[way])
-    theirs = continue_in_torch(*pair, PROMPTS, STOP_TOKENS, max_new_tokens=NEW, **OPTIONS[way])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("way", OPTIONS)
+def test_continuations_are_those_of_transformers(make_pair, family, way):
+    pair, options = make_pair(family), {"max_new_tokens": NEW, **OPTIONS[way]}
+    ours = generate(pair[0], PROMPTS, stop_tokens=STOP_TOKENS, **options)
+    theirs = continue_in_torch(*pair, PROMPTS, STOP_TOKENS, **options)
     assert_same(ours, theirs, STOP_TOKENS, NEW)
+
+
+@pytest.mark.parametrize("way", MORE_OPTIONS)
+def test_penalties_are_those_of_transformers(make_pair, way):
+    pair, options = make_pair("llama"), {"max_new_tokens": NEW, **MORE_OPTIONS[way]}
+    ours = generate(pair[0], PROMPTS, stop_tokens=STOP_TOKENS, **options)
+    theirs = continue_in_torch(*pair, PROMPTS, STOP_TOKENS, **options)
+    assert_same(ours, theirs, STOP_TOKENS, NEW)
+
+
+SAMPLED = {
+    "temperature": 0.9,
+    "top_p": 0.95,
+    "max_new_tokens": NEW,
+    "num_return_sequences": 2,
+    "batch_size": 4,
+}
+
+
+def texts(continuations):
+    return [[each.text for each in of_prompt] for of_prompt in continuations]
+
+
+def test_samples_repeat_and_depend_on_no_other_prompt(tiny):
+    """Left padding, the batch and the order of prompts change nothing."""
+    whole = texts(generate(tiny, PROMPTS, **SAMPLED))
+    assert texts(generate(tiny, PROMPTS, **SAMPLED)) == whole
+    assert texts(generate(tiny, PROMPTS[::-1], **SAMPLED)) == whole[::-1]
+    longer = [PROMPTS[0], "7 " * 20, "8"]
+    assert texts(generate(tiny, longer, **SAMPLED))[0] == whole[0]
+    assert texts(generate(tiny, PROMPTS, **SAMPLED, seed=1)) != whole
+    assert len({text for of_prompt in whole for text in of_prompt}) == 6
+
+
+def test_the_same_prompt_twice_is_continued_in_other_ways(tiny):
+    first, other, second = texts(generate(tiny, [PROMPTS[0], PROMPTS[1], PROMPTS[0]], **SAMPLED))
+    assert first != second
+    assert texts(generate(tiny, PROMPTS, **SAMPLED))[:2] == [first, other]
+
+
+def test_token_after_token_gives_the_logits_of_one_pass(make_pair):
+    """The log-probabilities of what was chosen, of prompts with and without padding.
+
+    Of the layers of this model one has a sliding window and one has none.
+    """
+    model = make_pair("gemma3_text")[0]
+    generator = np.random.default_rng(0)
+    ids = generator.integers(2, 40, (2, 6), dtype=np.int32)
+    mask = np.array([[True] * 6, [False] * 4 + [True] * 2])
+    keys = jax.random.split(jax.random.key(0), 2)
+    nothing = jnp.zeros(0, jnp.int32)
+    batch = Batch(jnp.asarray(ids), jnp.asarray(mask), keys, jnp.zeros(2, bool), nothing)
+    reader, sampling = Reader.of(model), Sampling(temperature=jnp.float32(1.0))
+    start = jax.jit(functools.partial(decode_loop.start, reader, 9, 1))
+    run = jax.jit(functools.partial(decode_loop.run, reader))
+    state = run(model.params, start(model.params, batch, sampling), batch, sampling, jnp.int32(9))
+    tokens = np.concatenate([ids, state.tokens], axis=1)
+    whole = np.concatenate([mask, np.ones((2, 9), bool)], axis=1)
+    logits = jax.jit(model.apply)(model.params, tokens, whole).logits
+    log_probs = jax.nn.log_softmax(logits[:, 5:-1])
+    expected = np.take_along_axis(np.asarray(log_probs), np.asarray(state.tokens)[..., None], 2)
+    np.testing.assert_allclose(state.log_probs, expected[..., 0], rtol=1e-5, atol=1e-5)
+
+
+def test_few_programs_are_compiled(tiny, compilations):
+    generate(tiny, PROMPTS, **SAMPLED)
+    with compilations() as compiled:
+        generate(tiny, ["9 9", "2", "3 3 3"], **SAMPLED | {"temperature": 0.5, "top_p": 0.5})
+        generate(tiny, PROMPTS, **SAMPLED | {"max_new_tokens": 17, "seed": 5})
+    assert compiled == []
+
+
+def test_a_stop_string_ends_a_continuation(tiny):
+    [[whole]] = generate(tiny, PROMPTS[:1], max_new_tokens=40)
+    words = whole.text.split()
+    stop = " ".join(words[19:21])
+    first = whole.text.index(stop)
+    [[cut]] = generate(tiny, PROMPTS[:1], max_new_tokens=40, stop=[stop])
+    assert cut.ended == "stop"
+    assert cut.text == whole.text[:first]
+    assert cut.tokens == whole.tokens[: len(whole.text[: first + len(stop)].split())]
+    assert whole.score < cut.score < 0
+
+
+def test_all_that_is_wrong_is_said_at_once(tiny):
+    options = {"max_new_tokens": 0, "top_k": 3, "stop_tokens": ["absent"], "chat": True}
+    with pytest.raises(InputError) as raised:
+        generate(tiny, PROMPTS, **options)
+    for words in ("max_new_tokens is 0", "top_k", "'absent'", "no chat template"):
+        assert words in str(raised.value)
+
+
+def test_prompts_that_cannot_be_continued_are_named(tiny, tiny_bert):
+    with pytest.raises(InputError, match=r"prompt 1 has no tokens\n.*prompt 2 has 60 tokens"):
+        generate(tiny, ["3", "", "7 " * 60], max_new_tokens=5)
+    assert generate(tiny, ["7 " * 60], max_new_tokens=4)[0][0].ended == "length"
+    for prompts, words in (([], "no prompts"), ("3", "prompts is a string")):
+        with pytest.raises(InputError, match=words):
+            generate(tiny, prompts)
+    with pytest.raises(InputError, match="is an encoder"):
+        generate(tiny_bert, ["3"], max_new_tokens=2)
+
+
+def test_an_adapter_continues_otherwise(tiny):
+    params = jax.tree.map(lambda leaf: leaf, tiny.params)
+    size = params["layers"]["attention"]["query"]["kernel"].shape
+    params["layers"]["attention"]["query"]["bias"] = jnp.ones((size[0], size[2]))
+    base, adapted = (
+        generate(tiny, PROMPTS, params=tree, max_new_tokens=NEW) for tree in (None, params)
+    )
+    assert texts(base) != texts(adapted)
+
+
+def test_smollm2_continues_as_transformers_has_it():
+    smollm2 = fsl_jax.load("smollm2-135m")
+    sizes = smollm2.config
+    config = transformers.LlamaConfig(
+        vocab_size=sizes.vocab_size,
+        hidden_size=sizes.hidden_size,
+        intermediate_size=sizes.mlp_size,
+        num_hidden_layers=sizes.num_layers,
+        num_attention_heads=sizes.num_heads,
+        num_key_value_heads=sizes.num_kv_heads,
+        max_position_embeddings=sizes.max_length,
+        rope_parameters={"rope_type": "default", "rope_theta": sizes.rope_theta},
+        rms_norm_eps=sizes.norm_epsilon,
+        tie_word_embeddings=True,
+    )
+    tensors = {
+        name: torch.tensor(np.asarray(tensor))
+        for name, tensor in write_tensors(flatten_dict(smollm2.params, sep="/"), llama_names(sizes))
+    }
+    with torch.device("meta"):
+        model = transformers.LlamaForCausalLM(config)
+    model.load_state_dict(tensors, strict=False, assign=True)
+    model.tie_weights()
+    model.model.rotary_emb = type(model.model.rotary_emb)(config)
+    prompts = ["The capital of France is", "Once upon a time there was a little girl who"]
+    ends = [smollm2.tokenizer.eos_token_id]
+    for options in ({}, {"num_beams": 2}):
+        ours = generate(smollm2, prompts, max_new_tokens=8, **options)
+        theirs = continue_in_torch(
+            smollm2, model.eval(), prompts, ends, max_new_tokens=8, **options
+        )
+        assert_same(ours, theirs, ends, 8, tolerance=1e-3)

@@ -1,0 +1,58 @@
+import dataclasses
+
+import pytest
+
+
+@pytest.fixture
+def faults(greedy):
+    """The faults of greedy settings with some changed."""
+    return lambda **given: dataclasses.replace(greedy, **given).faults()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"temperature": 0.5, "top_k": 3, "top_p": 1.0, "min_p": 0.0, "num_return_sequences": 9},
+        {"num_beams": 4, "num_return_sequences": 4, "length_penalty": -1.0},
+        {"stop": ["."], "stop_tokens": [3], "repetition_penalty": 0.5},
+    ],
+)
+def test_what_goes_together_has_no_fault(faults, given):
+    assert faults(**given) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"max_new_tokens": 0}, "max_new_tokens is 0"),
+        ({"num_beams": 0}, "num_beams is 0"),
+        ({"num_return_sequences": 0}, "num_return_sequences is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"temperature": -0.1}, "temperature is -0.1"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"temperature": 1.0, "top_k": 0}, "top_k is 0"),
+        ({"temperature": 1.0, "top_p": 0.0}, "top_p is 0.0"),
+        ({"temperature": 1.0, "top_p": 1.1}, "top_p is 1.1"),
+        ({"temperature": 1.0, "min_p": -0.1}, "min_p is -0.1"),
+        ({"repetition_penalty": 0.0}, "repetition_penalty is 0.0"),
+        ({"num_beams": 2, "length_penalty": float("inf")}, "length_penalty is inf"),
+        ({"stop": "end"}, "the string 'end'"),
+        ({"stop": [""]}, "not empty"),
+        ({"top_k": 3}, "top_k is given and temperature is 0"),
+        ({"top_p": 0.3}, "top_p is given and temperature is 0"),
+        ({"min_p": 0.3}, "min_p is given and temperature is 0"),
+        ({"num_beams": 2, "temperature": 1.0}, "does not sample"),
+        ({"num_beams": 2, "num_return_sequences": 3}, "more than num_beams"),
+        ({"num_beams": 2, "stop": ["."]}, "stop strings end no beams"),
+        ({"num_return_sequences": 2}, "likeliest continuation is one"),
+        ({"length_penalty": 0.5}, "without num_beams"),
+    ],
+)
+def test_each_fault_is_said(faults, given, words):
+    [fault] = faults(**given)
+    assert words in fault
+
+
+def test_all_faults_are_said_at_once(faults):
+    assert len(faults(max_new_tokens=0, top_k=0, top_p=2.0, stop="x", batch_size=-1)) == 7

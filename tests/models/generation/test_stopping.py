@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from fsl_jax.models.generation.stopping import cut, end_tokens, stop_length, stopped_rows
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    """Tokens that hold parts of words, joined as they are."""
+    from tokenizers import Tokenizer, decoders, models
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = ["<end>", "st", "op", "opera", "a", " ", "s", "to", "pper"]
+    tokenizer = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(pieces)}, "a"))
+    tokenizer.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "length"),
+    [
+        (["a", "st", "op", "a"], 3),
+        (["st", "opera", "a"], 2),
+        (["s", "to", "pper"], 3),
+        (["a", "s", "to", "a", "op"], None),
+        (["<end>", "a"], None),
+        ([], None),
+    ],
+)
+def test_a_string_is_found_wherever_tokens_begin_and_end(tokenizer, pieces, length):
+    tokens = tokenizer.convert_tokens_to_ids(pieces)
+    assert stop_length(tokenizer, tokens, ["stop", "none"]) == length
+
+
+def test_the_first_of_several_strings_counts(tokenizer):
+    tokens = tokenizer.convert_tokens_to_ids(["a", " ", "st", "op"])
+    assert stop_length(tokenizer, tokens, ["stop", " s"]) == 3
+    assert cut("a stop", ["stop", " s"]) == "a"
+    assert cut("a stop", ["b"]) == "a stop"
+
+
+def test_a_special_token_may_be_a_stop_string(tokenizer):
+    assert stop_length(tokenizer, tokenizer.convert_tokens_to_ids(["a", "<end>"]), ["<end>"]) == 2
+
+
+def test_tokens_that_were_looked_at_are_passed_over(tokenizer, monkeypatch):
+    tokens = tokenizer.convert_tokens_to_ids(["a"] * 20 + ["st", "op", "a"])
+    looked_at = []
+    decode = tokenizer.decode
+    monkeypatch.setattr(
+        tokenizer, "decode", lambda ids, **options: looked_at.append(1) or decode(ids, **options)
+    )
+    assert stop_length(tokenizer, tokens, ["stop"], known=20) == 22
+    assert len(looked_at) == 3
+
+
+def test_rows_that_had_ended_are_not_looked_at(tokenizer):
+    stop, other = (tokenizer.convert_tokens_to_ids(each) for each in (["st", "op"], ["a", "a"]))
+    tokens = np.array([stop, stop, other, stop])
+    done, lengths = np.array([False, True, False, False]), np.array([2, 2, 2, 1])
+    assert stopped_rows(tokenizer, tokens, done, lengths, ["stop"], 0) == {0: 2}
+
+
+def test_the_end_of_sequence_and_given_tokens_end(tiny_llama, tokenizer):
+    import dataclasses
+
+    model = dataclasses.replace(tiny_llama, tokenizer=tokenizer)
+    found = []
+    assert end_tokens(model, [7, "op", "<end>"], found) == [0, 2, 7]
+    assert end_tokens(tiny_llama, [], found) == []
+    assert not found
+    end_tokens(model, [40, -1, "absent"], found)
+    assert len(found) == 3
