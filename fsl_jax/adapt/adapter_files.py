@@ -5,8 +5,9 @@
     head.safetensors            the task head, where there is one
     fsl_jax.json                method, task, base model with its hash, hashes of the tensor files
 
-LoRA is in PEFT's own format (see `peft`), which PEFT and what serves its adapters read. PEFT's
-heads are other ones than the heads of this project, so ours are in a file that PEFT passes over.
+LoRA is in PEFT's own format (see `peft`), which PEFT and what serves its adapters read, unless it
+adapts the queries or values of a model that PEFT has as one layer, GPT-2. PEFT's heads are other
+ones than the heads of this project, so ours are in a file that PEFT passes over.
 What other methods train has no format of PEFT's: its tensors have the paths of the tree for names,
 and the kind in the config is a name such as FSL_JAX_BITFIT, which PEFT refuses.
 """
@@ -32,13 +33,13 @@ from fsl_jax.adapt.adapter_record import (
 )
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.method import Method
-from fsl_jax.adapt.peft import from_peft, task_type, to_peft
+from fsl_jax.adapt.peft import from_peft, has_layers_for, task_type, to_peft
 from fsl_jax.adapt.registry import format_method, parse_method
-from fsl_jax.adapt.tensor_files import decode_tensors, encode_tensors
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError, faults
 from fsl_jax.files import STAGING, is_local, staged_directory
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.tensor_files import decode_tensors, encode_tensors
 
 CONFIG = "adapter_config.json"
 TENSORS = "adapter_model.safetensors"
@@ -100,7 +101,7 @@ def save_adapter(
         "task_type": task_type(pretrained.config),
         "base_model_name_or_path": pretrained.name,
     }
-    if isinstance(method, LoRA):
+    if isinstance(method, LoRA) and has_layers_for(tensors, pretrained.config):
         tensors, config = to_peft(tensors, method, pretrained)
     files = {TENSORS: encode_tensors(tensors)} | ({HEAD: encode_tensors(head)} if head else {})
     record = AdapterRecord(
@@ -148,7 +149,7 @@ def load_adapter(directory: epath.PathLike, pretrained: Pretrained) -> Adapter:
         return _on_base(leaves, lora, pretrained, None)
     method = parse_method(record.method)
     found: list[str] = []
-    if isinstance(method, LoRA):
+    if isinstance(method, LoRA) and config.get("peft_type") == "LORA":
         lora, tensors = from_peft(config, tensors, pretrained, directory)
         found += _disagreements(lora, method)
     if HEAD in contents:
@@ -179,7 +180,8 @@ def _on_base(
     # What the method draws here is replaced; its settings and its cuts of the stack are needed.
     extended = flatten(method.extend(pretrained.params, jax.random.key(0)))
     params = extended | {path: jnp.asarray(leaf) for path, leaf in leaves.items()}
-    mask = {path: path in leaves for path in params}
+    rules = method.settings
+    mask = {path: path in leaves or any(re.search(r, path) for r in rules) for path in params}
     return Adapter(unflatten(params), unflatten(mask), method, description)
 
 

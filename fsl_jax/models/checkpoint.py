@@ -4,9 +4,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fsl_jax.models.families import Config
+from fsl_jax.models.names import StoredLeaf
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -19,11 +18,11 @@ class Checkpoint:
     Attributes:
       config: the sizes of the model.
       tokenizer: of the model.
-      leaves: paths and leaves of the parameter tree, in the dtype of the files; read one by one.
+      leaves: paths and leaves of the parameter tree, to be read one by one.
       sha256: of the weights file, in hex; of several files, that of their names and hashes.
     """
 
     config: Config
     tokenizer: "PreTrainedTokenizerFast"
-    leaves: Iterable[tuple[str, np.ndarray]]
+    leaves: Iterable[tuple[str, StoredLeaf]]
     sha256: str

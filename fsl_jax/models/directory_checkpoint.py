@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from fsl_jax.errors import InputError, faults, unknown_name
 from fsl_jax.models.checkpoint import Checkpoint
-from fsl_jax.models.families import FAMILIES, parameter_shapes
+from fsl_jax.models.families import FAMILIES
+from fsl_jax.models.head_checkpoint import head_tables
 from fsl_jax.models.names import read_leaves
 from fsl_jax.models.safetensors_files import open_tensors, weight_files
 from fsl_jax.models.weights_cache import weights_sha256
@@ -26,11 +27,13 @@ FILES = (
 """What is read of a directory, as patterns of file names."""
 
 
-def read_directory(directory: Path) -> Checkpoint:
+def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
     """Reads a directory that a Hugging Face model was saved to.
 
     Args:
       directory: with `config.json`, `tokenizer.json` and safetensors files.
+      head: the kind of head that is read too, if the checkpoint has it; the leaves of others are
+        left out.
 
     Returns:
       The checkpoint.
@@ -54,7 +57,8 @@ def read_directory(directory: Path) -> Checkpoint:
     tensors = open_tensors(files)
     family = FAMILIES[architecture]
     config = family.config(str(directory / "config.json"), values, list(tensors))
-    leaves = read_leaves(str(directory), tensors, family.names(config), parameter_shapes(config))
+    table, shapes = head_tables(config, head, values, tensors)
+    leaves = read_leaves(str(directory), tensors, table, shapes)
     return Checkpoint(config, _read_tokenizer(directory), leaves, weights_sha256(files))
 
 

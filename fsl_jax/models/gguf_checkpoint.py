@@ -10,7 +10,7 @@ from fsl_jax.models.families import parameter_shapes
 from fsl_jax.models.gguf import GGUFFile, read_gguf
 from fsl_jax.models.llama import LlamaConfig
 from fsl_jax.models.llama_gguf import llama_gguf_config, llama_gguf_names
-from fsl_jax.models.names import read_leaves
+from fsl_jax.models.names import StoredLeaf, read_leaves
 from fsl_jax.models.weights_cache import cached_weights
 
 _ARCHITECTURES = ("llama",)
@@ -40,10 +40,16 @@ def read_gguf_checkpoint(path: Path) -> Checkpoint:
 
     def build() -> dict[str, np.ndarray]:
         table = llama_gguf_names(config)
-        return dict(read_leaves(str(path), file.tensors, table, parameter_shapes(config)))
+        leaves = read_leaves(str(path), file.tensors, table, parameter_shapes(config))
+        return {name: leaf.load() for name, leaf in leaves}
 
     weights = cached_weights([path], _VERSION, build)
-    return Checkpoint(config, gguf_tokenizer(file.metadata), weights.arrays.items(), weights.sha256)
+    leaves = [(name, _whole(array)) for name, array in weights.arrays.items()]
+    return Checkpoint(config, gguf_tokenizer(file.metadata), leaves, weights.sha256)
+
+
+def _whole(array: np.ndarray) -> StoredLeaf:
+    return StoredLeaf(array.shape, lambda _: array)
 
 
 def _config(path: Path, file: GGUFFile) -> LlamaConfig:
@@ -53,4 +59,4 @@ def _config(path: Path, file: GGUFFile) -> LlamaConfig:
     if _EMBEDDING not in file.tensors:
         raise InputError(f"{path}: there is no tensor {_EMBEDDING}. Convert the model again.")
     vocab_size = file.tensors[_EMBEDDING].shape[0]
-    return llama_gguf_config(str(path), file.metadata, list(file.tensors), vocab_size)
+    return llama_gguf_config(str(path), file.metadata, file.tensors, vocab_size)

@@ -1,24 +1,36 @@
 """Loading a pretrained model by its name."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.checkpoint import Checkpoint
 from fsl_jax.models.directory_checkpoint import read_directory
-from fsl_jax.models.families import initialise, module_of
+from fsl_jax.models.families import module_of
 from fsl_jax.models.gguf_checkpoint import read_gguf_checkpoint
+from fsl_jax.models.head_checkpoint import require_head, require_special_tokens, with_head
+from fsl_jax.models.layers import PRNGKey
 from fsl_jax.models.locate import locate
+from fsl_jax.models.names import StoredLeaf
 from fsl_jax.models.outputs import Params
+from fsl_jax.models.placing import place_leaf
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.sharding import parameter_shardings, place, require_divided
+from fsl_jax.sharding import parameter_shardings, require_divided
 
 
-def load(name: str, dtype: Any = jnp.float32, mesh: jax.sharding.Mesh | None = None) -> Pretrained:
+def load(
+    name: str,
+    dtype: Any = jnp.float32,
+    mesh: jax.sharding.Mesh | None = None,
+    *,
+    head: str | None = None,
+    num_labels: int | None = None,
+    key: PRNGKey | None = None,
+) -> Pretrained:
     """Loads a pretrained model.
 
     >>> pretrained = fsl_jax.load("smollm2-135m")
@@ -32,6 +44,11 @@ def load(name: str, dtype: Any = jnp.float32, mesh: jax.sharding.Mesh | None = N
       dtype: of weights and activations; softmax, norms and logits stay in float32.
       mesh: the devices to lay the weights out on, by the table of `fsl_jax.sharding`; by default
         they are on the first device.
+      head: what is made of the hidden states, one of those in `fsl_jax.models.heads`. A decoder has
+        its language model unless another is named, and an encoder none. A head that the checkpoint
+        lacks is drawn anew, with a warning.
+      num_labels: classes of a head that classifies; the checkpoint's if it has that head.
+      key: threefry key, from which a new head is drawn; `jax.random.key(0)` unless given.
 
     Returns:
       The model.
@@ -40,15 +57,22 @@ def load(name: str, dtype: Any = jnp.float32, mesh: jax.sharding.Mesh | None = N
       InputError: there is no such model, or it cannot be used; the message says why.
     """
     path = locate(name)
-    checkpoint = read_gguf_checkpoint(path) if path.is_file() else read_directory(path)
+    checkpoint = read_gguf_checkpoint(path) if path.is_file() else read_directory(path, head)
     _check_vocabulary(name, checkpoint)
+    leaves = dict(checkpoint.leaves)
+    if head is not None:
+        require_head(name, checkpoint.config, head, num_labels)
+        require_special_tokens(name, checkpoint.config, head, checkpoint.tokenizer)
+        key = jax.random.key(0) if key is None else key
+        leaves = with_head(name, checkpoint.config, head, num_labels, key, leaves)
     return Pretrained(
         name=name,
         config=checkpoint.config,
         module=module_of(checkpoint.config, dtype),
-        params=_place(checkpoint, dtype, mesh),
+        params=_place(leaves, dtype, mesh),
         tokenizer=checkpoint.tokenizer,
         sha256=checkpoint.sha256,
+        head=head,
     )
 
 
@@ -61,18 +85,16 @@ def _check_vocabulary(name: str, checkpoint: Checkpoint) -> None:
         )
 
 
-def _place(checkpoint: Checkpoint, dtype: Any, mesh: jax.sharding.Mesh | None) -> Params:
-    """Casts the leaves and puts them on devices, one after the other."""
+def _place(leaves: Mapping[str, StoredLeaf], dtype: Any, mesh: jax.sharding.Mesh | None) -> Params:
+    """Reads the leaves and puts them on devices, one after the other."""
     if mesh is None:
         layout = {}
     else:
-        shapes = jax.eval_shape(lambda: initialise(checkpoint.config, jax.random.key(0)))
-        shardings = parameter_shardings(shapes, mesh)
+        shardings = parameter_shardings(unflatten_dict(dict(leaves), sep="/"), mesh)
         require_divided(shardings, mesh)
         layout = flatten_dict(shardings, sep="/")
 
-    def put(path: str, leaf: np.ndarray) -> jax.Array:
-        cast = np.asarray(leaf, jnp.dtype(dtype))
-        return place(cast, layout[path]) if layout else jax.device_put(cast)
+    def put(path: str, leaf: StoredLeaf) -> jax.Array:
+        return place_leaf(leaf, jnp.dtype(dtype), layout.get(path))
 
-    return unflatten_dict({path: put(path, leaf) for path, leaf in checkpoint.leaves}, sep="/")
+    return unflatten_dict({path: put(path, leaf) for path, leaf in leaves.items()}, sep="/")

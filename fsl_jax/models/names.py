@@ -25,6 +25,33 @@ class StoredTensor(Protocol):
         """Reads it."""
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class StoredLeaf:
+    """A leaf of the tree that is still in its checkpoint.
+
+    Attributes:
+      shape: its shape, known without reading it.
+      read: reads one layer of a stacked leaf, by its number, and another leaf whole, by None.
+      layers: L, how many layers are stacked in it; None for a leaf that is not of a layer.
+    """
+
+    shape: Shape
+    read: Callable[[int | None], np.ndarray]
+    layers: int | None = None
+
+    def load(self, dtype: Any = None) -> np.ndarray:
+        """Reads it whole, one layer at a time; in the checkpoint's dtype unless one is given."""
+        if self.layers is None:
+            return np.ascontiguousarray(self.read(None), dtype)
+        stacked: Any = None
+        for layer in range(self.layers):
+            one = self.read(layer)
+            if stacked is None:
+                stacked = np.empty(self.shape, dtype or one.dtype)
+            stacked[layer] = one
+        return stacked
+
+
 @dataclasses.dataclass(frozen=True)
 class Transform:
     """How a tensor of a checkpoint becomes a leaf, and how a leaf becomes the tensor again."""
@@ -46,11 +73,25 @@ class Name:
       tensor: the tensor's name in a checkpoint; `{layer}` stands for a layer's number.
       path: the leaf's path in the tree; where the name has `{layer}`, the leaf is stacked.
       transform: what happens to the tensor of one layer.
+      part: which part of the tensor it is, and of how many equal ones along the tensor's last axis:
+        (1, 3) is the keys in one tensor of queries, keys and values. Other names have the others.
     """
 
     tensor: str
     path: str
     transform: Transform = KEEP
+    part: tuple[int, int] = (0, 1)
+
+    def tensor_shape(self, leaf_shape: Shape) -> Shape:
+        """The shape of the whole tensor, from that of the leaf in one layer."""
+        shape = self.transform.tensor_shape(leaf_shape)
+        return shape if self.part[1] == 1 else (*shape[:-1], shape[-1] * self.part[1])
+
+    def to_leaf(self, tensor: np.ndarray) -> np.ndarray:
+        """The leaf that is in a tensor."""
+        number, parts = self.part
+        own = tensor if parts == 1 else np.split(tensor, parts, axis=-1)[number]
+        return self.transform.to_leaf(own)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +136,10 @@ def read_leaves(
     tensors: Mapping[str, StoredTensor],
     table: NameTable,
     shapes: Mapping[str, Shape],
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Reads the leaves of a parameter tree from a checkpoint, one at a time.
+) -> Iterator[tuple[str, StoredLeaf]]:
+    """Finds the leaves of a parameter tree in a checkpoint.
 
-    Every name and shape is checked before the first leaf is read.
+    Every name and shape is checked; nothing is read.
 
     Args:
       source: the checkpoint, for errors.
@@ -107,7 +148,7 @@ def read_leaves(
       shapes: the shape of each leaf of the tree by path, stacked leaves `[L, ...]`.
 
     Returns:
-      An iterator over paths and leaves, in the dtype of the checkpoint.
+      An iterator over paths and leaves, which can be read one at a time.
 
     Raises:
       InputError: tensors are not known, missing, there twice, or of the wrong shape; it lists all.
@@ -150,10 +191,10 @@ def _targets(table: NameTable, shapes: Mapping[str, Shape]) -> Iterator[tuple[st
         shape = shapes[entry.path]
         name = table.canonical(entry.tensor)
         if "{layer}" not in name:
-            yield name, _Target(entry, None, entry.transform.tensor_shape(shape))
+            yield name, _Target(entry, None, entry.tensor_shape(shape))
             continue
         for layer in range(shape[0]):
-            target = _Target(entry, layer, entry.transform.tensor_shape(shape[1:]))
+            target = _Target(entry, layer, entry.tensor_shape(shape[1:]))
             yield name.format(layer=layer), target
 
 
@@ -162,23 +203,15 @@ def _leaves(
     table: NameTable,
     found: Mapping[str, str],
     shapes: Mapping[str, Shape],
-) -> Iterator[tuple[str, np.ndarray]]:
+) -> Iterator[tuple[str, StoredLeaf]]:
     for entry in table.names:
-        name = table.canonical(entry.tensor)
+        name, shape = table.canonical(entry.tensor), shapes[entry.path]
 
-        def leaf(name: str, entry: Name = entry) -> np.ndarray:
-            return entry.transform.to_leaf(tensors[found[name]].load())
+        def read(layer: int | None, name: str = name, entry: Name = entry) -> np.ndarray:
+            tensor = name if layer is None else name.format(layer=layer)
+            return entry.to_leaf(tensors[found[tensor]].load())
 
-        if "{layer}" not in name:
-            yield entry.path, np.ascontiguousarray(leaf(name))
-            continue
-        stacked: Any = None
-        for layer in range(shapes[entry.path][0]):
-            one = leaf(name.format(layer=layer))
-            if stacked is None:
-                stacked = np.empty(shapes[entry.path], one.dtype)
-            stacked[layer] = one
-        yield entry.path, stacked
+        yield entry.path, StoredLeaf(shape, read, shape[0] if "{layer}" in name else None)
 
 
 def write_tensors(
@@ -193,10 +226,26 @@ def write_tensors(
     Returns:
       An iterator over the names and tensors of the checkpoint.
     """
-    for entry in table.names:
-        leaf = np.asarray(leaves[entry.path])
-        if "{layer}" not in entry.tensor:
-            yield entry.tensor, entry.transform.to_tensor(leaf)
+    for tensor, entries in _by_tensor(table).items():
+        whole = [(entry, np.asarray(leaves[entry.path])) for entry in entries]
+        if "{layer}" not in tensor:
+            yield tensor, _joined(whole)
             continue
-        for layer, one in enumerate(leaf):
-            yield entry.tensor.format(layer=layer), entry.transform.to_tensor(one)
+        for layer in range(len(whole[0][1])):
+            yield (
+                tensor.format(layer=layer),
+                _joined([(entry, leaf[layer]) for entry, leaf in whole]),
+            )
+
+
+def _by_tensor(table: NameTable) -> dict[str, list[Name]]:
+    """The entries of each tensor, in the order of its parts."""
+    entries: dict[str, list[Name]] = {}
+    for entry in sorted(table.names, key=lambda entry: entry.part):
+        entries.setdefault(entry.tensor, []).append(entry)
+    return entries
+
+
+def _joined(parts: list[tuple[Name, np.ndarray]]) -> np.ndarray:
+    tensors = [entry.transform.to_tensor(leaf) for entry, leaf in parts]
+    return tensors[0] if len(tensors) == 1 else np.concatenate(tensors, axis=-1)

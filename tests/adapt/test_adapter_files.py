@@ -47,7 +47,7 @@ def trained_leaves(pretrained, method, labels=2):
     )
 
 
-@pytest.mark.parametrize("family", ["bert", "llama"])
+@pytest.mark.parametrize("family", ["bert", "llama", "gpt2"])
 @pytest.mark.parametrize(
     "method", [LoRA(rank=3, alpha=6.0), TopLayers(2), BitFit(), LinearProbe(), Full()]
 )
@@ -68,6 +68,16 @@ def test_what_is_saved_is_loaded_into_the_whole_tree(tiny, tmp_path, family, met
         expected = mine[path] if path in mine else extended[path]
         np.testing.assert_array_equal(leaf, expected, err_msg=path)
         assert mask[path] == (path in mine or setting)
+
+
+@pytest.mark.parametrize(
+    ("targets", "kind"),
+    [("attention/(query|value)$", "FSL_JAX_LORA"), ("attention/output$|mlp/", "LORA")],
+)
+def test_parts_of_a_layer_of_peft_have_no_format_of_pefts(tiny, tmp_path, targets, kind):
+    base, method = tiny("gpt2"), LoRA(rank=2, targets=targets)
+    save_adapter(tmp_path / "a", trained_leaves(base, method), method, base, DESCRIPTION)
+    assert json.loads((tmp_path / "a" / CONFIG).read_text())["peft_type"] == kind
 
 
 def test_the_files_say_what_they_are(bert, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.names import TRANSPOSE, Name, NameTable, read_leaves, write_tensors
+from fsl_jax.models.names import KEEP, TRANSPOSE, Name, NameTable, read_leaves, write_tensors
 
 TABLE = NameTable(
     names=(
@@ -37,7 +37,8 @@ def checkpoint(**changes):
 
 
 def read(tensors):
-    return dict(read_leaves("checkpoint", tensors, TABLE, SHAPES))
+    leaves = read_leaves("checkpoint", tensors, TABLE, SHAPES)
+    return {path: leaf.load() for path, leaf in leaves}
 
 
 def test_leaves_are_stacked_and_transposed():
@@ -78,6 +79,50 @@ def test_all_faults_are_told_at_once():
     ):
         assert fault in str(error.value)
     assert len(re.findall("^  - ", str(error.value), re.MULTILINE)) == 5
+
+
+FUSED = NameTable(
+    names=tuple(
+        Name(f"layer.{{layer}}.fused.{kind}", f"layers/{part}/{leaf}", transform, (number, 3))
+        for number, part in enumerate(("query", "key", "value"))
+        for kind, leaf, transform in (("weight", "kernel", KEEP), ("bias", "bias", KEEP))
+    )
+)
+FUSED_SHAPES = {
+    f"layers/{part}/{leaf}": (2, *shape)
+    for part in ("query", "key", "value")
+    for leaf, shape in (("kernel", (4, 5)), ("bias", (5,)))
+}
+FUSED_TENSORS = {f"layer.{layer}.fused.weight": Stored((4, 15)) for layer in range(2)} | {
+    f"layer.{layer}.fused.bias": Stored((15,)) for layer in range(2)
+}
+
+
+def test_a_tensor_may_hold_several_leaves():
+    leaves = {
+        path: leaf.load()
+        for path, leaf in read_leaves("checkpoint", FUSED_TENSORS, FUSED, FUSED_SHAPES)
+    }
+    whole = Stored((4, 15)).load()
+    for number, part in enumerate(("query", "key", "value")):
+        own = slice(5 * number, 5 * number + 5)
+        np.testing.assert_array_equal(leaves[f"layers/{part}/kernel"][1], whole[:, own])
+        np.testing.assert_array_equal(leaves[f"layers/{part}/bias"][0], np.arange(15)[own])
+    written = dict(write_tensors(leaves, FUSED))
+    assert written.keys() == FUSED_TENSORS.keys()
+    for name, tensor in FUSED_TENSORS.items():
+        np.testing.assert_array_equal(written[name], tensor.load())
+
+
+def test_faults_of_a_tensor_with_several_leaves_are_told_once():
+    tensors = FUSED_TENSORS | {"layer.1.fused.weight": Stored((4, 5))}
+    del tensors["layer.0.fused.bias"]
+    with pytest.raises(InputError) as error:
+        read_leaves("checkpoint", tensors, FUSED, FUSED_SHAPES)
+    assert str(error.value).splitlines()[1:] == [
+        "  - missing: layer.0.fused.bias",
+        "  - wrong shape: layer.1.fused.weight is [4, 5], expected [4, 15]",
+    ]
 
 
 def test_writing_is_reading_backwards():
