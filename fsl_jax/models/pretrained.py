@@ -73,7 +73,8 @@ class Pretrained:
           input_ids: int32 `[B, T]`.
           attention_mask: bool. `[B, T]` is True for real tokens; padding may be on either side,
             and a decoder's tokens see the real ones up to themselves and all real ones of the
-            prefix. `[B, T, P + T]` is taken as it is: True where a token sees another.
+            prefix. `[B, T, P + T]` is taken as it is: True where a token sees another,
+            within the sliding window of a layer that has one.
           position_ids: int32 `[B, T]`. By default real tokens are counted from 0, or from the
             number of real tokens in the prefix; with a mask of three axes they must be given.
           prefix: the `key_values` of `P` tokens before these, for a decoder; of batch 1 they are
