@@ -27,6 +27,15 @@ NORMS = {
 }
 POOLER = {"pooler.dense": "pooler"}
 
+BERT_TOKENS = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+"""The special tokens of BERT and DistilBERT, which the first checkpoints do not name."""
+
 
 def bert_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> BertConfig:
     """The sizes of a BERT checkpoint.

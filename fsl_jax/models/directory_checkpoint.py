@@ -1,6 +1,7 @@
 """Directories of Hugging Face: `config.json`, safetensors files and `tokenizer.json`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,8 @@ def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
     config = family.config(str(directory / "config.json"), values, list(tensors))
     table, shapes = head_tables(config, head, values, tensors)
     leaves = read_leaves(str(directory), tensors, table, shapes)
-    return Checkpoint(config, _read_tokenizer(directory), leaves, weights_sha256(files))
+    tokenizer = _read_tokenizer(directory, family.special_tokens)
+    return Checkpoint(config, tokenizer, leaves, weights_sha256(files))
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -72,13 +74,21 @@ def _read_config(path: Path) -> dict[str, Any]:
     return values
 
 
-def _read_tokenizer(directory: Path) -> "PreTrainedTokenizerFast":
+def _read_tokenizer(
+    directory: Path, special_tokens: Mapping[str, str]
+) -> "PreTrainedTokenizerFast":
     # Imported here: it takes most of a second, and models without files do not need it.
     from transformers import PreTrainedTokenizerFast
 
     try:
-        return PreTrainedTokenizerFast.from_pretrained(directory)
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(directory)
     # The tokenizers library raises plain exceptions for a file that it cannot read.
     except Exception as error:
         path = directory / "tokenizer.json"
         raise InputError(f"{path}: not a valid tokenizer: {error}. Fetch it again.") from error
+    # The files of the first checkpoints leave it to the code which tokens have a role.
+    vocabulary = tokenizer.get_vocab()
+    for role, token in special_tokens.items():
+        if getattr(tokenizer, role) is None and token in vocabulary:
+            setattr(tokenizer, role, token)
+    return tokenizer

@@ -10,7 +10,13 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from fsl_jax.models.bert import Bert, BertConfig
-from fsl_jax.models.bert_checkpoint import bert_config, bert_heads, bert_json, bert_names
+from fsl_jax.models.bert_checkpoint import (
+    BERT_TOKENS,
+    bert_config,
+    bert_heads,
+    bert_json,
+    bert_names,
+)
 from fsl_jax.models.distilbert_checkpoint import (
     distilbert_config,
     distilbert_heads,
@@ -24,7 +30,13 @@ from fsl_jax.models.gemma_checkpoint import (
     gemma3_json,
 )
 from fsl_jax.models.gpt2 import GPT2, GPT2Config
-from fsl_jax.models.gpt2_checkpoint import gpt2_config, gpt2_heads, gpt2_json, gpt2_names
+from fsl_jax.models.gpt2_checkpoint import (
+    GPT2_TOKENS,
+    gpt2_config,
+    gpt2_heads,
+    gpt2_json,
+    gpt2_names,
+)
 from fsl_jax.models.layers import PRNGKey
 from fsl_jax.models.llama import Llama
 from fsl_jax.models.llama_checkpoint import (
@@ -40,6 +52,7 @@ from fsl_jax.models.names import NameTable, Shape
 from fsl_jax.models.outputs import Params
 from fsl_jax.models.qwen_checkpoint import qwen2_config, qwen2_json, qwen3_config, qwen3_json
 from fsl_jax.models.roberta_checkpoint import (
+    ROBERTA_TOKENS,
     roberta_config,
     roberta_heads,
     roberta_json,
@@ -63,26 +76,28 @@ class Family:
       json: what `config.json` has to say of a config.
       heads: the names of the heads that a checkpoint may have, by the kind of head, as in
         `fsl_jax.models.heads`.
+      special_tokens: those that its tokenizers have where nothing else is said, by their role.
     """
 
     module: Callable[[Any, jnp.dtype], nn.Module]
     config: Callable[[str, Mapping[str, Any], Collection[str]], Any]
     names: Callable[[Any], NameTable]
-    json: Callable[[Any], dict[str, Any]] = lambda config: {"model_type": config.family}
+    json: Callable[[Any], dict[str, Any]]
     heads: Callable[[Any], Mapping[str, NameTable]] = lambda config: {}
+    special_tokens: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-_ROBERTA = Family(Bert, roberta_config, roberta_names, roberta_json, roberta_heads)
+_ROBERTA = Family(Bert, roberta_config, roberta_names, roberta_json, roberta_heads, ROBERTA_TOKENS)
 _T5 = Family(T5, t5_config, t5_names, t5_json)
 
 FAMILIES = {
-    "bert": Family(Bert, bert_config, bert_names, bert_json, bert_heads),
+    "bert": Family(Bert, bert_config, bert_names, bert_json, bert_heads, BERT_TOKENS),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
     "distilbert": Family(
-        Bert, distilbert_config, distilbert_names, distilbert_json, distilbert_heads
+        Bert, distilbert_config, distilbert_names, distilbert_json, distilbert_heads, BERT_TOKENS
     ),
-    "gpt2": Family(GPT2, gpt2_config, gpt2_names, gpt2_json, gpt2_heads),
+    "gpt2": Family(GPT2, gpt2_config, gpt2_names, gpt2_json, gpt2_heads, GPT2_TOKENS),
     "llama": Family(Llama, llama_config, llama_names, llama_json, llama_heads),
     "mistral": Family(Llama, mistral_config, llama_names, mistral_json, llama_heads),
     "qwen2": Family(Llama, qwen2_config, llama_names, qwen2_json, llama_heads),

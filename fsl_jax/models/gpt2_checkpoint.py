@@ -7,6 +7,9 @@ from fsl_jax.models.fields import Fields
 from fsl_jax.models.gpt2 import GPT2Config
 from fsl_jax.models.names import TRANSPOSE, Name, NameTable
 
+GPT2_TOKENS = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
+"""The special token of GPT-2, which the first checkpoints do not name."""
+
 _EMBEDDINGS = {"wte": "embeddings/word", "wpe": "embeddings/position"}
 # Linear maps are stored as `Conv1D`, whose weight is [in, out] as a kernel is here.
 _DENSE = {

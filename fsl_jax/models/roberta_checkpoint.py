@@ -15,6 +15,17 @@ from fsl_jax.models.bert_checkpoint import (
 from fsl_jax.models.fields import Fields
 from fsl_jax.models.names import Name, NameTable
 
+ROBERTA_TOKENS = {
+    "pad_token": "<pad>",
+    "unk_token": "<unk>",
+    "bos_token": "<s>",
+    "eos_token": "</s>",
+    "cls_token": "<s>",
+    "sep_token": "</s>",
+    "mask_token": "<mask>",
+}
+"""The special tokens of RoBERTa and XLM-RoBERTa, which the first checkpoints do not name."""
+
 _ARCHITECTURES = {"roberta": "RobertaModel", "xlm-roberta": "XLMRobertaModel"}
 
 

@@ -46,3 +46,15 @@ def test_a_damaged_tokenizer_is_an_error(bert_directory):
     path.write_text(path.read_text()[:-40])
     with pytest.raises(InputError, match=r"tokenizer\.json: not a valid tokenizer"):
         read_directory(bert_directory)
+
+
+def test_special_tokens_that_the_files_do_not_name(bert_directory, special_tokenizer):
+    """As in the first checkpoints of BERT, of which only the code knew what masks a token."""
+    special_tokenizer.backend_tokenizer.save(str(bert_directory / "tokenizer.json"))
+    values = {"tokenizer_class": "PreTrainedTokenizerFast", "cls_token": "7"}
+    (bert_directory / "tokenizer_config.json").write_text(json.dumps(values))
+    tokenizer = read_directory(bert_directory).tokenizer
+    assert (tokenizer.pad_token_id, tokenizer.mask_token_id) == (0, 2)
+    assert tokenizer.cls_token == "7"
+    assert tokenizer.sep_token is None
+    assert len(tokenizer) == 40
