@@ -74,7 +74,7 @@ def llama_context(
     windowed = View(_windowed_tables(config, causal, whole), _windowed_mask(config, causal, given))
     if all(config.sliding):
         return LlamaContext(causal, (windowed, windowed), ())
-    alike = all(map(lambda *both: both[0] is both[1], *map(jax.tree.leaves, (whole, windowed))))
+    alike = windowed.tables is whole.tables and windowed.mask is whole.mask
     return LlamaContext(causal, (whole, windowed), () if alike else config.sliding)
 
 
