@@ -4,12 +4,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fsl_jax.models.exporting import export
     from fsl_jax.models.generation.generate import Continuation, generate
 
-__all__ = ["Continuation", "generate"]
+__all__ = ["Continuation", "export", "generate"]
 
 _HOMES = {
     "Continuation": "fsl_jax.models.generation.generate",
+    "export": "fsl_jax.models.exporting",
     "generate": "fsl_jax.models.generation.generate",
 }
 

@@ -1,6 +1,5 @@
 """The first signal is a request; the second acts as ever; afterwards all is as before."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ def test_first_signal_sets_the_flag(number, capfd):
     with StopRequest() as stop:
         assert not stop.requested
         assert stop.exit_status == 0
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert stop.requested
     assert stop.signal_name == number.name
     assert stop.exit_status == 128 + number
@@ -47,9 +46,9 @@ def test_a_handler_that_python_cannot_set_back_gives_way_to_the_default(monkeypa
 
 def test_second_interrupt_is_a_keyboard_interrupt():
     with StopRequest() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
     assert stop.signal_name == "SIGTERM"
 
 

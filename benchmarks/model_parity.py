@@ -1,0 +1,198 @@
+r"""How far models are from those of transformers, in logits and in gradients, by architecture.
+
+Example: `python -m benchmarks.model_parity --page=docs/models.md`
+
+Each architecture is a tiny random model of transformers in PyTorch, saved to a directory and loaded
+from there; the embedded models are compared as well. An error is the largest difference over the
+largest value. Texts are of mixed lengths, padded on the right and on the left.
+"""
+
+import functools
+import inspect
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+import transformers
+from absl import app, flags
+from flax.traverse_util import flatten_dict
+from tokenizers import Tokenizer, models
+
+from benchmarks.parity_models import LENGTH, MODELS, VOCABULARY, build
+from fsl_jax.models.embedded import embedded_path
+from fsl_jax.models.head_checkpoint import names_of
+from fsl_jax.models.loading import load
+from fsl_jax.models.names import write_tensors
+from fsl_jax.models.pretrained import Pretrained
+
+_PAGE = flags.DEFINE_string("page", None, "A page whose table is replaced by the one made.")
+
+LIMIT = 1e-5
+START, END = "<!-- parity -->", "<!-- end of parity -->"
+HEADINGS = ("family", "architecture", "variant", "logits", "gradients", "below 1e-5")
+
+Batch = tuple[np.ndarray, np.ndarray]
+
+
+def tokens(longest: int = LENGTH, vocabulary: int = VOCABULARY) -> Batch:
+    """Rows of tokens and their mask: a full one, and one padded on either side."""
+    ids = np.random.default_rng(0).integers(5, vocabulary, (3, longest), np.int32)
+    places = np.arange(longest)
+    mask = np.stack([places < longest, places < longest - 9, places >= 13])
+    return np.where(mask, ids, 0).astype(np.int32), mask
+
+
+def errors(
+    pretrained: Pretrained, model: transformers.PreTrainedModel, batch: Batch
+) -> list[float]:
+    """The errors of the output and of all gradients of a model's weights."""
+    ids, mask = batch
+    ours = jax.jit(functools.partial(_ours, pretrained, batch))(pretrained.params)
+    direction = np.random.default_rng(1).standard_normal(ours.shape).astype(np.float32)
+    # What stands at padding is of no use to anybody.
+    direction *= mask[:, :, None] if ours.shape[:2] == ids.shape else 1
+    theirs = _theirs(model, batch, pretrained.config)
+    (theirs * torch.tensor(direction)).sum().backward()
+
+    @jax.jit
+    @jax.grad
+    def gradients(params: Any) -> jax.Array:
+        return jnp.vdot(_ours(pretrained, batch, params), direction)
+
+    table = names_of(pretrained.config, pretrained.head)
+    leaves = flatten_dict(gradients(pretrained.params), sep="/")
+    found = {table.canonical(name): each for name, each in write_tensors(leaves, table)}
+    compared, differences = set(), [0.0]
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        # What is tied goes by several names, of which we know one.
+        if (ours_there := found.get(table.canonical(name))) is not None:
+            compared.add(parameter)
+            differences.append(np.abs(ours_there - parameter.grad.numpy()).max())
+    trained = {each for each in model.parameters() if each.grad is not None}
+    if missed := trained - compared:
+        raise ValueError(f"{len(missed)} weights of {type(model).__name__} have no gradient here")
+    largest = max(each.grad.abs().max().item() for each in trained)
+    shown = direction != 0
+    output = _relative(np.asarray(ours)[shown], theirs.detach().numpy()[shown])
+    return [output, float(max(differences) / largest)]
+
+
+def _relative(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def _ours(pretrained: Pretrained, batch: Batch, params: Any) -> jax.Array:
+    ids, mask = batch
+    options = {}
+    if pretrained.config.is_encoder_decoder:
+        options = {"decoder_input_ids": ids, "decoder_attention_mask": mask}
+    output = pretrained.apply(params, ids, mask, **options)
+    return output.hidden if output.logits is None else output.logits
+
+
+def _theirs(model: transformers.PreTrainedModel, batch: Batch, config: Any) -> torch.Tensor:
+    ids, mask = (torch.tensor(each.astype(np.int64)) for each in batch)
+    options: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
+    if config.is_encoder_decoder:
+        options |= {"decoder_input_ids": ids, "decoder_attention_mask": mask}
+    elif takes_positions(model):
+        # It would count padding too.
+        first = getattr(config, "first_position", 0)
+        options["position_ids"] = first + (mask.cumsum(1) - 1).clamp(min=0)
+    output = model(**options)
+    return output.logits if "logits" in output else output.last_hidden_state
+
+
+def takes_positions(model: transformers.PreTrainedModel) -> bool:
+    """Whether a model can be told where the tokens stand."""
+    return "position_ids" in inspect.signature(model.forward).parameters
+
+
+def tokenizer() -> transformers.PreTrainedTokenizerFast:
+    """As many words as the tiny models embed."""
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]"}
+    special |= {"sep_token": "[SEP]", "mask_token": "[MASK]"}
+    words = [*special.values(), *(f"w{number}" for number in range(VOCABULARY - len(special)))]
+    numbered = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "[UNK]"))
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=numbered, **special)
+
+
+def tiny_rows() -> Iterator[list[str]]:
+    """A row of the table for each tiny model."""
+    for architecture, variant, values, head in MODELS:
+        model = build(architecture, values)
+        batch = tokens()
+        if not _reads_left_padding(model):
+            batch = batch[0][:2], batch[1][:2]
+        with tempfile.TemporaryDirectory() as directory:
+            model.save_pretrained(directory)
+            tokenizer().save_pretrained(directory)
+            pretrained = load(directory, head=head)
+        family = pretrained.config.family
+        yield row(family, architecture, variant, errors(pretrained, model, batch))
+
+
+def _reads_left_padding(model: transformers.PreTrainedModel) -> bool:
+    """Some count padding before a text as its tokens, or take its first place for a token."""
+    name = type(model).__name__
+    if name.endswith(("BertForSequenceClassification", "RobertaForSequenceClassification")):
+        return False
+    return model.config.is_encoder_decoder or takes_positions(model)
+
+
+def real_rows() -> Iterator[list[str]]:
+    """A row for each embedded model."""
+    path = embedded_path("minilm-l6")
+    bert = transformers.BertModel.from_pretrained(path, attn_implementation="eager")
+    path = embedded_path("smollm2-135m")
+    llama = transformers.LlamaForCausalLM.from_pretrained(
+        path.parent, gguf_file=path.name, attn_implementation="eager"
+    )
+    for name, model in (("minilm-l6", bert), ("smollm2-135m", llama)):
+        pretrained = load(name)
+        batch = tokens(48, pretrained.config.vocab_size)
+        found = errors(pretrained, model.eval(), batch)
+        architecture = type(model).__name__
+        yield row(pretrained.config.family, architecture, f"the weights of {name}", found)
+
+
+def row(family: str, architecture: str, variant: str, found: list[float]) -> list[str]:
+    """The cells of a row; it is printed as well, since the whole table takes minutes."""
+    passed = "yes" if max(found) < LIMIT else "**no**"
+    cells = [family, architecture, variant, *(f"{error:.1e}" for error in found), passed]
+    print(" | ".join(cells), flush=True)
+    return cells
+
+
+def table(rows: list[list[str]]) -> str:
+    """The rows in Markdown."""
+    lines = [list(HEADINGS), ["---"] * len(HEADINGS), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def write(page: Path, content: str) -> None:
+    """Replaces what stands between the marks of a page."""
+    text = page.read_text()
+    if text.count(START) != 1 or text.count(END) != 1:
+        raise app.UsageError(f"--page={page}: expected the lines {START} and {END}, once each.")
+    before, rest = text.split(START)
+    page.write_text(f"{before}{START}\n\n{content}\n{END}{rest.split(END)[1]}")
+
+
+def main(_: list[str]) -> None:
+    """Makes the table."""
+    content = table([*tiny_rows(), *real_rows()])
+    if _PAGE.value:
+        write(Path(_PAGE.value), content)
+
+
+if __name__ == "__main__":
+    app.run(main)
