@@ -8,9 +8,9 @@ import transformers
 
 import fsl_jax
 from fsl_jax.errors import InputError
+from fsl_jax.models import export
 from fsl_jax.models.bert import BertConfig
 from fsl_jax.models.embedded import embedded_path
-from fsl_jax.models.export import export
 from fsl_jax.models.families import FAMILIES, parameter_shapes
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

@@ -7,7 +7,7 @@ import transformers
 
 import fsl_jax
 from fsl_jax.errors import InputError
-from fsl_jax.models.export import export
+from fsl_jax.models import export
 from fsl_jax.models.families import parameter_shapes
 from fsl_jax.models.gpt2 import GPT2Config
 from fsl_jax.models.gpt2_checkpoint import gpt2_names

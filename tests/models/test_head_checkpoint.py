@@ -19,6 +19,7 @@ from fsl_jax.models.head_checkpoint import (
     shapes_of,
 )
 from fsl_jax.models.names import write_tensors
+from fsl_jax.sharding import make_mesh
 
 
 @pytest.fixture
@@ -200,3 +201,12 @@ def test_a_config_names_as_many_labels_as_there_are(tiny_models):
     assert values["id2label"] == {"0": "LABEL_0", "1": "LABEL_1"}
     assert values["label2id"] == {"LABEL_0": 0, "LABEL_1": 1}
     assert "id2label" not in json_of(tiny_models["bert"].config, "masked_lm")
+
+
+def test_a_head_is_laid_out_on_a_mesh_too(directory):
+    path, _ = directory("bert")
+    mesh = make_mesh(batch=2, model=4)
+    pretrained = fsl_jax.load(path, head="sequence_classification", num_labels=3, mesh=mesh)
+    leaves = jax.tree.leaves(pretrained.params)
+    assert all(len(leaf.devices()) == 8 for leaf in leaves)
+    assert pretrained.params["classifier"]["output"]["kernel"].shape == (32, 3)

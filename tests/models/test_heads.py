@@ -8,7 +8,7 @@ import transformers
 
 import fsl_jax
 from fsl_jax.errors import InputError
-from fsl_jax.models.export import export
+from fsl_jax.models import export
 from fsl_jax.models.head_checkpoint import names_of
 from fsl_jax.models.heads import FEATURES
 from fsl_jax.models.pooling import POOLINGS
