@@ -18,6 +18,8 @@ from fsl_jax.errors import InputError
 from fsl_jax.models.names import write_tensors
 from fsl_jax.models.t5_checkpoint import t5_json, t5_names
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 KEY = jax.random.key(0)
 IDS = np.arange(12, dtype=np.int32).reshape(2, 6)
 MASK = np.array([[True] * 6, [True] * 4 + [False] * 2])
