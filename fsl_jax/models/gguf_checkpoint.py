@@ -9,11 +9,10 @@ from fsl_jax.models.checkpoint import Checkpoint
 from fsl_jax.models.families import parameter_shapes
 from fsl_jax.models.gguf import GGUFFile, read_gguf
 from fsl_jax.models.llama import LlamaConfig
-from fsl_jax.models.llama_gguf import llama_gguf_config, llama_gguf_names
+from fsl_jax.models.llama_gguf import ARCHITECTURES, llama_gguf_config, llama_gguf_names
 from fsl_jax.models.names import StoredLeaf, read_leaves
 from fsl_jax.models.weights_cache import cached_weights
 
-_ARCHITECTURES = ("llama",)
 _EMBEDDING = "token_embd.weight"
 # Raised whenever the leaves that are made from the same file change.
 _VERSION = "llama-1"
@@ -54,8 +53,8 @@ def _whole(array: np.ndarray) -> StoredLeaf:
 
 def _config(path: Path, file: GGUFFile) -> LlamaConfig:
     architecture = str(file.metadata.get("general.architecture"))
-    if architecture not in _ARCHITECTURES:
-        raise unknown_name("GGUF architecture", architecture, _ARCHITECTURES)
+    if architecture not in ARCHITECTURES:
+        raise unknown_name("GGUF architecture", architecture, ARCHITECTURES)
     if _EMBEDDING not in file.tensors:
         raise InputError(f"{path}: there is no tensor {_EMBEDDING}. Convert the model again.")
     vocab_size = file.tensors[_EMBEDDING].shape[0]

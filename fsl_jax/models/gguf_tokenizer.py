@@ -4,7 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.errors import InputError, faults, unknown_name
@@ -41,9 +50,18 @@ def _single_digits() -> pre_tokenizers.PreTokenizer:
 
 def _llama3_words() -> pre_tokenizers.PreTokenizer:
     """Words in any case, and digits by threes."""
+    return _split_by(_LLAMA3_WORDS)
+
+
+def _qwen2_words() -> pre_tokenizers.PreTokenizer:
+    """As Llama 3, with every digit by itself."""
+    return _split_by(_LLAMA3_WORDS.replace(r"\p{N}{1,3}", r"\p{N}"))
+
+
+def _split_by(expression: str) -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_LLAMA3_WORDS), behavior="isolated"),
+            pre_tokenizers.Split(Regex(expression), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -56,6 +74,7 @@ _PRE_TOKENIZERS: dict[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
     "llama3": _llama3_words,
     "llama-v3": _llama3_words,
     "llama-bpe": _llama3_words,
+    "qwen2": _qwen2_words,
 }
 
 
@@ -88,6 +107,8 @@ def gguf_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     special = _special_tokens(metadata, tokens)
     # A word of Llama 3 that is a token is that token, whatever the merges make of it.
     tokenizer = Tokenizer(_byte_pairs(tokens, _merges(metadata), ignore_merges=is_llama3))
+    if _PRE_TOKENIZERS[pre] is _qwen2_words:
+        tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = _PRE_TOKENIZERS[pre]()
     tokenizer.decoder = decoders.ByteLevel()
     _add_tokens(tokenizer, metadata, tokens)

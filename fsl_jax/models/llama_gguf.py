@@ -1,7 +1,7 @@
-"""Llama checkpoints in GGUF files: sizes from the metadata, and the table of names."""
+"""Llama, Qwen2 and Qwen3 in GGUF files: sizes from the metadata, and the table of names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from fsl_jax.models.rotary import (
 )
 
 _DENSE = {
+    "attn_q": "attention/query",
+    "attn_k": "attention/key",
     "attn_v": "attention/value",
     "attn_output": "attention/output",
     "ffn_gate": "mlp/gate",
@@ -24,13 +26,21 @@ _DENSE = {
     "ffn_down": "mlp/down",
 }
 _NORMS = {"attn_norm": "attention/norm", "ffn_norm": "mlp/norm"}
+_HEAD_NORMS = {"attn_q_norm": "attention/query_norm", "attn_k_norm": "attention/key_norm"}
 _FACTORS = "rope_freqs.weight"
+
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "qwen2": {"biases": ("query", "key", "value")},
+    "qwen3": {"query_key_norm": True},
+}
+"""What their names say of models, as `general.architecture`."""
 
 
 def llama_gguf_config(
     source: str, metadata: Mapping[str, Any], tensors: Mapping[str, StoredTensor], vocab_size: int
 ) -> LlamaConfig:
-    """The sizes of a Llama checkpoint in a GGUF file.
+    """The sizes of a checkpoint in a GGUF file, of one of the `ARCHITECTURES`.
 
     Args:
       source: the file, for errors.
@@ -44,11 +54,12 @@ def llama_gguf_config(
     Raises:
       InputError: sizes are missing, or the checkpoint needs what is not supported.
     """
-    prefix = "llama."
+    architecture = metadata["general.architecture"]
+    prefix = f"{architecture}."
     given = {
         key.removeprefix(prefix): value for key, value in metadata.items() if key.startswith(prefix)
     }
-    fields = Fields(f"{source} (llama.* metadata)", given)
+    fields = Fields(f"{source} ({prefix}* metadata)", given)
     fields.expect("rope.scaling.type", "none", "linear")
     fields.expect("expert_count", 0)
     heads, width = fields.integer("attention.head_count"), fields.integer("embedding_length")
@@ -68,7 +79,8 @@ def llama_gguf_config(
         "norm_epsilon": fields.number("attention.layer_norm_rms_epsilon", 1e-5),
     }
     fields.finish()
-    return LlamaConfig(vocab_size=vocab_size, tied="output.weight" not in tensors, **sizes)
+    sizes |= {"vocab_size": vocab_size, "tied": "output.weight" not in tensors}
+    return LlamaConfig(**sizes, **ARCHITECTURES[architecture], family=architecture)
 
 
 def _scaling(
@@ -92,34 +104,32 @@ def _scaling(
 
 
 def llama_gguf_names(config: LlamaConfig) -> NameTable:
-    """The names of the tensors of a GGUF file of the Llama architecture."""
-    block = "blk.{layer}"
+    """The names of the tensors of a GGUF file of one of the `ARCHITECTURES`."""
     output = () if config.tied else (Name("output.weight", "unembedding/kernel", TRANSPOSE),)
-    rotary = {
-        "attn_q": ("attention/query", config.num_heads),
-        "attn_k": ("attention/key", config.num_kv_heads),
-    }
     return NameTable(
         names=(
             Name("token_embd.weight", "embeddings/word/embedding"),
             Name("output_norm.weight", "final_norm/scale"),
-            *(
-                Name(f"{block}.{name}.weight", f"layers/{path}/kernel", _interleaved(heads))
-                for name, (path, heads) in rotary.items()
-            ),
-            *(
-                Name(f"{block}.{name}.weight", f"layers/{path}/kernel", TRANSPOSE)
-                for name, path in _DENSE.items()
-            ),
-            *(
-                Name(f"{block}.{name}.weight", f"layers/{path}/scale")
-                for name, path in _NORMS.items()
-            ),
+            *_layer_names(config),
             *output,
         ),
         # Part of the config.
         ignored=(re.escape(_FACTORS),),
     )
+
+
+def _layer_names(config: LlamaConfig) -> Iterator[Name]:
+    block = "blk.{layer}"
+    # Only in files of this architecture are the two halves of a head interleaved.
+    heads = {"attn_q": config.num_heads, "attn_k": config.num_kv_heads}
+    interleaved = heads if config.family == "llama" else {}
+    for name, path in _DENSE.items():
+        transform = _interleaved(interleaved[name]) if name in interleaved else TRANSPOSE
+        yield Name(f"{block}.{name}.weight", f"layers/{path}/kernel", transform)
+        if path.partition("/")[2] in config.biases:
+            yield Name(f"{block}.{name}.bias", f"layers/{path}/bias")
+    for name, path in (_NORMS | (_HEAD_NORMS if config.query_key_norm else {})).items():
+        yield Name(f"{block}.{name}.weight", f"layers/{path}/scale")
 
 
 def _interleaved(heads: int) -> Transform:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.gguf import read_gguf
@@ -148,10 +148,21 @@ def tiny(**changes):
         "llama-bpe": ["Ġ", "Ġ", "123", "4", "abc"],
         "llama3": ["Ġ", "Ġ", "123", "4", "abc"],
         "llama-v3": ["Ġ", "Ġ", "123", "4", "abc"],
+        "qwen2": ["Ġ", "Ġ", "1", "2", "3", "4", "abc"],
     }.items(),
 )
 def test_each_rule_cuts_in_its_way(pre, pieces):
     assert gguf_tokenizer(tiny(pre=pre)).tokenize("  1234abc") == pieces
+
+
+def test_qwen2_cuts_as_transformers_does():
+    text = "  It'S 1234 e\u0301tudes!!\r\n\n\tand ''quotes''"
+    theirs = Qwen2Tokenizer().backend_tokenizer
+    ours = gguf_tokenizer(tiny(pre="qwen2")).backend_tokenizer
+    normal = ours.normalizer.normalize_str(text)
+    assert normal == theirs.normalizer.normalize_str(text) != text
+    pieces = ours.pre_tokenizer.pre_tokenize_str(normal)
+    assert pieces == theirs.pre_tokenizer.pre_tokenize_str(normal)
 
 
 def test_llama3_takes_whole_words_whatever_the_merges_say():

@@ -6,6 +6,7 @@ import pytest
 from fsl_jax.errors import InputError
 from fsl_jax.models.families import parameter_shapes
 from fsl_jax.models.llama_gguf import llama_gguf_config, llama_gguf_names
+from fsl_jax.models.names import TRANSPOSE
 from fsl_jax.models.rotary import LinearScaling, Llama3Scaling, rotary_frequencies
 
 METADATA = {
@@ -48,6 +49,17 @@ def test_sizes_come_from_the_metadata():
     config = config_of(METADATA)
     assert (config.num_kv_heads, config.head_dim, config.max_length) == (2, 8, 24)
     assert (config.rope_theta, config.norm_epsilon) == (500.0, 1e-6)
+
+
+def test_qwen_has_biases_or_norms_of_heads_and_its_rows_in_order():
+    for architecture, leaf in {"qwen2": "query/bias", "qwen3": "query_norm/scale"}.items():
+        own = {key.replace("llama.", f"{architecture}."): METADATA[key] for key in METADATA}
+        config = config_of(own | {"general.architecture": architecture})
+        assert (config.family, config.num_kv_heads) == (architecture, 2)
+        names = {entry.path: entry for entry in llama_gguf_names(config).names}
+        assert sorted(names) == sorted(parameter_shapes(config))
+        assert f"layers/attention/{leaf}" in names
+        assert names["layers/attention/query/kernel"].transform == TRANSPOSE
 
 
 @pytest.mark.parametrize(("part", "heads"), [("attn_q", 4), ("attn_k", 2)])
