@@ -70,6 +70,11 @@ _DTYPE = flags.DEFINE_string(
 _MATMUL_PRECISION = flags.DEFINE_string(
     "matmul_precision", "default", "Of matrix products: default, high or highest."
 )
+_REMATERIALIZE = flags.DEFINE_bool(
+    "rematerialize",
+    False,
+    "Compute layers again for their gradient: a third more work, for memory of one layer.",
+)
 _RUNS_AXIS = flags.DEFINE_integer("mesh_runs", 1, "Groups of devices that runs are spread over.")
 _BATCH_AXIS = flags.DEFINE_integer("mesh_batch", 1, "Groups that a batch is spread over.")
 _MODEL_AXIS = flags.DEFINE_integer("mesh_model", 1, "Groups that weights are spread over.")
@@ -156,6 +161,7 @@ def _question():
         label_column=_LABEL_COLUMN.value,
         dtype=_DTYPE.value,
         matmul_precision=_MATMUL_PRECISION.value,
+        rematerialize=_REMATERIALIZE.value,
         runs_axis=_RUNS_AXIS.value,
         batch_axis=_BATCH_AXIS.value,
         model_axis=_MODEL_AXIS.value,

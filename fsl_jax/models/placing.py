@@ -25,7 +25,8 @@ def place_leaf(leaf: StoredLeaf, dtype: Any, sharding: Sharding | None) -> jax.A
     """
     if sharding is None:
         return jax.device_put(leaf.load(dtype))
-    places = sharding.addressable_devices_indices_map(leaf.shape)
+    everywhere = sharding.addressable_devices_indices_map(leaf.shape)
+    places = {device: index for device, index in everywhere.items() if index is not None}
     # Devices that hold the same part are given the same buffer.
     parts = {_bounds(index, leaf.shape): index for index in places.values()}
     buffers = {

@@ -1,6 +1,8 @@
 """Running a stack of layers: a scan over leaves that are stacked on a leading axis."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import flax.linen as nn
@@ -12,6 +14,25 @@ from fsl_jax.compilation import target_platform
 from fsl_jax.models.outputs import Params
 
 Activations = Float[Array, "B T D"]
+
+_REMATERIALIZED = ContextVar("rematerialized", default=False)
+
+
+@contextlib.contextmanager
+def rematerialized_layers(rematerialized: bool = True) -> Iterator[None]:
+    """What is traced in the block keeps no more of a layer for its gradient than what went in.
+
+    The rest is computed again on the way back: a third more arithmetic, for memory that grows with
+    one layer and not with all (Chen et al., 2016, https://arxiv.org/abs/1604.06174).
+
+    Args:
+      rematerialized: whether to do so.
+    """
+    token = _REMATERIALIZED.set(rematerialized)
+    try:
+        yield
+    finally:
+        _REMATERIALIZED.reset(token)
 
 
 def depth(stack: Params) -> int:
@@ -48,8 +69,13 @@ def run_stack(
     numbers = jnp.arange(first, first + layers, dtype=jnp.uint32)
     # A loop costs a GPU about 8 µs an iteration, and keeps XLA from recording its command buffers.
     unroll = max(1, layers) if target_platform() == "gpu" else 1
+
+    def run(carry: Activations, each: Any) -> tuple[Activations, Any]:
+        return layer(each[0], carry, *each[1:])
+
     return jax.lax.scan(
-        lambda carry, each: layer(each[0], carry, *each[1:]),
+        # In a scan nothing is merged across the barrier that `prevent_cse` would put there.
+        jax.checkpoint(run, prevent_cse=unroll > 1) if _REMATERIALIZED.get() else run,
         x,
         (stack, numbers, inputs),
         unroll=unroll,

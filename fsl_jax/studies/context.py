@@ -86,7 +86,8 @@ def make_record(
     """
     question = context.question
     chosen = result.pop("settings", {})
-    shared = ("dropout", "warmup", "clip_norm", "evaluate_every", "patience", "dtype")
+    shared = ("dropout", "warmup", "clip_norm", "evaluate_every", "patience")
+    shared += ("rematerialize", "dtype")
     trained = {name: getattr(question, name) for name in shared} if planned.steps else {}
     return RunRecord(
         method=run.method,

@@ -88,6 +88,7 @@ def fit_settings(planned: PlannedProgram, question: Question) -> FitSettings:
         patience=question.patience,
         dropout=question.dropout,
         longest_dispatch=longest_dispatch(),
+        rematerialize=question.rematerialize,
     )
 
 

@@ -40,6 +40,7 @@ class Question:
       verbalizer: JSON object from labels to words; empty for the labels themselves.
       text_column: of local data.
       label_column: of local data.
+      rematerialize: whether layers are computed again for their gradient, to save memory.
       dtype: of the base model; `auto` is float32 on a CPU and bfloat16 on accelerators.
       matmul_precision: of matrix products, as JAX names it.
       runs_axis: groups of devices that runs are spread over.
@@ -70,6 +71,7 @@ class Question:
     verbalizer: str = ""
     text_column: str = "text"
     label_column: str = "label"
+    rematerialize: bool = False
     dtype: str = "auto"
     matmul_precision: str = "default"
     runs_axis: int = 1

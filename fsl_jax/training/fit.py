@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
+from fsl_jax.models.stack import rematerialized_layers
 from fsl_jax.sharding import over_batch
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.tasks.losses import correct, cross_entropy
@@ -81,7 +82,8 @@ def _update(
             logits = formulation.logits(params, batch, dropout=settings.dropout, key=key)
             return cross_entropy(logits, batch["label"]).mean()
 
-        loss, gradients = jax.value_and_grad(loss_of)(run.trainable)
+        with rematerialized_layers(settings.rematerialize):
+            loss, gradients = jax.value_and_grad(loss_of)(run.trainable)
         optimizer = make_optimizer(given.learning_rate, given.weight_decay, settings)
         # AdamW multiplies float32 by Python's and its own counters' types.
         with jax.numpy_dtype_promotion("standard"):

@@ -22,6 +22,7 @@ class FitSettings:
       dropout: rate inside the model.
       evaluation_batch: examples that validation reads at a time.
       longest_dispatch: the most steps that one dispatch may take.
+      rematerialize: whether layers are computed again for their gradient, to save memory.
     """
 
     steps: int
@@ -33,6 +34,7 @@ class FitSettings:
     dropout: float = 0.0
     evaluation_batch: int = 32
     longest_dispatch: int = 1_000
+    rematerialize: bool = False
 
     def __post_init__(self):
         limits = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fsl_jax.models import stack
-from fsl_jax.models.stack import depth, run_stack
+from fsl_jax.models.stack import depth, rematerialized_layers, run_stack
 
 KERNELS = 0.3 * np.random.default_rng(0).standard_normal((4, 5, 5)).astype(np.float32)
 X = jnp.asarray(np.random.default_rng(1).standard_normal((2, 3, 5)), jnp.float32)
@@ -44,3 +44,21 @@ def test_no_layers_change_nothing():
     np.testing.assert_array_equal(x, X)
     assert means.shape == (0,)
     assert depth({"kernel": KERNELS[:0]}) == 0
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_rematerialized_layers_have_the_same_gradient_from_what_went_in(monkeypatch, platform):
+    monkeypatch.setattr(stack, "target_platform", lambda: platform)
+
+    def loss(kernels):
+        return jnp.sum(jnp.square(run(kernels)[0]))
+
+    def kept(rematerialized):
+        with rematerialized_layers(rematerialized):
+            _, pull = jax.vjp(loss, jnp.asarray(KERNELS))
+            gradient = jax.jit(jax.grad(loss))(KERNELS)
+        return gradient, sum(leaf.size for leaf in jax.tree.leaves(pull))
+
+    (plain, all_kept), (again, less_kept) = kept(False), kept(True)
+    np.testing.assert_allclose(again, plain, rtol=1e-6)
+    assert less_kept < all_kept

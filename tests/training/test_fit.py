@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from fsl_jax.adapt import BitFit, LinearProbe
+from fsl_jax.adapt import BitFit, LinearProbe, LoRA
 from fsl_jax.training.fit import take
 from fsl_jax.training.loop import fit
 from fsl_jax.training.optimizer import make_optimizer
@@ -319,3 +319,16 @@ def test_a_batch_is_the_rows_of_the_pool():
     batch = take(pool, jnp.array([2, 2, 0]))
     np.testing.assert_array_equal(batch["label"], [2, 2, 0])
     np.testing.assert_array_equal(batch["input_ids"][0], [6, 7, 8])
+
+
+def test_rematerialized_layers_train_the_same_in_less_memory(tiny_problem, trial):
+    problems = [
+        tiny_problem("bert-head", [trial(LoRA(2))] * 4, steps=4, evaluate_every=4, **options)
+        for options in ({}, {"rematerialize": True})
+    ]
+    programs = [problem.compile() for problem in problems]
+    plain, again = (
+        problem.fit(program).runs for problem, program in zip(problems, programs, strict=True)
+    )
+    np.testing.assert_allclose(again.losses, plain.losses, rtol=1e-6)
+    assert programs[1].memory < programs[0].memory
