@@ -86,8 +86,7 @@ def make_record(
     """
     question = context.question
     chosen = result.pop("settings", {})
-    shared = ("dropout", "warmup", "clip_norm", "evaluate_every", "patience")
-    shared += ("rematerialize", "dtype")
+    shared = "dropout warmup clip_norm evaluate_every patience rematerialize dtype".split()
     trained = {name: getattr(question, name) for name in shared} if planned.steps else {}
     return RunRecord(
         method=run.method,
