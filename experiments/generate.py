@@ -108,10 +108,12 @@ def _prompts():
     from fsl_jax.errors import InputError
     from fsl_jax.studies.generations import read_prompts
 
-    if bool(_PROMPT.value) == (_PROMPTS.value is not None):
+    path = _PROMPTS.value
+    if bool(_PROMPT.value) == (path is not None):
         raise InputError("give --prompt, once or several times, or --prompts, and not both")
-    given = [text.replace("\\n", "\n") for text in _PROMPT.value]
-    return given or read_prompts(_PROMPTS.value)
+    if path is not None:
+        return read_prompts(path)
+    return [text.replace("\\n", "\n") for text in _PROMPT.value]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,195 @@
+r"""Greedy generation in this project and in transformers, in turns, in one invocation.
+
+Example: `JAX_PLATFORMS=cpu python -m benchmarks.generation --repeats=5`
+
+Both continue the same prompts from the same weights, to the same number of tokens, and are seen to
+choose the same ones. Prefill is the time to the first token, decode that of all others. The table
+is what `benchmarks/README.md` holds.
+"""
+
+import dataclasses
+import functools
+import os
+import time
+
+# Two frameworks share a GPU here: neither may take all of its memory.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+import transformers
+from absl import app, flags
+from flax.traverse_util import flatten_dict
+
+from benchmarks.measure import Row, machine, table
+from fsl_jax.compilation import jit
+from fsl_jax.data.sources import load_dataset
+from fsl_jax.models.generation import decode_loop
+from fsl_jax.models.generation.decode_loop import Batch
+from fsl_jax.models.generation.reader import Reader
+from fsl_jax.models.generation.sampling import Sampling
+from fsl_jax.models.llama_checkpoint import llama_names
+from fsl_jax.models.loading import load
+from fsl_jax.models.names import write_tensors
+from fsl_jax.models.pretrained import Pretrained
+
+_REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each measurement.")
+_BATCHES = flags.DEFINE_list("batches", ["1", "8"], "Prompts that are continued at a time.")
+_PROMPT = flags.DEFINE_integer("prompt_tokens", 64, "Tokens of each prompt.")
+_NEW = flags.DEFINE_integer("new_tokens", 64, "Tokens of each continuation.")
+
+MODEL = "smollm2-135m"
+GOALS = {("cpu", 1): 2.5, ("cpu", 8): 2.0, ("gpu", 1): 4.0, ("gpu", 8): 4.0}
+SAME_TOKENS = 8
+"""So many first tokens have to agree; later ones may part where two are equally likely."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Times:
+    """Seconds to the first token, seconds of the others, and all tokens `[B, N]`."""
+
+    prefill: float
+    decode: float
+    tokens: np.ndarray
+
+
+class Ours:
+    """This project's two programs, compiled."""
+
+    def __init__(self, pretrained: Pretrained, ids: np.ndarray, new: int):
+        """Compiles for prompts `[B, T]` of which all tokens are real."""
+        rows = len(ids)
+        reader, self._new = Reader.of(pretrained), jnp.int32(new)
+        self._start = jit(functools.partial(decode_loop.start, reader, new, 1))
+        self._run = jit(functools.partial(decode_loop.run, reader), donate_argnums=(1,))
+        self._params = pretrained.params
+        self._batch = Batch(
+            input_ids=jnp.asarray(ids),
+            mask=jnp.ones(ids.shape, bool),
+            keys=jax.random.split(jax.random.key(0), rows),
+            idle=jnp.zeros(rows, bool),
+            ends=jnp.zeros(0, jnp.int32),
+        )
+
+    def __call__(self) -> Times:
+        """Continues the prompts once."""
+        begin = time.perf_counter()
+        state = jax.block_until_ready(self._start(self._params, self._batch, Sampling()))
+        first = time.perf_counter()
+        state = self._run(self._params, state, self._batch, Sampling(), self._new)
+        tokens = np.asarray(state.tokens)
+        return Times(first - begin, time.perf_counter() - first, tokens)
+
+
+class Theirs:
+    """transformers' `generate` with the same weights."""
+
+    def __init__(self, pretrained: Pretrained, ids: np.ndarray, new: int, device: str):
+        """Builds the model from our weights, by the table of names read backwards."""
+        sizes = pretrained.config
+        config = transformers.LlamaConfig(
+            vocab_size=sizes.vocab_size,
+            hidden_size=sizes.hidden_size,
+            intermediate_size=sizes.mlp_size,
+            num_hidden_layers=sizes.num_layers,
+            num_attention_heads=sizes.num_heads,
+            num_key_value_heads=sizes.num_kv_heads,
+            max_position_embeddings=sizes.max_length,
+            rope_parameters={"rope_type": "default", "rope_theta": sizes.rope_theta},
+            rms_norm_eps=sizes.norm_epsilon,
+            tie_word_embeddings=sizes.tied,
+            bos_token_id=None,
+            eos_token_id=None,
+        )
+        leaves = write_tensors(flatten_dict(pretrained.params, sep="/"), llama_names(sizes))
+        tensors = {name: torch.tensor(np.asarray(leaf, np.float32)) for name, leaf in leaves}
+        model = transformers.LlamaForCausalLM(config)
+        model.load_state_dict(tensors, strict=False)
+        dtype = torch.float32 if device == "cpu" else torch.bfloat16
+        self._model = model.to(device, dtype).eval()
+        self._ids, self._new = torch.tensor(ids, dtype=torch.long, device=device), new
+
+    def __call__(self) -> Times:
+        """Continues the prompts by one token, and then by all: the difference is decoding."""
+        prefill, _ = self._generate(1)
+        whole, tokens = self._generate(self._new)
+        return Times(prefill, whole - prefill, tokens)
+
+    def _generate(self, new: int) -> tuple[float, np.ndarray]:
+        begin = time.perf_counter()
+        with torch.inference_mode():
+            sequences = self._model.generate(
+                self._ids,
+                attention_mask=torch.ones_like(self._ids),
+                max_new_tokens=new,
+                do_sample=False,
+                pad_token_id=0,
+            )
+        tokens = sequences[:, self._ids.shape[1] :].cpu().numpy()
+        return time.perf_counter() - begin, tokens
+
+
+def prompts(pretrained: Pretrained, rows: int, length: int) -> np.ndarray:
+    """The first tokens of news stories, int32 `[rows, length]`."""
+    texts = (example.text for example in load_dataset("bbc_news").train)
+    encoded = (pretrained.tokenizer(text)["input_ids"] for text in texts)
+    long_enough = (ids[:length] for ids in encoded if len(ids) >= length)
+    return np.array([next(long_enough) for _ in range(rows)], np.int32)
+
+
+def measure(pretrained: Pretrained, rows: int, device: str) -> list[Row]:
+    """Prefill and decode of one batch size."""
+    ids = prompts(pretrained, rows, _PROMPT.value)
+    ours = Ours(pretrained, ids, _NEW.value)
+    theirs = Theirs(pretrained, ids, _NEW.value, device)
+    turns = [(ours(), theirs()) for _ in range(_REPEATS.value + 1)][1:]
+    for one, other in turns:
+        if not np.array_equal(one.tokens[:, :SAME_TOKENS], other.tokens[:, :SAME_TOKENS]):
+            raise ValueError(f"the sides do not do the same work: {one.tokens} {other.tokens}")
+    work = f"{pretrained.name}, {rows} × {_PROMPT.value} tokens"
+    return [
+        _row(f"prefill of {work}", "prefill", turns, rows * _PROMPT.value, None),
+        _row(
+            f"{_NEW.value - 1} more tokens after {work}",
+            "decode",
+            turns,
+            rows * (_NEW.value - 1),
+            GOALS.get((device.replace("cuda", "gpu"), rows)),
+        ),
+    ]
+
+
+def _row(
+    work: str, part: str, turns: list[tuple[Times, Times]], tokens: int, goal: float | None
+) -> Row:
+    ours, theirs = ([getattr(each, part) for each in side] for side in zip(*turns, strict=True))
+    rates = (tokens / np.median(side) for side in (theirs, ours))
+    note = "tokens a second: {:.0f} and {:.0f}".format(*rates)
+    return Row(work, "transformers", ours, theirs, goal, note)
+
+
+def main(arguments: list[str]) -> None:
+    """Measures the batch sizes, on a CPU in float32 and on a GPU in bfloat16."""
+    if len(arguments) > 1:
+        raise app.UsageError(f"unexpected arguments: {' '.join(arguments[1:])}")
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    transformers.logging.set_verbosity_error()
+    on_gpu = jax.default_backend() == "gpu" and torch.cuda.is_available()
+    if not on_gpu:
+        print("gpu: skipped, since JAX and PyTorch do not both see a GPU here", flush=True)
+    pretrained = load(MODEL, dtype=jnp.bfloat16 if on_gpu else jnp.float32)
+    rows: list[Row] = []
+    for batch in map(int, _BATCHES.value):
+        rows += measure(pretrained, batch, "cuda" if on_gpu else "cpu")
+        print(table(rows[-2:]), flush=True)
+    versions = f"JAX {jax.__version__}, transformers {transformers.__version__}"
+    load_average = "load {:.1f}, {:.1f}, {:.1f}".format(*os.getloadavg())
+    print(
+        f"\n{machine()}, {versions}, PyTorch {torch.__version__}, {load_average}\n\n{table(rows)}"
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)
