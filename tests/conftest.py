@@ -203,10 +203,14 @@ def tiny_tokenizer():
 
 @pytest.fixture(scope="session")
 def tiny_bases(tiny_tokenizer):
-    """A tiny model of each family, every leaf of which is random."""
+    """A tiny model of each kind of layers, every leaf of which is random.
+
+    The one of Gemma 2 has a sliding window on its first layer.
+    """
     from fsl_jax.adapt.tree import unflatten
     from fsl_jax.models.bert import BertConfig
     from fsl_jax.models.families import module_of, parameter_shapes
+    from fsl_jax.models.gpt2 import GPT2Config
     from fsl_jax.models.llama import LlamaConfig
     from fsl_jax.models.pretrained import Pretrained
 
@@ -214,6 +218,22 @@ def tiny_bases(tiny_tokenizer):
     configs = [
         BertConfig(**sizes, max_length=32, has_pooler=True),
         LlamaConfig(**sizes, max_length=32, num_kv_heads=2, head_dim=4),
+        GPT2Config(**sizes, max_length=32),
+        LlamaConfig(
+            **sizes,
+            max_length=32,
+            num_kv_heads=2,
+            head_dim=4,
+            window=6,
+            sliding=(True, False),
+            post_norms=True,
+            norm_offset=1.0,
+            activation="tanh_gelu",
+            embedding_scale=4.0,
+            score_cap=20.0,
+            logit_cap=10.0,
+            family="gemma2",
+        ),
     ]
 
     def build(config):
@@ -241,10 +261,10 @@ def tiny_formulations(tiny_bases, tiny_dataset):
     labels = tiny_dataset.labels
     longer = {"east": ["far east", "east"], "west": "very far west"}
 
-    def template(words):
+    def template(words, family="llama"):
         verbalizer = Verbalizer.from_mapping(labels, words)
         return TemplateFormulation(
-            tiny_bases["llama"], labels, Template("{text} . Topic :"), verbalizer
+            tiny_bases[family], labels, Template("{text} . Topic :"), verbalizer
         )
 
     return {
@@ -252,6 +272,8 @@ def tiny_formulations(tiny_bases, tiny_dataset):
         "llama-head": HeadFormulation(tiny_bases["llama"], labels),
         "llama-template": template({}),
         "llama-words": template(longer),
+        "gpt2-template": template({}, "gpt2"),
+        "gemma2-template": template({}, "gemma2"),
     }
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
-from fsl_jax.errors import unknown_name
+from fsl_jax.errors import InputError, unknown_name
 from fsl_jax.models.pooling import POOLINGS
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.tasks.formulation import Batch
@@ -38,6 +38,11 @@ class HeadFormulation:
     name: ClassVar[str] = "head"
 
     def __post_init__(self):
+        if self.pretrained.config.is_encoder_decoder:
+            raise InputError(
+                f"{self.pretrained.name} is an encoder-decoder, and texts are classified by an "
+                "encoder or a decoder. Choose one, such as minilm-l6 or smollm2-135m."
+            )
         default = "last" if self.pretrained.config.is_decoder else "mean"
         object.__setattr__(self, "pooling", self.pooling or default)
         if self.pooling not in POOLINGS:

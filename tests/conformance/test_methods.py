@@ -32,12 +32,19 @@ METHODS = {
     "bitfit": (BitFit(),) * 4,
     "lora": (LoRA(4), LoRA(2, alpha=3.0), LoRA(4), LoRA(1)),
 }
-FORMULATIONS = ("bert-head", "llama-head", "llama-template", "llama-words")
+FORMULATIONS = (
+    "bert-head",
+    "llama-head",
+    "llama-template",
+    "llama-words",
+    "gpt2-template",
+    "gemma2-template",
+)
 QUICK = (
     ("full", "bert-head"),
     ("linear_probe", "llama-head"),
     ("top_layers", "llama-words"),
-    ("bitfit", "bert-head"),
+    ("bitfit", "gpt2-template"),
     ("lora", "llama-template"),
 )
 KEPT_TRUNK = ("linear_probe", "top_layers")
@@ -55,7 +62,10 @@ LEAF_TOLERANCE = 2e-5
 
 def applies(method, formulation):
     """A probe has nothing to train without a head, nor BitFit in a family without biases."""
-    allowed = {"linear_probe": ("bert-head", "llama-head"), "bitfit": ("bert-head",)}
+    allowed = {
+        "linear_probe": ("bert-head", "llama-head"),
+        "bitfit": ("bert-head", "gpt2-template"),
+    }
     return formulation in allowed.get(method, FORMULATIONS)
 
 

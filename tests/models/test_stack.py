@@ -60,5 +60,5 @@ def test_rematerialized_layers_have_the_same_gradient_from_what_went_in(monkeypa
         return gradient, sum(leaf.size for leaf in jax.tree.leaves(pull))
 
     (plain, all_kept), (again, less_kept) = kept(False), kept(True)
-    np.testing.assert_allclose(again, plain, rtol=1e-6)
+    np.testing.assert_allclose(again, plain, rtol=1e-5, atol=1e-6)
     assert less_kept < all_kept

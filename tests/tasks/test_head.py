@@ -9,6 +9,7 @@ from tokenizers.processors import TemplateProcessing
 
 from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError
+from fsl_jax.models.t5_layers import T5Config
 from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.head import INITIAL_SCALE, HeadFormulation
 
@@ -27,6 +28,12 @@ def reference(pooling, hidden, mask):
 def test_the_nearest_pooling_is_named(tiny_bases):
     with pytest.raises(InputError, match=r"unknown pooling 'maen'\. Did you mean 'mean'"):
         HeadFormulation(tiny_bases["bert"], ("a", "b"), pooling="maen")
+
+
+def test_an_encoder_decoder_is_refused_with_help(tiny_bases):
+    base = dataclasses.replace(tiny_bases["bert"], config=T5Config(64, 16, 40, 2, 2, 4, 4))
+    with pytest.raises(InputError, match="is an encoder-decoder, and texts are classified by"):
+        HeadFormulation(base, ("a", "b"))
 
 
 def test_each_family_has_its_usual_pooling(tiny_bases):

@@ -9,6 +9,14 @@ import pytest
 from fsl_jax.training.stopping import StopRequest
 
 
+@pytest.fixture(autouse=True)
+def usual_interrupt():
+    """What a shell starts in the background ignores interrupts; here they act as in a terminal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_first_signal_sets_the_flag(number, capfd):
     with StopRequest() as stop:
