@@ -239,10 +239,12 @@ def tiny_bases(tiny_tokenizer):
     def build(config):
         # Drawn by NumPy, which compiles nothing.
         random = np.random.default_rng(1)
+        center = 1 - getattr(config, "norm_offset", 0)
         params = unflatten(
             {
                 path: jnp.asarray(
-                    random.normal(size=shape, scale=0.2) + path.endswith("/scale"), jnp.float32
+                    random.normal(size=shape, scale=0.2) + center * path.endswith("/scale"),
+                    jnp.float32,
                 )
                 for path, shape in parameter_shapes(config).items()
             }
