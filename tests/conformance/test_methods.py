@@ -60,8 +60,8 @@ LOSS_TOLERANCE = 5e-6
 LEAF_TOLERANCE = 2e-5
 
 UNSTABLE = {("full", "gemma2-template"): (1e-3, 1e-2)}
-"""Tolerances of a case in which a change of 1e-7 in the parameters at the start makes one of 2e-4 in
-the losses: two of its runs have learning rates that are high for it."""
+"""Tolerances of a case in which a change of 1e-7 in the first parameters makes one of 2e-4 in the
+losses: two of its runs have learning rates that are high for it."""
 
 
 def applies(method, formulation):
