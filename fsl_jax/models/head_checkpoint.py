@@ -148,6 +148,9 @@ def head_tables(
     Returns:
       The table of names, with the head's where the checkpoint has it, and the shapes of all leaves
       that it names, by path.
+
+    Raises:
+      InputError: the head is one of its kind that the family has in another form only.
     """
     own = FAMILIES[config.family].heads(config)
     there = [kind for kind, table in own.items() if _is_there(kind, table, values, tensors)]
@@ -155,6 +158,11 @@ def head_tables(
         logging.info("the checkpoint's head is left out: %s", " or ".join(others))
     if head not in there:
         return names_of(config, head, there=False), shapes_of(config)
+    if head == MASKED_LM and values.get("tie_word_embeddings") is False:
+        raise InputError(
+            "config.json: tie_word_embeddings is false, and the head masked_lm shares the word "
+            "embedding here. Load the checkpoint without a head, or choose one that is tied."
+        )
     return names_of(config, head), shapes_of(config, head, _stored_labels(own[head], tensors))
 
 

@@ -61,6 +61,13 @@ def test_a_head_that_the_checkpoint_has_is_loaded(directory, model, head, labels
     assert not caplog.records
 
 
+def test_a_masked_language_model_that_is_not_tied_is_refused(directory):
+    path, _ = directory("bert", "masked_lm", tie_word_embeddings=False)
+    with pytest.raises(InputError, match="tie_word_embeddings is false"):
+        fsl_jax.load(path, head="masked_lm")
+    assert fsl_jax.load(path).head is None
+
+
 @pytest.mark.parametrize("head", ["masked_lm", "sequence_classification"])
 def test_a_head_that_was_not_asked_for_is_left_out(directory, head):
     path, _ = directory("bert", head, 3 if head == "sequence_classification" else 0)
