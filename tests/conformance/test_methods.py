@@ -55,13 +55,17 @@ NOISE = "attention/key/bias"
 is rounding noise, of which Adam makes whole steps."""
 
 # Packed against alone, on one device against eight, and cached against not: over 20 steps losses
-# differed by up to 2.7e-6 of themselves and leaves by up to 3e-6.
-LOSS_TOLERANCE = 5e-6
+# differed by up to 4e-7 of themselves and leaves by up to 3e-6.
+LOSS_TOLERANCE = 2e-6
 LEAF_TOLERANCE = 2e-5
 
-UNSTABLE = {("full", "gemma2-template"): (1e-3, 1e-2)}
-"""Tolerances of a case in which a change of 1e-7 in the first parameters makes one of 2e-4 in the
-losses: two of its runs have learning rates that are high for it."""
+UNSTABLE = {
+    ("full", "gpt2-template"): (5e-6, LEAF_TOLERANCE),
+    ("full", "gemma2-template"): (1e-3, 1e-2),
+}
+"""Wider tolerances of losses and leaves on eight devices: a change of 1e-7 in the first parameters
+makes one of 2e-6 in the losses of the first case, and of 2e-4 in those of the second, two of whose
+runs have learning rates that are high for it."""
 
 
 def applies(method, formulation):
