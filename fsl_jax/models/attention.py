@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.softmax_attention import MASKED, soft_cap, softmax_attention
+from fsl_jax.models.own_attention import AUTO, own_attention
+from fsl_jax.models.softmax_attention import MASKED, soft_cap
 
 
 def token_positions(mask: Bool[Array, "B T"]) -> Int[Array, "B T"]:
@@ -48,6 +49,7 @@ def attend(
     *,
     scale: float | None = None,
     cap: float | None = None,
+    implementation: str = AUTO,
 ) -> Float[Array, "B T H*Dh"]:
     """Scaled dot-product attention with grouped key heads and a softmax in float32.
 
@@ -60,15 +62,16 @@ def attend(
         read without a copy each.
       scale: what scores are multiplied by; `Dh ** -0.5` unless given.
       cap: where given, scores are kept between `-cap` and `cap` by `soft_cap`.
+      implementation: of attention without a prefix, as in `own_attention`.
 
     Returns:
       `[B, T, H * Dh]`.
     """
     batch, length, heads, head_dim = query.shape
     scaled = query * jnp.asarray(head_dim**-0.5 if scale is None else scale, query.dtype)
-    grouped = scaled.reshape(batch, length, keys.shape[2], -1, head_dim)
     if prefix is None:
-        return _attend_to_own(grouped, keys, values, mask, cap)
+        return own_attention(scaled, keys, values, mask, cap=cap, implementation=implementation)
+    grouped = scaled.reshape(batch, length, keys.shape[2], -1, head_dim)
     sources = [(keys, values, mask[..., -length:]), (*prefix, mask[..., :-length])]
     scores = [_scores(grouped, source_keys, seen, cap) for source_keys, _, seen in sources]
     # One softmax over all sources, which are never joined; it divides what was attended to, which
@@ -85,21 +88,6 @@ def attend(
     add = functools.partial(functools.reduce, operator.add)
     output = add(attended) / add(totals)[..., None]
     return output.astype(query.dtype).reshape(batch, length, heads * head_dim)
-
-
-def _attend_to_own(
-    grouped: Float[Array, "B T H_kv G Dh"],
-    keys: Float[Array, "B T H_kv Dh"],
-    values: Float[Array, "B T H_kv Dh"],
-    mask: Bool[Array, "B Q T"],
-    cap: float | None,
-) -> Float[Array, "B T D"]:
-    batch, length, groups, heads, head_dim = grouped.shape
-    query = grouped.transpose(0, 2, 3, 1, 4).reshape(batch, groups, -1, head_dim)
-    keys, values = (each.transpose(0, 2, 1, 3) for each in (keys, values))
-    output = softmax_attention(query, keys, values, mask, cap)
-    output = output.reshape(batch, groups, heads, length, head_dim).transpose(0, 3, 1, 2, 4)
-    return output.reshape(batch, length, -1)
 
 
 # Rows that share the keys of a source are read as one long row: its batch `K_B` is 1 and its tokens

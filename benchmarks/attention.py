@@ -1,0 +1,78 @@
+r"""The implementations of attention in turns, with their gradients, in one invocation.
+
+Example: `JAX_PLATFORMS=cpu python -m benchmarks.attention --repeats=20`
+
+The shapes are those of the embedded models in training. The peer of each line is
+`jax.nn.dot_product_attention`. On a GPU it is bfloat16, and cuDNN's is another peer. The table is
+what `benchmarks/README.md` holds; `fsl_jax.models.own_attention.FASTEST` follows from it.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from absl import app, flags
+
+from benchmarks.measure import Row, alternate, machine, table
+from fsl_jax.compilation import jit
+from fsl_jax.models.own_attention import CUDNN, WRITTEN_OUT, XLA, own_attention
+
+_REPEATS = flags.DEFINE_integer("repeats", 20, "Turns of each measurement.")
+_LAYERS = flags.DEFINE_integer("layers", 10, "Times that attention runs in a measurement.")
+
+SHAPES = {  # rows, tokens, heads, key heads, width of a head
+    "minilm-l6": (16, 128, 12, 12, 32),
+    "smollm2-135m": (8, 128, 9, 3, 64),
+    "smollm2-135m, long": (2, 512, 9, 3, 64),
+}
+
+
+def attention(implementation: str, shape: tuple[int, ...], backward: bool) -> Callable[[], float]:
+    """A function that runs attention, perhaps with its gradient, and returns its seconds."""
+    rows, tokens, heads, groups, width = shape
+    dtype = jnp.bfloat16 if jax.default_backend() == "gpu" else jnp.float32
+    drawn = jax.random.split(jax.random.key(0), 3)
+    inputs = [
+        jax.random.normal(key, (rows, tokens, count, width), dtype)
+        for key, count in zip(drawn, (heads, groups, groups), strict=True)
+    ]
+    mask = jnp.broadcast_to(jnp.tril(jnp.ones((tokens, tokens), bool)), (rows, tokens, tokens))
+    forward = functools.partial(own_attention, mask=mask, implementation=implementation)
+
+    def total(*states: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.square(forward(*states).astype(jnp.float32)))
+
+    run = jit(jax.grad(total, argnums=(0, 1, 2)) if backward else forward)
+
+    def measure() -> float:
+        begin = time.perf_counter()
+        for _ in range(_LAYERS.value):
+            jax.block_until_ready(run(*inputs))
+        return time.perf_counter() - begin
+
+    return measure
+
+
+def rows() -> list[Row]:
+    """A line for every shape, direction and peer."""
+    peers = [XLA, CUDNN] if jax.default_backend() == "gpu" else [XLA]
+    found = []
+    for name, shape in SHAPES.items():
+        for backward in (False, True):
+            sides = {each: attention(each, shape, backward) for each in (WRITTEN_OUT, *peers)}
+            seconds = alternate(sides, _REPEATS.value)
+            work = f"attention of {name}, {_LAYERS.value} times" + ", with gradient" * backward
+            found += [Row(work, peer, seconds[WRITTEN_OUT], seconds[peer], None) for peer in peers]
+    return found
+
+
+def main(_: list[str]) -> None:
+    """Prints the table."""
+    print(machine())
+    print(table(rows()))
+
+
+if __name__ == "__main__":
+    app.run(main)
