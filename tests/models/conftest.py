@@ -241,6 +241,15 @@ def mixed_tokens():
 
 
 @pytest.fixture(scope="session")
+def given_positions():
+    """Positions of `mixed_tokens` that no counting gives: with gaps, backwards, and in no order."""
+    ascending = 3 + 2 * np.arange(7)
+    rows = [ascending, ascending[::-1], 5 + np.arange(7)]
+    rows += list(np.random.default_rng(3).integers(0, 24, (3, 7)))
+    return np.stack(rows).astype(np.int32)
+
+
+@pytest.fixture(scope="session")
 def special_tokenizer():
     """Forty words, of which the first four have a role."""
     roles = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}

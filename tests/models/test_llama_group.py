@@ -149,6 +149,38 @@ def test_logits_and_gradients_agree_with_transformers(pairs, batch, name):
     assert max(relative(found[each], weights[each]) for each in found) < 1e-5
 
 
+def torch_masks(model, mask, positions):
+    """What each token sees, for transformers, with windows measured in positions as we do."""
+    window = getattr(model.config, "sliding_window", None) or 3 * LENGTH
+    sees = np.tril(np.ones((LENGTH, LENGTH), bool))[None] & mask[:, None, :]
+    near = positions[:, :, None] - positions[:, None, :] < window
+    full, sliding = (
+        torch.tensor(np.where(pairs, 0, np.finfo(np.float32).min)[:, None], dtype=torch.float32)
+        for pairs in (sees, sees & near)
+    )
+    if model.config.model_type == "mistral":
+        return sliding
+    windows = {"full_attention": full, "sliding_attention": sliding}
+    return windows if window < LENGTH else full
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_positions_that_are_given_agree_with_transformers(pairs, batch, name):
+    """With gaps, backwards, and in no order."""
+    (pretrained, model), (ids, mask) = pairs(name), batch
+    columns = np.arange(LENGTH, dtype=np.int32)
+    positions = np.stack([3 + 2 * columns, columns[::-1], 5 * columns % 17])
+    with torch.no_grad():
+        expected = model(
+            torch.tensor(ids, dtype=torch.long),
+            attention_mask=torch_masks(model, mask, positions),
+            position_ids=torch.tensor(positions, dtype=torch.long),
+        ).logits.numpy()
+    apply = jax.jit(pretrained.apply)
+    given = apply(pretrained.params, ids, mask, position_ids=positions).logits
+    assert relative(given[mask], expected[mask]) < 1e-5
+
+
 @pytest.mark.parametrize("name", ["mistral", "gemma2", "gemma3_text"])
 def test_tokens_after_a_prefix_see_what_they_see_in_one_pass(pairs, batch, name):
     """The prefix is a cache with free slots, and its positions are counted or given."""
@@ -270,7 +302,10 @@ def full_size(model_type, vocab, width, mlp, layers, heads, kv_heads, **more):
 
 
 LLAMA_31 = {**LLAMA3, "factor": 8.0, "original_max_position_embeddings": 8192}
-# The numbers of parameters are those that the models' pages on the hub state.
+# The numbers of parameters are those that the hub states from the headers of the authors' files, as
+# in https://huggingface.co/api/models/meta-llama/Llama-3.1-70B?expand=safetensors ("70.6B" on the
+# model's page) and https://huggingface.co/Qwen/Qwen3-32B ("32.8B"). transformers has as many in a
+# model of these sizes.
 FULL_SIZE = {
     "Llama-3.1-70B": (
         full_size("llama", 128_256, 8192, 28_672, 80, 64, 8, rope_scaling=LLAMA_31),

@@ -121,6 +121,11 @@ def test_buckets_that_cannot_hold_the_distances_are_an_error(values):
 
 
 def test_flan_t5_xxl_has_its_size_and_is_divided_over_a_mesh():
+    """11B, as its authors say (https://arxiv.org/abs/2210.11416).
+
+    To the last one it is what KerasHub states of T5 1.1 XXL, which FLAN-T5 is tuned from:
+    https://github.com/keras-team/keras-hub/blob/master/keras_hub/src/models/t5/t5_presets.py.
+    """
     config = t5_config("config.json", FLAN_T5_XXL, OUTPUT)
     tree = jax.eval_shape(lambda: initialise(config, jax.random.key(0)))
     leaves = flatten_dict(tree, sep="/")
