@@ -52,7 +52,12 @@ def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
             absent,
         )
     values = _read_config(directory / "config.json")
-    if (architecture := values.get("model_type")) not in FAMILIES:
+    if (architecture := values.get("model_type")) is None:
+        raise InputError(
+            f"{directory / 'config.json'}: model_type is missing, which says what architecture "
+            f"the weights have. Known: {', '.join(sorted(FAMILIES))}."
+        )
+    if str(architecture) not in FAMILIES:
         raise unknown_name("architecture (model_type in config.json)", str(architecture), FAMILIES)
     files = weight_files(directory)
     tensors = open_tensors(files)

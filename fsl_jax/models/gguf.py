@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.gguf_quantization import QUANTIZATIONS, Quantization, dequantize
+from fsl_jax.models.gguf_quantization import QUANTIZATIONS, Quantization, dequantize, format_name
 
 _VERSIONS = (2, 3)
 _DEFAULT_ALIGNMENT = 32
@@ -256,8 +256,8 @@ def _read_entry(reader: _Reader, index: int) -> _Entry:
     if code not in QUANTIZATIONS:
         known = ", ".join(sorted(format.name for format in QUANTIZATIONS.values()))
         raise InputError(
-            f"{reader.path}: tensor {name[:80]!r} has number format {code}, which is not known. "
-            f"Known: {known}. Give a file that is quantized with one of these."
+            f"{reader.path}: tensor {name[:80]!r} has the number format {format_name(code)}, which "
+            f"cannot be read. Known: {known}. Give a file that is quantized with one of these."
         )
     format = QUANTIZATIONS[code]
     if 0 in shape or shape[-1] % format.block_length:

@@ -214,3 +214,32 @@ _FORMATS = (
 
 QUANTIZATIONS = {format.code: format for format in _FORMATS}
 """The known formats, by the number that stands for each in a file."""
+
+_OTHER_FORMATS = {
+    9: "Q8_1",
+    10: "Q2_K",
+    11: "Q3_K",
+    15: "Q8_K",
+    16: "IQ2_XXS",
+    17: "IQ2_XS",
+    18: "IQ3_XXS",
+    19: "IQ1_S",
+    20: "IQ4_NL",
+    21: "IQ3_S",
+    22: "IQ2_S",
+    23: "IQ4_XS",
+    24: "I8",
+    25: "I16",
+    26: "I32",
+    27: "I64",
+    28: "F64",
+    29: "IQ1_M",
+    34: "TQ1_0",
+    35: "TQ2_0",
+    39: "MXFP4",
+}
+
+
+def format_name(code: int) -> str:
+    """What a format is called that is not one of the `QUANTIZATIONS`, or else its number."""
+    return _OTHER_FORMATS.get(code, f"number {code}")

@@ -13,6 +13,7 @@ from fsl_jax.errors import InputError, faults
 
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
+_DTYPES = ("F32", "F16", "BF16")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,10 +22,20 @@ class SafetensorsTensor:
 
     name: str
     shape: tuple[int, ...]
+    dtype: str
     _file: Any = dataclasses.field(repr=False)
 
     def load(self) -> np.ndarray:
-        """Reads the tensor in the dtype of the file."""
+        """Reads the tensor in the dtype of the file.
+
+        Raises:
+          InputError: its numbers are of another kind than weights that can be computed with.
+        """
+        if self.dtype not in _DTYPES:
+            raise InputError(
+                f"{self.name} holds numbers of type {self.dtype}; expected {', '.join(_DTYPES)}. "
+                "Quantized checkpoints are not read: give the one that they were made from."
+            )
         return self._file.get_tensor(self.name)
 
 
@@ -74,7 +85,9 @@ def open_tensors(files: list[Path]) -> Mapping[str, SafetensorsTensor]:
             if name in tensors:
                 problems.append(f"{name} is in {homes[name]} and in {path.name}")
             homes[name] = path.name
-            tensors[name] = SafetensorsTensor(name, tuple(file.get_slice(name).get_shape()), file)
+            part = file.get_slice(name)
+            shape, dtype = tuple(part.get_shape()), part.get_dtype()
+            tensors[name] = SafetensorsTensor(name, shape, dtype, file)
     if problems:
         raise faults(f"{files[0].parent}: tensors are there twice. Fetch it again:", problems)
     return tensors

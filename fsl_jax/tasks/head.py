@@ -47,6 +47,12 @@ class HeadFormulation:
         object.__setattr__(self, "pooling", self.pooling or default)
         if self.pooling not in POOLINGS:
             raise unknown_name("pooling", self.pooling, POOLINGS)
+        tokenizer = self.pretrained.tokenizer
+        if self.pooling == "cls" and tokenizer.cls_token is None:
+            raise InputError(
+                f"the pooling cls takes the token that opens a text, and the tokenizer of "
+                f"{self.pretrained.name} has no cls_token. Pool by mean or last."
+            )
 
     def prepare(self, params: Params, key: jax.Array) -> Params:
         """Adds `head/kernel [D, C]`, drawn from a normal distribution, and `head/bias [C]`."""

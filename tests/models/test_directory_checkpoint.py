@@ -1,7 +1,9 @@
 import json
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
+import fsl_jax
 from fsl_jax.errors import InputError
 from fsl_jax.models.directory_checkpoint import read_directory
 
@@ -24,6 +26,45 @@ def test_an_unknown_architecture_names_the_known_ones(bert_directory):
     change_config(bert_directory, model_type="berd")
     with pytest.raises(InputError, match=r"'berd'\. Did you mean 'bert' .*Known: bert, .*, llama"):
         read_directory(bert_directory)
+
+
+def test_a_config_without_an_architecture_is_an_error_that_says_so(bert_directory):
+    change_config(bert_directory, model_type=None)
+    with pytest.raises(InputError, match=r"config\.json: model_type is missing.* Known: bert, "):
+        read_directory(bert_directory)
+
+
+def test_a_shard_that_lacks_what_the_index_says_is_in_it_is_an_error(bert_directory):
+    """One that does not exist is one too; that is tested where files are opened."""
+    path = bert_directory / "model.safetensors"
+    tensors = load_file(path)
+    path.unlink()
+    names = sorted(tensors)
+    homes = {name: f"model-{number % 2}.safetensors" for number, name in enumerate(names)}
+    missing = names[4]
+    for file in sorted(set(homes.values())):
+        own = {name: tensors[name] for name in names if homes[name] == file and name != missing}
+        save_file(own, bert_directory / file)
+    index = bert_directory / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": homes}))
+    with pytest.raises(InputError) as error:
+        read_directory(bert_directory)
+    assert str(error.value).splitlines()[1:] == [f"  - missing: {missing}"]
+
+
+@pytest.mark.parametrize(
+    ("head", "token"),
+    [
+        ("masked_lm", "mask_token"),
+        ("sequence_classification", "cls_token"),
+        ("cls_features", "cls_token"),
+    ],
+)
+def test_a_tokenizer_without_the_tokens_that_a_head_needs_is_an_error(bert_directory, head, token):
+    labels = 3 if head == "sequence_classification" else None
+    with pytest.raises(InputError, match=f"the head {head} needs a tokenizer with a {token}"):
+        fsl_jax.load(str(bert_directory), head=head, num_labels=labels)
+    assert fsl_jax.load(str(bert_directory), head="mean_features").head == "mean_features"
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])

@@ -199,6 +199,17 @@ def test_malformed_files_are_refused(write, content, found):
     assert any(advice in message for advice in ("fetch it again", "Convert", "Give a file"))
 
 
+@pytest.mark.parametrize(
+    ("code", "format"), [(10, "Q2_K"), (20, "IQ4_NL"), (39, "MXFP4"), (77, "number 77")]
+)
+def test_an_unknown_quantization_is_named_with_the_known_ones(write, code, format):
+    path = write(gguf_bytes(tensors=[Tensor("blk.0.attn_q.weight", (256,), code, b"\0" * 256)]))
+    known = "BF16, F16, F32, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0"
+    message = rf"'blk\.0\.attn_q\.weight' has the number format {format}, .* Known: {known}\. Give"
+    with pytest.raises(InputError, match=message):
+        read_gguf(path)
+
+
 def test_messages_stay_short_when_a_name_runs_on(write):
     with pytest.raises(InputError) as error:
         read_gguf(write(gguf_bytes([entry("a" * 10**6, U8, 1)] * 2)))

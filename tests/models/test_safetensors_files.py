@@ -53,6 +53,33 @@ def test_every_cut_of_a_file_is_an_error_that_names_it(tmp_path):
             open_tensors([path])
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shape": [2, 4]},
+        {"shape": [3]},
+        {"dtype": "F16"},
+        {"data_offsets": [0, 32], "shape": [2, 4]},
+        {"data_offsets": [0, 2**62]},
+        {"shape": [2**62, 2**62]},
+    ],
+)
+def test_a_header_that_claims_what_the_file_does_not_hold_is_an_error(tmp_path, changes):
+    entry = {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]} | changes
+    header = json.dumps({"a": entry}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(24))
+    with pytest.raises(InputError, match=r"model\.safetensors: not a valid safetensors file"):
+        open_tensors([path])
+
+
+def test_weights_that_are_quantized_are_refused_when_they_are_read(tmp_path):
+    save_file({"a": np.ones((2, 3), np.int8)}, tmp_path / "model.safetensors")
+    tensor = open_tensors(weight_files(tmp_path))["a"]
+    with pytest.raises(InputError, match="a holds numbers of type I8; expected F32, F16, BF16"):
+        tensor.load()
+
+
 def test_missing_shards_are_listed(shards):
     (shards / "model-1.safetensors").unlink()
     (shards / "model-2.safetensors").unlink()

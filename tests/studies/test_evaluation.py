@@ -84,7 +84,7 @@ def leaves_of(pretrained, method, prepared):
 def head_adapter(bert, tmp_path_factory):
     """A directory with a BitFit adapter with a head, whose labels are not sorted."""
     directory = tmp_path_factory.mktemp("adapters") / "head"
-    formulation = HeadFormulation(bert, ("herb", "fruit", "moss"), "cls", 12)
+    formulation = HeadFormulation(bert, ("herb", "fruit", "moss"), "last", 12)
     prepared = formulation.prepare(bert.params, jax.random.key(0))
     leaves = leaves_of(bert, BitFit(), prepared)
     save_adapter(directory, leaves, BitFit(), bert, describe_formulation(formulation))
@@ -99,7 +99,7 @@ def head_evaluation(bert, head_adapter):
 def test_logits_are_those_of_the_formulation_on_the_adapted_model(head_evaluation):
     formulation, adapter = head_evaluation.formulation, head_evaluation.adapter
     assert formulation.labels == ("herb", "fruit", "moss")
-    assert (formulation.pooling, formulation.limit) == ("cls", 12)
+    assert (formulation.pooling, formulation.limit) == ("last", 12)
     batch = encode(formulation, TEST).arrays
     expected = jax.jit(formulation.logits)(adapter.params, batch)
     np.testing.assert_allclose(head_evaluation.logits, expected, rtol=1e-4, atol=1e-5)
@@ -181,7 +181,7 @@ def test_the_files_hold_all_of_it(head_evaluation, head_adapter, tmp_path):
     assert values["method"] == "bitfit"
     assert values["model_sha256"] == "ab" * 32
     assert values["dataset_sha256"] == DATA.sha256
-    assert values["formulation"]["pooling"] == "cls"
+    assert values["formulation"]["pooling"] == "last"
     assert values["confusion"]["labels"] == ["herb", "fruit", "moss"]
     assert values["confusion"]["counts"][0] == [1, 1, 1]
     assert values["truncated"] == 1

@@ -30,6 +30,14 @@ def test_the_nearest_pooling_is_named(tiny_bases):
         HeadFormulation(tiny_bases["bert"], ("a", "b"), pooling="maen")
 
 
+@pytest.mark.parametrize("name", ["bert", "llama"])
+def test_the_first_token_stands_for_a_text_only_where_it_is_made_for_that(tiny_bases, name):
+    base = tiny_bases[name]
+    assert base.tokenizer.cls_token is None
+    with pytest.raises(InputError, match=r"has no cls_token\. Pool by mean or last"):
+        HeadFormulation(base, ("a", "b"), pooling="cls")
+
+
 def test_an_encoder_decoder_is_refused_with_help(tiny_bases):
     base = dataclasses.replace(tiny_bases["bert"], config=T5Config(64, 16, 40, 2, 2, 4, 4))
     with pytest.raises(InputError, match="is an encoder-decoder, and texts are classified by"):
