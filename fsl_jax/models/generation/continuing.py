@@ -1,20 +1,18 @@
 """Continuing one batch of prompts: the compiled programs, and the host between them."""
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fsl_jax.compilation import jit
-from fsl_jax.models.generation import beam_search, decode_loop
-from fsl_jax.models.generation.beam_search import BeamOptions
+from fsl_jax.models.generation import decode_loop
 from fsl_jax.models.generation.decode_loop import Batch, DecodeState
+from fsl_jax.models.generation.programs import program
 from fsl_jax.models.generation.prompts import PromptBatch
 from fsl_jax.models.generation.reader import Reader
+from fsl_jax.models.generation.searching import search
 from fsl_jax.models.generation.settings import Settings
 from fsl_jax.models.generation.stopping import CHUNK, stopped_rows
 from fsl_jax.models.outputs import Params
@@ -75,8 +73,8 @@ def _decode(
 ) -> list[list[Found]]:
     """Greedy and sampled continuations; stop strings are looked for between chunks of steps."""
     sampling, tokenizer = settings.sampling, reader.pretrained.tokenizer
-    begin = _program(decode_loop.start, reader, capacity, settings.copies)
-    go_on = _program(decode_loop.run, reader)
+    begin = program(decode_loop.start, reader, capacity, settings.copies)
+    go_on = program(decode_loop.run, reader, donated=1)
     state, limit = begin(params, batch, sampling), settings.max_new_tokens
     if not settings.stop:
         return _decoded(go_on(params, state, batch, sampling, jnp.int32(limit)), {}, settings)
@@ -110,16 +108,8 @@ def _decoded(state: DecodeState, stopped: dict[int, int], settings: Settings) ->
 def _search(
     reader: Reader, params: Params, capacity: int, batch: Batch, settings: Settings
 ) -> list[list[Found]]:
-    """The best beams."""
-    options = BeamOptions(
-        settings.sampling,
-        length_penalty=jnp.float32(settings.length_penalty),
-        limit=jnp.int32(settings.max_new_tokens),
-    )
-    begin = _program(beam_search.start, reader, capacity, settings.num_beams)
-    go_on = _program(beam_search.run, reader)
-    state = go_on(params, begin(params, batch, options), batch, options)
-    best = jax.device_get(state.finished)
+    """The best beams, without places that the search could not fill."""
+    best = search(reader, params, capacity, batch, settings)
     return [
         [
             Found(
@@ -128,15 +118,7 @@ def _search(
                 bool(best.stopped[row, beam]),
             )
             for beam in range(settings.num_return_sequences)
+            if best.filled[row, beam]
         ]
         for row in range(len(best.tokens))
     ]
-
-
-@functools.lru_cache(maxsize=64)
-def _program(function: Callable[..., Any], *static: Any) -> Any:
-    """The compiled function with its first arguments fixed; the same one for the same."""
-    bound = functools.update_wrapper(functools.partial(function, *static), function)
-    # A loop writes into the state that it is given: there is one cache, not two.
-    loops = function in (decode_loop.run, beam_search.run)
-    return jit(bound, donate_argnums=(1,) if loops else ())

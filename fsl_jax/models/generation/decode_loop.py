@@ -91,7 +91,7 @@ def start(
     )
     logits, positions, seen, idle = repeated
     state = DecodeState(
-        cache=allocate(read.key_values, slots, copies),
+        cache=allocate(read.key_values, slots, copies, reader.window),
         encoded=repeat_encoded(read.encoded, copies),
         last=jnp.zeros(rows, jnp.int32),
         positions=positions,
@@ -126,7 +126,7 @@ def run(
     Returns:
       The state after the last token.
     """
-    prompt = state.cache.mask.shape[1] - state.tokens.shape[1] + 1
+    prompt = reader.decoder_length(batch.input_ids)
 
     def body(state: DecodeState) -> DecodeState:
         logits, new = reader.step(params, state.last, state.positions, state.cache, state.encoded)

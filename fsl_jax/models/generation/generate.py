@@ -88,7 +88,9 @@ def generate(
       repetition_penalty: what logits of tokens are divided by (multiplied where they are negative)
         that stand in the prompt or before; 1 has no effect. Beam search applies it to
         log-probabilities.
-      num_beams: above 1, beam search with so many, as in transformers with `early_stopping=False`.
+      num_beams: above 1, beam search with so many, as in transformers with `early_stopping=False`;
+        with a temperature, beam sampling, which draws what continues the beams. Of each beam then
+        at least two tokens remain, and one more than there are tokens that end it.
       length_penalty: of beam search; above 0 it favours long continuations.
       num_return_sequences: continuations of each prompt: the best beams, or as many samples.
       stop: strings that end a continuation.
@@ -100,7 +102,8 @@ def generate(
       batch_size: prompts that are continued at a time.
 
     Returns:
-      For each prompt, in order, `num_return_sequences` continuations, the best beam first.
+      For each prompt, in order, `num_return_sequences` continuations, the best beam first. There
+      are fewer only where beam sampling left fewer tokens to choose from.
 
     Raises:
       InputError: the settings, the prompts or the model cannot be used; it lists all that is wrong.

@@ -54,6 +54,17 @@ class Reader:
         """Whether an encoder reads the prompt."""
         return getattr(self.pretrained.config, "is_encoder_decoder", False)
 
+    @property
+    def window(self) -> int | None:
+        """How far back any layer looks, its own token among them; None where one sees all."""
+        config: Any = self.pretrained.config
+        sliding = getattr(config, "sliding", ())
+        return config.window if sliding and all(sliding) else None
+
+    def decoder_length(self, input_ids: Int[Array, "B T"]) -> int:
+        """How many columns the decoder has read once the prompts have been."""
+        return 1 if self.has_encoder else input_ids.shape[1]
+
     def read(self, params: Params, ids: Int[Array, "B T"], mask: Bool[Array, "B T"]) -> Read:
         """Reads prompts that end in the last column; of an encoder's prompts any column will do."""
         if self.has_encoder:

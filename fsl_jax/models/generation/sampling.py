@@ -36,7 +36,10 @@ class Sampling:
 
 
 def process(
-    logits: Float[Array, "B V"], seen: Bool[Array, "B V"] | None, sampling: Sampling
+    logits: Float[Array, "B V"],
+    seen: Bool[Array, "B V"] | None,
+    sampling: Sampling,
+    at_least: int = 1,
 ) -> Float[Array, "B V"]:
     """The logits to choose by: all steps of `sampling`, one after the other.
 
@@ -44,6 +47,7 @@ def process(
       logits: float32 `[B, V]`.
       seen: `[B, V]`, True for tokens of the prompt and of what followed it; None without a penalty.
       sampling: the steps.
+      at_least: so many tokens remain, however few are asked for.
 
     Returns:
       float32 `[B, V]`; minus infinity where a token cannot be chosen.
@@ -53,11 +57,11 @@ def process(
     if sampling.temperature is not None:
         logits = logits / sampling.temperature
     if sampling.top_k is not None:
-        logits = keep_top_k(logits, sampling.top_k)
+        logits = keep_top_k(logits, max(sampling.top_k, at_least))
     if sampling.top_p is not None:
-        logits = keep_top_p(logits, sampling.top_p)
+        logits = keep_top_p(logits, sampling.top_p, at_least)
     if sampling.min_p is not None:
-        logits = keep_min_p(logits, sampling.min_p)
+        logits = keep_min_p(logits, sampling.min_p, at_least)
     return logits
 
 
@@ -104,20 +108,49 @@ def keep_top_k(logits: Float[Array, "B V"], top_k: int) -> Float[Array, "B V"]:
     return jnp.where(logits < least, -jnp.inf, logits)
 
 
-def keep_top_p(logits: Float[Array, "B V"], top_p: Float[Array, ""]) -> Float[Array, "B V"]:
-    """Keeps the likeliest tokens that together have the probability `top_p`, at least one."""
+def keep_top_p(
+    logits: Float[Array, "B V"], top_p: Float[Array, ""], at_least: int = 1
+) -> Float[Array, "B V"]:
+    """Keeps the likeliest tokens that together have the probability `top_p`, or `at_least` some."""
     ascending = jnp.sort(logits, axis=-1)
     below = jnp.cumsum(jax.nn.softmax(ascending, axis=-1), axis=-1)
-    kept = (below > 1 - top_p).at[:, -1].set(True)
+    kept = (below > 1 - top_p).at[:, -at_least:].set(True)
     least = jnp.min(jnp.where(kept, ascending, jnp.inf), axis=-1, keepdims=True)
     return jnp.where(logits < least, -jnp.inf, logits)
 
 
-def keep_min_p(logits: Float[Array, "B V"], min_p: Float[Array, ""]) -> Float[Array, "B V"]:
-    """Keeps the tokens that are at least `min_p` times as probable as the likeliest."""
+def keep_min_p(
+    logits: Float[Array, "B V"], min_p: Float[Array, ""], at_least: int = 1
+) -> Float[Array, "B V"]:
+    """Keeps the tokens `min_p` times as probable as the likeliest or more, or `at_least` some."""
     probabilities = jax.nn.softmax(logits, axis=-1)
     least = min_p * jnp.max(probabilities, axis=-1, keepdims=True)
-    return jnp.where(probabilities < least, -jnp.inf, logits)
+    kept = jax.lax.top_k(probabilities, at_least)[0][:, -1:]
+    return jnp.where(probabilities < jnp.minimum(least, kept), -jnp.inf, logits)
+
+
+def draw_several(
+    scores: Float[Array, "B W"], count: int, keys: Key[Array, "B"], step: Int[Array, ""]
+) -> tuple[Float[Array, "B M"], Int[Array, "B M"]]:
+    """Draws places of each row one after the other, none twice, by the softmax of its scores.
+
+    The largest of scores to which Gumbel noise is added are such draws, in order
+    (https://arxiv.org/abs/1903.06059).
+
+    Args:
+      scores: float32 `[B, W]`; what is minus infinity comes last.
+      count: `M`, how many to draw.
+      keys: a threefry key for each row.
+      step: folded into the keys.
+
+    Returns:
+      The scores of the places, float32 `[B, M]`, and the places, int32 `[B, M]`.
+    """
+    noise = jax.vmap(
+        lambda key: jax.random.gumbel(jax.random.fold_in(key, step), scores.shape[1:], jnp.float32)
+    )(keys)
+    places = jax.lax.top_k(scores + noise, count)[1]
+    return jnp.take_along_axis(scores, places, axis=1), places
 
 
 def mark_seen(

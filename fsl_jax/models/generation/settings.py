@@ -86,18 +86,11 @@ class Settings:
         for name in ("top_k", "top_p", "min_p"):
             if greedy and getattr(self, name) is not None:
                 found.append(f"{name} is given and temperature is 0: sample at one above 0")
-        if beams and not greedy:
-            found.append(
-                f"num_beams is {self.num_beams} and temperature is {self.temperature}: beam search "
-                "does not sample; choose one of the two"
-            )
         if beams and self.num_return_sequences > self.num_beams:
             found.append(
                 f"num_return_sequences is {self.num_return_sequences}, more than num_beams, which "
                 f"is {self.num_beams}"
             )
-        if beams and self.stop:
-            found.append("stop strings end no beams: give stop_tokens, or num_beams=1")
         if greedy and not beams and self.num_return_sequences > 1:
             found.append(
                 f"num_return_sequences is {self.num_return_sequences} and the likeliest "

@@ -59,10 +59,18 @@ def stop_length(
     Returns:
       The least number of tokens with a stop string in their text, or None if they have none.
     """
-    if not _has(tokenizer, tokens, stop):
+    if not has_stop(tokenizer, tokens, stop):
         return None
     lengths = range(known + 1, len(tokens))
-    return next((n for n in lengths if _has(tokenizer, tokens[:n], stop)), len(tokens))
+    return next((n for n in lengths if has_stop(tokenizer, tokens[:n], stop)), len(tokens))
+
+
+def has_stop(
+    tokenizer: "PreTrainedTokenizerFast", tokens: Sequence[int], stop: Sequence[str]
+) -> bool:
+    """Whether one of the strings stands in the text of tokens."""
+    text = tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
+    return any(each in text for each in stop)
 
 
 def cut(text: str, stop: Sequence[str]) -> str:
@@ -97,8 +105,3 @@ def stopped_rows(
         for row in np.flatnonzero(~done).tolist()
     }
     return {row: length for row, length in found.items() if length is not None}
-
-
-def _has(tokenizer: "PreTrainedTokenizerFast", tokens: Sequence[int], stop: Sequence[str]) -> bool:
-    text = tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
-    return any(each in text for each in stop)

@@ -51,6 +51,7 @@ FAMILIES = {
     "gemma2": DECODER | SLIDING | {"query_pre_attn_scalar": 8},
     "gemma3_text": DECODER | SLIDING | {"query_pre_attn_scalar": 8},
     "t5": T5,
+    "mt5": T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
 }
 PROMPTS = ["3 17 5 30 2", "11 8", "29 4 4 21 9 36 14 1 6"]
 STOP_TOKENS = [5, 11, 23]
@@ -58,21 +59,9 @@ NEW = 12
 
 
 @pytest.fixture(scope="module")
-def make_pair(tmp_path_factory, torch_reference, word_tokenizer):
-    """Makes a random model of transformers, and loads what it saves."""
-
-    @functools.cache
-    def make(family):
-        config = transformers.AutoConfig.for_model(family, **FAMILIES[family])
-        encoder = config.is_encoder_decoder
-        auto = transformers.AutoModelForSeq2SeqLM if encoder else transformers.AutoModelForCausalLM
-        model = torch_reference.randomise(auto.from_config(config, attn_implementation="eager"))
-        directory = tmp_path_factory.mktemp(family)
-        model.save_pretrained(directory)
-        word_tokenizer.save_pretrained(directory)
-        return fsl_jax.load(str(directory)), model
-
-    return make
+def make_pair(save_and_load, word_tokenizer):
+    """A random model of each family, ours and that of transformers."""
+    return functools.cache(lambda name: save_and_load(name, word_tokenizer, **FAMILIES[name]))
 
 
 @pytest.fixture(scope="module")
@@ -81,45 +70,12 @@ def tiny(make_pair):
     return make_pair("llama")[0]
 
 
-def continue_in_torch(pretrained, model, prompts, ends, **options):
-    """What transformers generates: tokens up to the one that ended them, and scores."""
-    tokenizer = pretrained.tokenizer
-    tokenizer.padding_side = "right" if model.config.is_encoder_decoder else "left"
-    batch = tokenizer(prompts, padding=True, return_tensors="pt")
-    with torch.no_grad():
-        output = model.generate(
-            batch["input_ids"],
-            attention_mask=batch["attention_mask"],
-            eos_token_id=ends,
-            pad_token_id=0,
-            do_sample=False,
-            return_dict_in_generate=True,
-            output_scores=True,
-            **options,
-        )
-    start = 1 if model.config.is_encoder_decoder else batch["input_ids"].shape[1]
-    beams = output.get("beam_indices")
-    scores = model.compute_transition_scores(
-        output.sequences, output.scores, beams, normalize_logits=beams is None
-    ).numpy()
-    found = []
-    for row, sequence in enumerate(output.sequences[:, start:].tolist()):
-        length = next((n for n, token in enumerate(sequence, 1) if token in ends), len(sequence))
-        score = scores[row, :length].sum()
-        found.append((sequence[:length], score if beams is None else output.sequences_scores[row]))
-    return found
-
-
 def assert_same(ours, theirs, ends, new, tolerance=1e-4):
     """The same tokens, scores and reasons."""
     flat = [each for continuations in ours for each in continuations]
     assert [list(each.tokens) for each in flat] == [tokens for tokens, _ in theirs]
-    np.testing.assert_allclose(
-        [each.score for each in flat],
-        [float(score) for _, score in theirs],
-        rtol=tolerance,
-        atol=tolerance,
-    )
+    scores = [[each.score for each in flat], [score for _, score in theirs]]
+    np.testing.assert_allclose(*scores, rtol=tolerance, atol=tolerance)
     for each in flat:
         assert each.ended == ("stop" if each.tokens[-1] in ends else "length")
         assert each.ended == "stop" or len(each.tokens) == new
@@ -139,7 +95,7 @@ MORE_OPTIONS = {
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("way", OPTIONS)
-def test_continuations_are_those_of_transformers(make_pair, family, way):
+def test_continuations_are_those_of_transformers(make_pair, continue_in_torch, family, way):
     pair, options = make_pair(family), {"max_new_tokens": NEW, **OPTIONS[way]}
     ours = generate(pair[0], PROMPTS, stop_tokens=STOP_TOKENS, **options)
     theirs = continue_in_torch(*pair, PROMPTS, STOP_TOKENS, **options)
@@ -147,7 +103,7 @@ def test_continuations_are_those_of_transformers(make_pair, family, way):
 
 
 @pytest.mark.parametrize("way", MORE_OPTIONS)
-def test_penalties_are_those_of_transformers(make_pair, way):
+def test_penalties_are_those_of_transformers(make_pair, continue_in_torch, way):
     pair, options = make_pair("llama"), {"max_new_tokens": NEW, **MORE_OPTIONS[way]}
     ours = generate(pair[0], PROMPTS, stop_tokens=STOP_TOKENS, **options)
     theirs = continue_in_torch(*pair, PROMPTS, STOP_TOKENS, **options)
@@ -257,7 +213,7 @@ def test_an_adapter_continues_otherwise(tiny):
     assert texts(base) != texts(adapted)
 
 
-def test_smollm2_continues_as_transformers_has_it():
+def test_smollm2_continues_as_transformers_has_it(continue_in_torch):
     smollm2 = fsl_jax.load("smollm2-135m")
     sizes = smollm2.config
     config = transformers.LlamaConfig(

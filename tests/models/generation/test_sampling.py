@@ -10,6 +10,7 @@ from transformers.generation import logits_process as theirs
 from fsl_jax.models.generation.sampling import (
     Sampling,
     choose,
+    draw_several,
     keep_min_p,
     keep_top_k,
     keep_top_p,
@@ -60,6 +61,19 @@ def test_min_p(logits, min_p):
     assert_same(keep_min_p(jnp.asarray(logits), jnp.float32(min_p)), expected)
 
 
+def test_so_many_tokens_remain_at_least(logits):
+    """As where transformers searches by beams, of which each needs tokens to go on with."""
+    steps = [
+        (theirs.TopKLogitsWarper(1, min_tokens_to_keep=4), {"top_k": 1}),
+        (theirs.TopPLogitsWarper(0.2, min_tokens_to_keep=4), {"top_p": jnp.float32(0.2)}),
+        (theirs.MinPLogitsWarper(0.9, min_tokens_to_keep=4), {"min_p": jnp.float32(0.9)}),
+    ]
+    for step, sampling in steps:
+        expected = reference(step, logits)
+        assert np.isfinite(expected).sum(axis=1).min() == 4
+        assert_same(process(jnp.asarray(logits), None, Sampling(**sampling), 4), expected)
+
+
 @pytest.mark.parametrize("penalty", [0.7, 1.3])
 def test_repetition_penalty_passes_over_padding(logits, prompt, penalty):
     mask = np.arange(30)[None, :] >= np.arange(ROWS)[:, None]
@@ -99,6 +113,25 @@ def test_tokens_are_drawn_as_often_as_they_are_probable(logits):
     deviation = np.sqrt(draws * expected * (1 - expected))
     assert np.all(np.abs(counts - draws * expected) <= 4 * deviation)
     np.testing.assert_allclose(log_probs, np.log(expected[tokens]), rtol=1e-5)
+
+
+def test_several_are_drawn_one_after_the_other_and_none_twice():
+    """The first as the softmax says, the second as it says of the rest; the impossible last."""
+    draws = 20_000
+    scores = np.log(np.float32([0.5, 0.3, 0.2, 0.0]) + 1e-38)
+    scores[3] = -np.inf
+    keys = jax.random.split(jax.random.key(0), draws)
+    rows = jnp.tile(jnp.asarray(scores)[None], (draws, 1))
+    found, places = draw_several(rows, 4, keys, jnp.int32(1))
+    np.testing.assert_array_equal(found, scores[np.asarray(places)])
+    np.testing.assert_array_equal(np.sort(places, axis=1), np.tile(np.arange(4), (draws, 1)))
+    np.testing.assert_array_equal(places[:, 3], 3)
+    counts = np.bincount(np.asarray(places[:, 0]) * 4 + np.asarray(places[:, 1]), minlength=16)
+    p = np.array([0.5, 0.3, 0.2, 0.0])
+    expected = p[:, None] * p[None, :] / (1 - p[:, None])
+    np.fill_diagonal(expected, 0)
+    deviation = np.sqrt(draws * expected * (1 - expected))
+    assert np.all(np.abs(counts.reshape(4, 4) - draws * expected) <= 4 * deviation)
 
 
 def test_a_row_is_drawn_with_its_own_key_and_step(logits):
