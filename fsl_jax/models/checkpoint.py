@@ -20,9 +20,13 @@ class Checkpoint:
       tokenizer: of the model.
       leaves: paths and leaves of the parameter tree, to be read one by one.
       sha256: of the weights file, in hex; of several files, that of their names and hashes.
+      labels: what the classes of its head are called, if it was asked for and classifies.
+      end_tokens: those that end what the model writes, where the checkpoint names any.
     """
 
     config: Config
     tokenizer: "PreTrainedTokenizerFast"
     leaves: Iterable[tuple[str, StoredLeaf]]
     sha256: str
+    labels: tuple[str, ...] = ()
+    end_tokens: tuple[int, ...] = ()

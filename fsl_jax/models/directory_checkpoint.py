@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from fsl_jax.errors import InputError, faults, unknown_name
 from fsl_jax.models.checkpoint import Checkpoint
 from fsl_jax.models.families import FAMILIES
-from fsl_jax.models.head_checkpoint import head_tables
+from fsl_jax.models.generation_config import FILE as GENERATION_FILE
+from fsl_jax.models.generation_config import end_tokens, read_generation_config, with_start
+from fsl_jax.models.head_checkpoint import CLASSES, head_tables, label_names
 from fsl_jax.models.names import read_leaves
 from fsl_jax.models.safetensors_files import open_tensors, weight_files
 from fsl_jax.models.weights_cache import weights_sha256
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 FILES = (
     "config.json",
+    GENERATION_FILE,
     "model*.safetensors",
     "model.safetensors.index.json",
     "tokenizer.json",
@@ -62,11 +65,16 @@ def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
     files = weight_files(directory)
     tensors = open_tensors(files)
     family = FAMILIES[architecture]
+    generation = read_generation_config(directory)
+    values = with_start(values, generation)
     config = family.config(str(directory / "config.json"), values, list(tensors))
     table, shapes = head_tables(config, head, values, tensors)
     leaves = read_leaves(str(directory), tensors, table, shapes)
     tokenizer = _read_tokenizer(directory, family.special_tokens)
-    return Checkpoint(config, tokenizer, leaves, weights_sha256(files))
+    classes = shapes[CLASSES][-1] if CLASSES in shapes else 0
+    labels = label_names(str(directory / "config.json"), values, classes) if classes else ()
+    ends = end_tokens(directory, values, generation)
+    return Checkpoint(config, tokenizer, leaves, weights_sha256(files), labels, ends)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

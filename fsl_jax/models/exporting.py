@@ -13,7 +13,7 @@ from huggingface_hub import split_state_dict_into_shards_factory
 
 from fsl_jax.errors import InputError, faults
 from fsl_jax.files import staged_directory
-from fsl_jax.models.head_checkpoint import CLASSES, json_of, names_of, shapes_of
+from fsl_jax.models.head_checkpoint import json_of, names_of, shapes_of
 from fsl_jax.models.names import Shape, write_tensors
 from fsl_jax.models.outputs import Params
 from fsl_jax.models.pretrained import Pretrained
@@ -57,8 +57,8 @@ def export(
         raise InputError(f"{directory}: it is there already. Choose a directory that is not.")
     leaves = flatten_dict(_joined(pretrained.params if params is None else params), sep="/")
     config, head = pretrained.config, pretrained.head
-    labels = leaves[CLASSES].shape[-1] if CLASSES in leaves else 0
-    _check(pretrained.name, leaves, shapes_of(config, head, labels))
+    labels = pretrained.labels
+    _check(pretrained.name, leaves, shapes_of(config, head, len(labels)))
     tensors = dict(write_tensors(leaves, names_of(config, head)))
     with staged_directory(directory) as staging:
         _write_weights(staging, tensors, shard_bytes)

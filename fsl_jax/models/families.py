@@ -59,7 +59,7 @@ from fsl_jax.models.roberta_checkpoint import (
     roberta_names,
 )
 from fsl_jax.models.t5 import T5
-from fsl_jax.models.t5_checkpoint import t5_config, t5_json, t5_names
+from fsl_jax.models.t5_checkpoint import t5_config, t5_heads, t5_json, t5_names
 from fsl_jax.models.t5_layers import T5Config
 
 Config = BertConfig | GPT2Config | LlamaConfig | T5Config
@@ -88,7 +88,7 @@ class Family:
 
 
 _ROBERTA = Family(Bert, roberta_config, roberta_names, roberta_json, roberta_heads, ROBERTA_TOKENS)
-_T5 = Family(T5, t5_config, t5_names, t5_json)
+_T5 = Family(T5, t5_config, t5_names, t5_json, t5_heads)
 
 FAMILIES = {
     "bert": Family(Bert, bert_config, bert_names, bert_json, bert_heads, BERT_TOKENS),

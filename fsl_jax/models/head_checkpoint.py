@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -11,6 +11,7 @@ from fsl_jax.errors import InputError, unknown_name
 from fsl_jax.models.families import FAMILIES, Config, parameter_shapes
 from fsl_jax.models.heads import (
     CLASSIFIERS,
+    ENCODER_HEADS,
     FEATURES,
     LANGUAGE_MODELS,
     MASKED_LM,
@@ -22,6 +23,7 @@ from fsl_jax.models.names import NameTable, Shape, StoredLeaf, StoredTensor
 
 CLASSES = "classifier/output/kernel"
 _UNEMBEDDING = "unembedding/kernel"
+_ANSWERS = r"qa_outputs\.(weight|bias)"  # where in a text an answer begins and ends
 _ENDINGS = {
     MASKED_LM: ("ForMaskedLM", "ForPreTraining"),
     "sequence_classification": ("ForSequenceClassification",),
@@ -34,7 +36,7 @@ def known_heads(config: Config) -> tuple[str, ...]:
     """The kinds of head that a model with this config can have."""
     own = tuple(FAMILIES[config.family].heads(config))
     if config.is_encoder_decoder:
-        return ("seq2seq_lm", *own)
+        return ("seq2seq_lm", *own, "mean_features")
     return (*(("causal_lm",) if config.is_decoder else ()), *own, *FEATURES)
 
 
@@ -59,8 +61,14 @@ def require_head(name: str, config: Config, head: str, num_labels: int | None) -
 
 def require_special_tokens(name: str, config: Config, head: str | None, tokenizer: Any) -> None:
     """Raises an error for a tokenizer without the special tokens that a head needs."""
-    first = head == "cls_features" or (head == "sequence_classification" and not config.is_decoder)
-    needed = {"mask_token": head == MASKED_LM, "cls_token": first}
+    classifies = head == "sequence_classification"
+    last = config.is_decoder or config.is_encoder_decoder
+    needed = {
+        "mask_token": head == MASKED_LM,
+        "cls_token": head == "cls_features" or (classifies and not last),
+        # At which the decoder has read the whole text again.
+        "eos_token": classifies and config.is_encoder_decoder,
+    }
     for token, is_needed in needed.items():
         if is_needed and getattr(tokenizer, token, None) is None:
             raise InputError(
@@ -94,10 +102,16 @@ def names_of(config: Config, head: str | None = None, there: bool = True) -> Nam
         names=tuple(names),
         ignored=(
             *table.ignored,
-            *(re.escape(table.canonical(entry.tensor)) for entry in others),
+            *(_pattern(table.canonical(entry.tensor)) for entry in others),
             *(pattern for each in heads.values() for pattern in each.ignored),
+            _ANSWERS,
         ),
     )
+
+
+def _pattern(tensor: str) -> str:
+    """A regular expression of a tensor's name in any layer."""
+    return re.escape(tensor).replace(re.escape("{layer}"), r"\d+")
 
 
 def _prefixed(table: NameTable, tensor: str) -> str:
@@ -107,8 +121,10 @@ def _prefixed(table: NameTable, tensor: str) -> str:
 
 
 def _unused(head: str | None, path: str) -> bool:
-    """Whether a leaf of a decoder is not needed for what its head gives."""
-    return path == _UNEMBEDDING and (head in CLASSIFIERS or head in FEATURES)
+    """Whether a leaf is not needed for what the head gives."""
+    if path == _UNEMBEDDING:
+        return head in CLASSIFIERS or head in FEATURES
+    return head in ENCODER_HEADS and path.startswith("decoder/")
 
 
 def shapes_of(config: Config, head: str | None = None, labels: int = 0) -> dict[str, Shape]:
@@ -117,18 +133,63 @@ def shapes_of(config: Config, head: str | None = None, labels: int = 0) -> dict[
     return {path: shape for path, shape in shapes.items() if not _unused(head, path)}
 
 
-def json_of(config: Config, head: str | None = None, labels: int = 0) -> dict[str, Any]:
-    """What `config.json` says of a model with a head, or without one."""
+def json_of(config: Config, head: str | None = None, labels: Sequence[str] = ()) -> dict[str, Any]:
+    """What `config.json` says of a model with a head, or without one.
+
+    Args:
+      config: of the model.
+      head: the kind of head.
+      labels: what the classes of a classifier are called.
+
+    Returns:
+      The values.
+    """
     values = FAMILIES[config.family].json(config)
-    if head not in _ENDINGS:
+    if head in _ENDINGS:
+        ending = _ENDINGS[head][0]
+    elif head in FEATURES:
+        ending = "EncoderModel" if config.is_encoder_decoder else "Model"
+    else:
         return values
-    stem = re.sub(r"(Model|LMHeadModel|ForCausalLM)$", "", values["architectures"][0])
-    values["architectures"] = [stem + _ENDINGS[head][0]]
+    values["architectures"] = [_stem(values) + ending]
     if labels:
-        names = {number: f"LABEL_{number}" for number in range(labels)}
-        values["id2label"] = {str(number): label for number, label in names.items()}
-        values["label2id"] = {label: number for number, label in names.items()}
+        values["id2label"] = {str(number): label for number, label in enumerate(labels)}
+        values["label2id"] = {label: number for number, label in enumerate(labels)}
     return values
+
+
+def _stem(values: Mapping[str, Any]) -> str:
+    """What the names of a family's architectures begin with."""
+    ending = r"(Model|LMHeadModel|ForCausalLM|ForConditionalGeneration)$"
+    stem = re.sub(ending, "", values["architectures"][0])
+    # Without a language model's head, the name of the family alone is that of the multimodal one.
+    return stem + "Text" if values["model_type"] == "gemma3_text" else stem
+
+
+def label_names(source: str, values: Mapping[str, Any], count: int) -> tuple[str, ...]:
+    """What the classes of a checkpoint's head are called: by their numbers unless it says so.
+
+    Args:
+      source: the config's file, for errors.
+      values: what `config.json` says.
+      count: how many classes the head has.
+
+    Returns:
+      A name for each class.
+
+    Raises:
+      InputError: as many classes are not named.
+    """
+    named = values.get("id2label")
+    if named is None:
+        return tuple(f"LABEL_{number}" for number in range(count))
+    numbers = [str(number) for number in range(count)]
+    if not isinstance(named, Mapping) or sorted(map(str, named)) != sorted(numbers):
+        raise InputError(
+            f"{source}: id2label is {named!r}, and the head has {count} classes. Name the classes "
+            f"0 to {count - 1}, or leave id2label out."
+        )
+    return tuple(str({str(number): name for number, name in named.items()}[n]) for n in numbers)
 
 
 def head_tables(
@@ -150,20 +211,43 @@ def head_tables(
       that it names, by path.
 
     Raises:
-      InputError: the head is one of its kind that the family has in another form only.
+      InputError: the head is one of its kind that the family has in another form only, or needs
+        a decoder that the checkpoint lacks.
     """
     own = FAMILIES[config.family].heads(config)
     there = [kind for kind, table in own.items() if _is_there(kind, table, values, tensors)]
     if others := [kind for kind in there if kind != head]:
         logging.info("the checkpoint's head is left out: %s", " or ".join(others))
+    if answers := [name for name in tensors if re.fullmatch(_ANSWERS, name)]:
+        logging.warning(
+            "the checkpoint's head answers questions, which no head does here. It is left out: %s",
+            ", ".join(sorted(answers)),
+        )
+    _require_decoder(config, head, tensors)
     if head not in there:
-        return names_of(config, head, there=False), shapes_of(config)
+        table = names_of(config, head, there=False)
+        return (_answering(table) if answers else table), shapes_of(config)
     if head == MASKED_LM and values.get("tie_word_embeddings") is False:
         raise InputError(
             "config.json: tie_word_embeddings is false, and the head masked_lm shares the word "
             "embedding here. Load the checkpoint without a head, or choose one that is tied."
         )
     return names_of(config, head), shapes_of(config, head, _stored_labels(own[head], tensors))
+
+
+def _answering(table: NameTable) -> NameTable:
+    """The names of a model that answers questions, which in decoders like Llama differ."""
+    other = (("transformer.", table.prefix),) if table.prefix == "model." else ()
+    return dataclasses.replace(table, renamed=(*table.renamed, *other))
+
+
+def _require_decoder(config: Config, head: str | None, tensors: Collection[str]) -> None:
+    alone = config.is_encoder_decoder and not any("decoder." in name for name in tensors)
+    if alone and head not in ENCODER_HEADS:
+        raise InputError(
+            f"the checkpoint has the encoder of a {config.family} alone, and no decoder. Load it "
+            "with head='mean_features' or head='token_classification', which read no decoder."
+        )
 
 
 def _is_there(

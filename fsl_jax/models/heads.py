@@ -8,6 +8,9 @@ them BERT's `pooler`. Its kind goes by these names, whatever the family:
 - `sequence_classification`: the class of a text;
 - `token_classification`: the class of each token;
 - `mean_features`, `cls_features`: the mean of the hidden states of a text, or the first of them.
+
+Of an encoder-decoder the encoder alone is read, except to classify texts: its decoder then reads
+the text a second time, shifted by one, and the state at its last token stands for the text.
 """
 
 import dataclasses
@@ -23,7 +26,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.functions import gelu
-from fsl_jax.models.layers import Dense, Embedding, LayerNorm, PRNGKey
+from fsl_jax.models.layers import NO_DROPOUT, Dense, Dropout, Embedding, LayerNorm, PRNGKey
 from fsl_jax.models.names import Shape
 from fsl_jax.models.outputs import ModelOutput, Params
 from fsl_jax.models.pooling import POOLINGS
@@ -33,6 +36,12 @@ LANGUAGE_MODELS = ("causal_lm", "seq2seq_lm")
 CLASSIFIERS = ("sequence_classification", "token_classification")
 FEATURES = {"mean_features": "mean", "cls_features": "cls"}
 """The heads without leaves, and how they pool."""
+ENCODER_HEADS = ("token_classification", *FEATURES)
+"""The heads for which an encoder-decoder's encoder is enough."""
+
+# The numbers that dropout folds in, of heads, far behind those of layers, and of places in a head.
+_HEAD = 2**16
+_BEFORE_DENSE, _BEFORE_OUTPUT = range(2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +54,8 @@ class ClassifierStyle:
       dense: whether it goes through a linear map of the head's own.
       activation: what follows that map or the pooler.
       bias: whether the linear map to the classes has a bias.
+      drops_input: whether what goes into the linear map of the head's own is dropped from.
+      drops: whether what goes into the linear map to the classes is dropped from.
     """
 
     pooling: str = "last"
@@ -52,15 +63,22 @@ class ClassifierStyle:
     dense: bool = False
     activation: Callable[[Array], Array] = jnp.tanh
     bias: bool = False
+    drops_input: bool = False
+    drops: bool = False
 
 
 _DECODERS = ClassifierStyle()
+_ROBERTA = ClassifierStyle("cls", dense=True, bias=True, drops_input=True, drops=True)
+_T5 = dataclasses.replace(_ROBERTA, pooling="last")
 _STYLES = {
-    "bert": ClassifierStyle("cls", pooler=True, bias=True),
-    "roberta": ClassifierStyle("cls", dense=True, bias=True),
-    "xlm-roberta": ClassifierStyle("cls", dense=True, bias=True),
-    "distilbert": ClassifierStyle("cls", dense=True, activation=jax.nn.relu, bias=True),
+    "bert": ClassifierStyle("cls", pooler=True, bias=True, drops=True),
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "distilbert": ClassifierStyle("cls", dense=True, activation=jax.nn.relu, bias=True, drops=True),
+    "t5": _T5,
+    "mt5": _T5,
 }
+_TOKENS = ClassifierStyle(bias=True, drops=True)
 
 
 class WordEmbeddings(nn.Module):
@@ -117,10 +135,12 @@ class ClassifierLayers(nn.Module):
     style: ClassifierStyle
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*batch D"]) -> Float[Array, "*batch C"]:
+    def __call__(self, x: Float[Array, "*batch D"], dropout: Dropout) -> Float[Array, "*batch C"]:
         """Maps `[..., D]` to `[..., C]`."""
         if self.style.dense:
+            x = dropout(x, _BEFORE_DENSE) if self.style.drops_input else x
             x = self.style.activation(Dense(x.shape[-1], name="dense")(x))
+        x = dropout(x, _BEFORE_OUTPUT) if self.style.drops else x
         return Dense(self.labels, use_bias=self.style.bias, name="output")(x)
 
 
@@ -132,13 +152,13 @@ class SequenceClassifier(nn.Module):
 
     @nn.compact
     def __call__(
-        self, hidden: Float[Array, "B T D"], mask: Bool[Array, "B T"]
+        self, hidden: Float[Array, "B T D"], mask: Bool[Array, "B T"], dropout: Dropout = NO_DROPOUT
     ) -> Float[Array, "B C"]:
         """The float32 logits of texts whose real tokens the mask names."""
         x = POOLINGS[self.style.pooling](hidden.astype(jnp.float32), mask)
         if self.style.pooler:
             x = self.style.activation(Dense(x.shape[-1], name="pooler")(x))
-        return ClassifierLayers(self.labels, self.style, name="classifier")(x)
+        return ClassifierLayers(self.labels, self.style, name="classifier")(x, dropout)
 
 
 class TokenClassifier(nn.Module):
@@ -147,14 +167,55 @@ class TokenClassifier(nn.Module):
     labels: int
 
     @nn.compact
-    def __call__(self, hidden: Float[Array, "B T D"]) -> Float[Array, "B T C"]:
+    def __call__(
+        self, hidden: Float[Array, "B T D"], dropout: Dropout = NO_DROPOUT
+    ) -> Float[Array, "B T C"]:
         """The float32 logits of all tokens."""
-        layers = ClassifierLayers(self.labels, ClassifierStyle(bias=True), name="classifier")
-        return layers(hidden.astype(jnp.float32))
+        layers = ClassifierLayers(self.labels, _TOKENS, name="classifier")
+        return layers(hidden.astype(jnp.float32), dropout)
+
+
+def decoder_options(
+    config: Any, head: str, tokens: Int[Array, "B T"], mask: Bool[Array, "*shape"]
+) -> dict[str, Any]:
+    """What an encoder-decoder with a head of its own does with its decoder.
+
+    Args:
+      config: of the model.
+      head: a kind of head other than its language model.
+      tokens: that the encoder reads.
+      mask: their attention mask, `[B, T]` for a head that pools.
+
+    Returns:
+      Arguments of the module.
+
+    Raises:
+      InputError: as `apply_head`.
+    """
+    if head in ENCODER_HEADS:
+        return {"decodes": False}
+    _require_text_mask(head, mask)
+    first = mask & (jnp.cumsum(mask, axis=1) == 1)
+    start = jnp.asarray(config.decoder_start_token, tokens.dtype)
+    shifted = jnp.where(first, start, jnp.roll(tokens, 1, axis=1))
+    return {"decoder_input_ids": shifted, "decoder_attention_mask": mask}
+
+
+def _require_text_mask(head: str, mask: Bool[Array, "*shape"]) -> None:
+    if mask.ndim != 2:
+        raise InputError(
+            f"the head {head} needs an attention_mask of shape [B, T], which says what tokens are "
+            "real, and was given one of [B, T, S]. Use no head, and pool the hidden states."
+        )
 
 
 def apply_head(
-    config: Any, head: str, params: Params, output: ModelOutput, mask: Bool[Array, "*shape"]
+    config: Any,
+    head: str,
+    params: Params,
+    output: ModelOutput,
+    mask: Bool[Array, "*shape"],
+    dropout: Dropout = NO_DROPOUT,
 ) -> ModelOutput:
     """Adds what a head makes of the hidden states.
 
@@ -164,6 +225,7 @@ def apply_head(
       params: with the head's leaves.
       output: of the model, with `hidden [B, T, D]`.
       mask: the attention mask, `[B, T]` for a head that pools.
+      dropout: of the whole model.
 
     Returns:
       The output with float32 `logits` `[B, T, V]`, `[B, C]` or `[B, T, C]`, or with `features`
@@ -173,16 +235,15 @@ def apply_head(
       InputError: the head pools, and the mask does not say which tokens are real.
     """
     pools = head in FEATURES or head == "sequence_classification"
-    if pools and mask.ndim != 2:
-        raise InputError(
-            f"the head {head} needs an attention_mask of shape [B, T], which says what tokens are "
-            "real, and was given one of [B, T, S]. Use no head, and pool the hidden states."
-        )
+    if pools:
+        _require_text_mask(head, mask)
     if head in FEATURES:
         pooled = POOLINGS[FEATURES[head]](output.hidden.astype(jnp.float32), mask)
         return dataclasses.replace(output, features=pooled)
     module = _module(config, head, _labels(params))
-    inputs = (output.hidden, mask) if pools else (output.hidden,)
+    inputs: tuple[Any, ...] = (output.hidden, mask) if pools else (output.hidden,)
+    if head in CLASSIFIERS:
+        inputs += (dropout.within(_HEAD),)
     return dataclasses.replace(output, logits=module.apply({"params": params}, *inputs))
 
 

@@ -12,7 +12,12 @@ from fsl_jax.models.checkpoint import Checkpoint
 from fsl_jax.models.directory_checkpoint import read_directory
 from fsl_jax.models.families import module_of
 from fsl_jax.models.gguf_checkpoint import read_gguf_checkpoint
-from fsl_jax.models.head_checkpoint import require_head, require_special_tokens, with_head
+from fsl_jax.models.head_checkpoint import (
+    label_names,
+    require_head,
+    require_special_tokens,
+    with_head,
+)
 from fsl_jax.models.layers import PRNGKey
 from fsl_jax.models.locate import locate
 from fsl_jax.models.names import StoredLeaf
@@ -59,12 +64,13 @@ def load(
     path = locate(name)
     checkpoint = read_gguf_checkpoint(path) if path.is_file() else read_directory(path, head)
     _check_vocabulary(name, checkpoint)
-    leaves = dict(checkpoint.leaves)
+    leaves, labels = dict(checkpoint.leaves), checkpoint.labels
     if head is not None:
         require_head(name, checkpoint.config, head, num_labels)
         require_special_tokens(name, checkpoint.config, head, checkpoint.tokenizer)
         key = jax.random.key(0) if key is None else key
         leaves = with_head(name, checkpoint.config, head, num_labels, key, leaves)
+        labels = labels or label_names(name, {}, num_labels or 0)
     return Pretrained(
         name=name,
         config=checkpoint.config,
@@ -73,6 +79,8 @@ def load(
         tokenizer=checkpoint.tokenizer,
         sha256=checkpoint.sha256,
         head=head,
+        labels=labels,
+        end_tokens=checkpoint.end_tokens,
     )
 
 

@@ -11,7 +11,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.families import Config
-from fsl_jax.models.heads import LANGUAGE_MODELS, MASKED_LM, apply_head, masked_logits
+from fsl_jax.models.heads import (
+    ENCODER_HEADS,
+    LANGUAGE_MODELS,
+    MASKED_LM,
+    apply_head,
+    decoder_options,
+    masked_logits,
+)
 from fsl_jax.models.layers import Dropout, PRNGKey
 from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 
@@ -38,6 +45,9 @@ class Pretrained:
       tokenizer: of Hugging Face's fast kind.
       sha256: of the weights file, in hex; of several files, the hash of their names and hashes.
       head: the kind of head that it was loaded with, as in `fsl_jax.models.heads`.
+      labels: what the C classes of a head that classifies are called.
+      end_tokens: tokens that end what it writes; none where the checkpoint leaves that to the
+        tokenizer's end of sequence.
     """
 
     name: str
@@ -47,6 +57,8 @@ class Pretrained:
     tokenizer: "PreTrainedTokenizerFast"
     sha256: str
     head: str | None = None
+    labels: tuple[str, ...] = ()
+    end_tokens: tuple[int, ...] = ()
 
     def apply(
         self,
@@ -81,7 +93,8 @@ class Pretrained:
             shared by all rows, without a copy per row.
           trunk: what `self.trunk` returned for these tokens: embeddings and `layers` are skipped.
           decoder_input_ids: int32 `[B, U]`, the decoder's tokens where an encoder reads
-            `input_ids`; they begin with `config.decoder_start_token`.
+            `input_ids`; they begin with `config.decoder_start_token`. A head that classifies or
+            pools takes none.
           decoder_attention_mask: bool, as `attention_mask`; by default all of them are real.
           dropout: rate of the dropout after attention and multilayer perceptron of each layer, and
             wherever else the family drops activations. A Python number, not traced.
@@ -100,6 +113,10 @@ class Pretrained:
         self._check_length(input_ids.shape[1] + (0 if prefix is None else prefix.mask.shape[1]))
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
+        drop = Dropout(dropout, key)
+        decoder = self._decoder_inputs(decoder_input_ids, decoder_attention_mask)
+        if self._has_own_head and self.config.is_encoder_decoder:
+            decoder = decoder_options(self.config, str(self.head), tokens, mask)
         output = self._call(
             params,
             tokens,
@@ -107,12 +124,12 @@ class Pretrained:
             position_ids=positions,
             prefix=prefix,
             trunk=trunk,
-            dropout=Dropout(dropout, key),
+            dropout=drop,
             unembed=unembed and not self._has_own_head,
-            **self._decoder_inputs(decoder_input_ids, decoder_attention_mask),
+            **decoder,
         )
         if self._has_own_head and unembed:
-            return apply_head(self.config, str(self.head), params, output, mask)
+            return apply_head(self.config, str(self.head), params, output, mask, drop)
         return output
 
     def encode(
@@ -252,6 +269,11 @@ class Pretrained:
         self, tokens: DecoderTokens | None, mask: DecoderMask | None
     ) -> dict[str, Any]:
         """What an encoder-decoder is given for its decoder, and other models are not."""
+        if self._has_own_head and (tokens is not None or mask is not None):
+            raise InputError(
+                f"{self.name} was loaded with the head {self.head}, which reads input_ids alone. "
+                "Leave decoder_input_ids and decoder_attention_mask out."
+            )
         if self.config.is_encoder_decoder:
             if tokens is not None:
                 self._check_length(tokens.shape[1])
@@ -266,6 +288,11 @@ class Pretrained:
             raise InputError(
                 f"{self.name} ({self.config.family}) is no encoder-decoder: it has one stack of "
                 "layers. Give all tokens to `apply` as input_ids."
+            )
+        if self.head in ENCODER_HEADS:
+            raise InputError(
+                f"{self.name} was loaded with the head {self.head}, without its decoder. Load it "
+                "without a head."
             )
 
     def _call(self, params: Params, *arguments: Any, **options: Any) -> Any:

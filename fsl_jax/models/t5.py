@@ -189,18 +189,22 @@ class T5(nn.Module):
         *,
         decoder_input_ids: Int[Array, "B T"] | None = None,
         decoder_attention_mask: Mask | None = None,
+        decodes: bool = True,
         position_ids: Int[Array, "B S"] | None = None,
         prefix: KeyValues | None = None,
         trunk: Array | None = None,
         dropout: Dropout = NO_DROPOUT,
         unembed: bool = True,
     ) -> ModelOutput:
-        """Encoder and decoder. See `Pretrained.apply`."""
+        """Encoder and decoder, or the encoder alone. See `Pretrained.apply`."""
         if prefix is not None or trunk is not None:
             raise InputError(
                 "an encoder-decoder takes no prefix and no trunk here: give a prefix of decoder "
                 "tokens to `decode`."
             )
+        if not decodes:
+            hidden = self._hidden(input_ids, attention_mask, position_ids, dropout)
+            return ModelOutput(hidden, encoder_hidden=hidden)
         if decoder_input_ids is None:
             if not self.is_initializing():
                 raise InputError(
@@ -256,6 +260,16 @@ class T5(nn.Module):
             return self.embeddings.word.attend(hidden, token_ids)
         return self.unembedding(hidden, token_ids)
 
+    def _hidden(
+        self,
+        input_ids: Int[Array, "B S"],
+        mask: Mask,
+        position_ids: Int[Array, "B S"] | None,
+        dropout: Dropout,
+    ) -> Float[Array, "B S D"]:
+        x = self.embeddings(input_ids)
+        return self.encoder(x, mask, position_ids, dropout.within(_ENCODER))
+
     def _encode(
         self,
         input_ids: Int[Array, "B S"],
@@ -263,7 +277,6 @@ class T5(nn.Module):
         position_ids: Int[Array, "B S"] | None,
         dropout: Dropout,
     ) -> tuple[Float[Array, "B S D"], KeyValues]:
-        x = self.embeddings(input_ids)
-        hidden = self.encoder(x, mask, position_ids, dropout.within(_ENCODER))
+        hidden = self._hidden(input_ids, mask, position_ids, dropout)
         real = mask if mask.ndim == 2 else jnp.any(mask, axis=1)
         return hidden, self.decoder.key_values(hidden, real)

@@ -36,6 +36,9 @@ def t5_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) 
     values = _DEFAULTS[family] | {name: each for name, each in values.items() if each is not None}
     fields = Fields(source, values)
     _expect_supported(fields, values["feed_forward_proj"])
+    # Where transformers saves the encoder alone, it says that there is no decoder.
+    alone = bool(tensors) and not any("decoder." in name for name in tensors)
+    fields.expect("is_encoder_decoder", True, *((False,) if alone else ()))
     # Before release 5 of transformers, hidden states are scaled where the embeddings are tied.
     is_tied = values.get("tie_word_embeddings", True)
     scaled = family == "t5" and bool(values.get("scale_decoder_outputs", is_tied))
@@ -68,7 +71,6 @@ def t5_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) 
 
 
 def _expect_supported(fields: Fields, feed_forward: str) -> None:
-    fields.expect("is_encoder_decoder", True)
     fields.expect("is_decoder", False)
     fields.expect("feed_forward_proj", *FEED_FORWARDS)
     if feed_forward in FEED_FORWARDS:
@@ -114,6 +116,7 @@ def t5_names(config: T5Config) -> NameTable:
             ),
             *output,
         ),
+        prefix="transformer.",
         # Copies of the shared embedding, and a table that some checkpoints hold and none uses.
         ignored=(
             r"(encoder|decoder)\.embed_tokens\.weight",
@@ -138,3 +141,21 @@ def _stack_names(config: T5Config, stack: str, attentions: Mapping[str, str]) ->
         for name, leaf in dense.items():
             kernel = f"{stack}/layers/{path}/{leaf}/kernel"
             yield Name(f"{layer}.{module}.{name}.weight", kernel, TRANSPOSE)
+
+
+def t5_heads(config: T5Config) -> dict[str, NameTable]:
+    """The names of the heads that a T5 or mT5 checkpoint may have, by the kind of head."""
+    return {
+        "sequence_classification": NameTable(
+            (
+                *_dense_names("classification_head.dense", "classifier/dense"),
+                *_dense_names("classification_head.out_proj", "classifier/output"),
+            )
+        ),
+        "token_classification": NameTable(tuple(_dense_names("classifier", "classifier/output"))),
+    }
+
+
+def _dense_names(module: str, path: str) -> Iterator[Name]:
+    yield Name(f"{module}.weight", f"{path}/kernel", TRANSPOSE)
+    yield Name(f"{module}.bias", f"{path}/bias")

@@ -35,7 +35,8 @@ def directory(tmp_path, tiny_models, special_tokenizer):
         tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
         special_tokenizer.save_pretrained(tmp_path)
         save_file(tensors, tmp_path / "model.safetensors")
-        values = json_of(config, head, labels) | values
+        names = [f"LABEL_{number}" for number in range(labels)]
+        values = json_of(config, head, names) | values
         (tmp_path / "config.json").write_text(json.dumps(values))
         return str(tmp_path), leaves
 
@@ -199,14 +200,14 @@ def test_each_kind_of_model_has_its_heads(tiny_models):
     ],
 )
 def test_a_config_names_the_architecture_with_the_head(tiny_models, model, head, architecture):
-    values = json_of(tiny_models[model].config, head, 2)
+    values = json_of(tiny_models[model].config, head)
     assert values["architectures"] == [architecture]
 
 
 def test_a_config_names_as_many_labels_as_there_are(tiny_models):
-    values = json_of(tiny_models["bert"].config, "token_classification", 2)
-    assert values["id2label"] == {"0": "LABEL_0", "1": "LABEL_1"}
-    assert values["label2id"] == {"LABEL_0": 0, "LABEL_1": 1}
+    values = json_of(tiny_models["bert"].config, "token_classification", ("no", "yes"))
+    assert values["id2label"] == {"0": "no", "1": "yes"}
+    assert values["label2id"] == {"no": 0, "yes": 1}
     assert "id2label" not in json_of(tiny_models["bert"].config, "masked_lm")
 
 
