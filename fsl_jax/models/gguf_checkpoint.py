@@ -32,7 +32,7 @@ def read_gguf_checkpoint(path: Path) -> Checkpoint:
         the metadata.
     """
     # Imported here: transformers takes most of a second, and models without files do not need it.
-    from fsl_jax.models.gguf_tokenizer import gguf_tokenizer
+    from fsl_jax.models.gguf_tokenizer import gguf_end_tokens, gguf_tokenizer
 
     file = read_gguf(path)
     config = _config(path, file)
@@ -44,7 +44,8 @@ def read_gguf_checkpoint(path: Path) -> Checkpoint:
 
     weights = cached_weights([path], _VERSION, build)
     leaves = [(name, _whole(array)) for name, array in weights.arrays.items()]
-    return Checkpoint(config, gguf_tokenizer(file.metadata), leaves, weights.sha256)
+    tokenizer, ends = gguf_tokenizer(file.metadata), gguf_end_tokens(file.metadata)
+    return Checkpoint(config, tokenizer, leaves, weights.sha256, end_tokens=ends)
 
 
 def _whole(array: np.ndarray) -> StoredLeaf:

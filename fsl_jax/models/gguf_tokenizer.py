@@ -31,6 +31,8 @@ _SPECIAL_IDS = {
     "unk_token": "unknown_token_id",
     "pad_token": "padding_token_id",
 }
+# The ends of a text, of a turn and of a message.
+_ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
 # https://github.com/meta-llama/llama3/blob/main/llama/tokenizer.py
 _LLAMA3_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
@@ -120,6 +122,31 @@ def gguf_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
         **_length_limit(metadata),
         **special,
     )
+
+
+def gguf_end_tokens(metadata: Metadata) -> tuple[int, ...]:
+    """The tokens that end what a model writes: those that end a text, a turn or a message.
+
+    Args:
+      metadata: `GGUFFile.metadata`, of which `gguf_tokenizer` makes a tokenizer.
+
+    Returns:
+      Their numbers, each once, ascending.
+
+    Raises:
+      InputError: what is named is no token of the vocabulary.
+    """
+    found = {
+        number
+        for name in _ENDS
+        if (number := _value(metadata, f"tokenizer.ggml.{name}", int, None)) is not None
+    }
+    if wrong := sorted(found - set(range(len(_tokens(metadata))))):
+        raise faults(
+            f"tokens should end texts that the GGUF vocabulary lacks. {_CONVERT_AGAIN}",
+            map(str, wrong),
+        )
+    return tuple(sorted(found))
 
 
 def _value(metadata: Metadata, key: str, kind: type, default: Any) -> Any:

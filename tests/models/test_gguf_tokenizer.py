@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.gguf import read_gguf
-from fsl_jax.models.gguf_tokenizer import gguf_tokenizer
+from fsl_jax.models.gguf_tokenizer import gguf_end_tokens, gguf_tokenizer
 
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
 PREFIX = "tokenizer.ggml."
@@ -38,6 +38,18 @@ KNOWN = {
     "\n": [198],
     "news.\n\n1984": [14268, 30, 1116, 33, 41, 40, 36],
 }
+
+
+def test_all_ends_that_the_file_names_are_found(metadata):
+    assert gguf_end_tokens(metadata) == (2,)
+    named = {f"{PREFIX}eot_token_id": 7, f"{PREFIX}eom_token_id": 5}
+    assert gguf_end_tokens(metadata | named) == (2, 5, 7)
+
+
+@pytest.mark.parametrize(("end", "words"), [(49_152, "lacks.*49152"), ("</s>", "hold a str")])
+def test_an_end_that_is_no_token_is_an_error(metadata, end, words):
+    with pytest.raises(InputError, match=f"(?s){words}"):
+        gguf_end_tokens(metadata | {f"{PREFIX}eot_token_id": end})
 
 
 @pytest.mark.parametrize("text", KNOWN)

@@ -71,6 +71,9 @@ def generate(
     >>> smollm2 = fsl_jax.load("smollm2-135m")
     >>> [[found]] = fsl_jax.models.generate(smollm2, ["The capital of France is"])
 
+    The settings are those given here: defaults of sampling that a checkpoint's
+    `generation_config.json` has are not applied, so that a call means the same for every model.
+
     What is computed for the logits comes in the order of transformers: repetition penalty,
     temperature, top-k, top-p, min-p.
 
@@ -94,8 +97,9 @@ def generate(
       length_penalty: of beam search; above 0 it favours long continuations.
       num_return_sequences: continuations of each prompt: the best beams, or as many samples.
       stop: strings that end a continuation.
-      stop_tokens: tokens that end a continuation beside the tokenizer's end of sequence: numbers,
-        or tokens as the vocabulary has them.
+      stop_tokens: tokens that end a continuation beside the model's own: numbers, or tokens as the
+        vocabulary has them. The model's own are all that `generation_config.json` names, or else
+        `config.json`, a GGUF file or the tokenizer, as its end of sequence.
       chat: whether prompts are put into the tokenizer's chat template.
       seed: of sampling. Samples depend on the seed, on the prompt, on how often the same prompt
         stands before it in the list, and on no other prompt.

@@ -97,19 +97,27 @@ def length_faults(
     longest = reader.pretrained.config.max_length
     if reader.has_encoder:
         found = [
-            f"prompt {index} has {len(ids)} tokens and the model reads {longest}"
+            f"prompt {index} has {len(ids)} tokens, and the model reads at most {longest}. "
+            "Shorten it"
             for index, ids in enumerate(encoded)
             if len(ids) > longest
         ]
         if max_new_tokens >= longest:
-            found.append(f"max_new_tokens is {max_new_tokens} and the model writes {longest - 1}")
+            found.append(
+                f"max_new_tokens is {max_new_tokens}, and the model writes at most {longest - 1}. "
+                "Give so many or fewer"
+            )
         return found
     return [
-        f"prompt {index} has {len(ids)} tokens: with max_new_tokens={max_new_tokens} that is more "
-        f"than the model's longest sequence, which is {longest}"
+        f"prompt {index} has {len(ids)} tokens and max_new_tokens is {max_new_tokens}, together "
+        f"more than the model's longest sequence, which is {longest}. {_remedy(longest - len(ids))}"
         for index, ids in enumerate(encoded)
         if len(ids) + max_new_tokens > longest
     ]
+
+
+def _remedy(room: int) -> str:
+    return f"Shorten it, or give max_new_tokens of at most {room}" if room > 0 else "Shorten it"
 
 
 def row_seeds(encoded: Sequence[Sequence[int]]) -> list[tuple[int, int]]:

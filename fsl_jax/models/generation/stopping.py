@@ -23,7 +23,9 @@ CHUNK = 16
 def end_tokens(
     pretrained: Pretrained, stop_tokens: Sequence[int | str], found: list[str]
 ) -> list[int]:
-    """The tokens that end a continuation: the tokenizer's end of sequence, and those given.
+    """The tokens that end a continuation: those of the checkpoint, and those given.
+
+    Where the checkpoint names none, the tokenizer's end of sequence ends it.
 
     Args:
       pretrained: the model.
@@ -34,7 +36,9 @@ def end_tokens(
       Numbers of tokens, each once, ascending.
     """
     tokenizer = pretrained.tokenizer
-    ends = set() if tokenizer.eos_token_id is None else {tokenizer.eos_token_id}
+    ends = set(pretrained.end_tokens)
+    if not ends and tokenizer.eos_token_id is not None:
+        ends.add(tokenizer.eos_token_id)
     vocabulary = tokenizer.get_vocab() if any(isinstance(t, str) for t in stop_tokens) else {}
     for token in stop_tokens:
         number = vocabulary.get(token) if isinstance(token, str) else token

@@ -29,13 +29,20 @@ def greedy():
 
 @pytest.fixture(scope="session")
 def save_and_load(tmp_path_factory, torch_reference):
-    """Makes a random model of transformers, and loads what it saves: ours, and theirs."""
+    """Makes a random model of transformers, and loads what it saves: ours, and theirs.
 
-    def make(family, tokenizer, **sizes):
+    No token ends what it writes, unless `eos_token_id` is given.
+    """
+
+    def make(family, tokenizer, untied=False, **sizes):
         config = transformers.AutoConfig.for_model(family, **{"eos_token_id": None} | sizes)
         encoder = config.is_encoder_decoder
         auto = transformers.AutoModelForSeq2SeqLM if encoder else transformers.AutoModelForCausalLM
-        model = torch_reference.randomise(auto.from_config(config, attn_implementation="eager"))
+        model = auto.from_config(config, attn_implementation="eager")
+        if untied:
+            # Release 5 of transformers ties the output embedding of mT5 whatever its config says.
+            model.lm_head.weight = torch.nn.Parameter(torch.zeros(model.lm_head.weight.shape))
+        model = torch_reference.randomise(model)
         directory = tmp_path_factory.mktemp(family)
         model.save_pretrained(directory)
         tokenizer.save_pretrained(directory)

@@ -51,8 +51,9 @@ FAMILIES = {
     "gemma2": DECODER | SLIDING | {"query_pre_attn_scalar": 8},
     "gemma3_text": DECODER | SLIDING | {"query_pre_attn_scalar": 8},
     "t5": T5,
-    "mt5": T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+    "mt5": T5 | {"feed_forward_proj": "gated-gelu", "untied": True},
 }
+UNTIED = ("llama", "mistral", "qwen2", "qwen3", "mt5")
 PROMPTS = ["3 17 5 30 2", "11 8", "29 4 4 21 9 36 14 1 6"]
 STOP_TOKENS = [5, 11, 23]
 NEW = 12
@@ -100,6 +101,7 @@ def test_continuations_are_those_of_transformers(make_pair, continue_in_torch, f
     ours = generate(pair[0], PROMPTS, stop_tokens=STOP_TOKENS, **options)
     theirs = continue_in_torch(*pair, PROMPTS, STOP_TOKENS, **options)
     assert_same(ours, theirs, STOP_TOKENS, NEW)
+    assert ("unembedding" in pair[0].params) == (not pair[0].config.tied) == (family in UNTIED)
 
 
 @pytest.mark.parametrize("way", MORE_OPTIONS)
@@ -193,7 +195,8 @@ def test_all_that_is_wrong_is_said_at_once(tiny):
 
 
 def test_prompts_that_cannot_be_continued_are_named(tiny, tiny_bert):
-    with pytest.raises(InputError, match=r"prompt 1 has no tokens\n.*prompt 2 has 60 tokens"):
+    words = r"1 has no tokens\n.* 2 has 60 tokens and max_new_tokens is 5, .* 64\. .* at most 4"
+    with pytest.raises(InputError, match=words):
         generate(tiny, ["3", "", "7 " * 60], max_new_tokens=5)
     assert generate(tiny, ["7 " * 60], max_new_tokens=4)[0][0].ended == "length"
     for prompts, words in (([], "no prompts"), ("3", "prompts is a string")):

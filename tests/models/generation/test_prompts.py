@@ -54,7 +54,10 @@ def test_prompts_leave_room_for_what_follows(tiny_llama):
     assert length_faults(reader, [[1] * 20, [1] * 3], 4) == []
     [fault] = length_faults(reader, [[1] * 3, [1] * 21], 4)
     assert fault.startswith("prompt 1 has 21 tokens")
-    assert "24" in fault
+    assert "max_new_tokens is 4" in fault
+    assert "which is 24. Shorten it, or give max_new_tokens of at most 3" in fault
+    [fault] = length_faults(reader, [[1] * 24], 1)
+    assert fault.endswith("which is 24. Shorten it")
 
 
 @pytest.mark.parametrize("longest", range(1, 21))
@@ -80,7 +83,9 @@ def test_an_encoder_reads_prompts_padded_behind(tiny_llama, settings):
     [batch] = batches(reader, [[3, 4], [5]], settings)
     np.testing.assert_array_equal(batch.mask[:, :3], [[True, False, False], [True, True, False]])
     assert length_faults(reader, [[1] * 24], 23) == []
-    assert len(length_faults(reader, [[1] * 25], 24)) == 2
+    first, second = length_faults(reader, [[1] * 25], 24)
+    assert first == "prompt 0 has 25 tokens, and the model reads at most 24. Shorten it"
+    assert "max_new_tokens is 24, and the model writes at most 23" in second
 
 
 def test_a_prompt_has_its_own_number_wherever_it_stands():
