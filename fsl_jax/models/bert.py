@@ -14,27 +14,19 @@ from jaxtyping import Array, Bool, Float, Int
 from fsl_jax.errors import InputError
 from fsl_jax.models.attention import attend, require_positions, token_positions
 from fsl_jax.models.functions import gelu
-from fsl_jax.models.layers import NO_DROPOUT, Dense, Dropout, Embedding, LayerNorm
+from fsl_jax.models.layers import Dense, Dropout, Embedding, LayerNorm
+from fsl_jax.models.multi_head_config import MultiHeadConfig
 from fsl_jax.models.outputs import KeyValues, ModelOutput
-from fsl_jax.models.stack import depth, initialise_stack, run_stack
+from fsl_jax.models.transformer import Mask, Transformer
 
-_EMBEDDINGS = 0  # the numbers that dropout folds in: of the embeddings, layers coming after them,
-_AFTER_ATTENTION, _AFTER_MLP = 0, 1  # and of the places in a layer
-
-Mask = Bool[Array, "B T"] | Bool[Array, "B T S"]
+_AFTER_ATTENTION, _AFTER_MLP = 0, 1  # the numbers that dropout folds in, of the places in a layer
 
 
 @dataclasses.dataclass(frozen=True)
-class BertConfig:
+class BertConfig(MultiHeadConfig):
     """The sizes of a BERT encoder.
 
-    Attributes:
-      vocab_size: rows of the word embedding, `V`.
-      hidden_size: model width, `D`.
-      mlp_size: width between the two matrices of the multilayer perceptron.
-      num_layers: layers, `L`.
-      num_heads: attention heads, `H`.
-      max_length: the longest sequence.
+    Attributes beside those of `MultiHeadConfig`:
       num_token_types: rows of the token type embedding, 0 where there is none (DistilBERT); row 0
         is used for every token.
       norm_epsilon: added to the variance in layer normalisation.
@@ -44,12 +36,6 @@ class BertConfig:
       family: as `model_type` of `config.json`.
     """
 
-    vocab_size: int
-    hidden_size: int
-    mlp_size: int
-    num_layers: int
-    num_heads: int
-    max_length: int
     num_token_types: int = 2
     norm_epsilon: float = 1e-12
     has_pooler: bool = False
@@ -57,23 +43,6 @@ class BertConfig:
     family: str = "bert"
     is_decoder: ClassVar[bool] = False
     is_encoder_decoder: ClassVar[bool] = False
-
-    def __post_init__(self):
-        if self.hidden_size % self.num_heads:
-            raise InputError(
-                f"{self.num_heads} heads do not divide a width of {self.hidden_size}; the "
-                "checkpoint's config is wrong."
-            )
-
-    @property
-    def num_kv_heads(self) -> int:
-        """Heads of keys and values: every attention head has its own."""
-        return self.num_heads
-
-    @property
-    def head_dim(self) -> int:
-        """Width of a head, `Dh`."""
-        return self.hidden_size // self.num_heads
 
 
 class BertEmbeddings(nn.Module):
@@ -141,86 +110,62 @@ class BertLayer(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "B T D"], mask: Bool[Array, "B Q T"], dropout: Dropout
-    ) -> Float[Array, "B T D"]:
+    ) -> tuple[Float[Array, "B T D"], None]:
         """Attention, then the multilayer perceptron."""
         x = BertAttention(self.config, name="attention")(x, mask, dropout)
-        return BertMLP(self.config, name="mlp")(x, dropout)
+        return BertMLP(self.config, name="mlp")(x, dropout), None
 
 
-class Bert(nn.Module):
-    """The encoder; its methods are those of `Pretrained`, which documents them."""
+@dataclasses.dataclass(frozen=True)
+class BertContext:
+    """Who sees whom, and where the tokens stand.
+
+    Attributes:
+      positions: of the tokens, `[B, T]`.
+      mask: `[B, T or 1, T]`, True where a token sees another.
+    """
+
+    positions: Int[Array, "B T"]
+    mask: Bool[Array, "B Q T"]
+
+    def inputs(self, first: int, layers: int) -> None:
+        """Nothing differs between the layers."""
+
+    def arguments(self, inputs: None) -> tuple[Bool[Array, "B Q T"]]:
+        """What a layer is called with."""
+        return (self.mask,)
+
+
+class Bert(Transformer):
+    """The encoder."""
 
     config: BertConfig
-    dtype: jnp.dtype = jnp.float32
+    layer_type = BertLayer
 
     def setup(self):
         """Names the parts."""
         self.embeddings = BertEmbeddings(self.config, self.dtype)
         self.pooler = Dense(self.config.hidden_size)
 
-    def __call__(
+    def context(
         self,
-        input_ids: Int[Array, "B T"],
         attention_mask: Mask,
-        *,
-        position_ids: Int[Array, "B T"] | None = None,
-        prefix: KeyValues | None = None,
-        trunk: Float[Array, "B T D"] | None = None,
-        dropout: Dropout = NO_DROPOUT,
-        unembed: bool = True,
-    ) -> ModelOutput:
-        """All layers, or those after the trunk. See `Pretrained.apply`."""
+        position_ids: Int[Array, "B T"] | None,
+        prefix: KeyValues | None,
+    ) -> BertContext:
+        """Tokens see each other both ways."""
         if prefix is not None:
             raise InputError("an encoder takes no prefix: its tokens see each other both ways.")
-        x = trunk
-        if x is None:
-            x = self._trunk(input_ids, attention_mask, position_ids, dropout)
-        if self.has_variable("params", "top_layers"):
-            below = depth(self.get_variable("params", "layers"))
-            x = self._run("top_layers", x, attention_mask, dropout, first=below)
-        return ModelOutput(hidden=x)
-
-    def trunk(
-        self,
-        input_ids: Int[Array, "B T"],
-        attention_mask: Mask,
-        *,
-        position_ids: Int[Array, "B T"] | None = None,
-    ) -> Float[Array, "B T D"]:
-        """Embeddings and `layers`. See `Pretrained.trunk`."""
-        return self._trunk(input_ids, attention_mask, position_ids, NO_DROPOUT)
-
-    def _trunk(
-        self,
-        input_ids: Int[Array, "B T"],
-        mask: Mask,
-        position_ids: Int[Array, "B T"] | None,
-        dropout: Dropout,
-    ) -> Float[Array, "B T D"]:
         if position_ids is None:
-            require_positions(mask)
-            position_ids = token_positions(mask)
-        x = self.embeddings(input_ids, position_ids, dropout.within(_EMBEDDINGS))
-        if self.is_initializing():
-            self._initialise(x, mask)
-        return self._run("layers", x, mask, dropout, first=0)
+            require_positions(attention_mask)
+            position_ids = token_positions(attention_mask)
+        pairs = attention_mask if attention_mask.ndim == 3 else attention_mask[:, None, :]
+        return BertContext(position_ids, pairs)
 
-    def _initialise(self, x: Float[Array, "B T D"], mask: Bool[Array, "B T"]) -> None:
-        block = BertLayer(self.config, parent=None)
-        inputs = (x, mask[:, None, :], NO_DROPOUT)
-        stack = initialise_stack(self.make_rng("params"), block, self.config.num_layers, *inputs)
-        self.put_variable("params", "layers", stack)
-        if self.config.has_pooler:
+    def output(
+        self, x: Float[Array, "B T D"], context: BertContext, given: list[None], unembed: bool
+    ) -> ModelOutput:
+        """The last activations as they are."""
+        if self.is_initializing() and self.config.has_pooler:
             self.pooler(x)
-
-    def _run(
-        self, name: str, x: Float[Array, "B T D"], mask: Mask, dropout: Dropout, first: int
-    ) -> Float[Array, "B T D"]:
-        block = BertLayer(self.config, parent=None)
-        seen = mask if mask.ndim == 3 else mask[:, None, :]
-
-        def layer(params, x, number, inputs):
-            place = dropout.within(number + jnp.uint32(_EMBEDDINGS + 1))
-            return block.apply({"params": params}, x, seen, place), None
-
-        return run_stack(layer, self.get_variable("params", name), x, first)[0]
+        return ModelOutput(hidden=x)

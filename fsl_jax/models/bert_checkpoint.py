@@ -5,7 +5,8 @@ from typing import Any
 
 from fsl_jax.models.bert import BertConfig
 from fsl_jax.models.fields import Fields
-from fsl_jax.models.names import TRANSPOSE, Name, NameTable
+from fsl_jax.models.module_names import dense_names, embedding_names, norm_names
+from fsl_jax.models.names import Name, NameTable
 
 EMBEDDINGS = {
     "embeddings.word_embeddings": "embeddings/word",
@@ -26,6 +27,7 @@ NORMS = {
     "encoder.layer.{layer}.output.LayerNorm": "layers/mlp/norm",
 }
 POOLER = {"pooler.dense": "pooler"}
+CLASSIFIER = {"classifier": "classifier/output"}
 
 BERT_TOKENS = {
     "pad_token": "[PAD]",
@@ -119,42 +121,40 @@ def encoder_names(config: BertConfig) -> tuple[Name, ...]:
     return (*embedding_names(EMBEDDINGS), *dense_names(dense), *norm_names(NORMS))
 
 
-def embedding_names(tables: Mapping[str, str]) -> tuple[Name, ...]:
-    """The names of tables of vectors, from those of their modules to their paths."""
-    return tuple(Name(f"{name}.weight", f"{path}/embedding") for name, path in tables.items())
-
-
-def dense_names(layers: Mapping[str, str]) -> tuple[Name, ...]:
-    """The names of linear maps with a bias."""
-    return (
-        *(Name(f"{name}.weight", f"{path}/kernel", TRANSPOSE) for name, path in layers.items()),
-        *(Name(f"{name}.bias", f"{path}/bias") for name, path in layers.items()),
-    )
-
-
-def norm_names(norms: Mapping[str, str]) -> tuple[Name, ...]:
-    """The names of layer normalisations."""
-    return (
-        *(Name(f"{name}.weight", f"{path}/scale") for name, path in norms.items()),
-        *(Name(f"{name}.bias", f"{path}/bias") for name, path in norms.items()),
-    )
-
-
 def bert_heads(config: BertConfig) -> dict[str, NameTable]:
     """The names of the heads that a BERT checkpoint may have, by the kind of head."""
-    transform = "cls.predictions.transform"
+    return encoder_heads(
+        dense="cls.predictions.transform.dense",
+        norm="cls.predictions.transform.LayerNorm",
+        bias="cls.predictions.bias",
+        # Copies of what is tied, and the head that tells whether sentences follow each other.
+        ignored=(r"cls\.predictions\.decoder\.(weight|bias)", r"cls\.seq_relationship\..*"),
+        classifier={**POOLER, **CLASSIFIER},
+    )
+
+
+def encoder_heads(
+    *, dense: str, norm: str, bias: str, ignored: tuple[str, ...], classifier: Mapping[str, str]
+) -> dict[str, NameTable]:
+    """The names of an encoder's heads, by the kind of head.
+
+    Args:
+      dense: the module of the linear map in the masked language model's head.
+      norm: the module of the norm in it.
+      bias: the tensor of its bias, one number a word.
+      ignored: what its tensors are otherwise, as in `NameTable`.
+      classifier: the linear maps of the head for texts; that for tokens is the same in all.
+
+    Returns:
+      A table for each kind of head.
+    """
+    masked_lm = (
+        *dense_names({dense: "lm_head/dense"}),
+        *norm_names({norm: "lm_head/norm"}),
+        Name(bias, "lm_head/bias"),
+    )
     return {
-        "masked_lm": NameTable(
-            names=(
-                *dense_names({f"{transform}.dense": "lm_head/dense"}),
-                *norm_names({f"{transform}.LayerNorm": "lm_head/norm"}),
-                Name("cls.predictions.bias", "lm_head/bias"),
-            ),
-            # Copies of what is tied, and the head that tells whether sentences follow each other.
-            ignored=(r"cls\.predictions\.decoder\.(weight|bias)", r"cls\.seq_relationship\..*"),
-        ),
-        "sequence_classification": NameTable(
-            dense_names({**POOLER, "classifier": "classifier/output"})
-        ),
-        "token_classification": NameTable(dense_names({"classifier": "classifier/output"})),
+        "masked_lm": NameTable(masked_lm, ignored=ignored),
+        "sequence_classification": NameTable(dense_names(classifier)),
+        "token_classification": NameTable(dense_names(CLASSIFIER)),
     }

@@ -1,6 +1,7 @@
 """What every layer of a decoder needs beside the activations: who sees whom, and the prefix."""
 
 import dataclasses
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -39,12 +40,16 @@ class CausalContext:
         before = jnp.broadcast_to(before, (len(self.positions), before.shape[1]))
         return jnp.concatenate([before, self.positions], axis=1)
 
-    def prefix_of(self, first: int, layers: int) -> tuple[Array, Array] | None:
-        """The prefix's keys and values in a segment of the layers."""
+    def inputs(self, first: int, layers: int) -> Any:
+        """What differs between the layers of a segment: the prefix's keys and values."""
         if self.prefix is None:
             return None
         segment = slice(first, first + layers)
         return self.prefix.keys[segment], self.prefix.values[segment]
+
+    def arguments(self, inputs: Any) -> tuple[Any, PrefixPair | None]:
+        """What one layer sees, and the prefix's keys and values in it."""
+        return self.mask, inputs
 
     def key_values(self, segments: list[StackedPair]) -> KeyValues | None:
         """Joins the keys and values that the segments gave."""

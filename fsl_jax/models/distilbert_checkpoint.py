@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fsl_jax.models.bert import BertConfig
-from fsl_jax.models.bert_checkpoint import BUFFERS, dense_names, embedding_names, norm_names
+from fsl_jax.models.bert_checkpoint import BUFFERS, CLASSIFIER, encoder_heads
 from fsl_jax.models.fields import Fields
-from fsl_jax.models.names import Name, NameTable
+from fsl_jax.models.module_names import dense_names, embedding_names, norm_names
+from fsl_jax.models.names import NameTable
 
 _EMBEDDINGS = {
     "embeddings.word_embeddings": "embeddings/word",
@@ -30,19 +31,7 @@ _NORMS = {
 def distilbert_config(
     source: str, values: Mapping[str, Any], tensors: Collection[str]
 ) -> BertConfig:
-    """The sizes of a DistilBERT checkpoint.
-
-    Args:
-      source: the config's file, for errors.
-      values: what `config.json` says.
-      tensors: the names of the checkpoint's tensors.
-
-    Returns:
-      The config.
-
-    Raises:
-      InputError: sizes are missing, or the checkpoint needs what is not supported.
-    """
+    """The sizes of a DistilBERT checkpoint; as `bert_config`."""
     fields = Fields(source, values)
     fields.expect("activation", "gelu")
     sizes: dict[str, Any] = {
@@ -86,16 +75,10 @@ def distilbert_names(config: BertConfig) -> NameTable:
 
 def distilbert_heads(config: BertConfig) -> dict[str, NameTable]:
     """The names of the heads that a DistilBERT checkpoint may have, by the kind of head."""
-    classifier = {"pre_classifier": "classifier/dense", "classifier": "classifier/output"}
-    return {
-        "masked_lm": NameTable(
-            names=(
-                *dense_names({"vocab_transform": "lm_head/dense"}),
-                *norm_names({"vocab_layer_norm": "lm_head/norm"}),
-                Name("vocab_projector.bias", "lm_head/bias"),
-            ),
-            ignored=(r"vocab_projector\.weight",),
-        ),
-        "sequence_classification": NameTable(dense_names(classifier)),
-        "token_classification": NameTable(dense_names({"classifier": "classifier/output"})),
-    }
+    return encoder_heads(
+        dense="vocab_transform",
+        norm="vocab_layer_norm",
+        bias="vocab_projector.bias",
+        ignored=(r"vocab_projector\.weight",),
+        classifier={"pre_classifier": "classifier/dense", **CLASSIFIER},
+    )

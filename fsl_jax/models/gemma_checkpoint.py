@@ -19,19 +19,7 @@ _LOCAL_THETA = 10_000.0
 
 
 def gemma2_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
-    """The sizes of a Gemma 2 checkpoint (https://arxiv.org/abs/2408.00118).
-
-    Args:
-      source: the config's file, for errors.
-      values: what `config.json` says.
-      tensors: the names of the checkpoint's tensors.
-
-    Returns:
-      The config.
-
-    Raises:
-      InputError: sizes are missing, or the checkpoint needs what is not supported.
-    """
+    """The sizes of a Gemma 2 checkpoint (https://arxiv.org/abs/2408.00118); as `llama_config`."""
     values = rotary_values(values)
     fields = Fields(source, values)
     sizes = _sizes(fields, values, every=2, max_length=8192)
@@ -42,19 +30,7 @@ def gemma2_config(source: str, values: Mapping[str, Any], tensors: Collection[st
 
 
 def gemma3_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
-    """The sizes of a Gemma 3 text checkpoint (https://arxiv.org/abs/2503.19786).
-
-    Args:
-      source: the config's file, for errors.
-      values: what `config.json` says.
-      tensors: the names of the checkpoint's tensors.
-
-    Returns:
-      The config.
-
-    Raises:
-      InputError: sizes are missing, or the checkpoint needs what is not supported.
-    """
+    """The sizes of a Gemma 3 checkpoint (https://arxiv.org/abs/2503.19786); as `llama_config`."""
     groups = values.get("rope_parameters") or {}
     local = groups.get("sliding_attention") or {}
     theta = local.get("rope_theta", values.get("rope_local_base_freq"))

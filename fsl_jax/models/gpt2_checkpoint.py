@@ -5,24 +5,25 @@ from typing import Any
 
 from fsl_jax.models.fields import Fields
 from fsl_jax.models.gpt2 import GPT2Config
-from fsl_jax.models.names import TRANSPOSE, Name, NameTable
+from fsl_jax.models.module_names import dense_names, embedding_names, norm_names, output_names
+from fsl_jax.models.names import KEEP, Name, NameTable
 
 GPT2_TOKENS = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
 """The special token of GPT-2, which the first checkpoints do not name."""
 
-_EMBEDDINGS = {"wte": "embeddings/word", "wpe": "embeddings/position"}
+_EMBEDDINGS = {"transformer.wte": "embeddings/word", "transformer.wpe": "embeddings/position"}
 # Linear maps are stored as `Conv1D`, whose weight is [in, out] as a kernel is here.
 _DENSE = {
-    "h.{layer}.attn.c_proj": "layers/attention/output",
-    "h.{layer}.mlp.c_fc": "layers/mlp/up",
-    "h.{layer}.mlp.c_proj": "layers/mlp/down",
+    "transformer.h.{layer}.attn.c_proj": "layers/attention/output",
+    "transformer.h.{layer}.mlp.c_fc": "layers/mlp/up",
+    "transformer.h.{layer}.mlp.c_proj": "layers/mlp/down",
 }
-_JOINED = "h.{layer}.attn.c_attn"
+_JOINED = "transformer.h.{layer}.attn.c_attn"
 _PARTS = ("layers/attention/query", "layers/attention/key", "layers/attention/value")
 _NORMS = {
-    "h.{layer}.ln_1": "layers/attention/norm",
-    "h.{layer}.ln_2": "layers/mlp/norm",
-    "ln_f": "final_norm",
+    "transformer.h.{layer}.ln_1": "layers/attention/norm",
+    "transformer.h.{layer}.ln_2": "layers/mlp/norm",
+    "transformer.ln_f": "final_norm",
 }
 
 
@@ -78,39 +79,27 @@ def gpt2_json(config: GPT2Config) -> dict[str, Any]:
 
 def gpt2_names(config: GPT2Config) -> NameTable:
     """The names of the tensors of a GPT-2 checkpoint."""
-    body = "transformer."
-    output = () if config.tied else (Name("lm_head.weight", "unembedding/kernel", TRANSPOSE),)
+    output, copies = output_names(config.tied)
     parts = [(path, (number, len(_PARTS))) for number, path in enumerate(_PARTS)]
     return NameTable(
         names=(
-            *(Name(f"{body}{name}.weight", f"{to}/embedding") for name, to in _EMBEDDINGS.items()),
-            *(Name(f"{body}{name}.weight", f"{path}/kernel") for name, path in _DENSE.items()),
-            *(Name(f"{body}{name}.bias", f"{path}/bias") for name, path in _DENSE.items()),
-            *(Name(f"{body}{_JOINED}.weight", f"{path}/kernel", part=part) for path, part in parts),
-            *(Name(f"{body}{_JOINED}.bias", f"{path}/bias", part=part) for path, part in parts),
-            *(Name(f"{body}{name}.weight", f"{path}/scale") for name, path in _NORMS.items()),
-            *(Name(f"{body}{name}.bias", f"{path}/bias") for name, path in _NORMS.items()),
+            *embedding_names(_EMBEDDINGS),
+            *dense_names(_DENSE, KEEP),
+            *(Name(f"{_JOINED}.weight", f"{path}/kernel", part=part) for path, part in parts),
+            *(Name(f"{_JOINED}.bias", f"{path}/bias", part=part) for path, part in parts),
+            *norm_names(_NORMS),
             *output,
         ),
-        prefix=body,
-        # Buffers, and the copy of a tied output embedding that some checkpoints carry.
-        ignored=(
-            r"h\.\d+\.attn\.(bias|masked_bias)",
-            *((r"lm_head\.weight",) if config.tied else ()),
-        ),
+        prefix="transformer.",
+        # Buffers, and copies that some checkpoints carry.
+        ignored=(r"h\.\d+\.attn\.(bias|masked_bias)", *copies),
     )
 
 
 def gpt2_heads(config: GPT2Config) -> dict[str, NameTable]:
     """The names of the heads that a GPT-2 checkpoint may have, by the kind of head."""
+    texts, tokens = {"score": "classifier/output"}, {"classifier": "classifier/output"}
     return {
-        "sequence_classification": NameTable(
-            (Name("score.weight", "classifier/output/kernel", TRANSPOSE),)
-        ),
-        "token_classification": NameTable(
-            (
-                Name("classifier.weight", "classifier/output/kernel", TRANSPOSE),
-                Name("classifier.bias", "classifier/output/bias"),
-            )
-        ),
+        "sequence_classification": NameTable(dense_names(texts, bias=False)),
+        "token_classification": NameTable(dense_names(tokens)),
     }

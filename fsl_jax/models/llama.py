@@ -6,18 +6,19 @@ costs nothing.
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from fsl_jax.models.attention import attend
-from fsl_jax.models.causal import Pair, PrefixPair, StackedPair
+from fsl_jax.models.causal import Pair, PrefixPair
+from fsl_jax.models.decoder import Decoder
 from fsl_jax.models.functions import gated_silu, tanh_gelu
-from fsl_jax.models.layers import NO_DROPOUT, Dense, Dropout, Embedding, RMSNorm, Unembedding
+from fsl_jax.models.layers import Dense, Dropout, Embedding, RMSNorm, Unembedding
 from fsl_jax.models.llama_config import LlamaConfig
 from fsl_jax.models.llama_context import LlamaContext, View, llama_context
-from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
+from fsl_jax.models.outputs import KeyValues
 from fsl_jax.models.rotary import rotate
 from fsl_jax.models.softmax_attention import soft_cap
-from fsl_jax.models.stack import depth, initialise_stack, run_stack
+from fsl_jax.models.transformer import Mask
 
 __all__ = ["Llama", "LlamaConfig"]
 
@@ -96,7 +97,7 @@ class LlamaLayer(nn.Module):
 
 
 class LlamaEmbeddings(nn.Module):
-    """The word embedding; positions come in through the rotary embedding."""
+    """The word embedding; positions come in through the rotary embedding, nothing is dropped."""
 
     config: LlamaConfig
     dtype: jnp.dtype
@@ -105,18 +106,21 @@ class LlamaEmbeddings(nn.Module):
         """Names the parts."""
         self.word = Embedding(self.config.vocab_size, self.config.hidden_size, self.dtype)
 
-    def __call__(self, input_ids: Int[Array, "B T"]) -> Float[Array, "B T D"]:
+    def __call__(
+        self, input_ids: Int[Array, "B T"], position_ids: Int[Array, "B T"], dropout: Dropout
+    ) -> Float[Array, "B T D"]:
         """Embeds tokens `[B, T]`: `[B, T, D]`."""
         x = self.word(input_ids)
         scale = self.config.embedding_scale
         return x if scale == 1 else x * jnp.asarray(scale, x.dtype)
 
 
-class Llama(nn.Module):
-    """The decoder; its methods are those of `Pretrained`, which documents them."""
+class Llama(Decoder):
+    """The decoder."""
 
     config: LlamaConfig
-    dtype: jnp.dtype = jnp.float32
+    layer_type = LlamaLayer
+    drops_embeddings = False
 
     def setup(self):
         """Names the parts."""
@@ -125,77 +129,17 @@ class Llama(nn.Module):
         if not self.config.tied:
             self.unembedding = Unembedding(self.config.vocab_size)
 
-    def __call__(
+    def context(
         self,
-        input_ids: Int[Array, "B T"],
-        attention_mask: Bool[Array, "B T"] | Bool[Array, "B T S"],
-        *,
-        position_ids: Int[Array, "B T"] | None = None,
-        prefix: KeyValues | None = None,
-        trunk: Float[Array, "B T D"] | None = None,
-        dropout: Dropout = NO_DROPOUT,
-        unembed: bool = True,
-    ) -> ModelOutput:
-        """All layers, or those after the trunk. See `Pretrained.apply`."""
-        context = llama_context(self.config, attention_mask, position_ids, prefix)
-        x, segments = trunk, []
-        if x is None:
-            x, pairs = self._trunk(input_ids, context, dropout)
-            segments.append(pairs)
-        if self.has_variable("params", "top_layers"):
-            below = depth(self.get_variable("params", "layers"))
-            x, pairs = self._run("top_layers", x, context, dropout, first=below)
-            segments.append(pairs)
-        hidden = self.final_norm(x)
-        logits = self.unembed(hidden) if unembed else None
-        return ModelOutput(hidden, logits, context.causal.key_values(segments))
-
-    def trunk(
-        self,
-        input_ids: Int[Array, "B T"],
-        attention_mask: Bool[Array, "B T"] | Bool[Array, "B T S"],
-        *,
-        position_ids: Int[Array, "B T"] | None = None,
-    ) -> Float[Array, "B T D"]:
-        """Embeddings and `layers`. See `Pretrained.trunk`."""
-        context = llama_context(self.config, attention_mask, position_ids, None)
-        return self._trunk(input_ids, context, NO_DROPOUT)[0]
+        attention_mask: Mask,
+        position_ids: Int[Array, "B T"] | None,
+        prefix: KeyValues | None,
+    ) -> LlamaContext:
+        """Every token sees those before it, or of these what the layer's window shows."""
+        return llama_context(self.config, attention_mask, position_ids, prefix)
 
     def unembed(
         self, hidden: Float[Array, "*batch D"], token_ids: Int[Array, "n"] | None = None
     ) -> Float[Array, "*batch n"]:
         """Logits of all tokens or of some. See `Pretrained.unembed`."""
-        output = self.embeddings.word.attend if self.config.tied else self.unembedding
-        return soft_cap(output(hidden, token_ids), self.config.logit_cap)
-
-    def _trunk(
-        self, input_ids: Int[Array, "B T"], context: LlamaContext, dropout: Dropout
-    ) -> tuple[Float[Array, "B T D"], StackedPair]:
-        x = self.embeddings(input_ids)
-        if self.is_initializing():
-            self._initialise(x, context)
-        return self._run("layers", x, context, dropout, first=0)
-
-    def _initialise(self, x: Float[Array, "B T D"], context: LlamaContext) -> None:
-        block = LlamaLayer(self.config, parent=None)
-        inputs = (x, context.views[0], None, NO_DROPOUT)
-        stack = initialise_stack(self.make_rng("params"), block, self.config.num_layers, *inputs)
-        self.put_variable("params", "layers", stack)
-
-    def _run(
-        self,
-        name: str,
-        x: Float[Array, "B T D"],
-        context: LlamaContext,
-        dropout: Dropout,
-        first: int,
-    ) -> tuple[Float[Array, "B T D"], StackedPair]:
-        block = LlamaLayer(self.config, parent=None)
-        stack: Params = self.get_variable("params", name)
-
-        def layer(params, x, number, inputs):
-            prefix, sliding = inputs
-            view = context.view(sliding)
-            return block.apply({"params": params}, x, view, prefix, dropout.within(number))
-
-        return run_stack(layer, stack, x, first, context.inputs(first, depth(stack)))
+        return soft_cap(super().unembed(hidden, token_ids), self.config.logit_cap)

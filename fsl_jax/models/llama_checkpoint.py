@@ -9,27 +9,34 @@ from typing import Any
 from fsl_jax.models.fields import Fields
 from fsl_jax.models.llama_config import LlamaConfig
 from fsl_jax.models.llama_fields import ATTENTION, MLP, common_json, common_sizes
-from fsl_jax.models.names import TRANSPOSE, Name, NameTable
+from fsl_jax.models.module_names import dense_names, embedding_names, norm_names, output_names
+from fsl_jax.models.names import Name, NameTable
 from fsl_jax.models.rotary_fields import rotary_values
 
 _DENSE = {
-    "self_attn.q_proj": "attention/query",
-    "self_attn.k_proj": "attention/key",
-    "self_attn.v_proj": "attention/value",
-    "self_attn.o_proj": "attention/output",
-    "mlp.gate_proj": "mlp/gate",
-    "mlp.up_proj": "mlp/up",
-    "mlp.down_proj": "mlp/down",
+    "model.layers.{layer}.self_attn.q_proj": "layers/attention/query",
+    "model.layers.{layer}.self_attn.k_proj": "layers/attention/key",
+    "model.layers.{layer}.self_attn.v_proj": "layers/attention/value",
+    "model.layers.{layer}.self_attn.o_proj": "layers/attention/output",
+    "model.layers.{layer}.mlp.gate_proj": "layers/mlp/gate",
+    "model.layers.{layer}.mlp.up_proj": "layers/mlp/up",
+    "model.layers.{layer}.mlp.down_proj": "layers/mlp/down",
 }
-_NORMS = {"input_layernorm": "attention/norm", "post_attention_layernorm": "mlp/norm"}
+_NORMS = {
+    "model.layers.{layer}.input_layernorm": "layers/attention/norm",
+    "model.layers.{layer}.post_attention_layernorm": "layers/mlp/norm",
+}
 # Where the updates are normalised too, the second norm has another meaning.
 _NORMS_WITH_POST_NORMS = {
-    "input_layernorm": "attention/norm",
-    "post_attention_layernorm": "attention/post_norm",
-    "pre_feedforward_layernorm": "mlp/norm",
-    "post_feedforward_layernorm": "mlp/post_norm",
+    "model.layers.{layer}.input_layernorm": "layers/attention/norm",
+    "model.layers.{layer}.post_attention_layernorm": "layers/attention/post_norm",
+    "model.layers.{layer}.pre_feedforward_layernorm": "layers/mlp/norm",
+    "model.layers.{layer}.post_feedforward_layernorm": "layers/mlp/post_norm",
 }
-_HEAD_NORMS = {"self_attn.q_norm": "attention/query_norm", "self_attn.k_norm": "attention/key_norm"}
+_HEAD_NORMS = {
+    "model.layers.{layer}.self_attn.q_norm": "layers/attention/query_norm",
+    "model.layers.{layer}.self_attn.k_norm": "layers/attention/key_norm",
+}
 
 
 def llama_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
@@ -86,39 +93,31 @@ def mistral_json(config: LlamaConfig) -> dict[str, Any]:
 
 def llama_names(config: LlamaConfig) -> NameTable:
     """The names of the tensors of a checkpoint of any decoder that is built like Llama."""
-    output = () if config.tied else (Name("lm_head.weight", "unembedding/kernel", TRANSPOSE),)
+    output, copies = output_names(config.tied)
     return NameTable(
         names=(
-            Name("model.embed_tokens.weight", "embeddings/word/embedding"),
-            Name("model.norm.weight", "final_norm/scale"),
+            *embedding_names({"model.embed_tokens": "embeddings/word"}),
+            *norm_names({"model.norm": "final_norm"}, bias=False),
             *_layer_names(config),
             *output,
         ),
         prefix="model.",
-        # Buffers, and the copy of a tied output embedding that some checkpoints carry.
-        ignored=(
-            r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq",
-            *((r"lm_head\.weight",) if config.tied else ()),
-        ),
+        # Buffers, and copies that some checkpoints carry.
+        ignored=(r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq", *copies),
     )
 
 
 def _layer_names(config: LlamaConfig) -> Iterator[Name]:
-    layer = "model.layers.{layer}"
     for name, path in _DENSE.items():
-        yield Name(f"{layer}.{name}.weight", f"layers/{path}/kernel", TRANSPOSE)
-        if path.partition("/")[2] in config.biases:
-            yield Name(f"{layer}.{name}.bias", f"layers/{path}/bias")
+        yield from dense_names({name: path}, bias=path.rpartition("/")[2] in config.biases)
     norms = _NORMS_WITH_POST_NORMS if config.post_norms else _NORMS
-    for name, path in (norms | (_HEAD_NORMS if config.query_key_norm else {})).items():
-        yield Name(f"{layer}.{name}.weight", f"layers/{path}/scale")
+    yield from norm_names(norms | (_HEAD_NORMS if config.query_key_norm else {}), bias=False)
 
 
 def llama_heads(config: LlamaConfig) -> dict[str, NameTable]:
     """The names of the heads that a checkpoint may have, by the kind of head."""
-    kernel = Name("score.weight", "classifier/output/kernel", TRANSPOSE)
-    bias = Name("score.bias", "classifier/output/bias")
+    score = {"score": "classifier/output"}
     return {
-        "sequence_classification": NameTable((kernel,)),
-        "token_classification": NameTable((kernel, bias)),
+        "sequence_classification": NameTable(dense_names(score, bias=False)),
+        "token_classification": NameTable(dense_names(score)),
     }

@@ -1,14 +1,14 @@
 """What the layers of a Llama see: all before a token, or what a sliding window shows of it."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from fsl_jax.models.attention import within_window
-from fsl_jax.models.causal import CausalContext, causal_context
+from fsl_jax.models.causal import CausalContext, PrefixPair, causal_context
 from fsl_jax.models.llama_config import LlamaConfig
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.models.rotary import Tables, rotary_tables
@@ -27,36 +27,35 @@ class View(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class LlamaContext:
-    """What all layers need beside the activations.
+class LlamaContext(CausalContext):
+    """Who sees whom, layer by layer.
 
-    Attributes:
-      causal: masks, positions and the prefix.
+    Attributes beside those of `CausalContext`:
       views: of layers without and with a sliding window; the same one where they are alike.
       sliding: for each layer whether it has a sliding window; empty where that makes no difference.
     """
 
-    causal: CausalContext
     views: tuple[View, View]
     sliding: tuple[bool, ...]
 
-    def inputs(self, first: int, layers: int) -> tuple[tuple[Array, Array] | None, Array | None]:
+    def inputs(self, first: int, layers: int) -> tuple[Any, Bool[Array, "_"] | None]:
         """What differs between the layers of a segment: the prefix's states, and the view."""
-        prefix = self.causal.prefix_of(first, layers)
+        prefix = super().inputs(first, layers)
         if not self.sliding:
             return prefix, None
         return prefix, jnp.array(self.sliding[first : first + layers], bool)
 
-    def view(self, sliding: Bool[Array, ""] | None) -> View:
-        """What a layer sees."""
+    def arguments(self, inputs: Any) -> tuple[View, PrefixPair | None]:
+        """What one layer sees of these tokens and those before, and the prefix's states in it."""
+        prefix, sliding = inputs
         whole, windowed = self.views
         if sliding is None:
-            return whole
+            return whole, prefix
 
         def choose(far: Array, near: Array) -> Array:
             return far if far is near else jnp.where(sliding, near, far)
 
-        return jax.tree.map(choose, whole, windowed)
+        return jax.tree.map(choose, whole, windowed), prefix
 
 
 def llama_context(
@@ -68,14 +67,22 @@ def llama_context(
     """Works out masks and positions from the arguments of `Pretrained.apply`."""
     causal = causal_context(attention_mask, position_ids, prefix)
     given = position_ids is not None or (prefix is not None and prefix.positions is not None)
+    views, sliding = _views(config, causal, given)
+    return LlamaContext(causal.positions, causal.mask, causal.real, causal.prefix, views, sliding)
+
+
+def _views(
+    config: LlamaConfig, causal: CausalContext, given: bool
+) -> tuple[tuple[View, View], tuple[bool, ...]]:
+    """What layers without and with a window see, and which have one if that makes a difference."""
     whole = View(_tables(config, causal, config.rope_theta), causal.mask)
     if not any(config.sliding):
-        return LlamaContext(causal, (whole, whole), ())
+        return (whole, whole), ()
     windowed = View(_windowed_tables(config, causal, whole), _windowed_mask(config, causal, given))
     if all(config.sliding):
-        return LlamaContext(causal, (windowed, windowed), ())
+        return (windowed, windowed), ()
     alike = windowed.tables is whole.tables and windowed.mask is whole.mask
-    return LlamaContext(causal, (whole, windowed), () if alike else config.sliding)
+    return (whole, windowed), () if alike else config.sliding
 
 
 def _tables(config: LlamaConfig, causal: CausalContext, theta: float) -> Tables:

@@ -16,19 +16,7 @@ from fsl_jax.models.rotary_fields import rotary_values
 
 
 def qwen2_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
-    """The sizes of a Qwen2 checkpoint (https://arxiv.org/abs/2407.10671).
-
-    Args:
-      source: the config's file, for errors.
-      values: what `config.json` says.
-      tensors: the names of the checkpoint's tensors.
-
-    Returns:
-      The config.
-
-    Raises:
-      InputError: sizes are missing, or the checkpoint needs what is not supported.
-    """
+    """The sizes of a Qwen2 checkpoint (https://arxiv.org/abs/2407.10671); as `llama_config`."""
     values = rotary_values(values)
     fields = Fields(source, values)
     sizes = _sizes(fields, values)
@@ -37,7 +25,7 @@ def qwen2_config(source: str, values: Mapping[str, Any], tensors: Collection[str
 
 
 def qwen3_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
-    """The sizes of a Qwen3 checkpoint (https://arxiv.org/abs/2505.09388); as `qwen2_config`."""
+    """The sizes of a Qwen3 checkpoint (https://arxiv.org/abs/2505.09388); as `llama_config`."""
     values = rotary_values(values)
     fields = Fields(source, values)
     sizes = _sizes(fields, values, head_dim=128)

@@ -6,14 +6,13 @@ from typing import Any
 from fsl_jax.models.bert import BertConfig
 from fsl_jax.models.bert_checkpoint import (
     BUFFERS,
-    dense_names,
+    encoder_heads,
     encoder_json,
     encoder_names,
     encoder_sizes,
-    norm_names,
 )
 from fsl_jax.models.fields import Fields
-from fsl_jax.models.names import Name, NameTable
+from fsl_jax.models.names import NameTable
 
 ROBERTA_TOKENS = {
     "pad_token": "<pad>",
@@ -30,19 +29,7 @@ _ARCHITECTURES = {"roberta": "RobertaModel", "xlm-roberta": "XLMRobertaModel"}
 
 
 def roberta_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> BertConfig:
-    """The sizes of a RoBERTa or XLM-RoBERTa checkpoint.
-
-    Args:
-      source: the config's file, for errors.
-      values: what `config.json` says.
-      tensors: the names of the checkpoint's tensors.
-
-    Returns:
-      The config.
-
-    Raises:
-      InputError: sizes are missing, or the checkpoint needs what is not supported.
-    """
+    """The sizes of a RoBERTa or XLM-RoBERTa checkpoint; as `bert_config`."""
     fields = Fields(source, values)
     sizes = encoder_sizes(fields, tensors)
     # Positions are counted on from the number of the padding token.
@@ -73,19 +60,13 @@ def roberta_names(config: BertConfig) -> NameTable:
 
 def roberta_heads(config: BertConfig) -> dict[str, NameTable]:
     """The names of the heads that a RoBERTa checkpoint may have, by the kind of head."""
-    classifier = {
-        "classifier.dense": "classifier/dense",
-        "classifier.out_proj": "classifier/output",
-    }
-    return {
-        "masked_lm": NameTable(
-            names=(
-                *dense_names({"lm_head.dense": "lm_head/dense"}),
-                *norm_names({"lm_head.layer_norm": "lm_head/norm"}),
-                Name("lm_head.bias", "lm_head/bias"),
-            ),
-            ignored=(r"lm_head\.decoder\.(weight|bias)",),
-        ),
-        "sequence_classification": NameTable(dense_names(classifier)),
-        "token_classification": NameTable(dense_names({"classifier": "classifier/output"})),
-    }
+    return encoder_heads(
+        dense="lm_head.dense",
+        norm="lm_head.layer_norm",
+        bias="lm_head.bias",
+        ignored=(r"lm_head\.decoder\.(weight|bias)",),
+        classifier={
+            "classifier.dense": "classifier/dense",
+            "classifier.out_proj": "classifier/output",
+        },
+    )

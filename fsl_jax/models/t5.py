@@ -114,7 +114,7 @@ class T5Decoder(T5Stack):
             source = Source(keys, values, seen)
             return block.apply({"params": params}, x, sight, dropout, prefix, source)
 
-        inputs = (context.prefix_of(0, self.num_layers), (encoded.keys, encoded.values))
+        inputs = (context.inputs(0, self.num_layers), (encoded.keys, encoded.values))
         hidden, (keys, values) = self._run(x, layer, dropout, inputs)
         return hidden, KeyValues(keys, values, context.real, context.positions)
 

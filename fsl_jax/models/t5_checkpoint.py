@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fsl_jax.models.fields import Fields
-from fsl_jax.models.names import TRANSPOSE, Name, NameTable
+from fsl_jax.models.module_names import dense_names, embedding_names, norm_names, output_names
+from fsl_jax.models.names import Name, NameTable
 from fsl_jax.models.t5_layers import FEED_FORWARDS, T5Config
 
 # What a config.json may leave out. mT5 was trained on 1024 tokens: https://arxiv.org/abs/2010.11934.
@@ -15,7 +16,6 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 _ARCHITECTURES = {"t5": "T5ForConditionalGeneration", "mt5": "MT5ForConditionalGeneration"}
 # The name says GELU, and Hugging Face means its approximation by a hyperbolic tangent.
 _ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new", "gated-silu": "silu"}
-_OUTPUT = "lm_head.weight"
 
 
 def t5_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> T5Config:
@@ -64,7 +64,7 @@ def t5_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) 
         **sizes,
         feed_forward=values["feed_forward_proj"],
         # Release 5 says that all are tied: the weights tell.
-        tied=scaled or _OUTPUT not in tensors,
+        tied=scaled or "lm_head.weight" not in tensors,
         scaled=scaled,
         family=family,
     )
@@ -104,10 +104,10 @@ def t5_json(config: T5Config) -> dict[str, Any]:
 
 def t5_names(config: T5Config) -> NameTable:
     """The names of the tensors of a T5 or mT5 checkpoint."""
-    output = () if config.tied else (Name(_OUTPUT, "unembedding/kernel", TRANSPOSE),)
+    output, copies = output_names(config.tied)
     return NameTable(
         names=(
-            Name("shared.weight", "embeddings/word/embedding"),
+            *embedding_names({"shared": "embeddings/word"}),
             *_stack_names(config, "encoder", {"SelfAttention": "attention"}),
             *_stack_names(
                 config,
@@ -121,41 +121,35 @@ def t5_names(config: T5Config) -> NameTable:
         ignored=(
             r"(encoder|decoder)\.embed_tokens\.weight",
             r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
-            *((r"lm_head\.weight",) if config.tied else ()),
+            *copies,
         ),
     )
 
 
 def _stack_names(config: T5Config, stack: str, attentions: Mapping[str, str]) -> Iterator[Name]:
     """The names of a stack, whose first layer holds the table of relative positions of all."""
-    first = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
-    yield Name(first, f"{stack}/relative_position/embedding")
-    yield Name(f"{stack}.final_layer_norm.weight", f"{stack}/final_norm/scale")
+    first = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias"
+    yield from embedding_names({first: f"{stack}/relative_position"})
+    yield from norm_names({f"{stack}.final_layer_norm": f"{stack}/final_norm"}, bias=False)
     gated = config.feed_forward.startswith("gated-")
-    maps = {"wi_0": "gate", "wi_1": "up", "wo": "down"} if gated else {"wi": "up", "wo": "down"}
+    mlp = {"wi_0": "gate", "wi_1": "up", "wo": "down"} if gated else {"wi": "up", "wo": "down"}
     projections = {"q": "query", "k": "key", "v": "value", "o": "output"}
     parts = [(name, path, projections) for name, path in attentions.items()]
-    for number, (module, path, dense) in enumerate([*parts, ("DenseReluDense", "mlp", maps)]):
+    for number, (module, path, maps) in enumerate([*parts, ("DenseReluDense", "mlp", mlp)]):
         layer = f"{stack}.block.{{layer}}.layer.{number}"
-        yield Name(f"{layer}.layer_norm.weight", f"{stack}/layers/{path}/norm/scale")
-        for name, leaf in dense.items():
-            kernel = f"{stack}/layers/{path}/{leaf}/kernel"
-            yield Name(f"{layer}.{module}.{name}.weight", kernel, TRANSPOSE)
+        inside = f"{stack}/layers/{path}"
+        yield from norm_names({f"{layer}.layer_norm": f"{inside}/norm"}, bias=False)
+        dense = {f"{layer}.{module}.{name}": f"{inside}/{leaf}" for name, leaf in maps.items()}
+        yield from dense_names(dense, bias=False)
 
 
 def t5_heads(config: T5Config) -> dict[str, NameTable]:
     """The names of the heads that a T5 or mT5 checkpoint may have, by the kind of head."""
-    return {
-        "sequence_classification": NameTable(
-            (
-                *_dense_names("classification_head.dense", "classifier/dense"),
-                *_dense_names("classification_head.out_proj", "classifier/output"),
-            )
-        ),
-        "token_classification": NameTable(tuple(_dense_names("classifier", "classifier/output"))),
+    classifier = {
+        "classification_head.dense": "classifier/dense",
+        "classification_head.out_proj": "classifier/output",
     }
-
-
-def _dense_names(module: str, path: str) -> Iterator[Name]:
-    yield Name(f"{module}.weight", f"{path}/kernel", TRANSPOSE)
-    yield Name(f"{module}.bias", f"{path}/bias")
+    return {
+        "sequence_classification": NameTable(dense_names(classifier)),
+        "token_classification": NameTable(dense_names({"classifier": "classifier/output"})),
+    }
