@@ -10,7 +10,9 @@ import fsl_jax
 from fsl_jax.errors import InputError
 from fsl_jax.models import export
 from fsl_jax.models.head_checkpoint import names_of
-from fsl_jax.models.heads import FEATURES
+from fsl_jax.models.heads import FEATURES, apply_head
+from fsl_jax.models.layers import Dropout
+from fsl_jax.models.outputs import ModelOutput
 from fsl_jax.models.pooling import POOLINGS
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -164,3 +166,53 @@ def test_a_head_has_the_hooks_of_its_layers(pairs, mixed_tokens):
 
     np.testing.assert_allclose(logits(adapted), logits(merged), atol=1e-4)
     assert jnp.any(jnp.abs(logits(adapted) - logits(dense)) > 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("stem", "head", "drops"),
+    [
+        ("Bert", "sequence_classification", True),
+        ("Roberta", "sequence_classification", True),
+        ("DistilBert", "sequence_classification", True),
+        ("Bert", "token_classification", True),
+        ("GPT2", "token_classification", True),
+        ("Llama", "token_classification", True),
+        ("Llama", "sequence_classification", False),
+        ("Bert", "masked_lm", False),
+    ],
+)
+def test_a_head_drops_where_that_of_transformers_does(pairs, mixed_tokens, stem, head, drops):
+    """Before the map to the classes; its kernel is made the identity, to see what goes into it."""
+    pretrained, _, _ = pairs(stem, head)
+    hidden = np.random.default_rng(0).standard_normal((6, 7, 32)).astype(np.float32)
+    params = dict(pretrained.params)
+    if "classifier" in params:
+        own = params["classifier"]
+        output = {
+            name: jnp.eye(32) if name == "kernel" else jnp.zeros(32) for name in own["output"]
+        }
+        params["classifier"] = own | {"output": output}
+    output, mask = ModelOutput(jnp.asarray(hidden)), jnp.asarray(mixed_tokens[1])
+    arguments = (pretrained.config, head, params, output, mask)
+    exact = np.asarray(apply_head(*arguments).logits)
+    found = np.asarray(apply_head(*arguments, Dropout(0.5, jax.random.key(0))).logits)
+    if not drops:
+        np.testing.assert_array_equal(found, exact)
+        return
+    kept = found != 0
+    assert 0.3 < np.mean(kept[exact != 0]) < 0.7
+    # Of what goes into its own linear map RoBERTa's drops as well.
+    assert np.allclose(found[kept], 2 * exact[kept], rtol=1e-5) == (stem != "Roberta")
+
+
+def test_the_dropout_of_a_call_reaches_the_head(pairs, mixed_tokens):
+    pretrained, _, _ = pairs("Bert", "sequence_classification")
+    key = jax.random.key(0)
+    options = {"dropout": 0.5, "key": key}
+    output = pretrained.apply(pretrained.params, *mixed_tokens, **options)
+    without = pretrained.apply(pretrained.params, *mixed_tokens, **options, unembed=False)
+    mask = jnp.asarray(mixed_tokens[1])
+    arguments = (pretrained.config, pretrained.head, pretrained.params, without, mask)
+    assert jnp.any(jnp.abs(apply_head(*arguments).logits - output.logits) > 1e-2)
+    expected = apply_head(*arguments, Dropout(0.5, key)).logits
+    np.testing.assert_allclose(output.logits, expected, atol=1e-5)
