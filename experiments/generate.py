@@ -35,7 +35,9 @@ _MIN_P = flags.DEFINE_float(
 _REPETITION_PENALTY = flags.DEFINE_float(
     "repetition_penalty", 1.0, "Above 1, tokens that were seen become less likely."
 )
-_NUM_BEAMS = flags.DEFINE_integer("num_beams", 1, "Above 1, beam search.")
+_NUM_BEAMS = flags.DEFINE_integer(
+    "num_beams", 1, "Above 1, beam search; with a temperature, beam sampling."
+)
 _LENGTH_PENALTY = flags.DEFINE_float(
     "length_penalty", 1.0, "Of beam search; above 0 it favours long continuations."
 )
@@ -46,7 +48,9 @@ _STOP = flags.DEFINE_multi_string(
     "stop", [], "A string that ends a continuation; \\n is a new line; may be given several times."
 )
 _STOP_TOKEN = flags.DEFINE_multi_string(
-    "stop_token", [], "A token of the vocabulary that ends one; may be given several times."
+    "stop_token",
+    [],
+    "A token of the vocabulary that ends one, beside the model's own; may be given several times.",
 )
 _CHAT = flags.DEFINE_bool("chat", False, "Put prompts into the tokenizer's chat template.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of sampling.")
@@ -64,8 +68,6 @@ _MATMUL_PRECISION = flags.DEFINE_enum(
 
 def main(arguments: list[str]) -> None:
     """Flags to the library, its answer to the terminal and to a file."""
-    if len(arguments) > 1:
-        raise app.UsageError(f"unexpected arguments: {' '.join(arguments[1:])}")
     with session.reporting_errors():
         session.start(
             distributed=False, deterministic=False, matmul_precision=_MATMUL_PRECISION.value
@@ -76,7 +78,7 @@ def main(arguments: list[str]) -> None:
         from fsl_jax.studies.base_model import load_base
         from fsl_jax.studies.generations import describe, write_generations
 
-        prompts, adapter = _prompts(), _ADAPTER.value
+        prompts, adapter = _prompts(arguments[1:]), _ADAPTER.value
         pretrained = load_base(_MODEL.value, _DTYPE.value)
         found = generate(
             pretrained,
@@ -104,13 +106,20 @@ def main(arguments: list[str]) -> None:
             print(f"\nThe continuations are in {_OUTPUT.value}")
 
 
-def _prompts():
+def _prompts(unexpected: list[str]):
     from fsl_jax.errors import InputError
     from fsl_jax.studies.generations import read_prompts
 
     path = _PROMPTS.value
-    if bool(_PROMPT.value) == (path is not None):
-        raise InputError("give --prompt, once or several times, or --prompts, and not both")
+    if unexpected:
+        raise InputError(
+            f"unexpected arguments: {' '.join(unexpected)}. Put quotation marks around a prompt "
+            'with spaces: --prompt="The capital of France is"'
+        )
+    if not _PROMPT.value and path is None:
+        raise InputError("there is no prompt: give --prompt, once or several times, or --prompts")
+    if _PROMPT.value and path is not None:
+        raise InputError("both --prompt and --prompts are given: choose one of the two")
     if path is not None:
         return read_prompts(path)
     return [text.replace("\\n", "\n") for text in _PROMPT.value]

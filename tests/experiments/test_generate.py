@@ -33,6 +33,21 @@ def test_the_script_prints_continuations_and_writes_them(generate, tmp_path):
             assert each["score"] < 0
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--prompt", "match", "goal"), "arguments: goal. Put quotation marks"),
+        ((), "there is no prompt: give --prompt"),
+        (("--prompt=match", "--prompts=prompts.txt"), "choose one of the two"),
+    ],
+)
+def test_a_command_without_the_prompts_it_needs_is_refused(generate, flags, words):
+    status, out, err = generate(*flags)
+    assert (status, out) == (2, "")
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+
+
 def test_what_cannot_be_used_is_said_without_a_traceback(generate, tmp_path):
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text('{"prompt": ""}\n{"prompt": "match"}\n')
