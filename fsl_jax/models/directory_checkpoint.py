@@ -46,14 +46,7 @@ def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
       InputError: files are missing or damaged, the architecture is not known, or the weights do
         not fit the config.
     """
-    if absent := [
-        name for name in ("config.json", "tokenizer.json") if not (directory / name).is_file()
-    ]:
-        raise faults(
-            f"{directory}: files are missing. Give a directory that a Hugging Face model and its "
-            "tokenizer were saved to:",
-            absent,
-        )
+    _require_files(directory)
     values = _read_config(directory / "config.json")
     if (architecture := values.get("model_type")) is None:
         raise InputError(
@@ -75,6 +68,25 @@ def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
     labels = label_names(str(directory / "config.json"), values, classes) if classes else ()
     ends = end_tokens(directory, values, generation)
     return Checkpoint(config, tokenizer, leaves, weights_sha256(files), labels, ends)
+
+
+# What to do about a directory that has such a file, and not all that is needed.
+_HINTS = {
+    "adapter_config.json": "It holds an adapter: load the model that it was made for, and give the "
+    "adapter to what takes one.",
+    "*.gguf": "It holds a GGUF file: give the path of that file.",
+    "config.json": "Only tokenizers of the fast kind are read: save the tokenizer there with "
+    "transformers' AutoTokenizer, which writes tokenizer.json.",
+    "*/config.json": "It holds directories with models: give one of those.",
+}
+
+
+def _require_files(directory: Path) -> None:
+    needed = ("config.json", "tokenizer.json")
+    if absent := [name for name in needed if not (directory / name).is_file()]:
+        hints = (hint for pattern, hint in _HINTS.items() if any(directory.glob(pattern)))
+        usual = "Give a directory that a Hugging Face model and its tokenizer were saved to."
+        raise faults(f"{directory}: files are missing. {next(hints, usual)}", absent)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -57,7 +57,8 @@ def weight_files(directory: Path) -> list[Path]:
         return _shards(directory)
     pickled = any(directory.glob("*.bin")) or any(directory.glob("*.pt"))
     advice = (
-        "Its weights are pickled, which is never loaded here: save them as safetensors."
+        "Its weights are pickled, which is never loaded here: save them as safetensors, which "
+        "transformers' save_pretrained does."
         if pickled
         else "Give a directory that a Hugging Face model was saved to."
     )

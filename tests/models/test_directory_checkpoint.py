@@ -22,6 +22,31 @@ def test_missing_files_are_listed(bert_directory):
     assert "tokenizer.json" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("present", "advice"),
+    [
+        ([], "Give a directory that a Hugging Face model and its tokenizer were saved to"),
+        (["model.Q4_0.gguf"], "give the path of that file"),
+        (["adapter_config.json", "tokenizer.json"], "load the model that it was made for"),
+        (["config.json", "vocab.txt", "model.safetensors"], "save the tokenizer there with"),
+        (["bert/config.json"], "It holds directories with models: give one of those"),
+    ],
+)
+def test_a_directory_of_another_kind_says_what_to_do(tmp_path, present, advice):
+    for name in present:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=f"files are missing.*{advice}"):
+        fsl_jax.load(str(tmp_path))
+
+
+def test_weights_that_are_pickled_alone_are_refused_with_what_to_do(bert_directory):
+    weights = bert_directory / "model.safetensors"
+    weights.rename(bert_directory / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"pickled, which is never loaded.* save them as safetens"):
+        fsl_jax.load(str(bert_directory))
+
+
 def test_an_unknown_architecture_names_the_known_ones(bert_directory):
     change_config(bert_directory, model_type="berd")
     with pytest.raises(InputError, match=r"'berd'\. Did you mean 'bert' .*Known: bert, .*, llama"):
