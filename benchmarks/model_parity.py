@@ -26,7 +26,7 @@ from absl import app, flags
 from flax.traverse_util import flatten_dict
 from tokenizers import Tokenizer, models
 
-from benchmarks.parity_models import LENGTH, MODELS, VOCABULARY, build
+from benchmarks.parity_models import END_OF_TEXT, LENGTH, MODELS, VOCABULARY, build
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.embedded import embedded_path
 from fsl_jax.models.head_checkpoint import names_of
@@ -69,7 +69,7 @@ def errors(
     direction = np.random.default_rng(1).standard_normal(ours.shape).astype(np.float32)
     # What stands at padding is of no use to anybody.
     direction *= mask[:, :, None] if ours.shape[:2] == ids.shape else 1
-    theirs = _theirs(model, batch, pretrained.config)
+    theirs = _theirs(model, batch, pretrained)
     (theirs * torch.tensor(direction)).sum().backward()
 
     @jax.jit
@@ -104,23 +104,30 @@ def _relative(found: np.ndarray, expected: np.ndarray) -> float:
 def _ours(pretrained: Pretrained, batch: Batch, params: Any) -> jax.Array:
     ids, mask = batch
     options = {}
-    if pretrained.config.is_encoder_decoder:
+    if writes(pretrained):
         options = {"decoder_input_ids": ids, "decoder_attention_mask": mask}
     output = pretrained.apply(params, ids, mask, **options)
     return output.hidden if output.logits is None else output.logits
 
 
-def _theirs(model: transformers.PreTrainedModel, batch: Batch, config: Any) -> torch.Tensor:
+def _theirs(
+    model: transformers.PreTrainedModel, batch: Batch, pretrained: Pretrained
+) -> torch.Tensor:
     ids, mask = (torch.tensor(each.astype(np.int64)) for each in batch)
     options: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
-    if config.is_encoder_decoder:
+    if writes(pretrained):
         options |= {"decoder_input_ids": ids, "decoder_attention_mask": mask}
     elif takes_positions(model):
         # It would count padding too.
-        first = getattr(config, "first_position", 0)
+        first = getattr(pretrained.config, "first_position", 0)
         options["position_ids"] = first + (mask.cumsum(1) - 1).clamp(min=0)
     output = model(**options)
     return output.logits if "logits" in output else output.last_hidden_state
+
+
+def writes(pretrained: Pretrained) -> bool:
+    """Whether a model has a decoder that is given tokens of its own."""
+    return pretrained.config.is_encoder_decoder and pretrained.head in (None, "seq2seq_lm")
 
 
 def takes_positions(model: transformers.PreTrainedModel) -> bool:
@@ -131,7 +138,7 @@ def takes_positions(model: transformers.PreTrainedModel) -> bool:
 def tokenizer() -> transformers.PreTrainedTokenizerFast:
     """As many words as the tiny models embed."""
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]"}
-    special |= {"sep_token": "[SEP]", "mask_token": "[MASK]"}
+    special |= {"sep_token": "[SEP]", "mask_token": "[MASK]", "eos_token": "[UNK]"}
     words = [*special.values(), *(f"w{number}" for number in range(VOCABULARY - len(special)))]
     numbered = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "[UNK]"))
     return transformers.PreTrainedTokenizerFast(tokenizer_object=numbered, **special)
@@ -144,6 +151,9 @@ def tiny_rows() -> Iterator[list[str]]:
         batch = tokens()
         if not _reads_left_padding(model):
             batch = batch[0][:2], batch[1][:2]
+        if architecture.endswith("T5ForSequenceClassification"):
+            # It finds the end of a text by this token.
+            batch[0][np.arange(2), batch[1].sum(axis=1) - 1] = END_OF_TEXT
         with tempfile.TemporaryDirectory() as directory:
             model.save_pretrained(directory)
             tokenizer().save_pretrained(directory)
@@ -154,8 +164,8 @@ def tiny_rows() -> Iterator[list[str]]:
 
 def _reads_left_padding(model: transformers.PreTrainedModel) -> bool:
     """Some count padding before a text as its tokens, or take its first place for a token."""
-    name = type(model).__name__
-    if name.endswith(("BertForSequenceClassification", "RobertaForSequenceClassification")):
+    name, ending = type(model).__name__, "ForSequenceClassification"
+    if name.endswith(("Bert", "Roberta", "T5"), 0, -len(ending)) and name.endswith(ending):
         return False
     return model.config.is_encoder_decoder or takes_positions(model)
 

@@ -5,6 +5,7 @@ import transformers
 # Odd sizes, so that axes that are taken for each other do not go unnoticed.
 WIDTH = {"hidden_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
 VOCABULARY = 60
+END_OF_TEXT = 1
 LENGTH = 32
 _ENCODER = {**WIDTH, "intermediate_size": 80, "vocab_size": VOCABULARY, "pad_token_id": 0}
 _ENCODER |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 3}
@@ -17,6 +18,7 @@ _DISTILBERT |= {"max_position_embeddings": LENGTH, "num_labels": 3}
 _DISTILBERT |= {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
 _T5 = {"d_model": 48, "d_kv": 16, "d_ff": 80, "num_layers": 3, "num_heads": 4, "dropout_rate": 0.0}
 _T5 |= {"vocab_size": VOCABULARY, "decoder_start_token_id": 0}
+_CLASSES = {"num_labels": 3, "classifier_dropout": 0.0, "eos_token_id": END_OF_TEXT}
 _WINDOW = {"sliding_window": 5}
 _ROPE = {"rope_theta": 500.0}
 _LLAMA3 = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
@@ -92,6 +94,14 @@ MODELS: tuple[tuple[str, str, dict[str, object], str | None], ...] = (
         None,
     ),
     ("MT5ForConditionalGeneration", "", {**_T5, "tie_word_embeddings": False}, None),
+    *(
+        (f"{name}{ending}", "", {**_T5, "feed_forward_proj": "gated-gelu", **_CLASSES}, kind)
+        for name in ("T5", "MT5")
+        for ending, kind in (
+            ("ForSequenceClassification", "sequence_classification"),
+            ("ForTokenClassification", "token_classification"),
+        )
+    ),
 )
 """Architecture, what is special about it, its config, and the head that it is loaded with."""
 
