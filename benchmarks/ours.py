@@ -36,6 +36,7 @@ class Ours:
         shapes = pool_shapes(formulation, self.stack.shared, self.stack.mask, work.arrays)
         self._program = compile_program(
             formulation,
+            work.method,
             work.settings,
             runs,
             self.stack.trainable,

@@ -11,7 +11,7 @@ import transformers
 from benchmarks.work import Work
 from fsl_jax.adapt.linear_probe import LinearProbe
 from fsl_jax.adapt.lora import LoRA
-from fsl_jax.adapt.peft import to_peft
+from fsl_jax.adapt.peft.lora import write_lora
 from fsl_jax.adapt.top_layers import TopLayers
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.bert import BertConfig
@@ -141,7 +141,7 @@ def adapted(work: Work, start: Leaves) -> torch.nn.Module:
     model.requires_grad_(False)
     if isinstance(work.method, LoRA):
         leaves = {path: leaf for path, leaf in start.items() if "/lora_" in path}
-        tensors, values = to_peft(leaves, work.method, work.pretrained)
+        tensors, values = write_lora(leaves, work.method, work.pretrained)
         config = peft.LoraConfig(
             r=values["r"],
             lora_alpha=values["lora_alpha"],

@@ -35,6 +35,12 @@ _DTYPE = flags.DEFINE_enum(
     ["auto", "float32", "bfloat16"],
     "Of the base model; auto is float32 on a CPU and bfloat16 elsewhere.",
 )
+_ATTENTION = flags.DEFINE_enum(
+    "attention",
+    "auto",
+    ["auto", "written_out", "xla", "cudnn"],
+    "How attention is computed; auto is what was measured to be fastest on the platform.",
+)
 _MATMUL_PRECISION = flags.DEFINE_enum(
     "matmul_precision", "default", ["default", "high", "highest"], "Of matrix products."
 )
@@ -65,7 +71,7 @@ def main(arguments: list[str]) -> None:
             _DATASET.value, text_column=_TEXT_COLUMN.value, label_column=_LABEL_COLUMN.value
         )
         evaluation = evaluate_adapter(
-            load_base(_MODEL.value, _DTYPE.value),
+            load_base(_MODEL.value, _DTYPE.value, attention=_ATTENTION.value),
             _ADAPTER.value,
             dataset,
             max_test=_MAX_TEST.value,

@@ -61,6 +61,12 @@ _DTYPE = flags.DEFINE_enum(
     ["auto", "float32", "bfloat16"],
     "Of the model; auto is float32 on a CPU and bfloat16 elsewhere.",
 )
+_ATTENTION = flags.DEFINE_enum(
+    "attention",
+    "auto",
+    ["auto", "written_out", "xla", "cudnn"],
+    "How attention is computed; auto is what was measured to be fastest on the platform.",
+)
 _MATMUL_PRECISION = flags.DEFINE_enum(
     "matmul_precision", "default", ["default", "high", "highest"], "Of matrix products."
 )
@@ -79,7 +85,7 @@ def main(arguments: list[str]) -> None:
         from fsl_jax.studies.generations import describe, write_generations
 
         prompts, adapter = _prompts(arguments[1:]), _ADAPTER.value
-        pretrained = load_base(_MODEL.value, _DTYPE.value)
+        pretrained = load_base(_MODEL.value, _DTYPE.value, attention=_ATTENTION.value)
         found = generate(
             pretrained,
             prompts,

@@ -67,6 +67,12 @@ _OUTPUT = flags.DEFINE_string("output", "results/study", "Directory to write to;
 _DTYPE = flags.DEFINE_string(
     "dtype", "auto", "Of the base model; auto is float32 on a CPU and bfloat16 elsewhere."
 )
+_ATTENTION = flags.DEFINE_string(
+    "attention",
+    "auto",
+    "How attention is computed: written_out, xla, cudnn, or auto, which is what was measured to be "
+    "fastest on the platform.",
+)
 _MATMUL_PRECISION = flags.DEFINE_string(
     "matmul_precision", "default", "Of matrix products: default, high or highest."
 )
@@ -160,6 +166,7 @@ def _question():
         text_column=_TEXT_COLUMN.value,
         label_column=_LABEL_COLUMN.value,
         dtype=_DTYPE.value,
+        attention=_ATTENTION.value,
         matmul_precision=_MATMUL_PRECISION.value,
         rematerialize=_REMATERIALIZE.value,
         runs_axis=_RUNS_AXIS.value,

@@ -110,7 +110,9 @@ class Problem:
             self,
             trials=self.trials[number : number + 1],
             stack=stack,
-            runs=dataclasses.replace(runs, settings=stack.settings),
+            runs=dataclasses.replace(
+                runs, settings=stack.settings, rate_factors=stack.rate_factors
+            ),
         )
 
     @functools.cached_property
@@ -130,6 +132,7 @@ class Problem:
 
         return compile_program(
             self.formulation,
+            self.stack.method,
             self.settings,
             size or len(self.trials),
             self.stack.trainable,
@@ -312,6 +315,7 @@ def tiny_problem(tiny_formulations, tiny_dataset):
             order=jnp.asarray(np.stack([order(split) for split in splits])),
             validation=jnp.asarray(np.array(validation, np.int32).reshape(len(trials), 2, 4)),
             weight=jnp.asarray(weight),
+            rate_factors=stack.rate_factors,
         )
         return Problem(formulation, settings, tuple(trials), stack, runs, arrays, cached)
 

@@ -10,6 +10,7 @@ from jax.sharding import PartitionSpec as P
 
 import fsl_jax
 from fsl_jax.adapt import LoRA, TopLayers, attach
+from fsl_jax.adapt.full import Full
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
 from fsl_jax.models.bert import BertConfig
@@ -210,7 +211,9 @@ def test_what_runs_have_is_spread_over_them_and_laid_out_as_its_parameter(mesh):
         },
         "head": {"kernel": jnp.ones((4, 8, 5))},
     }
-    state = jax.eval_shape(lambda leaves: initial_state(leaves, FitSettings(4, 2)), trainable)
+    state = jax.eval_shape(
+        lambda leaves: initial_state(leaves, FitSettings(4, 2), Full()), trainable
+    )
     shardings = run_shardings(state, mesh)
     assert shardings.step.spec == P()
     assert shardings.runs.losses.spec == P("runs", None)

@@ -8,6 +8,7 @@ from fsl_jax.adapt.linear_probe import LinearProbe
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.partition import combine, partition
+from fsl_jax.adapt.peft_directory import load_peft, save_peft
 from fsl_jax.adapt.registry import METHODS, parse_method
 from fsl_jax.adapt.summary import summarise
 from fsl_jax.adapt.top_layers import TopLayers
@@ -24,8 +25,10 @@ __all__ = [
     "attach",
     "combine",
     "load_adapter",
+    "load_peft",
     "parse_method",
     "partition",
     "save_adapter",
+    "save_peft",
     "summarise",
 ]

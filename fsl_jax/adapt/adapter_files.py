@@ -16,7 +16,7 @@ import dataclasses
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -31,12 +31,12 @@ from fsl_jax.adapt.adapter_record import (
     read_record,
     versions,
 )
-from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.method import Method
-from fsl_jax.adapt.peft import from_peft, has_layers_for, task_type, to_peft
+from fsl_jax.adapt.peft.kinds import KINDS, Kind, kind_of_config, kind_of_method
+from fsl_jax.adapt.peft.modules import task_type
 from fsl_jax.adapt.registry import format_method, parse_method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, faults, unknown_name
 from fsl_jax.files import STAGING, is_local, staged_directory
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.tensor_files import decode_tensors, encode_tensors
@@ -101,8 +101,8 @@ def save_adapter(
         "task_type": task_type(pretrained.config),
         "base_model_name_or_path": pretrained.name,
     }
-    if isinstance(method, LoRA) and has_layers_for(tensors, pretrained.config):
-        tensors, config = to_peft(tensors, method, pretrained)
+    if kind := kind_of_method(method, tensors, pretrained.config):
+        tensors, config = kind.write(tensors, method, pretrained)
     files = {TENSORS: encode_tensors(tensors)} | ({HEAD: encode_tensors(head)} if head else {})
     record = AdapterRecord(
         method=format_method(method),
@@ -144,14 +144,15 @@ def load_adapter(directory: epath.PathLike, pretrained: Pretrained) -> Adapter:
     config = parse_json(directory / CONFIG, contents[CONFIG])
     tensors = decode_tensors(contents[TENSORS], directory / TENSORS)
     if record is None:
-        _require_record_of_own_kind(directory, config)
-        lora, leaves = from_peft(config, tensors, pretrained, directory)
-        return _on_base(leaves, lora, pretrained, None)
+        peft_method, leaves = _peft_kind(directory, config).read(
+            config, tensors, pretrained, directory
+        )
+        return _on_base(leaves, peft_method, pretrained, None)
     method = parse_method(record.method)
     found: list[str] = []
-    if isinstance(method, LoRA) and config.get("peft_type") == "LORA":
-        lora, tensors = from_peft(config, tensors, pretrained, directory)
-        found += _disagreements(lora, method)
+    if kind := kind_of_config(config):
+        peft_method, tensors = kind.read(config, tensors, pretrained, directory)
+        found += _disagreements(peft_method, method)
     if HEAD in contents:
         tensors |= decode_tensors(contents[HEAD], directory / HEAD)
     trained = _trained_leaves(unflatten(tensors), method)
@@ -179,9 +180,13 @@ def _on_base(
 ) -> Adapter:
     # What the method draws here is replaced; its settings and its cuts of the stack are needed.
     extended = flatten(method.extend(pretrained.params, jax.random.key(0)))
-    params = extended | {path: jnp.asarray(leaf) for path, leaf in leaves.items()}
-    rules = method.settings
-    mask = {path: path in leaves or any(re.search(r, path) for r in rules) for path in params}
+    trained = {path for path in extended if _matches(path, method.rules)}
+    replaced = trained - _finished_shapes(method, pretrained).keys()
+    given = {path: leaf for path, leaf in extended.items() if path not in replaced}
+    given |= {path: jnp.asarray(leaf) for path, leaf in leaves.items()}
+    params = flatten(method.reparametrize(unflatten(given)))
+    own = {path for path in given if path in leaves or _matches(path, method.settings)}
+    mask = {path: path in own or path not in given for path in params}
     return Adapter(unflatten(params), unflatten(mask), method, description)
 
 
@@ -190,7 +195,7 @@ def _trained_leaves(leaves: Params, method: Method) -> dict[str, np.ndarray]:
     return {
         path: np.asarray(jax.device_get(leaf), np.float32)
         for path, leaf in flatten(leaves).items()
-        if not any(re.search(rule, path) for rule in method.settings)
+        if not _matches(path, method.settings)
     }
 
 
@@ -198,17 +203,28 @@ def _leaf_faults(
     trained: Mapping[str, np.ndarray], method: Method, pretrained: Pretrained
 ) -> list[str]:
     """Where leaves are not what the method trains on this model; a head is the formulation's."""
-    extended = flatten(jax.eval_shape(method.extend, pretrained.params, jax.random.key(0)))
-    shapes = {
-        path: list(leaf.shape)
-        for path, leaf in extended.items()
-        if any(re.search(rule, path) for rule in method.rules)
-    }
+    shapes = _finished_shapes(method, pretrained)
     own = {path: shape for path, shape in _shapes(trained).items() if not _is_head(path)}
     # Of the base, a method may have left alone what its formulation does not read.
     required = shapes.keys() - flatten(pretrained.params).keys()
     expected = {path: shapes[path] for path in shapes if path in own or path in required}
     return _differences(own, expected) if trained else ["there are no trained leaves"]
+
+
+def _finished_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]:
+    """The shape of each leaf that a run of the method keeps, by path."""
+
+    def keep(params: Params) -> Params:
+        extended = flatten(method.extend(params, jax.random.key(0)))
+        trained = {path: leaf for path, leaf in extended.items() if _matches(path, method.rules)}
+        return method.finish(unflatten(trained))
+
+    kept = jax.eval_shape(keep, pretrained.params)
+    return {path: list(leaf.shape) for path, leaf in flatten(kept).items()}
+
+
+def _matches(path: str, rules: Iterable[str]) -> bool:
+    return any(re.search(rule, path) for rule in rules)
 
 
 def _differences(found: Mapping[str, list[int]], expected: Mapping[str, list[int]]) -> list[str]:
@@ -223,14 +239,16 @@ def _differences(found: Mapping[str, list[int]], expected: Mapping[str, list[int
     ]
 
 
-def _disagreements(lora: LoRA, method: LoRA) -> list[str]:
-    """Where the two config files say different things about a LoRA adapter."""
-    if lora.rank == method.rank and math.isclose(lora.alpha, method.alpha, rel_tol=1e-6):
-        return []
-    return [
-        f"{CONFIG} says rank {lora.rank} and alpha {lora.alpha}, "
-        f"{RECORD} says rank {method.rank} and alpha {method.alpha}"
-    ]
+def _disagreements(peft_method: Method, method: Method) -> list[str]:
+    """Where the two config files say different things about the numbers of an adapter."""
+    found = []
+    for field in dataclasses.fields(method):
+        ours = getattr(method, field.name)
+        theirs = getattr(peft_method, field.name, ours)
+        numbers = isinstance(ours, int | float) and not isinstance(ours, bool)
+        if numbers and not math.isclose(ours, theirs, rel_tol=1e-6):
+            found.append(f"{CONFIG} says {field.name} {theirs}, {RECORD} says {field.name} {ours}")
+    return found
 
 
 def _read_files(
@@ -271,12 +289,17 @@ def _other_base(base: Mapping[str, Any], pretrained: Pretrained) -> str:
     )
 
 
-def _require_record_of_own_kind(directory: epath.Path, config: Mapping[str, Any]) -> None:
+def _peft_kind(directory: epath.Path, config: Mapping[str, Any]) -> Kind:
+    """The kind of an adapter that PEFT saved."""
     kind = str(config.get("peft_type"))
     if kind.startswith(_OWN_KIND):
         raise InputError(
             f"{directory}: {RECORD} is missing, which an adapter of kind {kind} needs."
         )
+    found = kind_of_config(config)
+    if found is None:
+        raise unknown_name("peft_type", kind, [each.peft_type for each in KINDS])
+    return found
 
 
 def _shapes(leaves: Mapping[str, np.ndarray]) -> dict[str, list[int]]:

@@ -40,7 +40,7 @@ def attach(
     mask = mask_from_rules(extended, rules)
     if forward is None:
         return extended, mask
-    unread = unread_leaves(forward, extended)
+    unread = unread_leaves(lambda tree: forward(method.reparametrize(tree)), extended)
     _require_read(unread, flatten(extended).keys() - flatten(params).keys(), method)
     read_mask = {path: chosen and path not in unread for path, chosen in flatten(mask).items()}
     return extended, unflatten(read_mask)

@@ -5,24 +5,16 @@ Transformer-based Masked Language-models", https://aclanthology.org/2022.acl-sho
 """
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import jax
-
-from fsl_jax.adapt.tree import Params
+from fsl_jax.adapt.method import Method
 
 
 @dataclasses.dataclass(frozen=True)
-class BitFit:
+class BitFit(Method):
     """Trains every bias; a family without biases, such as Llama, has nothing to train."""
 
     name: ClassVar[str] = "bitfit"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-4, 1e-3, 5e-3)
     # The head's bias does not count: a model without biases of its own must not pass for adapted.
     rules: ClassVar[tuple[str, ...]] = ("^(?!head/).*/bias$",)
-    settings: ClassVar[tuple[str, ...]] = ()
-    structure: ClassVar[tuple[Any, ...]] = ()
-
-    def extend(self, params: Params, key: jax.Array) -> Params:
-        """Adds nothing."""
-        return params

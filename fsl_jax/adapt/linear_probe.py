@@ -1,24 +1,16 @@
 """Linear probe: only the task head is trained, on what the base model represents as it is."""
 
 import dataclasses
-from typing import Any, ClassVar
-
-import jax
+from typing import ClassVar
 
 from fsl_jax.adapt.mask import HEAD_RULE
-from fsl_jax.adapt.tree import Params
+from fsl_jax.adapt.method import Method
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearProbe:
+class LinearProbe(Method):
     """Trains the task head alone, so it needs the formulation `head`."""
 
     name: ClassVar[str] = "linear_probe"
     learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 1e-2, 1e-1)
     rules: ClassVar[tuple[str, ...]] = (HEAD_RULE,)
-    settings: ClassVar[tuple[str, ...]] = ()
-    structure: ClassVar[tuple[Any, ...]] = ()
-
-    def extend(self, params: Params, key: jax.Array) -> Params:
-        """Adds nothing: the head comes with the formulation."""
-        return params

@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.tree import Params, flatten, key_of, unflatten
 from fsl_jax.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class LoRA:
+class LoRA(Method):
     """Adds `x @ lora_a @ lora_b * (alpha / rank)` to the output of each target.
 
     `lora_a` is drawn uniformly and `lora_b` is zero, so that the model starts out as the base. Both

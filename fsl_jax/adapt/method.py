@@ -1,47 +1,46 @@
-"""What a method is: the leaves it adds, and the rules for those it trains."""
+"""What a method is: the leaves it adds, the rules for those it trains, and what it does beside."""
 
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import jax
+from jaxtyping import Array, Float, Int
 
 from fsl_jax.adapt.tree import Params
 
 
-@runtime_checkable
-class Method(Protocol):
-    """A way of adapting, as a frozen dataclass of its settings.
+class Method:
+    """A way of adapting; a method is a subclass that is a frozen dataclass of its settings.
+
+    Most methods are their rules and `extend` alone. What else there is are pure functions, of which
+    the numbers that differ between stacked runs are leaves, not attributes.
 
     Attributes:
       name: the method's name in flags and results.
       rules: regular expressions for the paths of the leaves that train. A task head trains too.
       settings: regular expressions for added leaves that are frozen and may differ between the runs
         of a program, such as a scale.
-      structure: settings that shape the tree; runs that are stacked have the same ones. A setting
-        that only makes a leaf larger, such as a rank, is none of them.
       learning_rates: the learning rates to choose from when the user names none.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def name(self) -> str:
-        """See the class."""
-
-    @property
-    def learning_rates(self) -> tuple[float, ...]:
-        """See the class."""
-
-    @property
-    def rules(self) -> tuple[str, ...]:
-        """See the class."""
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        """See the class."""
+    name: ClassVar[str]
+    rules: ClassVar[tuple[str, ...]]
+    settings: ClassVar[tuple[str, ...]] = ()
+    learning_rates: ClassVar[tuple[float, ...]]
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """See the class."""
+        """Settings that shape the tree; runs that are stacked have the same ones.
+
+        A setting that only makes a leaf larger, such as a rank, is none of them.
+        """
+        return ()
+
+    @property
+    def learning_rate_factors(self) -> Mapping[str, float]:
+        """What the learning rate of leaves is multiplied by, by regular expressions of paths."""
+        return {}
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """The parameters with the method's leaves beside the weights that they adapt.
@@ -53,4 +52,59 @@ class Method(Protocol):
         Returns:
           A new tree that shares the leaves of `params`.
         """
-        ...
+        return params
+
+    def reparametrize(self, params: Params) -> Params:
+        """What the model reads, computed inside the loss from what is trained.
+
+        Args:
+          params: the whole tree. Where what is computed is there already, as in a loaded adapter,
+            the tree is returned as it is.
+
+        Returns:
+          The tree for the model.
+        """
+        return params
+
+    def penalty(self, params: Params) -> Float[Array, ""] | None:
+        """What is added to the loss, of the whole tree as it is trained; None for nothing."""
+        return None
+
+    def memory(self, trainable: Params) -> Any:
+        """What `after_step` is given before the first step: a tree of arrays."""
+        return ()
+
+    def after_step(
+        self,
+        trainable: Params,
+        settings: Params,
+        gradients: Params,
+        memory: Any,
+        step: Int[Array, ""],
+        steps: int,
+    ) -> tuple[Params, Any]:
+        """What happens after the optimiser's step.
+
+        Args:
+          trainable: the trained leaves, stepped; None elsewhere.
+          settings: the leaves that `settings` names; None elsewhere.
+          gradients: of the trained leaves; None elsewhere.
+          memory: what the last call returned.
+          step: steps taken before this one.
+          steps: of the whole training.
+
+        Returns:
+          The trained leaves, and what the next call gets.
+        """
+        return trainable, memory
+
+    def finish(self, leaves: Params) -> Params:
+        """What is kept of the trained leaves once the training is over.
+
+        Args:
+          leaves: the trained leaves of one run, at their own shapes, a task head among them.
+
+        Returns:
+          The leaves that are saved. From them and `extend`, `reparametrize` gives the tree.
+        """
+        return leaves

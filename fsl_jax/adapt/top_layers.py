@@ -5,12 +5,13 @@ from typing import Any, ClassVar
 
 import jax
 
+from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class TopLayers:
+class TopLayers(Method):
     """Trains the last `k` layers and what stands above them.
 
     The stack of layers is cut in two segments, each with a scan of its own: joining trained layers
@@ -24,7 +25,6 @@ class TopLayers:
     name: ClassVar[str] = "top_layers"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 1e-4, 3e-4)
     rules: ClassVar[tuple[str, ...]] = ("^(top_layers|final_norm)/",)
-    settings: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
         if self.k < 1:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from fsl_jax.compilation import target_platform
 from fsl_jax.errors import InputError
 from fsl_jax.models.own_attention import AUTO, own_attention
 from fsl_jax.models.softmax_attention import MASKED, soft_cap
@@ -72,6 +73,8 @@ def attend(
     if prefix is None:
         return own_attention(scaled, keys, values, mask, cap=cap, implementation=implementation)
     grouped = scaled.reshape(batch, length, keys.shape[2], -1, head_dim)
+    if length == 1 and len(prefix[0]) == batch and target_platform() == "cpu":
+        return _attend_from_one(grouped, keys, values, mask, prefix, cap)
     sources = [(keys, values, mask[..., -length:]), (*prefix, mask[..., :-length])]
     scores = [_scores(grouped, source_keys, seen, cap) for source_keys, _, seen in sources]
     # One softmax over all sources, which are never joined; it divides what was attended to, which
@@ -88,6 +91,38 @@ def attend(
     add = functools.partial(functools.reduce, operator.add)
     output = add(attended) / add(totals)[..., None]
     return output.astype(query.dtype).reshape(batch, length, heads * head_dim)
+
+
+def _attend_from_one(
+    grouped: Float[Array, "B 1 H_kv G Dh"],
+    keys: Float[Array, "B 1 H_kv Dh"],
+    values: Float[Array, "B 1 H_kv Dh"],
+    mask: Bool[Array, "B 1 S"],
+    prefix: tuple[Float[Array, "B P H_kv Dh"], Float[Array, "B P H_kv Dh"]],
+    cap: float | None,
+) -> Float[Array, "B 1 D"]:
+    """Attention of one token to itself and the prefix, by sums instead of matrix products.
+
+    A matrix product of so few rows first copies its other side into another order of axes, on a
+    CPU: of 8 rows that read 127 tokens in 30 layers of 9 heads, all in all 11.7 ms instead of 7.6.
+    """
+    sources = [(keys, values, mask[..., -1:]), (*prefix, mask[..., :-1])]
+
+    def score(keys: Float[Array, "B S H_kv Dh"], seen: Bool[Array, "B 1 S"]) -> Array:
+        products = grouped.astype(jnp.float32) * keys.astype(jnp.float32)[:, :, :, None]
+        scores = soft_cap(jnp.sum(products, axis=-1), cap)
+        return jnp.where(seen[:, 0, :, None, None], scores, MASKED)
+
+    scores = [score(each, seen) for each, _, seen in sources]
+    highest = jnp.maximum(*(jnp.max(each, axis=1, keepdims=True) for each in scores))
+    weights = [jnp.exp(each - highest) for each in scores]
+    add = functools.partial(functools.reduce, operator.add)
+    total = add(jnp.sum(each, axis=1, keepdims=True) for each in weights)
+    output = add(
+        jnp.sum(each[..., None] * source.astype(jnp.float32)[:, :, :, None], axis=1, keepdims=True)
+        for each, (_, source, _) in zip(weights, sources, strict=True)
+    )
+    return (output / total[..., None]).astype(grouped.dtype).reshape(len(grouped), 1, -1)
 
 
 # Rows that share the keys of a source are read as one long row: its batch `K_B` is 1 and its tokens

@@ -84,7 +84,13 @@ class BertAttention(nn.Module):
         def split(name: str) -> Float[Array, "B T H Dh"]:
             return Dense(width, name=name)(x).reshape(*x.shape[:2], heads, self.config.head_dim)
 
-        attended = attend(split("query"), split("key"), split("value"), mask)
+        attended = attend(
+            split("query"),
+            split("key"),
+            split("value"),
+            mask,
+            implementation=self.config.attention,
+        )
         update = dropout(Dense(width, name="output")(attended), _AFTER_ATTENTION)
         return LayerNorm(self.config.norm_epsilon, name="norm")(x + update)
 

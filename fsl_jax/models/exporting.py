@@ -114,5 +114,7 @@ def _write_weights(
 def _other_values(pretrained: Pretrained, leaves: Iterable[Any]) -> dict[str, Any]:
     """What `config.json` says beside the sizes; generation stops at the tokens named there."""
     tokens = {name: getattr(pretrained.tokenizer, name) for name in _SPECIAL_TOKENS}
+    if ends := list(pretrained.end_tokens):
+        tokens["eos_token_id"] = ends if len(ends) > 1 else ends[0]
     dtype = jnp.result_type(*{jnp.dtype(leaf.dtype) for leaf in leaves})
     return {"dtype": dtype.name} | {k: number for k, number in tokens.items() if number is not None}

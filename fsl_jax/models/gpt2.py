@@ -51,7 +51,9 @@ class GPT2Attention(nn.Module):
             return y.reshape(*x.shape[:2], sizes.num_heads, sizes.head_dim)
 
         keys, values = split("key"), split("value")
-        attended = attend(split("query"), keys, values, mask, prefix)
+        attended = attend(
+            split("query"), keys, values, mask, prefix, implementation=sizes.attention
+        )
         return Dense(sizes.hidden_size, name="output")(attended), (keys, values)
 
 

@@ -56,8 +56,16 @@ class LlamaAttention(nn.Module):
         query = rotate(split("query", sizes.num_heads), view.tables)
         keys = rotate(split("key", sizes.num_kv_heads), view.tables)
         values = split("value", sizes.num_kv_heads)
-        scale, cap = sizes.query_scale, sizes.score_cap
-        attended = attend(query, keys, values, view.mask, prefix, scale=scale, cap=cap)
+        attended = attend(
+            query,
+            keys,
+            values,
+            view.mask,
+            prefix,
+            scale=sizes.query_scale,
+            cap=sizes.score_cap,
+            implementation=sizes.attention,
+        )
         output = _dense(sizes, sizes.hidden_size, "output")(attended)
         if sizes.post_norms:
             output = _norm(sizes, "post_norm")(output)

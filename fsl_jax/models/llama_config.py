@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from fsl_jax.errors import InputError
+from fsl_jax.models.own_attention import AUTO, require_implementation
 from fsl_jax.models.rotary import RotaryScaling
 
 
@@ -38,6 +39,7 @@ class LlamaConfig:
       score_cap: soft limit of attention's scores.
       logit_cap: soft limit of the logits.
       family: as `model_type` of `config.json`.
+      attention: the implementation, as in `fsl_jax.models.own_attention`.
     """
 
     vocab_size: int
@@ -65,10 +67,12 @@ class LlamaConfig:
     score_cap: float | None = None
     logit_cap: float | None = None
     family: str = "llama"
+    attention: str = AUTO
     is_decoder: ClassVar[bool] = True
     is_encoder_decoder: ClassVar[bool] = False
 
     def __post_init__(self):
+        require_implementation(self.attention)
         if self.num_heads % self.num_kv_heads:
             raise InputError(
                 f"{self.num_kv_heads} heads of keys and values cannot serve {self.num_heads} "

@@ -1,5 +1,6 @@
 """Loading a pretrained model by its name."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from fsl_jax.errors import InputError
 from fsl_jax.models.checkpoint import Checkpoint
 from fsl_jax.models.directory_checkpoint import read_directory
-from fsl_jax.models.families import module_of
+from fsl_jax.models.families import Config, module_of
 from fsl_jax.models.gguf_checkpoint import read_gguf_checkpoint
 from fsl_jax.models.head_checkpoint import (
     label_names,
@@ -22,16 +23,19 @@ from fsl_jax.models.layers import PRNGKey
 from fsl_jax.models.locate import locate
 from fsl_jax.models.names import StoredLeaf
 from fsl_jax.models.outputs import Params
+from fsl_jax.models.own_attention import AUTO, require_implementation
 from fsl_jax.models.placing import place_leaf
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.t5_layers import T5Config
 from fsl_jax.sharding import parameter_shardings, require_divided
 
 
 def load(
     name: str,
-    dtype: Any = jnp.float32,
+    dtype: Any = None,
     mesh: jax.sharding.Mesh | None = None,
     *,
+    attention: str = AUTO,
     head: str | None = None,
     num_labels: int | None = None,
     key: PRNGKey | None = None,
@@ -46,9 +50,12 @@ def load(
     Args:
       name: an embedded name (`minilm-l6`, `smollm2-135m`), a Hugging Face id, a directory that a
         Hugging Face model was saved to, or a `.gguf` file.
-      dtype: of weights and activations; softmax, norms and logits stay in float32.
+      dtype: of weights and activations; softmax, norms and logits stay in float32. By default
+        float32 on a CPU, where bfloat16 is slow, and bfloat16 on accelerators.
       mesh: the devices to lay the weights out on, by the table of `fsl_jax.sharding`; by default
         they are on the first device.
+      attention: how attention is computed, one of those in `fsl_jax.models.own_attention`; T5 has
+        one of its own.
       head: what is made of the hidden states, one of those in `fsl_jax.models.heads`. A decoder has
         its language model unless another is named, and an encoder none. A head that the checkpoint
         lacks is drawn anew, with a warning.
@@ -61,9 +68,13 @@ def load(
     Raises:
       InputError: there is no such model, or it cannot be used; the message says why.
     """
+    require_implementation(attention)
+    if dtype is None:
+        dtype = jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
     path = locate(name)
     checkpoint = read_gguf_checkpoint(path) if path.is_file() else read_directory(path, head)
     _check_vocabulary(name, checkpoint)
+    config = _with_attention(name, checkpoint.config, attention)
     leaves, labels = dict(checkpoint.leaves), checkpoint.labels
     if head is not None:
         require_head(name, checkpoint.config, head, num_labels)
@@ -73,8 +84,8 @@ def load(
         labels = labels or label_names(name, {}, num_labels or 0)
     return Pretrained(
         name=name,
-        config=checkpoint.config,
-        module=module_of(checkpoint.config, dtype),
+        config=config,
+        module=module_of(config, dtype),
         params=_place(leaves, dtype, mesh),
         tokenizer=checkpoint.tokenizer,
         sha256=checkpoint.sha256,
@@ -82,6 +93,17 @@ def load(
         labels=labels,
         end_tokens=checkpoint.end_tokens,
     )
+
+
+def _with_attention(name: str, config: Config, attention: str) -> Config:
+    if attention == AUTO:
+        return config
+    if isinstance(config, T5Config):
+        raise InputError(
+            f"{name}: attention of the family {config.family} adds a bias to scores, which only an "
+            f"implementation of its own does. Leave attention={AUTO!r}."
+        )
+    return dataclasses.replace(config, attention=attention)
 
 
 def _check_vocabulary(name: str, checkpoint: Checkpoint) -> None:

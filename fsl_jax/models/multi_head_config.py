@@ -3,6 +3,7 @@
 import dataclasses
 
 from fsl_jax.errors import InputError
+from fsl_jax.models.own_attention import AUTO, require_implementation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +17,7 @@ class MultiHeadConfig:
       num_layers: layers, `L`.
       num_heads: attention heads, `H`.
       max_length: the longest sequence.
+      attention: the implementation, as in `fsl_jax.models.own_attention`.
     """
 
     vocab_size: int
@@ -24,8 +26,10 @@ class MultiHeadConfig:
     num_layers: int
     num_heads: int
     max_length: int
+    attention: str = AUTO
 
     def __post_init__(self):
+        require_implementation(self.attention)
         if self.hidden_size % self.num_heads:
             raise InputError(
                 f"{self.num_heads} heads do not divide a width of {self.hidden_size}; the "

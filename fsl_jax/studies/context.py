@@ -99,7 +99,12 @@ def make_record(
         steps=planned.steps,
         batch_size=planned.batch_size or None,
         weight_decay=question.weight_decay if planned.steps else None,
-        settings={**trained, "matmul_precision": question.matmul_precision, **chosen},
+        settings={
+            **trained,
+            "attention": question.attention,
+            "matmul_precision": question.matmul_precision,
+            **chosen,
+        },
         model_sha256=context.load(planned.model).sha256,
         versions=versions(),
         **result,

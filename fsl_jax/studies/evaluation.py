@@ -270,7 +270,7 @@ def _predict(
     own, shared = partition(adapter.params, adapter.mask)
     stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], own)
     none = jax.tree.map(lambda _: None, adapter.mask)
-    return predict(formulation, stacked, none, shared, examples, batch_size)[0]
+    return predict(formulation, adapter.method, stacked, none, shared, examples, batch_size)[0]
 
 
 def _share(part: np.integer, whole: np.integer) -> float | None:

@@ -62,6 +62,7 @@ def compile_planned(
     def compile_size(size: int) -> Program:
         return compile_program(
             prepared.formulation,
+            stack.method,
             prepared.settings,
             size,
             stack.trainable,
@@ -169,7 +170,7 @@ def _latest_loss(state: FitState) -> float | None:
 
 
 def _fields(state: FitState) -> dict[str, Any]:
-    left_out = ("trainable", "optimizer")
+    left_out = ("trainable", "optimizer", "memory")
     names = [name for name in state.runs.__dataclass_fields__ if name not in left_out]
     return {name: getattr(state.runs, name) for name in names}
 
@@ -187,6 +188,7 @@ def _test(
     )
     logits = predict(
         prepared.formulation,
+        prepared.stack.method,
         best,
         settings,
         prepared.stack.shared,
@@ -204,10 +206,11 @@ def _save(context: Context, prepared: Prepared, fitted: Fitted, position: int) -
     names = (planned.model.strip("/"), run.method, f"seed_{run.seed}")
     place = "/".join(["adapters", *(re.sub(r"[^\w.=-]+", "_", name) for name in names)])
     if context.writes:
+        method = parse_method(run.method)
         save_adapter(
             context.directory / place,
-            prepared.stack.own(fitted.best, position),
-            parse_method(run.method),
+            method.finish(prepared.stack.own(fitted.best, position)),
+            method,
             prepared.formulation.pretrained,
             describe_formulation(prepared.formulation),
         )

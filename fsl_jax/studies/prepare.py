@@ -126,6 +126,7 @@ def _runs(
         order=jnp.asarray(np.stack(orders)),
         validation=jnp.asarray(rows),
         weight=jnp.asarray(weight),
+        rate_factors=stack.rate_factors,
     )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 from fsl_jax.errors import InputError, faults, unknown_name
+from fsl_jax.models.own_attention import AUTO, IMPLEMENTATIONS
 
 FORMULATIONS = ("auto", "head", "template")
 DTYPES = ("auto", "float32", "bfloat16")
@@ -41,6 +42,7 @@ class Question:
       text_column: of local data.
       label_column: of local data.
       rematerialize: whether layers are computed again for their gradient, to save memory.
+      attention: how attention is computed, as `fsl_jax.load` takes it.
       dtype: of the base model; `auto` is float32 on a CPU and bfloat16 on accelerators.
       matmul_precision: of matrix products, as JAX names it.
       runs_axis: groups of devices that runs are spread over.
@@ -72,6 +74,7 @@ class Question:
     text_column: str = "text"
     label_column: str = "label"
     rematerialize: bool = False
+    attention: str = AUTO
     dtype: str = "auto"
     matmul_precision: str = "default"
     runs_axis: int = 1
@@ -81,6 +84,7 @@ class Question:
     def __post_init__(self):
         for kind, value, known in (
             ("formulation", self.formulation, FORMULATIONS),
+            ("attention implementation", self.attention, IMPLEMENTATIONS),
             ("dtype", self.dtype, DTYPES),
             ("matmul precision", self.matmul_precision, PRECISIONS),
         ):

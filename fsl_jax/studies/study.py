@@ -129,6 +129,8 @@ def open_context(
     sizes = (question.runs_axis, question.batch_axis, question.model_axis)
     alone = sizes == (1, 1, 1) and jax.process_count() == 1
     mesh = None if alone else make_mesh(*sizes)
+    settings = {"dtype": question.dtype, "attention": question.attention}
+    load = functools.partial(load_base, mesh=mesh, **settings)
     with Progress(None if is_first() else Console(quiet=True)) as progress, StopRequest() as stop:
         yield Context(
             question,
@@ -139,7 +141,7 @@ def open_context(
             progress,
             stop,
             options.checkpoint_seconds,
-            functools.cache(functools.partial(load_base, dtype=question.dtype, mesh=mesh)),
+            functools.cache(load),
         )
 
 

@@ -15,13 +15,14 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
+from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
 from fsl_jax.models.stack import rematerialized_layers
 from fsl_jax.sharding import over_batch
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.tasks.losses import correct, cross_entropy
-from fsl_jax.training.optimizer import make_optimizer
+from fsl_jax.training.optimizer import make_optimizer, scale_updates
 from fsl_jax.training.settings import FitSettings
 from fsl_jax.training.state import FitState, Runs, RunState
 
@@ -29,12 +30,16 @@ Advance = Callable[[FitState, Runs, Params, Batch], FitState]
 
 
 def make_advance(
-    formulation: Formulation, settings: FitSettings, mesh: Mesh | None = None
+    formulation: Formulation,
+    method: Method,
+    settings: FitSettings,
+    mesh: Mesh | None = None,
 ) -> Advance:
     """The function of one dispatch.
 
     Args:
       formulation: how tokens become class logits.
+      method: of any of the runs; of its attributes only those count that all runs share.
       settings: the program's settings.
       mesh: the mesh that runs and batches are spread over, if there is one.
 
@@ -48,8 +53,8 @@ def make_advance(
         axis = None if mesh is None else "runs"
         return jax.vmap(of_run, (0, 0, None, None, None), spmd_axis_name=axis)
 
-    update = of_runs(_update(formulation, settings, mesh))
-    validate = of_runs(_validate(formulation, settings, mesh))
+    update = of_runs(_update(formulation, method, settings, mesh))
+    validate = of_runs(_validate(formulation, method, settings, mesh))
 
     def advance(state: FitState, runs: Runs, shared: Params, pool: Batch) -> FitState:
         def step(now: FitState, _: None) -> tuple[FitState, None]:
@@ -69,7 +74,10 @@ def make_advance(
 
 
 def _update(
-    formulation: Formulation, settings: FitSettings, mesh: Mesh | None
+    formulation: Formulation,
+    method: Method,
+    settings: FitSettings,
+    mesh: Mesh | None,
 ) -> Callable[..., RunState]:
     """One step of one run."""
 
@@ -79,8 +87,11 @@ def _update(
 
         def loss_of(trainable: Params) -> Float[Array, ""]:
             params = combine(trainable, given.settings, shared)
-            logits = formulation.logits(params, batch, dropout=settings.dropout, key=key)
-            return cross_entropy(logits, batch["label"]).mean()
+            adapted = method.reparametrize(params)
+            logits = formulation.logits(adapted, batch, dropout=settings.dropout, key=key)
+            loss = cross_entropy(logits, batch["label"]).mean()
+            penalty = method.penalty(params)
+            return loss if penalty is None else loss + penalty
 
         with rematerialized_layers(settings.rematerialize):
             loss, gradients = jax.value_and_grad(loss_of)(run.trainable)
@@ -88,10 +99,14 @@ def _update(
         # AdamW multiplies float32 by Python's and its own counters' types.
         with jax.numpy_dtype_promotion("standard"):
             updates, moments = optimizer.update(gradients, run.optimizer, run.trainable)
+            updates = scale_updates(updates, given.rate_factors)
             trainable = jax.tree.map(jnp.add, run.trainable, updates)
             norms = optax.tree.norm((gradients, updates))
+        trainable, memory = method.after_step(
+            trainable, given.settings, gradients, run.memory, step, settings.steps
+        )
         finite = jnp.isfinite(loss) & jnp.isfinite(norms)
-        stepped = dataclasses.replace(run, trainable=trainable, optimizer=moments)
+        stepped = dataclasses.replace(run, trainable=trainable, optimizer=moments, memory=memory)
         kept = _where(run.active & finite, stepped, run)
         return dataclasses.replace(
             kept,
@@ -103,12 +118,12 @@ def _update(
 
 
 def _validate(
-    formulation: Formulation, settings: FitSettings, mesh: Mesh | None
+    formulation: Formulation, method: Method, settings: FitSettings, mesh: Mesh | None
 ) -> Callable[..., RunState]:
     """Validation of one run, which keeps its best parameters and may end it."""
 
     def validate(run: RunState, given: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
-        params = combine(run.trainable, given.settings, shared)
+        params = method.reparametrize(combine(run.trainable, given.settings, shared))
         accuracy, loss = _measure(formulation, params, given, pool, mesh)
         finite = jnp.isfinite(loss)
         tied = (accuracy == run.best_accuracy) & (loss < run.best_loss)

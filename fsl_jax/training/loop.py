@@ -108,11 +108,11 @@ def _items(state: FitState) -> dict[str, Any]:
     rest = {
         name: getattr(runs, name)
         for name in runs.__dataclass_fields__
-        if name not in ("trainable", "best", "optimizer")
+        if name not in ("trainable", "best", "optimizer", "memory")
     }
     return {
         "adapter": {"trainable": runs.trainable, "best": runs.best},
-        "optimizer": runs.optimizer,
+        "optimizer": {"state": runs.optimizer, "memory": runs.memory},
         "cursor": rest | {"step": state.step},
     }
 
@@ -120,4 +120,6 @@ def _items(state: FitState) -> dict[str, Any]:
 def _state(items: dict[str, Any]) -> FitState:
     cursor = dict(items["cursor"])
     step = cursor.pop("step")
-    return FitState(step, RunState(optimizer=items["optimizer"], **items["adapter"], **cursor))
+    optimizer = items["optimizer"]
+    kept = {"optimizer": optimizer["state"], "memory": optimizer["memory"]}
+    return FitState(step, RunState(**kept, **items["adapter"], **cursor))

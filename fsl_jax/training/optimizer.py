@@ -4,6 +4,8 @@ Loshchilov and Hutter, 2019, "Decoupled Weight Decay Regularization",
 https://arxiv.org/abs/1711.05101.
 """
 
+from typing import Any
+
 import jax
 import optax
 
@@ -27,6 +29,21 @@ def make_optimizer(
         optax.clip_by_global_norm(settings.clip_norm),
         optax.adamw(learning_rate_schedule(learning_rate, settings), weight_decay=weight_decay),
     )
+
+
+def scale_updates(updates: Any, factors: Any) -> Any:
+    """Multiplies the optimiser's updates, which is to multiply the learning rate.
+
+    Args:
+      updates: a tree of updates.
+      factors: a tree of numbers of the same structure, or an empty tuple for ones.
+
+    Returns:
+      The updates.
+    """
+    if factors == ():
+        return updates
+    return jax.tree.map(lambda update, factor: update * factor, updates, factors)
 
 
 def learning_rate_schedule(peak: jax.Array | float, settings: FitSettings) -> optax.Schedule:

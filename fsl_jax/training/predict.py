@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
 from fsl_jax.compilation import jit
@@ -18,6 +19,7 @@ from fsl_jax.tasks.formulation import Batch, Formulation
 
 def predict(
     formulation: Formulation,
+    method: Method,
     trainable: Params,
     settings: Params,
     shared: Params,
@@ -32,6 +34,7 @@ def predict(
 
     Args:
       formulation: how examples become tokens and class logits.
+      method: of any of the runs.
       trainable: trained leaves `[N, ...]`.
       settings: frozen leaves that differ between runs, `[N, ...]`.
       shared: the frozen base.
@@ -45,7 +48,8 @@ def predict(
 
     def logits(trainable: Params, settings: Params, shared: Params, batch: Batch) -> jax.Array:
         def of_run(own: Params, numbers: Params) -> jax.Array:
-            return formulation.logits(combine(own, numbers, shared), batch)
+            params = method.reparametrize(combine(own, numbers, shared))
+            return formulation.logits(params, batch)
 
         return jax.vmap(of_run)(trainable, settings)
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
+from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.tree import Params
 from fsl_jax.compilation import jit, peak_memory
 from fsl_jax.errors import InputError
@@ -33,6 +34,7 @@ class Program:
       memory: bytes that it needs on each device, by the compiler's own figure.
       compile_seconds: how long compiling took.
       mesh: the mesh that it was compiled for, if any.
+      method: the method of its runs.
     """
 
     advance: Callable[[FitState, Runs, Params, Batch], FitState]
@@ -40,6 +42,7 @@ class Program:
     memory: int
     compile_seconds: float
     mesh: Mesh | None
+    method: Method
 
     def place(
         self, trainable: Params, runs: Runs, count: int, settings: FitSettings
@@ -55,7 +58,7 @@ class Program:
         Returns:
           The initial state and the runs, `size` of each.
         """
-        state, runs = _fill(trainable, runs, self.size, count, settings)
+        state, runs = _fill(trainable, runs, self.size, count, settings, self.method)
         if self.mesh is None:
             return state, runs
         return place((state, runs), run_shardings((state, runs), self.mesh))
@@ -63,6 +66,7 @@ class Program:
 
 def compile_program(
     formulation: Formulation,
+    method: Method,
     settings: FitSettings,
     size: int,
     trainable: Params,
@@ -75,6 +79,7 @@ def compile_program(
 
     Args:
       formulation: how tokens become class logits.
+      method: of any of the runs, which share all that is not a leaf.
       settings: the program's settings.
       size: N, how many runs the program is to train.
       trainable: trained leaves of any number of runs.
@@ -97,7 +102,7 @@ def compile_program(
     trainable, runs = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype), (trainable, runs)
     )
-    state = jax.eval_shape(lambda leaves: initial_state(leaves, settings), trainable)
+    state = jax.eval_shape(lambda leaves: initial_state(leaves, settings, method), trainable)
     arguments = (state, runs, *jax.tree.map(_shape, (shared, pool)))
     if mesh is not None:
         arguments = _with_shardings(arguments, mesh)
@@ -105,11 +110,11 @@ def compile_program(
     start = time.monotonic()
     # Models look there for the platform that they are compiled for.
     with contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh):
-        function = make_advance(formulation, settings, mesh)
+        function = make_advance(formulation, method, settings, mesh)
         advance = jit(function, donate_argnums=0, out_shardings=shardings)
         compiled = advance.lower(*arguments).compile()
     seconds = time.monotonic() - start
-    return Program(compiled, size, peak_memory(compiled), seconds, mesh)
+    return Program(compiled, size, peak_memory(compiled), seconds, mesh, method)
 
 
 def compile_largest(
@@ -170,14 +175,14 @@ def place_shared(shared: Params, pool: Batch, mesh: Mesh | None) -> tuple[Params
 
 
 # Compiled as a whole: one by one, the operations on each leaf would be compiled too.
-@functools.partial(jax.jit, static_argnames=("size", "count", "settings"))
+@functools.partial(jax.jit, static_argnames=("size", "count", "settings", "method"))
 def _fill(
-    trainable: Params, runs: Runs, size: int, count: int, settings: FitSettings
+    trainable: Params, runs: Runs, size: int, count: int, settings: FitSettings, method: Method
 ) -> tuple[FitState, Runs]:
     places = np.arange(size)
     rows = np.minimum(places, count - 1)
     trainable, runs = jax.tree.map(lambda leaf: leaf[rows], (trainable, runs))
-    state = initial_state(trainable, settings)
+    state = initial_state(trainable, settings, method)
     inert = dataclasses.replace(state.runs, stopped=jnp.asarray(places >= count))
     return FitState(state.step, inert), runs
 

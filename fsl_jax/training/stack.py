@@ -1,6 +1,7 @@
 """Runs of one tree structure stacked on a leading axis, and taken apart again."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,16 +28,21 @@ class Stack:
       settings: frozen leaves that differ between runs, `[N, ...]`, padded likewise.
       shared: the frozen base, held once.
       mask: which leaves train.
+      method: of the first run; all share what is not a leaf.
       shapes: for each run the shapes of its own trained leaves by path, before padding.
       summary: what the first run trains.
+      rate_factors: what the learning rate of each trained leaf is multiplied by, a tree of `[N]`;
+        an empty tuple where it is 1 everywhere.
     """
 
     trainable: Params
     settings: Params
     shared: Params
     mask: Params
+    method: Method
     shapes: tuple[dict[str, tuple[int, ...]], ...]
     summary: Summary
+    rate_factors: Params | tuple[()] = ()
 
     def total_parameters(self, run: int) -> int:
         """How many numbers the adapted model of one run holds, its settings left out."""
@@ -98,8 +104,10 @@ def stack_runs(
         stack_padded(settings_of_runs),
         base_of_runs,
         mask,
+        methods[0],
         shapes,
         summary,
+        _rate_factors(methods, mask),
     )
 
 
@@ -134,6 +142,23 @@ def _settings_mask(params: Params, method: Method) -> Params:
     if not method.settings:
         return jax.tree.map(lambda _: False, params)
     return mask_from_rules(params, method.settings)
+
+
+def _rate_factors(methods: Sequence[Method], mask: Params) -> Params | tuple[()]:
+    """The factors of all runs, `[N]` for each trained leaf."""
+    if not any(method.learning_rate_factors for method in methods):
+        return ()
+
+    def of_leaf(path: str) -> jax.Array:
+        found = [
+            next((f for rule, f in each.learning_rate_factors.items() if re.search(rule, path)), 1)
+            for each in methods
+        ]
+        return jnp.array(found, jnp.float32)
+
+    return unflatten(
+        {path: of_leaf(path) if chosen else None for path, chosen in flatten(mask).items()}
+    )
 
 
 def _as_float32(params: Params) -> Params:

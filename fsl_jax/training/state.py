@@ -6,6 +6,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.tree import Params
 from fsl_jax.training.optimizer import make_optimizer
 from fsl_jax.training.settings import FitSettings
@@ -26,6 +27,8 @@ class Runs:
       order: for each step the rows of the pool that make the batch, int32 `[N, steps, B]`.
       validation: the rows of the pool to validate on, int32 `[N, chunks, evaluation_batch]`.
       weight: 1 for each of these rows that counts and 0 for one that fills a chunk, float32.
+      rate_factors: what the learning rate of each trained leaf is multiplied by, a tree of `[N]`;
+        empty where it is 1 everywhere.
     """
 
     settings: Params
@@ -35,6 +38,7 @@ class Runs:
     order: Any
     validation: Any
     weight: Any
+    rate_factors: Any = ()
 
 
 @flax.struct.dataclass
@@ -44,6 +48,7 @@ class RunState:
     Attributes:
       trainable: the trained leaves as they are.
       optimizer: the optimiser's state.
+      memory: what the method keeps from step to step.
       best: the trained leaves as they were at the best validation.
       best_accuracy: the accuracy there, from 0 to 1, float32; -1 before the first.
       best_loss: the validation loss there, in nats, which decides between equal accuracies.
@@ -58,6 +63,7 @@ class RunState:
 
     trainable: Params
     optimizer: Any
+    memory: Any
     best: Params
     best_accuracy: Any
     best_loss: Any
@@ -88,12 +94,13 @@ class FitState:
     runs: RunState
 
 
-def initial_state(trainable: Params, settings: FitSettings) -> FitState:
+def initial_state(trainable: Params, settings: FitSettings, method: Method) -> FitState:
     """The state before the first step.
 
     Args:
       trainable: the trained leaves of N runs, stacked.
       settings: the program's settings.
+      method: of any of the runs.
 
     Returns:
       The state.
@@ -103,6 +110,7 @@ def initial_state(trainable: Params, settings: FitSettings) -> FitState:
         return RunState(
             trainable=leaves,
             optimizer=make_optimizer(0.0, 0.0, settings).init(leaves),
+            memory=method.memory(leaves),
             # A copy, since a dispatch takes over the memory of each of the two.
             best=jax.tree.map(jnp.copy, leaves),
             best_accuracy=jnp.array(-1.0),

@@ -9,6 +9,7 @@ import pytest
 
 from fsl_jax.adapt import Full, LoRA, attach
 from fsl_jax.adapt.attach import unread_leaves
+from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 
@@ -16,15 +17,13 @@ KEY = jax.random.key(0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Adds:
+class Adds(Method):
     """A method that adds one leaf at a path."""
 
     path: str
     name: ClassVar[str] = "adds"
     learning_rates: ClassVar[tuple[float, ...]] = (1.0,)
     rules: ClassVar[tuple[str, ...]] = ("/(misspelt|lora_[ab])$",)
-    settings: ClassVar[tuple[str, ...]] = ()
-    structure: ClassVar[tuple[str, ...]] = ()
 
     def extend(self, params, key):
         return unflatten(flatten(params) | {self.path: jnp.zeros((3, 16))})

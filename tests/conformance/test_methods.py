@@ -202,7 +202,7 @@ def product_shapes(case):
     """The shape of every matrix product in a dispatch of the program."""
     problem = case.problem
     state, inputs = problem.place(case.program)
-    advance = jax.jit(make_advance(problem.formulation, problem.settings))
+    advance = jax.jit(make_advance(problem.formulation, problem.stack.method, problem.settings))
     text = advance.lower(state, *inputs).as_text()
     found = re.findall(r"stablehlo.dot_general.*-> tensor<([\dx]+)xf32>", text)
     return {tuple(map(int, shape.split("x"))) for shape in found}

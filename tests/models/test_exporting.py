@@ -1,5 +1,6 @@
 """What is exported is loaded by transformers, and gives the same logits."""
 
+import dataclasses
 import json
 
 import jax
@@ -69,6 +70,11 @@ def test_bfloat16_stays_bfloat16(tiny_models, tmp_path):
     assert json.loads((directory / "config.json").read_text())["dtype"] == "bfloat16"
     again = fsl_jax.load(str(directory), dtype=jnp.bfloat16)
     jax.tree.map(np.testing.assert_array_equal, again.params, halved)
+
+
+def test_every_token_that_ends_a_text_is_written(tiny_models, tmp_path):
+    tiny = dataclasses.replace(tiny_models["llama"], end_tokens=(5, 7))
+    assert fsl_jax.load(str(export(tiny, tmp_path / "out"))).end_tokens == (5, 7)
 
 
 def test_leaves_that_have_no_place_are_listed(tiny_models, tmp_path):

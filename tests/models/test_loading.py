@@ -29,6 +29,34 @@ def test_weights_and_activations_have_the_dtype_that_was_asked_for(bert_director
     assert pretrained.apply(pretrained.params, *tokens).hidden.dtype == jnp.bfloat16
 
 
+def test_the_dtype_is_the_platforms_unless_one_is_asked_for(bert_directory, monkeypatch):
+    def found():
+        return fsl_jax.load(str(bert_directory)).params["embeddings"]["norm"]["scale"].dtype
+
+    assert found() == jnp.float32
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert found() == jnp.bfloat16
+
+
+def test_attention_is_the_implementation_that_was_asked_for(bert_directory, tokens, monkeypatch):
+    default = fsl_jax.load(str(bert_directory))
+    other = fsl_jax.load(str(bert_directory), attention="xla")
+    expected = default.apply(default.params, *tokens).hidden
+    called = []
+    real = jax.nn.dot_product_attention
+
+    def recorded(*arguments, **options):
+        called.append(options["implementation"])
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", recorded)
+    found = other.apply(other.params, *tokens).hidden
+    assert set(called) == {"xla"}
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    with pytest.raises(InputError, match="written_out"):
+        fsl_jax.load(str(bert_directory), attention="flash")
+
+
 def test_weights_are_laid_out_on_a_mesh(bert_directory, tiny_bert, tokens):
     pretrained = fsl_jax.load(str(bert_directory), mesh=make_mesh(batch=2, model=4))
     kernel = pretrained.params["layers"]["attention"]["query"]["kernel"]

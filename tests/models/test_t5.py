@@ -395,3 +395,8 @@ def test_transformers_reads_the_config_that_we_write(pair):
     for name in (*SIZES, "feed_forward_proj", "dense_act_fn", "is_gated_act", "model_type"):
         assert written[name] == expected[name], name
     assert written.get("scale_decoder_outputs") == expected.get("scale_decoder_outputs")
+
+
+def test_attention_has_one_implementation_alone(one):
+    with pytest.raises(InputError, match="bias to scores"):
+        fsl_jax.load(one.name, attention="xla")

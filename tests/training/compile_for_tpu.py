@@ -87,7 +87,9 @@ def main(topology, runs, dtype):
         "label": jax.ShapeDtypeStruct((rows,), np.int32),
     }
     trainable, by_run, shared = shapes_of_runs(formulation, runs)
-    program = compile_program(formulation, SETTINGS, runs, trainable, by_run, shared, pool, mesh)
+    program = compile_program(
+        formulation, LoRA(rank=8), SETTINGS, runs, trainable, by_run, shared, pool, mesh
+    )
     found = {
         "platform": mesh.devices.flat[0].platform,
         "memory": program.memory,

@@ -32,7 +32,8 @@ def examples():
 def ask(problem, examples, **options):
     made, trainable = problem
     stack = made.stack
-    return predict(made.formulation, trainable, stack.settings, stack.shared, examples, **options)
+    own = (trainable, stack.settings, stack.shared)
+    return predict(made.formulation, stack.method, *own, examples, **options)
 
 
 def test_each_run_says_what_it_says_alone_to_each_example(problem, examples):

@@ -13,7 +13,7 @@ from etils import epath
 
 from fsl_jax.adapt.adapter_files import CONFIG, RECORD, load_adapter, save_adapter
 from fsl_jax.adapt.lora import LoRA
-from fsl_jax.adapt.peft import from_peft, to_peft
+from fsl_jax.adapt.peft.lora import read_lora, write_lora
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models.families import FAMILIES
@@ -165,19 +165,19 @@ def test_the_refusal_of_peft_names_the_kind_of_a_method_it_does_not_know(tiny, t
 )
 def test_targets_are_the_shortest_ends_that_no_other_layer_has(bert, targets, ends):
     method = LoRA(rank=1, targets=targets)
-    assert to_peft(trained(bert, method), method, bert)[1]["target_modules"] == ends
+    assert write_lora(trained(bert, method), method, bert)[1]["target_modules"] == ends
 
 
 @pytest.fixture
 def files(llama):
     """The config and the tensors of a sound adapter."""
     method = LoRA(rank=2, alpha=4.0)
-    tensors, values = to_peft(trained(llama, method), method, llama)
+    tensors, values = write_lora(trained(llama, method), method, llama)
     return values, tensors
 
 
 def read(files, pretrained):
-    return from_peft(*files, pretrained, epath.Path("somewhere"))
+    return read_lora(*files, pretrained, epath.Path("somewhere"))
 
 
 def test_tensors_at_fault_are_all_listed(llama, files):
