@@ -14,6 +14,7 @@ from fsl_jax.models.generation.sampling import (
     keep_min_p,
     keep_top_k,
     keep_top_p,
+    likeliest,
     mark_seen,
     penalise,
     process,
@@ -44,6 +45,11 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("top_k", [1, 7, 1000])
+def test_the_likeliest_is_the_first_of_the_largest():
+    rows = jnp.array([[1.0, 3.0, 3.0], [-jnp.inf, -2.0, -5.0], [jnp.nan] * 3])
+    np.testing.assert_array_equal(likeliest(rows), [1, 1, 2])
+
+
 def test_top_k(logits, top_k):
     expected = reference(theirs.TopKLogitsWarper(top_k), logits)
     assert_same(keep_top_k(jnp.asarray(logits), top_k), expected)
