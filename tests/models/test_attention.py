@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fsl_jax.errors import InputError
+from fsl_jax.models import attention
 from fsl_jax.models.attention import (
     attend,
     causal_mask,
@@ -63,6 +64,18 @@ def test_a_prefix_is_attended_to_as_if_it_were_in_the_keys(states, batch):
     expected = reference(query, *joined, mask)
     output = attend(query, keys, values, mask, tuple(prefix))
     np.testing.assert_allclose(output, expected, atol=1e-5)
+
+
+def test_one_token_attends_to_its_prefix_alike_on_every_platform(states, monkeypatch):
+    query, keys, values, *prefix = states
+    one = [each[:, :1] for each in (query, keys, values)]
+    rows = tuple(jnp.tile(each, (BATCH, 1, 1, 1)) for each in prefix)
+    mask = jnp.array([[[True, False, True, True]], [[False, False, False, True]]])
+    found = attend(*one, mask, rows, cap=2.0)
+    monkeypatch.setattr(attention, "target_platform", lambda: "gpu")
+    expected = attend(*one, mask, rows, cap=2.0)
+    assert not np.array_equal(found, expected), "the two are computed in the same way"
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_a_shared_prefix_is_not_copied_for_each_row():
