@@ -2,12 +2,13 @@
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from etils import epath
 
-from fsl_jax.errors import faults
+from fsl_jax.errors import InputError, faults
 from fsl_jax.files import write_json
 from fsl_jax.studies.records import RowKey, RunRecord
 from fsl_jax.studies.statistics import spread
@@ -100,6 +101,28 @@ def write_summary(path: epath.PathLike, rows: Sequence[Row], environment: dict[s
     write_json(
         path, {"rows": [dataclasses.asdict(row) for row in rows], "environment": environment}
     )
+
+
+def read_summary(path: epath.PathLike) -> list[Row]:
+    """Reads the rows back that `write_summary` wrote.
+
+    Args:
+      path: the file.
+
+    Returns:
+      The rows.
+
+    Raises:
+      InputError: there is no such file, or it is not one that `write_summary` wrote.
+    """
+    path = epath.Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file; its study has not finished")
+    try:
+        rows = json.loads(path.read_text())["rows"]
+        return [Row(**row) for row in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not the summary of a study: {error}") from error
 
 
 def _by_seed(runs: list[RunRecord]) -> dict[int, list[RunRecord]]:

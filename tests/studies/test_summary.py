@@ -3,7 +3,7 @@ import json
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.studies.summary import summarise, write_summary
+from fsl_jax.studies.summary import read_summary, summarise, write_summary
 from fsl_jax.studies.timings import Timing
 
 
@@ -85,3 +85,20 @@ def test_the_file_has_the_promised_shape(tmp_path, study):
     assert set(first["seconds"]) == {"compile", "train", "evaluate"}
     assert summary["rows"][-1]["ci95"] is None
     assert summary["environment"] == {"threads": 2}
+
+
+def test_a_summary_is_read_back_as_it_was_written(study, tmp_path):
+    rows = summarise(study, [])
+    write_summary(tmp_path / "summary.json", rows, {})
+    found = read_summary(tmp_path / "summary.json")
+    assert [row.method for row in found] == [row.method for row in rows]
+    assert found[0].values == rows[0].values
+
+
+@pytest.mark.parametrize("text", [None, "[]", '{"rows": [{"method": "lora"}]}', "{"])
+def test_a_file_that_is_no_summary_is_an_error(tmp_path, text):
+    path = tmp_path / "summary.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=r"summary\.json"):
+        read_summary(path)
