@@ -120,7 +120,7 @@ def read_summary(path: epath.PathLike) -> list[Row]:
         raise InputError(f"{path}: there is no such file; its study has not finished")
     try:
         rows = json.loads(path.read_text())["rows"]
-        return [Row(**row) for row in rows]
+        return [Row(**row | {"ci95": row["ci95"] and tuple(row["ci95"])}) for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not the summary of a study: {error}") from error
 
