@@ -1,0 +1,148 @@
+"""Methods joined: `lora+prompt_tuning`, or MAM, `prefix_tuning+adapter(placement='parallel')`.
+
+He et al., 2022, "Towards a Unified View of Parameter-Efficient Transfer Learning",
+https://arxiv.org/abs/2110.04366, joins them so.
+"""
+
+import dataclasses
+import operator
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float, Int
+
+from fsl_jax.adapt.full import Full
+from fsl_jax.adapt.linear_probe import LinearProbe
+from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.top_layers import TopLayers
+from fsl_jax.adapt.tree import Params, flatten
+from fsl_jax.errors import InputError, faults
+from fsl_jax.models.pretrained import Pretrained
+
+_ALONE = {
+    Full: "it trains every parameter, and what the others add beside it is not what they are",
+    LinearProbe: "it trains the task head alone, which every method trains",
+}
+"""Methods that make no sense beside others, and why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Joined(Method):
+    """Does what each of its parts does, one after the other.
+
+    Its leaves are those of all parts, and its learning rates are the first one's.
+
+    Attributes:
+      parts: two methods or more, none of them joined itself.
+    """
+
+    parts: tuple[Method, ...]
+
+    def __post_init__(self):
+        if len(self.parts) < 2:
+            raise InputError(f"joining takes two methods or more, found {len(self.parts)}")
+        found = [
+            f"{each.name}: {_ALONE[type(each)]}" for each in self.parts if type(each) in _ALONE
+        ]
+        found += [f"{each.name}: it is joined already" for each in self.parts if _is_joined(each)]
+        found += [
+            f"{each.name} twice with the same settings"
+            for place, each in enumerate(self.parts)
+            if each in self.parts[:place]
+        ]
+        if found:
+            raise faults(f"{self.name}: these methods cannot be joined:", found)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The names of the parts with plus signs between them."""
+        return "+".join(part.name for part in self.parts)
+
+    @property
+    def rules(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The rules of all parts, but for what is a setting of one."""
+        settings = "|".join(self.settings)
+        kept = f"^(?!.*(?:{settings}))" if settings else ""
+        return tuple(f"{kept}.*(?:{rule})" for part in self.parts for rule in part.rules)
+
+    @property
+    def settings(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The settings of all parts."""
+        return tuple(dict.fromkeys(rule for part in self.parts for rule in part.settings))
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]:  # type: ignore[override]
+        """Those of the first part."""
+        return self.parts[0].learning_rates
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What runs must share to be stacked."""
+        return tuple((part.name, part.structure) for part in self.parts)
+
+    @property
+    def learning_rate_factors(self) -> Mapping[str, float]:
+        """Those of all parts; of a rule that two have, the first one's."""
+        return reduce(lambda found, part: {**part.learning_rate_factors, **found}, self.parts, {})
+
+    def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> "Joined":
+        """The same with every part resolved."""
+        return Joined(tuple(part.resolve(pretrained, words) for part in self.parts))
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """The leaves of all parts, each of which draws what it draws alone."""
+        added: dict[str, str] = {}
+        # A stack is cut before anything is put beside it.
+        for part in sorted(self.parts, key=lambda part: not isinstance(part, TopLayers)):
+            before = flatten(params)
+            params = part.extend(params, key)
+            after = flatten(params)
+            twice = [path for path in added if after.get(path) is not before[path]]
+            if twice:
+                raise faults(
+                    f"{self.name}: {part.name} adds the same parameters as {added[twice[0]]}; "
+                    "give them other targets, or leave one out:",
+                    twice,
+                )
+            added |= dict.fromkeys(after.keys() - before.keys(), part.name)
+        return params
+
+    def reparametrize(self, params: Params) -> Params:
+        """What the model reads, of all parts."""
+        return reduce(lambda tree, part: part.reparametrize(tree), self.parts, params)
+
+    def penalty(self, params: Params) -> Float[Array, ""] | None:
+        """The sum of the parts' penalties."""
+        penalties = [part.penalty(params) for part in self.parts]
+        present = [each for each in penalties if each is not None]
+        return reduce(operator.add, present) if present else None
+
+    def memory(self, trainable: Params) -> Any:
+        """A tuple of what each part keeps."""
+        return tuple(part.memory(trainable) for part in self.parts)
+
+    def after_step(
+        self,
+        trainable: Params,
+        settings: Params,
+        gradients: Params,
+        memory: Any,
+        step: Int[Array, ""],
+        steps: int,
+    ) -> tuple[Params, Any]:
+        """What each part does after a step, one after the other."""
+        kept = []
+        for part, own in zip(self.parts, memory, strict=True):
+            trainable, own = part.after_step(trainable, settings, gradients, own, step, steps)
+            kept.append(own)
+        return trainable, tuple(kept)
+
+    def finish(self, leaves: Params) -> Params:
+        """What all parts keep of their leaves."""
+        return reduce(lambda tree, part: part.finish(tree), self.parts, leaves)
+
+
+def _is_joined(method: Method) -> bool:
+    return isinstance(method, Joined)

@@ -1,0 +1,32 @@
+"""The regular expressions in the settings of methods."""
+
+import re
+from collections.abc import Iterable
+
+from fsl_jax.errors import InputError
+
+
+def require_pattern(setting: str, pattern: str) -> None:
+    """Raises an error unless a setting is a regular expression.
+
+    Args:
+      setting: what the setting is called, for the error: "ia3's inputs".
+      pattern: its value.
+    """
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"{setting} {pattern!r} are no regular expression: {error}") from error
+
+
+def dense_layers(paths: Iterable[str]) -> list[str]:
+    """The paths of the linear layers of a model, those of a task head left out.
+
+    Args:
+      paths: of all leaves of a parameter tree.
+
+    Returns:
+      The paths of the parents of kernels: `layers/attention/query`.
+    """
+    parents = (path.removesuffix("/kernel") for path in paths if path.endswith("/kernel"))
+    return [parent for parent in parents if parent not in ("head", "unembedding")]

@@ -1,0 +1,179 @@
+"""Adapters that PEFT made train here as they do in PEFT, and go back to it.
+
+A case is an adapter of PEFT on a tiny model. It is saved by PEFT and loaded here; both compute the
+same with it, take the same 20 steps of AdamW, and what was trained here is loaded by PEFT again.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import peft
+import pytest
+import torch
+import transformers
+
+from fsl_jax.adapt import combine, load_adapter, partition, save_adapter
+from fsl_jax.adapt.mask import mask_from_rules
+from fsl_jax.adapt.tree import flatten, unflatten
+from fsl_jax.models import export
+
+pytestmark = [
+    pytest.mark.usefixtures("quick_compilation"),
+    # This release of PEFT asks transformers for an attribute that has a new name there.
+    pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Unsupported layer type:UserWarning"),
+]
+
+STEPS, RATE, DECAY = 20, 1e-2, 0.1
+IDS = np.random.default_rng(0).integers(2, 60, (6, 9)).astype(np.int32)
+MASK = np.arange(9)[None, :] < np.array([9, 9, 7, 9, 4, 8])[:, None]
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+HEAD = np.random.default_rng(1).normal(size=(16, 3)).astype(np.float32)
+
+QUICK = [
+    ("bert", peft.IA3Config()),
+    ("llama", peft.IA3Config()),
+    ("gpt2", peft.IA3Config()),
+    ("bert", peft.LNTuningConfig(target_modules=["LayerNorm"])),
+    ("llama", peft.LNTuningConfig()),
+    ("bert", peft.LoraConfig(r=2, target_modules=["query", "value"], layers_to_transform=[1])),
+    ("llama", peft.LoraConfig(r=3, target_modules=["q_proj", "down_proj"], use_dora=True)),
+]
+SOAK = [
+    ("gemma2", peft.IA3Config()),
+    ("bert", peft.IA3Config(target_modules=["query", "dense"], feedforward_modules=[])),
+    ("llama", peft.IA3Config(target_modules=["q_proj"], feedforward_modules=["q_proj"])),
+    ("gpt2", peft.LNTuningConfig()),
+    ("gemma2", peft.LNTuningConfig()),
+    ("llama", peft.LNTuningConfig(target_modules=["input_layernorm"])),
+    ("bert", peft.LoraConfig(r=2, target_modules=["query"], use_dora=True, use_rslora=True)),
+    ("gemma2", peft.LoraConfig(r=4, target_modules="all-linear", use_rslora=True)),
+    ("gpt2", peft.LoraConfig(r=4, target_modules=["c_fc"], use_dora=True)),
+]
+
+
+def cases():
+    """The quick cases, and those of the soak."""
+    marked = [*((case, ()) for case in QUICK), *((case, pytest.mark.soak) for case in SOAK)]
+    return [
+        pytest.param(case, marks=marks, id=f"{case[0]}-{case[1].peft_type.value}-{number}")
+        for number, (case, marks) in enumerate(marked)
+    ]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pair:
+    """One adapter on one model, here and in PEFT."""
+
+    base: Any
+    adapter: Any
+    twin: torch.nn.Module
+    plain: Any
+
+
+@pytest.fixture(scope="module", params=cases())
+def pair(request, tiny_bases, tmp_path_factory):
+    family, config = request.param
+    base, place = tiny_bases[family], tmp_path_factory.mktemp("pair")
+    export(base, place / "base")
+    kind = transformers.AutoModel
+    if base.config.is_decoder:
+        kind = transformers.AutoModelForCausalLM
+
+    def plain():
+        return kind.from_pretrained(place / "base").eval()
+
+    torch.manual_seed(0)
+    twin = peft.get_peft_model(plain(), config)
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.2 * torch.randn(parameter.shape))
+    twin.save_pretrained(place / "adapter")
+    return Pair(base, load_adapter(place / "adapter", base), twin.eval(), plain)
+
+
+def torch_logits(model):
+    """Class logits of the mean over tokens, through a head that is not trained."""
+    output = model(
+        input_ids=torch.tensor(IDS).long(),
+        attention_mask=torch.tensor(MASK).long(),
+        output_hidden_states=True,
+    )
+    weights = torch.tensor(MASK)[:, :, None].float()
+    hidden = output.hidden_states[-1]
+    return ((hidden * weights).sum(1) / weights.sum(1)) @ torch.tensor(HEAD)
+
+
+def our_logits(base, params):
+    """The same of our model."""
+    hidden = base.apply(params, IDS, MASK, unembed=False).hidden
+    weights = jnp.asarray(MASK)[:, :, None].astype(jnp.float32)
+    return ((hidden * weights).sum(1) / weights.sum(1)) @ HEAD
+
+
+def train_in_torch(model):
+    """The losses of some steps, and the logits after them."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=DECAY)
+    losses = []
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(torch_logits(model), torch.tensor(LABELS))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def train(pair, trainable, frozen):
+    """Likewise here: the losses, and the trained leaves."""
+    method, optimizer = pair.adapter.method, optax.adamw(RATE, weight_decay=DECAY)
+
+    def loss_of(trainable):
+        params = combine(trainable, frozen)
+        logits = our_logits(pair.base, method.reparametrize(params))
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits, LABELS).mean()
+        penalty = method.penalty(params)
+        return loss if penalty is None else loss + penalty
+
+    def step(state, _):
+        trainable, moments = state
+        loss, gradients = jax.value_and_grad(loss_of)(trainable)
+        with jax.numpy_dtype_promotion("standard"):
+            updates, moments = optimizer.update(gradients, moments, trainable)
+        return (optax.apply_updates(trainable, updates), moments), loss
+
+    start = (trainable, optimizer.init(trainable))
+    (last, _), losses = jax.jit(lambda start: jax.lax.scan(step, start, length=STEPS))(start)
+    return last, losses
+
+
+def test_both_compute_the_same(pair):
+    with torch.no_grad():
+        expected, of_base = torch_logits(pair.twin).numpy(), torch_logits(pair.plain()).numpy()
+    found = np.asarray(our_logits(pair.base, pair.adapter.params))
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+    assert np.abs(of_base - expected).max() > 1e-2 * np.abs(expected).max()
+
+
+def test_both_take_the_same_steps_and_peft_loads_what_was_trained(pair, tmp_path):
+    method, params = pair.adapter.method, pair.adapter.params
+    trainable, frozen = partition(params, mask_from_rules(params, method.rules))
+    last, losses = train(pair, trainable, frozen)
+    np.testing.assert_allclose(losses, train_in_torch(pair.twin), rtol=1e-3)
+    assert losses[-1] < 0.9 * losses[0]
+    present = {path: leaf for path, leaf in flatten(last).items() if leaf is not None}
+    save_adapter(tmp_path / "trained", unflatten(present), method, pair.base, {})
+    again = peft.PeftModel.from_pretrained(pair.plain(), str(tmp_path / "trained")).eval()
+    found = np.asarray(our_logits(pair.base, load_adapter(tmp_path / "trained", pair.base).params))
+    with torch.no_grad():
+        expected, trained = torch_logits(again).numpy(), torch_logits(pair.twin).numpy()
+    scale = np.abs(expected).max()
+    assert np.abs(found - expected).max() < 1e-5 * scale
+    assert np.abs(trained - expected).max() < 1e-2 * scale
