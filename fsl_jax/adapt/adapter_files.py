@@ -81,7 +81,7 @@ def save_adapter(
     Args:
       directory: where to save it.
       leaves: the trained leaves at the run's own shapes, a nested dict. The method's settings, such
-        as `lora_scale`, may be among them; they follow from the method and are not written.
+        as `lora_scale`, may be among them; what follows from the method is not written.
       method: the method that trained them.
       pretrained: the base model, of which the name and the hash are written.
       description: what is needed to use the adapter for its task again, as JSON values.
@@ -90,6 +90,7 @@ def save_adapter(
       InputError: the leaves are not what the method trains on this model, or have other shapes.
       OSError: it could not be written; what was there before is untouched.
     """
+    method, leaves = method.to_save(leaves, pretrained.params)
     trained = _trained_leaves(leaves, method)
     found = _leaf_faults(trained, method, pretrained)
     if found:
@@ -195,7 +196,7 @@ def _trained_leaves(leaves: Params, method: Method) -> dict[str, np.ndarray]:
     return {
         path: np.asarray(jax.device_get(leaf), np.float32)
         for path, leaf in flatten(leaves).items()
-        if not _matches(path, method.settings)
+        if _matches(path, method.saved) or not _matches(path, method.settings)
     }
 
 
@@ -216,8 +217,9 @@ def _finished_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[i
 
     def keep(params: Params) -> Params:
         extended = flatten(method.extend(params, jax.random.key(0)))
-        trained = {path: leaf for path, leaf in extended.items() if _matches(path, method.rules)}
-        return method.finish(unflatten(trained))
+        rules = (*method.rules, *method.saved)
+        saved = {path: leaf for path, leaf in extended.items() if _matches(path, rules)}
+        return method.finish(unflatten(saved))
 
     kept = jax.eval_shape(keep, pretrained.params)
     return {path: list(leaf.shape) for path, leaf in flatten(kept).items()}
@@ -246,7 +248,8 @@ def _disagreements(peft_method: Method, method: Method) -> list[str]:
         ours = getattr(method, field.name)
         theirs = getattr(peft_method, field.name, ours)
         numbers = isinstance(ours, int | float) and not isinstance(ours, bool)
-        if numbers and not math.isclose(ours, theirs, rel_tol=1e-6):
+        counts = numbers and not field.metadata.get("only_trains")
+        if counts and not math.isclose(ours, theirs, rel_tol=1e-6):
             found.append(f"{CONFIG} says {field.name} {theirs}, {RECORD} says {field.name} {ours}")
     return found
 

@@ -1,12 +1,16 @@
 """What a method is: the leaves it adds, the rules for those it trains, and what it does beside."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
 from jaxtyping import Array, Float, Int
 
 from fsl_jax.adapt.tree import Params
+from fsl_jax.models.pretrained import Pretrained
+
+ONLY_TRAINS = {"only_trains": True}
+"""Metadata of a setting's field that makes no difference to an adapter once it is trained."""
 
 
 class Method:
@@ -20,6 +24,7 @@ class Method:
       rules: regular expressions for the paths of the leaves that train. A task head trains too.
       settings: regular expressions for added leaves that are frozen and may differ between the runs
         of a program, such as a scale.
+      saved: regular expressions for those of the settings that are saved with what is trained.
       learning_rates: the learning rates to choose from when the user names none.
     """
 
@@ -27,6 +32,7 @@ class Method:
     name: ClassVar[str]
     rules: ClassVar[tuple[str, ...]]
     settings: ClassVar[tuple[str, ...]] = ()
+    saved: ClassVar[tuple[str, ...]] = ()
     learning_rates: ClassVar[tuple[float, ...]]
 
     @property
@@ -41,6 +47,18 @@ class Method:
     def learning_rate_factors(self) -> Mapping[str, float]:
         """What the learning rate of leaves is multiplied by, by regular expressions of paths."""
         return {}
+
+    def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> "Method":
+        """The method with what its start takes from a tokenizer, which `extend` does not see.
+
+        Args:
+          pretrained: the base model.
+          words: a word for each class.
+
+        Returns:
+          A method that can extend parameters.
+        """
+        return self
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """The parameters with the method's leaves beside the weights that they adapt.
@@ -108,3 +126,15 @@ class Method:
           The leaves that are saved. From them and `extend`, `reparametrize` gives the tree.
         """
         return leaves
+
+    def to_save(self, leaves: Params, base: Params) -> tuple["Method", Params]:
+        """What an adapter is saved as, where that is another method's.
+
+        Args:
+          leaves: what `finish` gave; the method's settings may be among them.
+          base: the parameters of the base model.
+
+        Returns:
+          The method, and its leaves.
+        """
+        return self, leaves

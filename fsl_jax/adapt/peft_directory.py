@@ -1,5 +1,7 @@
 """A whole parameter tree to a PEFT directory, and back."""
 
+import re
+
 from etils import epath
 
 from fsl_jax.adapt.adapter_files import load_adapter, save_adapter
@@ -24,9 +26,16 @@ def save_peft(
     Raises:
       InputError: the tree lacks leaves of the method's, or has them in other shapes.
     """
-    chosen = flatten(mask_from_rules(params, method.rules))
-    trained = {path: leaf for path, leaf in flatten(params).items() if chosen[path]}
-    save_adapter(directory, method.finish(unflatten(trained)), method, pretrained, {})
+    chosen, leaves = flatten(mask_from_rules(params, method.rules)), flatten(params)
+    trained = {path: leaf for path, leaf in leaves.items() if chosen[path]}
+    # What was worked out of the base may come out a little different where this is done again.
+    settings = {
+        path: leaf
+        for path, leaf in leaves.items()
+        if any(re.search(rule, path) for rule in method.settings)
+    }
+    kept = settings | flatten(method.finish(unflatten(trained)))
+    save_adapter(directory, unflatten(kept), method, pretrained, {})
 
 
 def load_peft(directory: epath.PathLike, pretrained: Pretrained) -> Params:

@@ -59,6 +59,92 @@ def test_the_draw_depends_on_the_key_and_not_on_the_other_targets(bert):
     assert 0.2 < jnp.abs(leaf("query$")).max() <= 0.25  # uniform up to 1 / sqrt(16)
 
 
+def test_rank_stabilised_the_scale_is_alpha_over_the_root_of_the_rank(llama):
+    params, _ = attach(llama.params, LoRA(rank=4, alpha=6.0, scaling="rslora"), KEY)
+    assert (params["layers"]["attention"]["value"]["lora_scale"] == 3.0).all()
+
+
+def random_update(leaves):
+    """Every trained leaf of a layer moved by as much as it is large."""
+    random = np.random.default_rng(0)
+    for name in leaves.keys() & {"lora_a", "lora_b", "lora_magnitude"}:
+        leaves[name] += random.normal(size=leaves[name].shape, scale=0.3).astype(np.float32)
+
+
+@pytest.mark.parametrize("dora", [False, True])
+def test_layers_that_are_not_chosen_are_the_bases(bert, hidden, dora):
+    method = LoRA(rank=2, targets="mlp/up$", layers="0,2", dora=dora)
+    params, _ = attach(bert.params, method, KEY, lambda p: hidden(bert, p))
+    up = params["layers"]["mlp"]["up"]
+    random_update(up)
+    only = jax.tree.map(lambda leaf: leaf, bert.params)
+    for layer in (0, 2):
+        kernel = up["kernel"][layer] + 8.0 * up["lora_a"][layer] @ up["lora_b"][layer]
+        if dora:
+            kernel *= (up["lora_magnitude"][layer] / jnp.linalg.norm(kernel, axis=0))[None]
+        stack = only["layers"]["mlp"]["up"]
+        stack["kernel"] = stack["kernel"].at[layer].set(kernel)
+    found = hidden(bert, params)
+    np.testing.assert_allclose(found, hidden(bert, only), rtol=2e-4, atol=2e-5)
+
+
+def test_layers_that_are_not_there_are_refused_when_it_is_attached(bert):
+    with pytest.raises(InputError, match=r"lora's layers '3' are none of 3 layers"):
+        attach(bert.params, LoRA(layers="3"), KEY)
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_with_dora_the_model_starts_out_as_the_base(tiny, hidden, family):
+    base = tiny(family)
+    method = LoRA(rank=2, targets="(query|down)$", dora=True)
+    params, mask = attach(base.params, method, KEY, lambda p: hidden(base, p))
+    np.testing.assert_allclose(hidden(base, params), hidden(base, base.params), rtol=1e-6)
+    trained = {path for path, chosen in flatten(mask).items() if chosen}
+    assert {path.rpartition("/")[2] for path in trained} == {"lora_a", "lora_b", "lora_magnitude"}
+    down = params["layers"]["mlp"]["down"]
+    assert down["lora_magnitude"].shape == down["lora_norm"].shape == (3, 16)
+
+
+def test_dora_divides_by_lengths_that_pass_no_gradient_on(bert, hidden):
+    method = LoRA(rank=2, alpha=3.0, targets="mlp/up$", dora=True)
+    params, _ = attach(bert.params, method, KEY)
+    random_update(params["layers"]["mlp"]["up"])
+
+    def other(leaves):
+        """The same, written out with the adapted kernel."""
+        up = leaves["layers"]["mlp"]["up"]
+        kernel = up["kernel"] + 1.5 * up["lora_a"] @ up["lora_b"]
+        length = jax.lax.stop_gradient(jnp.linalg.norm(kernel, axis=-2, keepdims=True))
+        plain = {"kernel": kernel / length * up["lora_magnitude"][:, None], "bias": up["bias"]}
+        mlp = leaves["layers"]["mlp"] | {"up": plain}
+        return leaves | {"layers": leaves["layers"] | {"mlp": mlp}}
+
+    def gradient(of):
+        found = jax.grad(lambda leaves: (hidden(bert, of(leaves)) ** 3).sum())(params)
+        return {name: found["layers"]["mlp"]["up"][name] for name in names}
+
+    names = ("lora_a", "lora_b", "lora_magnitude")
+    found, expected = gradient(lambda leaves: leaves), gradient(other)
+    for name in names:
+        scale = jnp.abs(expected[name]).max()
+        assert scale > 0
+        np.testing.assert_allclose(found[name] / scale, expected[name] / scale, atol=1e-4)
+
+
+def test_dora_on_a_base_of_bfloat16_has_lengths_in_float32(bert):
+    halves = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), bert.params)
+    params, _ = attach(halves, LoRA(rank=2, dora=True), KEY)
+    query = params["layers"]["attention"]["query"]
+    expected = np.linalg.norm(np.float64(query["kernel"]), axis=-2)
+    assert query["lora_norm"].dtype == jnp.float32
+    np.testing.assert_allclose(query["lora_norm"], expected, rtol=1e-5)
+
+
+def test_lora_plus_is_another_learning_rate_of_the_second_matrix():
+    assert LoRA(learning_rate_ratio=16.0).learning_rate_factors == {"/lora_b$": 16.0}
+    assert LoRA().learning_rate_factors == {}
+
+
 def test_targets_that_match_nothing_show_the_layers_there_are(llama):
     with pytest.raises(InputError) as error:
         attach(llama.params, LoRA(targets="q_proj"), KEY)
@@ -78,6 +164,10 @@ def test_a_head_is_never_a_target(bert):
         ({"rank": 0}, "rank of at least 1, found 0"),
         ({"alpha": 0.0}, "alpha above 0, found 0.0"),
         ({"alpha": float("inf")}, "alpha above 0, found inf"),
+        ({"learning_rate_ratio": 0.0}, "finite learning_rate_ratio above 0, found 0.0"),
+        ({"layers": "some"}, "lora's layers 'some' cannot be read"),
+        ({"scaling": "rs_lora"}, "unknown scaling of lora 'rs_lora'. Did you mean 'rslora'"),
+        ({"start": "pisa"}, "unknown start of lora 'pisa'. Did you mean 'pissa'"),
         ({"targets": "(query"}, r"targets '\(query' are no regular expression"),
     ],
 )

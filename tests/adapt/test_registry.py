@@ -19,6 +19,7 @@ from fsl_jax.errors import InputError
         ("lora", LoRA()),
         ("lora(4)", LoRA(4)),
         ("lora(4, alpha=8)", LoRA(4, 8.0)),
+        ("lora(dora=True, start='pissa')", LoRA(dora=True, start="pissa")),
         ("lora(rank=4, targets='mlp/(up|down)$')", LoRA(4, targets="mlp/(up|down)$")),
     ],
 )
@@ -49,6 +50,7 @@ def test_an_integer_for_a_number_becomes_one():
         ("lora(rank='4')", "rank has to be of type int, found '4'"),
         ("lora(rank=True)", "rank has to be of type int, found True"),
         ("lora(alpha=True)", "alpha has to be of type float, found True"),
+        ("lora(dora=1)", "dora has to be of type bool, found 1"),
         ("lora(alpha='8')", "alpha has to be of type float, found '8'"),
         ("lora(targets=mlp)", r"cannot read 'lora\(targets=mlp\)'"),
         ("lora(rank={[]: 1})", "cannot read"),

@@ -16,7 +16,17 @@ import numpy as np
 import pytest
 from etils import epath
 
-from fsl_jax.adapt import BitFit, Full, LinearProbe, LoRA, TopLayers
+from fsl_jax.adapt import (
+    IA3,
+    BitFit,
+    BottleneckAdapter,
+    Full,
+    Joined,
+    LinearProbe,
+    LNTuning,
+    LoRA,
+    TopLayers,
+)
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks.losses import cross_entropy
@@ -30,7 +40,31 @@ METHODS = {
     "linear_probe": (LinearProbe(),) * 4,
     "top_layers": (TopLayers(1),) * 4,
     "bitfit": (BitFit(),) * 4,
+    "ln_tuning": (LNTuning(),) * 4,
+    "ia3": (IA3(),) * 4,
+    "houlsby": tuple(BottleneckAdapter("houlsby", size, "gelu") for size in (5, 2, 3, 5)),
+    "pfeiffer": tuple(BottleneckAdapter("pfeiffer", size) for size in (5, 4, 6, 3)),
+    "parallel": tuple(
+        BottleneckAdapter("parallel", size, "silu", scale)
+        for size, scale in ((3, 4.0), (5, 1.0), (2, 0.5), (3, 4.0))
+    ),
+    "joined": tuple(
+        Joined((LoRA(rank), BottleneckAdapter("parallel", size, "tanh")))
+        for rank, size in ((4, 3), (2, 5), (1, 1), (3, 2))
+    ),
     "lora": (LoRA(4), LoRA(2, alpha=3.0), LoRA(4), LoRA(1)),
+    "dora": (
+        LoRA(4, dora=True),
+        LoRA(2, dora=True, layers="last 1", scaling="rslora"),
+        LoRA(3, dora=True, learning_rate_ratio=4.0),
+        LoRA(1, dora=True, layers="0"),
+    ),
+    "pissa": (
+        LoRA(4, start="pissa"),
+        LoRA(2, alpha=3.0, start="pissa"),
+        LoRA(3, start="pissa", layers="1"),
+        LoRA(1, start="pissa", scaling="rslora"),
+    ),
 }
 FORMULATIONS = (
     "bert-head",
@@ -45,7 +79,15 @@ QUICK = (
     ("linear_probe", "llama-head"),
     ("top_layers", "llama-words"),
     ("bitfit", "gpt2-template"),
+    ("ln_tuning", "gpt2-template"),
+    ("ia3", "bert-head"),
+    ("houlsby", "bert-head"),
+    ("pfeiffer", "gpt2-template"),
+    ("parallel", "llama-head"),
+    ("joined", "llama-template"),
     ("lora", "llama-template"),
+    ("dora", "bert-head"),
+    ("pissa", "llama-head"),
 )
 KEPT_TRUNK = ("linear_probe", "top_layers")
 """Methods that keep what lies below their trained leaves."""

@@ -2,7 +2,7 @@
 
 An adapter that is written so is read by PEFT, and by servers that take PEFT's directories. A leaf
 is one stack for all layers here, `lora_a [L, in, R]`; PEFT has a tensor for each layer, transposed
-as PyTorch's weights are: `lora_A.weight [R, in]`.
+as PyTorch's weights are: `lora_A.weight [R, in]`. Layers that are not adapted have no tensors.
 """
 
 import re
@@ -12,11 +12,15 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from fsl_jax.adapt.layer_choice import chosen_layers
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.peft.lora_config import config_faults, read_config
 from fsl_jax.adapt.peft.modules import (
+    PREFIX,
+    Module,
     adapted_paths,
     linear_layers,
+    named_layers,
     read_modules,
     target_modules,
     task_type,
@@ -26,10 +30,14 @@ from fsl_jax.adapt.peft.modules import (
 from fsl_jax.models.pretrained import Pretrained
 
 _READABLE = (
-    "What can be read is LoRA of one rank on linear layers, each kind of them in all layers or in "
-    "none"
+    "What can be read is LoRA of one rank on linear layers, each kind of them in the same layers "
+    "or in none"
 )
-_PARTS = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight"}
+_PARTS = {
+    "lora_a": "lora_A.weight",
+    "lora_b": "lora_B.weight",
+    "lora_magnitude": "lora_magnitude_vector",
+}
 
 
 def write_lora(
@@ -38,8 +46,9 @@ def write_lora(
     """The tensors and the config of a PEFT adapter.
 
     Args:
-      leaves: `lora_a [L, in, R]` and `lora_b [L, R, out]` by path, R being the method's rank.
-      method: the method.
+      leaves: `lora_a [L, in, R]` and `lora_b [L, R, out]` by path, R being the method's rank, and
+        for DoRA `lora_magnitude [L, out]`.
+      method: the method, whose start is zero.
       pretrained: the base model.
 
     Returns:
@@ -47,7 +56,12 @@ def write_lora(
     """
     modules = linear_layers(pretrained.config)
     chosen = [module for module in modules if f"{module.path}/lora_a" in leaves]
-    return write_modules(leaves, chosen, _PARTS), {
+    tensors, targets = write_modules(leaves, chosen, _PARTS), target_modules(chosen, modules)
+    if method.layers != "all":
+        targets = [name for module in chosen for name in _adapted(module, method)]
+        starts = tuple(f"{PREFIX}{name}." for name in targets)
+        tensors = {name: tensor for name, tensor in tensors.items() if name.startswith(starts)}
+    return tensors, {
         "peft_type": "LORA",
         "task_type": task_type(pretrained.config),
         "base_model_name_or_path": pretrained.name,
@@ -55,10 +69,10 @@ def write_lora(
         "r": method.rank,
         "lora_alpha": int(method.alpha) if method.alpha.is_integer() else method.alpha,
         "lora_dropout": 0.0,
-        "target_modules": target_modules(chosen, modules),
+        "target_modules": targets,
         "bias": "none",
-        "use_rslora": False,
-        "use_dora": False,
+        "use_rslora": method.scaling == "rslora",
+        "use_dora": method.dora,
         "modules_to_save": None,
         "rank_pattern": {},
         "alpha_pattern": {},
@@ -90,16 +104,42 @@ def read_lora(
     if found := config_faults(values):
         raise unusable(source, pretrained, found, _READABLE)
     lora = read_config(values)
+    parts = _PARTS if lora.dora else {leaf: _PARTS[leaf] for leaf in ("lora_a", "lora_b")}
 
     def shape_of(part: str, kernel: tuple[int, ...]) -> list[int]:
-        return [lora.rank, kernel[0]] if part == _PARTS["lora_a"] else [kernel[1], lora.rank]
+        width_in, width_out = kernel
+        if part == _PARTS["lora_magnitude"]:
+            return [width_out]
+        return [lora.rank, width_in] if part == _PARTS["lora_a"] else [width_out, lora.rank]
 
-    leaves, found = read_modules(tensors, pretrained, _PARTS, shape_of, lora.targets)
+    only = named_layers(pretrained, lora.targets) if lora.layers is None else lora.layers
+    depth = max(module.copies or 0 for module in linear_layers(pretrained.config))
+    if absent := [number for number in sorted(only or ()) if number >= depth]:
+        found = [f"layers_to_transform has {absent}; the layers are numbered from 0 to {depth - 1}"]
+        raise unusable(source, pretrained, found, _READABLE)
+    leaves, found = read_modules(tensors, pretrained, parts, shape_of, lora.targets, only)
     if found:
         raise unusable(source, pretrained, found, _READABLE)
-    paths = adapted_paths(leaves)
-    for path in paths:
+    method = LoRA(
+        lora.rank,
+        lora.alpha,
+        f"^({'|'.join(map(re.escape, adapted_paths(leaves)))})$",
+        layers="all" if only is None else ",".join(map(str, sorted(only))),
+        scaling="rslora" if lora.rank_stabilised else "standard",
+        dora=lora.dora,
+    )
+    for path in adapted_paths(leaves):
         stack = leaves[f"{path}/lora_a"].shape[:-2]
-        leaves[f"{path}/lora_scale"] = np.full(stack, lora.scale, np.float32)
-    targets = f"^({'|'.join(map(re.escape, paths))})$"
-    return LoRA(lora.rank, float(lora.scale * lora.rank), targets), leaves
+        adapted = True if only is None else np.isin(np.arange(*stack), sorted(only))
+        leaves[f"{path}/lora_scale"] = np.where(adapted, np.full(stack, method.scale), 0.0).astype(
+            np.float32
+        )
+    return method, leaves
+
+
+def _adapted(module: Module, method: LoRA) -> list[str]:
+    """The names of the copies of a linear layer in the layers that are adapted."""
+    if module.copies is None:
+        return []
+    chosen = chosen_layers("lora's layers", method.layers, module.copies)
+    return [name for name, (number,) in module.each() if chosen[number]]

@@ -28,7 +28,16 @@ _WITHOUT_EFFECT = frozenset(
 """Fields of the config that change nothing in what a saved adapter computes."""
 
 _READ = frozenset(
-    {"peft_type", "r", "lora_alpha", "use_rslora", "target_modules", "init_lora_weights"}
+    {
+        "peft_type",
+        "r",
+        "lora_alpha",
+        "use_rslora",
+        "use_dora",
+        "target_modules",
+        "layers_to_transform",
+        "init_lora_weights",
+    }
 )
 _STARTS = (True, False, "gaussian", "eva", "orthogonal")
 """Ways of drawing an adapter's start that leave the base as it was."""
@@ -40,13 +49,19 @@ class PeftLora:
 
     Attributes:
       rank: R.
-      scale: what the low-rank update is multiplied by.
+      alpha: the numerator of the scale.
+      rank_stabilised: whether the scale is alpha / sqrt(R).
+      dora: whether the adapted columns have lengths of their own.
       targets: ends of the names of the adapted modules; None where they are given otherwise.
+      layers: the numbers of the layers that are adapted; None for all that the targets name.
     """
 
     rank: int
-    scale: float
+    alpha: float
+    rank_stabilised: bool
+    dora: bool
     targets: tuple[str, ...] | None
+    layers: frozenset[int] | None
 
 
 def read_config(values: Mapping[str, Any]) -> PeftLora:
@@ -58,13 +73,18 @@ def read_config(values: Mapping[str, Any]) -> PeftLora:
     Returns:
       The settings.
     """
-    rank, alpha, targets = values["r"], values["lora_alpha"], values.get("target_modules")
+    targets, layers = values.get("target_modules"), values.get("layers_to_transform")
     ends = None
     if isinstance(targets, list) and not values.get("exclude_modules"):
         ends = tuple(map(str, targets))
-    # Rank-stabilised LoRA (https://arxiv.org/abs/2312.03732) is another scale and nothing more.
-    scale = alpha / (math.sqrt(rank) if values.get("use_rslora") else rank)
-    return PeftLora(rank, scale, ends)
+    return PeftLora(
+        values["r"],
+        float(values["lora_alpha"]),
+        bool(values.get("use_rslora")),
+        bool(values.get("use_dora")),
+        ends,
+        None if layers in (None, []) else frozenset(_listed(layers)),
+    )
 
 
 def config_faults(values: Mapping[str, Any]) -> list[str]:
@@ -87,7 +107,17 @@ def config_faults(values: Mapping[str, Any]) -> list[str]:
         found.append(f"lora_alpha is {alpha!r}; expected a number above 0")
     if start not in _STARTS:
         found.append(f"init_lora_weights is {start!r}, which changes the base: that is not here")
+    if not all(isinstance(layer, int) for layer in _listed(values.get("layers_to_transform"))):
+        layers = values["layers_to_transform"]
+        found.append(f"layers_to_transform is {layers!r}; expected numbers of layers")
     for name in sorted(values.keys() - _WITHOUT_EFFECT - _READ):
         if values[name] not in (None, False, "none", [], {}):
             found.append(f"{name} is {values[name]!r}, which is not supported")
     return found
+
+
+def _listed(layers: Any) -> list[Any]:
+    """PEFT takes one number for a list of one."""
+    if layers is None:
+        return []
+    return layers if isinstance(layers, list) else [layers]

@@ -4,7 +4,7 @@ A leaf is one stack for all layers here, `[L, ...]`; PEFT has a tensor for each 
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from etils import epath
@@ -141,6 +141,7 @@ def read_modules(
     parts: Mapping[str, str],
     shape_of: Callable[[str, tuple[int, ...]], Sequence[int]],
     targets: Sequence[str] | None,
+    only: Collection[int] | None = None,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """The inverse of `write_modules`, strict: every tensor is known and each has its shape.
 
@@ -150,6 +151,7 @@ def read_modules(
       parts: PEFT's word for each leaf.
       shape_of: the shape that a part has beside a kernel `[in, out]`.
       targets: ends of the names of the adapted linear layers; None where they are given otherwise.
+      only: the layers of a stack that are adapted, zeros standing for the others; None for all.
 
     Returns:
       The leaves by path, those of a stack joined, and all that is wrong.
@@ -165,11 +167,35 @@ def read_modules(
     for module in targeted:
         kernel = kernels[f"{module.path}/kernel"].shape[-2:]
         shapes = {part: list(shape_of(part, kernel)) for part in parts.values()}
-        faulty = _tensor_faults(module, given, table, shapes)
+        faulty = _tensor_faults(module, given, table, shapes, only)
         found += faulty
         if not faulty:
             stacks |= _stacked(module, given, table, parts)
     return stacks, found
+
+
+def named_layers(pretrained: Pretrained, targets: Sequence[str] | None) -> set[int] | None:
+    """The numbers of the layers of stacks that an adapter is of, where it is not of all.
+
+    Args:
+      pretrained: the base model.
+      targets: ends of the names of the adapted linear layers, or whole names; None where they are
+        given otherwise.
+
+    Returns:
+      The numbers, where some layers are named and others of their kind are not; None for all.
+    """
+    config = pretrained.config
+    table = FAMILIES[config.family].names(config)
+    numbers: set[int] = set()
+    some = False
+    for module in linear_layers(config):
+        names = [table.canonical(name) for name, _ in module.each()]
+        named = {number for number, name in enumerate(names) if _is_named(name, targets, table)}
+        if module.copies is not None:
+            numbers |= named
+            some = some or 0 < len(named) < module.copies
+    return numbers if some else None
 
 
 def adapted_paths(leaves: Iterable[str]) -> list[str]:
@@ -232,7 +258,11 @@ def _is_targeted(
     names = [table.canonical(name) for name, _ in module.each()]
     if any(f"{name}.{part}" in given for name in names for part in parts.values()):
         return True
-    return any(_ends_in(table.prefix + name, end) for name in names for end in targets or ())
+    return any(_is_named(name, targets, table) for name in names)
+
+
+def _is_named(name: str, targets: Sequence[str] | None, table: NameTable) -> bool:
+    return any(_ends_in(table.prefix + name, end) for end in targets or ())
 
 
 def _tensor_faults(
@@ -240,12 +270,17 @@ def _tensor_faults(
     given: Mapping[str, np.ndarray],
     table: NameTable,
     shapes: Mapping[str, list[int]],
+    only: Collection[int] | None,
 ) -> list[str]:
     found = []
-    for name, _ in module.each():
+    for name, index in module.each():
+        left_out = only is not None and index and index[0] not in only
         for part, expected in shapes.items():
             tensor = given.get(f"{table.canonical(name)}.{part}")
-            if tensor is None:
+            if left_out:
+                if tensor is not None:
+                    found.append(f"not known: {PREFIX}{name}.{part}, of a layer that is left out")
+            elif tensor is None:
                 found.append(f"missing: {PREFIX}{name}.{part}")
             elif list(tensor.shape) != expected:
                 shape = list(tensor.shape)
@@ -261,6 +296,8 @@ def _stacked(
 ) -> dict[str, np.ndarray]:
     leaves = {}
     for leaf, part in parts.items():
-        each = [given[f"{table.canonical(name)}.{part}"].T for name, _ in module.each()]
-        leaves[f"{module.path}/{leaf}"] = each[0] if module.copies is None else np.stack(each)
+        each = [given.get(f"{table.canonical(name)}.{part}") for name, _ in module.each()]
+        present = next(tensor for tensor in each if tensor is not None)
+        filled = [np.zeros_like(present.T) if tensor is None else tensor.T for tensor in each]
+        leaves[f"{module.path}/{leaf}"] = filled[0] if module.copies is None else np.stack(filled)
     return leaves

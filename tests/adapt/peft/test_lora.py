@@ -207,7 +207,9 @@ def test_tensors_at_fault_are_all_listed(llama, files):
 def test_an_adapter_on_a_part_of_the_layers_is_refused(llama, files):
     values, tensors = files
     first = {name: tensor for name, tensor in tensors.items() if ".layers.0." in name}
-    with pytest.raises(InputError, match=r"(?s)in all layers or in none.*missing: .*layers\.1\."):
+    with pytest.raises(
+        InputError, match=r"(?s)in the same layers or in none.*missing: .*layers\.1\."
+    ):
         read((values, first), llama)
 
 
@@ -224,11 +226,16 @@ def test_an_adapter_without_tensors_is_refused(llama, files):
         ("r", True, "r is True; expected"),
         ("lora_alpha", None, "lora_alpha is None; expected a number above 0"),
         ("bias", "all", "bias is 'all', which is not supported"),
-        ("use_dora", True, "use_dora is True, which is not supported"),
         ("modules_to_save", ["classifier"], r"modules_to_save is \['classifier'\], which is not"),
         ("rank_pattern", {"q_proj": 4}, "rank_pattern is .* not supported"),
         ("alpha_pattern", {"q_proj": 4}, "alpha_pattern is .* not supported"),
-        ("layers_to_transform", [0, 1], "layers_to_transform is .* not supported"),
+        (
+            "layers_to_transform",
+            ["0"],
+            r"layers_to_transform is \['0'\]; expected numbers of layers",
+        ),
+        ("layers_to_transform", [1, 3], r"has \[3\]; the layers are numbered from 0 to 2"),
+        ("layers_to_transform", 1, r"not known: .*layers\.0.*, of a layer that is left out"),
         ("lora_bias", True, "lora_bias is True, which is not supported"),
         ("trainable_token_indices", [3], "trainable_token_indices is .* not supported"),
         ("a_later_invention", {"on": 1}, "a_later_invention is .* not supported"),

@@ -1,0 +1,54 @@
+"""Which layers of a stack are adapted, as it is written in a setting."""
+
+import re
+
+import numpy as np
+
+from fsl_jax.errors import InputError
+
+_FORM = re.compile(r"all|(?P<end>first|last) (?P<count>[1-9]\d*)|(\d+(-\d+)?)(,\s*\d+(-\d+)?)*")
+
+
+def require_layers(setting: str, text: str) -> None:
+    """Raises an error unless a setting says which layers are meant.
+
+    Args:
+      setting: what the setting is called, for the error: "lora's layers".
+      text: its value.
+    """
+    if not _FORM.fullmatch(text):
+        raise InputError(
+            f"{setting} {text!r} cannot be read: expected 'all', 'first 4', 'last 4', or numbers "
+            "from 0 such as '0,2,5-7'"
+        )
+
+
+def chosen_layers(setting: str, text: str, depth: int) -> np.ndarray:
+    """Which layers of a stack are meant.
+
+    Args:
+      setting: what the setting is called, for errors.
+      text: its value.
+      depth: L, how many layers the stack has.
+
+    Returns:
+      bool `[L]`.
+
+    Raises:
+      InputError: a layer is meant that the stack does not have.
+    """
+    numbers = np.array(_numbers(text, depth), np.int32)
+    if not (numbers.size and numbers.min() >= 0 and numbers.max() < depth):
+        raise InputError(f"{setting} {text!r} are none of {depth} layers, numbered from 0")
+    return np.isin(np.arange(depth), numbers)
+
+
+def _numbers(text: str, depth: int) -> list[int]:
+    if text == "all":
+        return list(range(depth))
+    form = _FORM.fullmatch(text)
+    if form and form["end"]:
+        count = int(form["count"])
+        return list(range(count)) if form["end"] == "first" else list(range(depth - count, depth))
+    spans = [[int(end) for end in part.split("-")] for part in text.split(",")]
+    return [number for span in spans for number in range(span[0], span[-1] + 1)]

@@ -1,0 +1,51 @@
+"""PiSSA: a low-rank update that starts out as the principal part of its weight.
+
+Meng et al., 2024, "PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large
+Language Models", https://arxiv.org/abs/2404.02948.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+_MORE = 10
+"""How many directions more than the rank are followed, so that the last ones are found well."""
+
+_ITERATIONS = 16
+"""The most that the paper needed, whose singular vectors are then as good as the exact ones."""
+
+
+@functools.partial(jax.jit, static_argnames="rank")
+def principal_part(
+    kernel: Float[Array, "*L D E"], rank: int
+) -> tuple[Float[Array, "*L D R"], Float[Array, "*L R E"]]:
+    """The largest singular values of a weight with their vectors, in two equal halves.
+
+    They are found by subspace iteration, the paper's fast decomposition: a whole one of all layers
+    of a large model takes minutes. It is drawn from a constant key, so that the same weight gives
+    the same numbers.
+
+    Args:
+      kernel: `[L, in, out]` or `[in, out]`.
+      rank: R, at most the smaller width.
+
+    Returns:
+      `U S^(1/2)` `[..., in, R]` and `S^(1/2) V^T` `[..., R, out]`, float32, whose product is close
+      to the nearest matrix of rank R.
+    """
+    if kernel.ndim > 2:
+        return jax.lax.map(functools.partial(principal_part, rank=rank), kernel)
+    weight = kernel.astype(jnp.float32)
+    width = min(rank + _MORE, *weight.shape)
+    start = jax.random.normal(jax.random.key(0, impl="threefry2x32"), (weight.shape[1], width))
+
+    def closer(_: Array, right: Array) -> Array:
+        left = jnp.linalg.qr(weight @ right)[0]
+        return jnp.linalg.qr(weight.T @ left)[0]
+
+    right = jax.lax.fori_loop(0, _ITERATIONS, closer, jnp.linalg.qr(start)[0])
+    left, values, turned = jnp.linalg.svd(weight @ right, full_matrices=False)
+    halves = jnp.sqrt(values[:rank])
+    return left[:, :rank] * halves[None], halves[:, None] * (turned @ right.T)[:rank]

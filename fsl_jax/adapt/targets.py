@@ -1,0 +1,30 @@
+"""The linear layers that a method adapts."""
+
+import re
+from collections.abc import Iterable
+
+from fsl_jax.adapt.patterns import dense_layers
+from fsl_jax.errors import InputError
+
+
+def target_layers(setting: str, pattern: str, paths: Iterable[str]) -> list[str]:
+    """The linear layers that a setting names.
+
+    Args:
+      setting: what the setting is called, for the error: "lora's targets".
+      pattern: a regular expression, searched for in the path of each linear layer.
+      paths: of all leaves of a parameter tree.
+
+    Returns:
+      The paths of the layers: `layers/attention/query`.
+
+    Raises:
+      InputError: there are none; the error lists all layers.
+    """
+    layers = dense_layers(paths)
+    chosen = [layer for layer in layers if re.search(pattern, layer)]
+    if not chosen:
+        raise InputError(
+            f"{setting} {pattern!r} match none of the layers:\n  " + "\n  ".join(layers)
+        )
+    return chosen
