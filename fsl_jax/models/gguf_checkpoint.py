@@ -32,7 +32,8 @@ def read_gguf_checkpoint(path: Path) -> Checkpoint:
         the metadata.
     """
     # Imported here: transformers takes most of a second, and models without files do not need it.
-    from fsl_jax.models.gguf_tokenizer import gguf_end_tokens, gguf_tokenizer
+    from fsl_jax.models.gguf_tokenizer import gguf_tokenizer
+    from fsl_jax.models.gguf_vocabulary import gguf_end_tokens
 
     file = read_gguf(path)
     config = _config(path, file)
