@@ -57,7 +57,8 @@ def run_stack(
 
     Args:
       layer: `layer(params, x, number, inputs) -> (x, output)` of one layer.
-      stack: leaves stacked on a leading axis `[L, ...]`; `L` may be 0.
+      stack: leaves stacked on a leading axis `[L, ...]`; `L` may be 0. What a method adds may be
+        `[1, ...]`, which all layers have in common.
       x: activations `[B, T, D]`.
       first: number of the first layer, counted over all segments.
       inputs: a tree of arrays `[L, ...]`, whose slices the layers get.
@@ -70,13 +71,34 @@ def run_stack(
     # A loop costs a GPU about 8 µs an iteration, and keeps XLA from recording its command buffers.
     unroll = max(1, layers) if target_platform() == "gpu" else 1
 
+    own, common = _split(stack, layers)
+
     def run(carry: Activations, each: Any) -> tuple[Activations, Any]:
-        return layer(each[0], carry, *each[1:])
+        return layer(_join(each[0], common), carry, *each[1:])
 
     return jax.lax.scan(
         # In a scan nothing is merged across the barrier that `prevent_cse` would put there.
         jax.checkpoint(run, prevent_cse=unroll > 1) if _REMATERIALIZED.get() else run,
         x,
-        (stack, numbers, inputs),
+        (own, numbers, inputs),
         unroll=unroll,
+    )
+
+
+def _split(stack: Params, layers: int) -> tuple[Params, Params]:
+    """The leaves that each layer has its own of, and those in common; None elsewhere."""
+
+    def is_common(leaf: Array) -> bool:
+        return leaf.shape[0] == 1 != layers
+
+    own = jax.tree.map(lambda leaf: None if is_common(leaf) else leaf, stack)
+    return own, jax.tree.map(lambda leaf: leaf[0] if is_common(leaf) else None, stack)
+
+
+def _join(own: Params, common: Params) -> Params:
+    return jax.tree.map(
+        lambda leaf, other: other if leaf is None else leaf,
+        own,
+        common,
+        is_leaf=lambda leaf: leaf is None,
     )

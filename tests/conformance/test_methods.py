@@ -26,6 +26,7 @@ from fsl_jax.adapt import (
     LNTuning,
     LoRA,
     TopLayers,
+    VeRA,
 )
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.sharding import make_mesh
@@ -59,6 +60,7 @@ METHODS = {
         LoRA(3, dora=True, learning_rate_ratio=4.0),
         LoRA(1, dora=True, layers="0"),
     ),
+    "vera": (VeRA(6), VeRA(3, initial=0.2), VeRA(5, projection_key=1), VeRA(1)),
     "pissa": (
         LoRA(4, start="pissa"),
         LoRA(2, alpha=3.0, start="pissa"),
@@ -88,6 +90,7 @@ QUICK = (
     ("lora", "llama-template"),
     ("dora", "bert-head"),
     ("pissa", "llama-head"),
+    ("vera", "bert-head"),
 )
 KEPT_TRUNK = ("linear_probe", "top_layers")
 """Methods that keep what lies below their trained leaves."""

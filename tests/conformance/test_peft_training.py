@@ -5,6 +5,7 @@ same with it, take the same 20 steps of AdamW, and what was trained here is load
 """
 
 import dataclasses
+import re
 from typing import Any
 
 import jax
@@ -43,6 +44,7 @@ QUICK = [
     ("llama", peft.LNTuningConfig()),
     ("bert", peft.LoraConfig(r=2, target_modules=["query", "value"], layers_to_transform=[1])),
     ("llama", peft.LoraConfig(r=3, target_modules=["q_proj", "down_proj"], use_dora=True)),
+    ("llama", peft.VeraConfig(r=5, target_modules=["q_proj", "v_proj", "down_proj"])),
 ]
 SOAK = [
     ("gemma2", peft.IA3Config()),
@@ -54,6 +56,8 @@ SOAK = [
     ("bert", peft.LoraConfig(r=2, target_modules=["query"], use_dora=True, use_rslora=True)),
     ("gemma2", peft.LoraConfig(r=4, target_modules="all-linear", use_rslora=True)),
     ("gpt2", peft.LoraConfig(r=4, target_modules=["c_fc"], use_dora=True)),
+    ("bert", peft.VeraConfig(r=5, target_modules=["query", "value"])),
+    ("gpt2", peft.VeraConfig(r=4, target_modules=["c_fc"])),
 ]
 
 
@@ -168,7 +172,12 @@ def test_both_take_the_same_steps_and_peft_loads_what_was_trained(pair, tmp_path
     last, losses = train(pair, trainable, frozen)
     np.testing.assert_allclose(losses, train_in_torch(pair.twin), rtol=1e-3)
     assert losses[-1] < 0.9 * losses[0]
-    present = {path: leaf for path, leaf in flatten(last).items() if leaf is not None}
+    settings = {
+        path: leaf
+        for path, leaf in flatten(params).items()
+        if any(re.search(rule, path) for rule in method.settings)
+    }
+    present = settings | {path: leaf for path, leaf in flatten(last).items() if leaf is not None}
     save_adapter(tmp_path / "trained", unflatten(present), method, pair.base, {})
     again = peft.PeftModel.from_pretrained(pair.plain(), str(tmp_path / "trained")).eval()
     found = np.asarray(our_logits(pair.base, load_adapter(tmp_path / "trained", pair.base).params))

@@ -32,6 +32,19 @@ def test_layers_run_in_order_each_with_its_own_inputs(monkeypatch, platform):
     np.testing.assert_array_equal(numbers, [3, 4, 5, 6])
 
 
+@pytest.mark.parametrize("layers", [1, 4])
+def test_a_leaf_of_one_layer_is_the_same_in_all(layers):
+    kernels, shared = jnp.asarray(KERNELS[:layers]), jnp.full((1, 5), 0.5)
+
+    def shifted(params, x, number, inputs):
+        return jnp.tanh(x @ params["kernel"]) + params["shift"][None, None], None
+
+    found, _ = run_stack(shifted, {"kernel": kernels, "shift": shared}, X)
+    whole = jnp.broadcast_to(shared, (layers, 5))
+    expected, _ = run_stack(shifted, {"kernel": kernels, "shift": whole}, X)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_a_gpu_gets_no_loop_and_a_cpu_gets_one(monkeypatch):
     for platform, has_loop in (("cpu", True), ("gpu", False)):
         monkeypatch.setattr(stack, "target_platform", lambda platform=platform: platform)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 _WITHOUT_EFFECT = frozenset(
@@ -101,7 +101,7 @@ def config_faults(values: Mapping[str, Any]) -> list[str]:
     found = []
     if values.get("peft_type") != "LORA":
         found.append(f"peft_type is {values.get('peft_type')!r}; expected 'LORA'")
-    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
+    if not is_count(rank):
         found.append(f"r is {rank!r}; expected a whole number of at least 1")
     if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not 0 < alpha < math.inf:
         found.append(f"lora_alpha is {alpha!r}; expected a number above 0")
@@ -110,10 +110,29 @@ def config_faults(values: Mapping[str, Any]) -> list[str]:
     if not all(isinstance(layer, int) for layer in _listed(values.get("layers_to_transform"))):
         layers = values["layers_to_transform"]
         found.append(f"layers_to_transform is {layers!r}; expected numbers of layers")
-    for name in sorted(values.keys() - _WITHOUT_EFFECT - _READ):
-        if values[name] not in (None, False, "none", [], {}):
-            found.append(f"{name} is {values[name]!r}, which is not supported")
-    return found
+    return found + unsupported_fields(values, _READ)
+
+
+def unsupported_fields(values: Mapping[str, Any], read: Collection[str]) -> list[str]:
+    """Settings in a config that would change the numbers and are not supported.
+
+    Args:
+      values: what `adapter_config.json` says.
+      read: the fields that are read, or that are known to change nothing.
+
+    Returns:
+      A line for each fault.
+    """
+    return [
+        f"{name} is {values[name]!r}, which is not supported"
+        for name in sorted(values.keys() - _WITHOUT_EFFECT - set(read))
+        if values[name] not in (None, False, "none", [], {})
+    ]
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number of at least 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _listed(layers: Any) -> list[Any]:

@@ -1,0 +1,168 @@
+"""VeRA as PEFT keeps it: two vectors for each linear layer, and the two random matrices.
+
+PEFT can leave the matrices out and draw them again. It does so with PyTorch's generator, so that an
+adapter without them cannot be read here.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+
+from fsl_jax.adapt.peft.lora_config import is_count, unsupported_fields
+from fsl_jax.adapt.peft.modules import (
+    adapted_paths,
+    has_layers_for,
+    linear_layers,
+    read_modules,
+    target_modules,
+    task_type,
+    unusable,
+    write_modules,
+)
+from fsl_jax.adapt.tree import flatten
+from fsl_jax.adapt.vera import VeRA
+from fsl_jax.models.families import Config
+from fsl_jax.models.pretrained import Pretrained
+
+_READABLE = "What can be read is VeRA with its random matrices, each kind of layers in all or none"
+_PARTS = {"vera_d": "vera_lambda_d", "vera_b": "vera_lambda_b"}
+_MATRICES = {"vera/a": "base_model.vera_A", "vera/b": "base_model.vera_B"}
+_READ = frozenset(
+    {
+        "d_initial",
+        "init_weights",
+        "peft_type",
+        "projection_prng_key",
+        "r",
+        "save_projection",
+        "target_modules",
+        "vera_dropout",
+    }
+)
+
+
+def has_targets_for(paths: Iterable[str], config: Config) -> bool:
+    """Whether PEFT has a linear layer for each that is adapted.
+
+    Args:
+      paths: of the saved leaves.
+      config: of the base model.
+
+    Returns:
+      True where the adapter can be written for PEFT.
+    """
+    return has_layers_for((path for path in paths if path not in _MATRICES), config)
+
+
+def write_vera(
+    leaves: Mapping[str, np.ndarray], method: VeRA, pretrained: Pretrained
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The tensors and the config of a PEFT adapter.
+
+    Args:
+      leaves: `vera_d [L, R]` and `vera_b [L, out]` by path, and `vera/a` and `vera/b`.
+      method: the method.
+      pretrained: the base model.
+
+    Returns:
+      The tensors by PEFT's names, and the values of `adapter_config.json`.
+    """
+    modules = linear_layers(pretrained.config)
+    chosen = [module for module in modules if f"{module.path}/vera_d" in leaves]
+    matrices = {name: np.ascontiguousarray(leaves[path].T) for path, name in _MATRICES.items()}
+    return write_modules(leaves, chosen, _PARTS) | matrices, {
+        "peft_type": "VERA",
+        "task_type": task_type(pretrained.config),
+        "base_model_name_or_path": pretrained.name,
+        "inference_mode": True,
+        "r": method.rank,
+        "target_modules": target_modules(chosen, modules),
+        "projection_prng_key": method.projection_key,
+        "save_projection": True,
+        "vera_dropout": 0.0,
+        "d_initial": method.initial,
+        "bias": "none",
+        "modules_to_save": None,
+    }
+
+
+def read_vera(
+    values: Mapping[str, Any],
+    tensors: Mapping[str, np.ndarray],
+    pretrained: Pretrained,
+    source: epath.PathLike,
+) -> tuple[VeRA, dict[str, np.ndarray]]:
+    """The method and the leaves of a PEFT adapter.
+
+    Args:
+      values: what `adapter_config.json` says.
+      tensors: the tensors by PEFT's names.
+      pretrained: the base model.
+      source: the adapter, for errors.
+
+    Returns:
+      The method, and by path `vera_d [L, R]`, `vera_b [L, out]`, `vera/a` and `vera/b`, float32.
+      The method's key is -1 where the matrices are not those that are drawn here from PEFT's.
+
+    Raises:
+      InputError: the config asks for more, tensors are not known, missing, there twice, or of the
+        wrong shape, or the random matrices are not there; it lists all.
+    """
+    if found := _config_faults(values):
+        raise unusable(source, pretrained, found, _READABLE)
+    rank, targets = values["r"], values.get("target_modules")
+    named = None if isinstance(targets, str) or values.get("exclude_modules") else targets
+    vectors = {name: each for name, each in tensors.items() if name not in _MATRICES.values()}
+
+    def shape_of(part: str, kernel: tuple[int, ...]) -> list[int]:
+        return [rank] if part == _PARTS["vera_d"] else [kernel[1]]
+
+    leaves, found = read_modules(vectors, pretrained, _PARTS, shape_of, named)
+    paths = adapted_paths(leaves)
+    kernels = flatten(pretrained.params)
+    found += _matrix_faults(tensors, rank, [kernels[f"{path}/kernel"].shape for path in paths])
+    if found:
+        raise unusable(source, pretrained, found, _READABLE)
+    leaves |= {path: np.float32(tensors[name].T) for path, name in _MATRICES.items()}
+    targets = f"^({'|'.join(map(re.escape, paths))})$"
+    method = VeRA(rank, targets, projection_key=int(values.get("projection_prng_key") or 0))
+    drawn = flatten(method.extend(pretrained.params, jax.random.key(0)))
+    if any(not np.array_equal(drawn[path], leaves[path]) for path in _MATRICES):
+        method = VeRA(rank, targets, projection_key=-1)
+    return method, leaves
+
+
+def _config_faults(values: Mapping[str, Any]) -> list[str]:
+    found = []
+    if values.get("peft_type") != "VERA":
+        found.append(f"peft_type is {values.get('peft_type')!r}; expected 'VERA'")
+    if not is_count(values.get("r")):
+        found.append(f"r is {values.get('r')!r}; expected a whole number of at least 1")
+    if not values.get("save_projection", True):
+        found.append(
+            "save_projection is False: PEFT draws the random matrices again from "
+            "projection_prng_key, by PyTorch's generator. Save the adapter from PEFT with "
+            "save_projection=True"
+        )
+    return found + unsupported_fields(values, _READ)
+
+
+def _matrix_faults(
+    tensors: Mapping[str, np.ndarray], rank: int, kernels: list[tuple[int, ...]]
+) -> list[str]:
+    """What is wrong with the random matrices, which are as large as the widest layers."""
+    found = []
+    widest_in, widest_out = (max((k[axis] for k in kernels), default=0) for axis in (-2, -1))
+    expected = {"base_model.vera_A": [rank, widest_in], "base_model.vera_B": [widest_out, rank]}
+    for name, shape in expected.items():
+        if name not in tensors:
+            found.append(
+                f"missing: {name}, a random matrix that PEFT would draw by PyTorch's generator"
+            )
+        elif kernels and list(tensors[name].shape) != shape:
+            found.append(f"wrong shape: {name} is {list(tensors[name].shape)}, expected {shape}")
+    return found

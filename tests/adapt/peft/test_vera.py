@@ -1,0 +1,84 @@
+"""VeRA from PEFT: what is refused, and why. What is read is in `tests/conformance`."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from etils import epath
+
+from fsl_jax.adapt import VeRA
+from fsl_jax.adapt.peft.vera import read_vera, write_vera
+from fsl_jax.adapt.tree import flatten
+from fsl_jax.errors import InputError
+
+METHOD = VeRA(rank=3, targets="(query|value)$")
+
+
+@pytest.fixture
+def files(llama):
+    """The config and the tensors of a sound adapter, as they are in the files."""
+    leaves = {
+        path: np.asarray(leaf)
+        for path, leaf in flatten(METHOD.extend(llama.params, jax.random.key(0))).items()
+        if "vera" in path
+    }
+    tensors, values = write_vera(leaves, METHOD, llama)
+    return json.loads(json.dumps(values)), tensors
+
+
+def read(files, pretrained):
+    return read_vera(*files, pretrained, epath.Path("somewhere"))
+
+
+def test_the_key_is_known_where_the_matrices_are_drawn_from_it(llama, files):
+    values, tensors = files
+    assert read(files, llama)[0].projection_key == 0
+    others = tensors | {"base_model.vera_A": 2 * tensors["base_model.vera_A"]}
+    assert read((values, others), llama)[0].projection_key == -1
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_without_its_matrices_it_is_refused_with_the_reason(llama, files, kept):
+    values, tensors = files
+    vectors = {name: each for name, each in tensors.items() if "vera_lambda" in name}
+    with pytest.raises(InputError, match=r"(?s)save_projection|base_model\.vera_A.*generator"):
+        read((values | {"save_projection": kept}, vectors), llama)
+
+
+def test_tensors_at_fault_are_all_listed(llama, files):
+    values, tensors = files
+    layer = "base_model.model.model.layers"
+    tensors["base_model.model.model.norm.weight"] = np.ones(16, np.float32)
+    tensors[f"{layer}.0.self_attn.q_proj.vera_lambda_d"] = np.ones(4, np.float32)
+    del tensors[f"{layer}.1.self_attn.v_proj.vera_lambda_b"], tensors["base_model.vera_B"]
+    with pytest.raises(InputError) as error:
+        read((values, tensors), llama)
+    assert [line.strip(" -") for line in str(error.value).splitlines()[1:]] == [
+        "not known: base_model.model.model.norm.weight",
+        f"wrong shape: {layer}.0.self_attn.q_proj.vera_lambda_d is [4], expected [3]",
+        f"missing: {layer}.1.self_attn.v_proj.vera_lambda_b",
+        "missing: base_model.vera_B, a random matrix that PEFT would draw by PyTorch's generator",
+    ]
+
+
+def test_matrices_are_as_large_as_the_widest_layers(llama, files):
+    values, tensors = files
+    tensors["base_model.vera_A"] = np.ones((3, 17), np.float32)
+    with pytest.raises(InputError, match=r"vera_A is \[3, 17\], expected \[3, 16\]"):
+        read((values, tensors), llama)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("peft_type", "LORA", "peft_type is 'LORA'; expected 'VERA'"),
+        ("r", 0, "r is 0; expected a whole number"),
+        ("bias", "vera_only", "bias is 'vera_only', which is not supported"),
+        ("layers_to_transform", [0], "layers_to_transform is .* not supported"),
+    ],
+)
+def test_more_than_plain_vera_is_refused_by_name(llama, files, field, value, message):
+    values, tensors = files
+    with pytest.raises(InputError, match=message):
+        read((values | {field: value}, tensors), llama)
