@@ -30,13 +30,20 @@ TEST := FSL_JAX_CACHE="$(CURDIR)/.cache/fsl_jax" \
     $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 .NOTPARALLEL:
-.PHONY: help study test soak lint format benchmark clean
+.PHONY: help study results no-data test soak lint format benchmark clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 study: $(RUNTIME) ## Which way works best on BBC headlines? Results in results/bbc_headlines_quick
 	$(BIN)/python -m experiments.study --flagfile=experiments/configs/bbc_headlines_quick.flags
+
+results: $(if $(DATA_DIR),,no-data) $(RUNTIME) ## Every method on sst2, trec and BBC headlines into RESULTS.md; give DATA_DIR=
+	$(BIN)/python -m experiments.results --data_dir="$(DATA_DIR)"
+
+no-data:
+	@echo "make results needs the directory in which sst2 and trec lie:" \
+	    "make results DATA_DIR=/path/to/data" >&2; exit 1
 
 test: lint ## Lint, then run the tests but the long ones
 	$(TEST) -m "not soak"

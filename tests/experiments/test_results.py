@@ -1,0 +1,55 @@
+"""Several studies into one page, as a user runs them."""
+
+import subprocess
+
+
+def finish(process: subprocess.Popen) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def test_studies_become_one_table_and_are_not_done_twice(
+    run_script, bert_directory, data_directory, tmp_path
+):
+    config = tmp_path / "quick.flags"
+    flags = (
+        f"--models={bert_directory}",
+        "--methods=linear_probe,bitfit",
+        "--shots=4",
+        "--seeds=1",
+        "--learning_rates=3e-2",
+        "--steps=4",
+        "--evaluate_every=4",
+        "--batch_size=4",
+    )
+    config.write_text("\n".join(flags))
+    page = tmp_path / "page.md"
+    page.write_text("Before\n\n<!-- results -->old<!-- end of results -->\n\nAfter\n")
+    command = (
+        "results",
+        f"--data_dir={data_directory.parent}",
+        f"--studies={data_directory.name}:{config}",
+        f"--output={tmp_path / 'out'}",
+        f"--page={page}",
+    )
+    status, _, err = finish(run_script(*command))
+    assert status == 0, err
+    text = page.read_text()
+    assert text.startswith("Before\n\n<!-- results -->")
+    assert text.endswith("<!-- end of results -->\n\nAfter\n")
+    assert "old" not in text
+    assert f"| linear_probe | {bert_directory} |" in text
+    (timings,) = (tmp_path / "out").glob("*/timings.jsonl")
+    taken = timings.read_bytes()
+    status, _, err = finish(run_script(*command))
+    assert status == 0, err
+    assert timings.read_bytes() == taken, "a study that had finished was done again"
+    assert page.read_text() == text
+
+
+def test_an_unknown_flagfile_names_the_presets(run_script, tmp_path):
+    command = ("results", f"--data_dir={tmp_path}", "--studies=sst2:quick")
+    status, _, err = finish(run_script(*command))
+    assert status == 2
+    assert "results_encoder" in err
+    assert "Traceback" not in err
