@@ -4,16 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.errors import unknown_name
 from fsl_jax.models.checkpoint import Checkpoint
 from fsl_jax.models.families import parameter_shapes
-from fsl_jax.models.gguf import GGUFFile, read_gguf
-from fsl_jax.models.llama import LlamaConfig
-from fsl_jax.models.llama_gguf import ARCHITECTURES, llama_gguf_config, llama_gguf_names
+from fsl_jax.models.gguf import read_gguf
+from fsl_jax.models.gguf_families import GGUF_FAMILIES
 from fsl_jax.models.names import StoredLeaf, read_leaves
 from fsl_jax.models.weights_cache import cached_weights
 
-_EMBEDDING = "token_embd.weight"
 # Raised whenever the leaves that are made from the same file change.
 _VERSION = "llama-1"
 
@@ -36,10 +34,14 @@ def read_gguf_checkpoint(path: Path) -> Checkpoint:
     from fsl_jax.models.gguf_vocabulary import gguf_end_tokens
 
     file = read_gguf(path)
-    config = _config(path, file)
+    architecture = str(file.metadata.get("general.architecture"))
+    if architecture not in GGUF_FAMILIES:
+        raise unknown_name("GGUF architecture", architecture, GGUF_FAMILIES)
+    family = GGUF_FAMILIES[architecture]
+    config = family.config(str(path), file.metadata, file.tensors)
 
     def build() -> dict[str, np.ndarray]:
-        table = llama_gguf_names(config)
+        table = family.names(config)
         leaves = read_leaves(str(path), file.tensors, table, parameter_shapes(config))
         return {name: leaf.load() for name, leaf in leaves}
 
@@ -51,13 +53,3 @@ def read_gguf_checkpoint(path: Path) -> Checkpoint:
 
 def _whole(array: np.ndarray) -> StoredLeaf:
     return StoredLeaf(array.shape, lambda _: array)
-
-
-def _config(path: Path, file: GGUFFile) -> LlamaConfig:
-    architecture = str(file.metadata.get("general.architecture"))
-    if architecture not in ARCHITECTURES:
-        raise unknown_name("GGUF architecture", architecture, ARCHITECTURES)
-    if _EMBEDDING not in file.tensors:
-        raise InputError(f"{path}: there is no tensor {_EMBEDDING}. Convert the model again.")
-    vocab_size = file.tensors[_EMBEDDING].shape[0]
-    return llama_gguf_config(str(path), file.metadata, file.tensors, vocab_size)

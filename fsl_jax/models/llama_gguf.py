@@ -1,4 +1,7 @@
-"""Llama, Qwen2 and Qwen3 in GGUF files: sizes from the metadata, and the table of names."""
+"""Llama, Mistral, Qwen2 and Qwen3 in GGUF files: sizes from the metadata, and the table of names.
+
+The table is that of all decoders that are built like Llama.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fsl_jax.models.fields import Fields
+from fsl_jax.models.gguf_fields import GGUFFields
 from fsl_jax.models.llama_config import LlamaConfig
-from fsl_jax.models.names import TRANSPOSE, Name, NameTable, StoredTensor, Transform
+from fsl_jax.models.names import KEEP, TRANSPOSE, Name, NameTable, StoredTensor, Transform
 from fsl_jax.models.rotary import (
     LinearScaling,
     Llama3Scaling,
@@ -26,27 +29,34 @@ _DENSE = {
     "ffn_down": "mlp/down",
 }
 _NORMS = {"attn_norm": "attention/norm", "ffn_norm": "mlp/norm"}
+_POST_NORMS = {
+    "post_attention_norm": "attention/post_norm",
+    "post_ffw_norm": "mlp/post_norm",
+}
 _HEAD_NORMS = {"attn_q_norm": "attention/query_norm", "attn_k_norm": "attention/key_norm"}
 _FACTORS = "rope_freqs.weight"
 
-ARCHITECTURES: dict[str, dict[str, Any]] = {
+# What their names say of models, as `general.architecture`.
+_ARCHITECTURES: dict[str, dict[str, Any]] = {
     "llama": {},
     "qwen2": {"biases": ("query", "key", "value")},
     "qwen3": {"query_key_norm": True},
 }
-"""What their names say of models, as `general.architecture`."""
+# Only in files of the architecture of these are the two halves of a head interleaved.
+_INTERLEAVED = ("llama", "mistral")
 
 
 def llama_gguf_config(
-    source: str, metadata: Mapping[str, Any], tensors: Mapping[str, StoredTensor], vocab_size: int
+    source: str, metadata: Mapping[str, Any], tensors: Mapping[str, StoredTensor]
 ) -> LlamaConfig:
-    """The sizes of a checkpoint in a GGUF file, of one of the `ARCHITECTURES`.
+    """The sizes of a Llama, Mistral, Qwen2 or Qwen3 decoder in a GGUF file.
+
+    Mistral has the architecture of Llama there; a sliding window tells the two apart.
 
     Args:
       source: the file, for errors.
       metadata: of the file.
       tensors: the file's tensors by name.
-      vocab_size: rows of the file's token embedding.
 
     Returns:
       The config.
@@ -54,19 +64,36 @@ def llama_gguf_config(
     Raises:
       InputError: sizes are missing, or the checkpoint needs what is not supported.
     """
-    architecture = metadata["general.architecture"]
-    prefix = f"{architecture}."
-    given = {
-        key.removeprefix(prefix): value for key, value in metadata.items() if key.startswith(prefix)
-    }
-    fields = Fields(f"{source} ({prefix}* metadata)", given)
+    fields = GGUFFields(source, metadata)
+    sizes = decoder_sizes(fields, tensors)
+    window = fields.count("attention.sliding_window", 0)
+    is_mistral = window > 0 and fields.architecture == "llama"
+    if not is_mistral and 0 < window < sizes["max_length"]:
+        fields.fault("attention.sliding_window", window, "none, or that of the longest text")
+    fields.finish()
+    sliding = {"window": window, "sliding": (True,) * sizes["num_layers"]} if is_mistral else {}
+    family = "mistral" if is_mistral else fields.architecture
+    return LlamaConfig(**sizes, **sliding, **_ARCHITECTURES[fields.architecture], family=family)
+
+
+def decoder_sizes(fields: GGUFFields, tensors: Mapping[str, StoredTensor]) -> dict[str, Any]:
+    """Reads the sizes that all decoders have which are built like Llama.
+
+    Args:
+      fields: of the file, to which faults are noted.
+      tensors: the file's tensors by name.
+
+    Returns:
+      Arguments of `LlamaConfig`.
+    """
     fields.expect("rope.scaling.type", "none", "linear")
     fields.expect("expert_count", 0)
     heads, width = fields.integer("attention.head_count"), fields.integer("embedding_length")
     head_dim = fields.integer("attention.key_length", max(1, width // heads))
     fields.expect("attention.value_length", head_dim)
     fields.expect("rope.dimension_count", head_dim)
-    sizes: dict[str, Any] = {
+    return {
+        "vocab_size": fields.rows(tensors),
         "hidden_size": width,
         "mlp_size": fields.integer("feed_forward_length"),
         "num_layers": fields.integer("block_count"),
@@ -75,23 +102,20 @@ def llama_gguf_config(
         "head_dim": head_dim,
         "max_length": fields.integer("context_length"),
         "rope_theta": (theta := fields.number("rope.freq_base", 10_000.0)),
-        "rope_scaling": _scaling(fields, given, tensors, head_dim, theta),
+        "rope_scaling": _scaling(fields, tensors, head_dim, theta),
         "norm_epsilon": fields.number("attention.layer_norm_rms_epsilon", 1e-5),
+        "tied": "output.weight" not in tensors,
     }
-    fields.finish()
-    sizes |= {"vocab_size": vocab_size, "tied": "output.weight" not in tensors}
-    return LlamaConfig(**sizes, **ARCHITECTURES[architecture], family=architecture)
 
 
 def _scaling(
-    fields: Fields,
-    given: Mapping[str, Any],
+    fields: GGUFFields,
     tensors: Mapping[str, StoredTensor],
     head_dim: int,
     theta: float,
 ) -> RotaryScaling | None:
     if _FACTORS not in tensors:
-        is_linear = given.get("rope.scaling.type") == "linear"
+        is_linear = fields.values.get("rope.scaling.type") == "linear"
         return LinearScaling(fields.number("rope.scaling.factor")) if is_linear else None
     # The file has what each frequency is divided by. How it came about is known: Llama 3.1's
     # scaling has one number that differs between models, and its largest factor is that one.
@@ -104,12 +128,12 @@ def _scaling(
 
 
 def llama_gguf_names(config: LlamaConfig) -> NameTable:
-    """The names of the tensors of a GGUF file of one of the `ARCHITECTURES`."""
+    """The names of the tensors of a GGUF file of any decoder that is built like Llama."""
     output = () if config.tied else (Name("output.weight", "unembedding/kernel", TRANSPOSE),)
     return NameTable(
         names=(
             Name("token_embd.weight", "embeddings/word/embedding"),
-            Name("output_norm.weight", "final_norm/scale"),
+            Name("output_norm.weight", "final_norm/scale", _scale(config)),
             *_layer_names(config),
             *output,
         ),
@@ -120,16 +144,24 @@ def llama_gguf_names(config: LlamaConfig) -> NameTable:
 
 def _layer_names(config: LlamaConfig) -> Iterator[Name]:
     block = "blk.{layer}"
-    # Only in files of this architecture are the two halves of a head interleaved.
     heads = {"attn_q": config.num_heads, "attn_k": config.num_kv_heads}
-    interleaved = heads if config.family == "llama" else {}
+    interleaved = heads if config.family in _INTERLEAVED else {}
     for name, path in _DENSE.items():
         transform = _interleaved(interleaved[name]) if name in interleaved else TRANSPOSE
         yield Name(f"{block}.{name}.weight", f"layers/{path}/kernel", transform)
         if path.partition("/")[2] in config.biases:
             yield Name(f"{block}.{name}.bias", f"layers/{path}/bias")
-    for name, path in (_NORMS | (_HEAD_NORMS if config.query_key_norm else {})).items():
-        yield Name(f"{block}.{name}.weight", f"layers/{path}/scale")
+    norms = _NORMS | (_POST_NORMS if config.post_norms else {})
+    for name, path in (norms | (_HEAD_NORMS if config.query_key_norm else {})).items():
+        yield Name(f"{block}.{name}.weight", f"layers/{path}/scale", _scale(config))
+
+
+def _scale(config: LlamaConfig) -> Transform:
+    """What is added to a norm's scale at run time has been added in the file already."""
+    if not config.norm_offset:
+        return KEEP
+    offset = np.float32(config.norm_offset)
+    return Transform(lambda tensor: tensor - offset, lambda leaf: leaf + offset)
 
 
 def _interleaved(heads: int) -> Transform:

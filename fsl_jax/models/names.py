@@ -73,24 +73,28 @@ class Name:
       tensor: the tensor's name in a checkpoint; `{layer}` stands for a layer's number.
       path: the leaf's path in the tree; where the name has `{layer}`, the leaf is stacked.
       transform: what happens to the tensor of one layer.
-      part: which part of the tensor it is, and of how many equal ones along the tensor's last axis:
+      part: which part of the tensor it is, and of how many equal ones along an axis of the tensor:
         (1, 3) is the keys in one tensor of queries, keys and values. Other names have the others.
+      axis: of the tensor, along which its parts lie.
     """
 
     tensor: str
     path: str
     transform: Transform = KEEP
     part: tuple[int, int] = (0, 1)
+    axis: int = -1
 
     def tensor_shape(self, leaf_shape: Shape) -> Shape:
         """The shape of the whole tensor, from that of the leaf in one layer."""
-        shape = self.transform.tensor_shape(leaf_shape)
-        return shape if self.part[1] == 1 else (*shape[:-1], shape[-1] * self.part[1])
+        shape = list(self.transform.tensor_shape(leaf_shape))
+        if self.part[1] > 1:
+            shape[self.axis] *= self.part[1]
+        return tuple(shape)
 
     def to_leaf(self, tensor: np.ndarray) -> np.ndarray:
         """The leaf that is in a tensor."""
         number, parts = self.part
-        own = tensor if parts == 1 else np.split(tensor, parts, axis=-1)[number]
+        own = tensor if parts == 1 else np.split(tensor, parts, axis=self.axis)[number]
         return self.transform.to_leaf(own)
 
 
@@ -248,4 +252,4 @@ def _by_tensor(table: NameTable) -> dict[str, list[Name]]:
 
 def _joined(parts: list[tuple[Name, np.ndarray]]) -> np.ndarray:
     tensors = [entry.transform.to_tensor(leaf) for entry, leaf in parts]
-    return tensors[0] if len(tensors) == 1 else np.concatenate(tensors, axis=-1)
+    return tensors[0] if len(tensors) == 1 else np.concatenate(tensors, axis=parts[0][0].axis)

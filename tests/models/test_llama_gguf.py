@@ -34,7 +34,8 @@ class Tensor:
 
 
 def config_of(metadata, tensors=MappingProxyType({})):
-    return llama_gguf_config("model.gguf", metadata, tensors, vocab_size=40)
+    embedding = {"token_embd.weight": Tensor(np.ones((40, 32)))}
+    return llama_gguf_config("model.gguf", metadata, {**embedding, **tensors})
 
 
 @pytest.mark.parametrize("tensors", [{}, {"output.weight": Tensor(np.ones((40, 32)))}])
@@ -49,6 +50,16 @@ def test_sizes_come_from_the_metadata():
     config = config_of(METADATA)
     assert (config.num_kv_heads, config.head_dim, config.max_length) == (2, 8, 24)
     assert (config.rope_theta, config.norm_epsilon) == (500.0, 1e-6)
+
+
+def test_a_sliding_window_is_that_of_mistral():
+    config = config_of({**METADATA, "llama.attention.sliding_window": 8})
+    assert (config.family, config.window, config.sliding) == ("mistral", 8, (True, True))
+    own = {key.replace("llama.", "qwen2."): METADATA[key] for key in METADATA}
+    own |= {"general.architecture": "qwen2"}
+    assert not config_of({**own, "qwen2.attention.sliding_window": 24}).sliding
+    with pytest.raises(InputError, match=r"sliding_window is 8; expected none"):
+        config_of({**own, "qwen2.attention.sliding_window": 8})
 
 
 def test_qwen_has_biases_or_norms_of_heads_and_its_rows_in_order():

@@ -114,6 +114,22 @@ def test_a_tensor_may_hold_several_leaves():
         np.testing.assert_array_equal(written[name], tensor.load())
 
 
+def test_several_leaves_may_lie_below_one_another():
+    table = NameTable(
+        tuple(
+            Name("fused", f"{path}/kernel", TRANSPOSE, (number, 2), axis=0)
+            for number, path in enumerate(("first", "second"))
+        )
+    )
+    shapes = {"first/kernel": (5, 2), "second/kernel": (5, 2)}
+    tensor = Stored((4, 5))
+    leaves = {
+        path: leaf.load() for path, leaf in read_leaves("file", {"fused": tensor}, table, shapes)
+    }
+    np.testing.assert_array_equal(leaves["second/kernel"], tensor.load()[2:].T)
+    np.testing.assert_array_equal(dict(write_tensors(leaves, table))["fused"], tensor.load())
+
+
 def test_faults_of_a_tensor_with_several_leaves_are_told_once():
     tensors = FUSED_TENSORS | {"layer.1.fused.weight": Stored((4, 5))}
     del tensors["layer.0.fused.bias"]

@@ -1,0 +1,36 @@
+"""The families of models in GGUF files, by the name that `general.architecture` has for them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fsl_jax.models.families import Config
+from fsl_jax.models.gemma_gguf import gemma2_gguf_config, gemma3_gguf_config
+from fsl_jax.models.gpt2_gguf import gpt2_gguf_config, gpt2_gguf_names
+from fsl_jax.models.llama_gguf import llama_gguf_config, llama_gguf_names
+from fsl_jax.models.names import NameTable, StoredTensor
+
+
+@dataclasses.dataclass(frozen=True)
+class GGUFFamily:
+    """What there is to know about the GGUF files of a family.
+
+    Attributes:
+      config: `config(source, metadata, tensors)` from what the file says.
+      names: the table of names of a file with a config.
+    """
+
+    config: Callable[[str, Mapping[str, Any], Mapping[str, StoredTensor]], Config]
+    names: Callable[[Any], NameTable]
+
+
+_LLAMA = GGUFFamily(llama_gguf_config, llama_gguf_names)
+
+GGUF_FAMILIES = {
+    "llama": _LLAMA,
+    "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
+    "gpt2": GGUFFamily(gpt2_gguf_config, gpt2_gguf_names),
+    "gemma2": GGUFFamily(gemma2_gguf_config, llama_gguf_names),
+    "gemma3": GGUFFamily(gemma3_gguf_config, llama_gguf_names),
+}
