@@ -47,7 +47,9 @@ def read_gguf_checkpoint(path: Path) -> Checkpoint:
 
     weights = cached_weights([path], _VERSION, build)
     leaves = [(name, _whole(array)) for name, array in weights.arrays.items()]
-    tokenizer, ends = gguf_tokenizer(file.metadata), gguf_end_tokens(file.metadata)
+    writes = config.is_decoder or config.is_encoder_decoder
+    ends = gguf_end_tokens(file.metadata) if writes else ()
+    tokenizer = gguf_tokenizer(file.metadata)
     return Checkpoint(config, tokenizer, leaves, weights.sha256, end_tokens=ends)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fsl_jax.models.bert_gguf import bert_gguf_config, bert_gguf_names
 from fsl_jax.models.families import Config
 from fsl_jax.models.gemma_gguf import gemma2_gguf_config, gemma3_gguf_config
 from fsl_jax.models.gpt2_gguf import gpt2_gguf_config, gpt2_gguf_names
@@ -27,6 +28,7 @@ class GGUFFamily:
 _LLAMA = GGUFFamily(llama_gguf_config, llama_gguf_names)
 
 GGUF_FAMILIES = {
+    "bert": GGUFFamily(bert_gguf_config, bert_gguf_names),
     "llama": _LLAMA,
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,

@@ -256,3 +256,68 @@ def test_decoders_give_the_logits_of_transformers(name, tmp_path, right_padded, 
     assert difference(pretrained, model, *right_padded) < 1e-5
     names = GGUF_FAMILIES[DECODERS[name][0]].names(pretrained.config).names
     assert sorted(each.path for each in names) == sorted(parameter_shapes(pretrained.config))
+
+
+BERT_NAMES = {
+    "embeddings.word_embeddings": "token_embd",
+    "embeddings.position_embeddings": "position_embd",
+    "embeddings.token_type_embeddings": "token_types",
+    "embeddings.LayerNorm": "token_embd_norm",
+    "attention.self.query": "attn_q",
+    "attention.self.key": "attn_k",
+    "attention.self.value": "attn_v",
+    "attention.output.dense": "attn_output",
+    "attention.output.LayerNorm": "attn_output_norm",
+    "intermediate.dense": "ffn_up",
+    "output.dense": "ffn_down",
+    "output.LayerNorm": "layer_output_norm",
+    "attention.q_lin": "attn_q",
+    "attention.k_lin": "attn_k",
+    "attention.v_lin": "attn_v",
+    "attention.out_lin": "attn_output",
+    "sa_layer_norm": "attn_output_norm",
+    "ffn.lin1": "ffn_up",
+    "ffn.lin2": "ffn_down",
+    "output_layer_norm": "layer_output_norm",
+}
+ENCODER = {
+    "embedding_length": 32,
+    "feed_forward_length": 48,
+    "block_count": 3,
+    "attention.head_count": 4,
+    "context_length": 24,
+    "attention.layer_norm_epsilon": 1e-12,
+    "attention.causal": False,
+    "pooling_type": 1,
+}
+ENCODERS = {
+    "bert": ("Bert", {}, "encoder.layer."),
+    "distilbert": ("DistilBert", {"hidden_dim": 48}, "transformer.layer."),
+}
+
+
+def wordpiece_metadata(writer):
+    """Forty tokens, of which five have a role."""
+    writer.add_tokenizer_model("bert")
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    writer.add_token_list([*special, *(chr(97 + number) for number in range(35))])
+    writer.add_token_types([3] * 5 + [1] * 35)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_encoders_give_the_states_of_transformers(name, tmp_path, right_padded, torch_reference):
+    family, changes, layers = ENCODERS[name]
+    config = getattr(transformers, f"{family}Config")(**{**SIZES, **changes})
+    model = torch_reference.randomise(getattr(transformers, f"{family}Model")(config))
+    # The converter leaves the pooler out.
+    state = {name: each for name, each in model.state_dict().items() if "pooler" not in name}
+    tensors = renamed(state, BERT_NAMES, "", layers)
+    pretrained = fsl_jax.load(
+        write(tmp_path / "model.gguf", "bert", ENCODER, tensors, wordpiece_metadata)
+    )
+    tokens, mask = right_padded
+    with torch.no_grad():
+        theirs = model(torch.tensor(tokens), torch.tensor(mask)).last_hidden_state.numpy()
+    ours = np.asarray(pretrained.apply(pretrained.params, tokens, mask).hidden)
+    assert pretrained.config.family == name
+    assert np.abs(ours - theirs)[mask].max() / np.abs(theirs[mask]).max() < 1e-5
