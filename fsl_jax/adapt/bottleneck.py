@@ -53,6 +53,7 @@ class BottleneckAdapter(Method):
     scale: float = 1.0
     name: ClassVar[str] = "adapter"
     learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
+    paper: ClassVar[str] = "Houlsby et al. 2019, https://arxiv.org/abs/1902.00751"
     rules: ClassVar[tuple[str, ...]] = ("/adapter/[a-z_]+/(down|up)(_bias)?$",)
     settings: ClassVar[tuple[str, ...]] = ("/adapter/[a-z_]+/scale$",)
 

@@ -35,6 +35,7 @@ class IA3(Method):
     inputs: str = "mlp/down$"
     name: ClassVar[str] = "ia3"
     learning_rates: ClassVar[tuple[float, ...]] = (3e-3, 1e-2, 3e-2)
+    paper: ClassVar[str] = "Liu et al. 2022, https://arxiv.org/abs/2205.05638"
     rules: ClassVar[tuple[str, ...]] = ("/ia3(_in)?$",)
 
     def __post_init__(self):

@@ -73,6 +73,16 @@ class Joined(Method):
         return tuple(dict.fromkeys(rule for part in self.parts for rule in part.settings))
 
     @property
+    def saved(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The settings that any part saves."""
+        return tuple(dict.fromkeys(rule for part in self.parts for rule in part.saved))
+
+    @property
+    def paper(self) -> str:  # type: ignore[override]
+        """The papers of the parts."""
+        return "; ".join(dict.fromkeys(part.paper for part in self.parts))
+
+    @property
     def learning_rates(self) -> tuple[float, ...]:  # type: ignore[override]
         """Those of the first part."""
         return self.parts[0].learning_rates
@@ -87,8 +97,13 @@ class Joined(Method):
         """Those of all parts; of a rule that two have, the first one's."""
         return reduce(lambda found, part: {**part.learning_rate_factors, **found}, self.parts, {})
 
-    def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> "Joined":
-        """The same with every part resolved."""
+    @property
+    def positions(self) -> int:
+        """How many positions of the model all parts take."""
+        return sum(part.positions for part in self.parts)
+
+    def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> Method:
+        """Each part with what its start takes from a tokenizer."""
         return Joined(tuple(part.resolve(pretrained, words) for part in self.parts))
 
     def extend(self, params: Params, key: jax.Array) -> Params:
@@ -142,6 +157,14 @@ class Joined(Method):
     def finish(self, leaves: Params) -> Params:
         """What all parts keep of their leaves."""
         return reduce(lambda tree, part: part.finish(tree), self.parts, leaves)
+
+    def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
+        """What all parts are saved as."""
+        parts = []
+        for part in self.parts:
+            saved, leaves = part.to_save(leaves, base)
+            parts.append(saved)
+        return Joined(tuple(parts)), leaves
 
 
 def _is_joined(method: Method) -> bool:

@@ -26,6 +26,7 @@ class LNTuning(Method):
     targets: str = "[^/]*norm"
     name: ClassVar[str] = "ln_tuning"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-4, 1e-3, 5e-3)
+    paper: ClassVar[str] = "Zhao et al. 2024, https://arxiv.org/abs/2312.11420"
 
     def __post_init__(self):
         require_pattern("ln_tuning's targets", self.targets)

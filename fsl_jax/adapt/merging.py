@@ -1,0 +1,160 @@
+"""Merging what a method added to linear layers into their weights, and taking it out again.
+
+An adapted linear layer is still an affine map, whatever its extra leaves are: its kernel and its
+bias are what it makes of the identity and of zero. So there is no formula for each method here.
+"""
+
+import re
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.errors import faults
+from fsl_jax.models.layers import Dense
+from fsl_jax.models.pretrained import Pretrained
+
+_MERGED = re.compile(r"(.+)/(lora_(?:a|b|e|scale|magnitude|norm)|ia3|ia3_in)")
+"""Leaves that keep a linear layer affine."""
+
+_SPENT = re.compile(r"vera/[ab]|.+/vera_[db]")
+"""Leaves of which `reparametrize` has made others, and which the model does not read."""
+
+_REASONS = {
+    r"/lora_[ab]_start$": "apply the method's `reparametrize` first",
+    r"(^|[/_])prompt": "a soft prompt is no weight of the model, but vectors before its tokens",
+    r"(^|[/_])prefix": "a prefix is no weight of the model, but keys and values before its own",
+    r"/adapter/": "a bottleneck is not linear, so no weight of the model can do what it does",
+    r"/bias$": "the base model has no bias there",
+}
+"""Why other leaves cannot be merged, by regular expressions for their paths."""
+
+
+def merge(params: Params, pretrained: Pretrained) -> Params:
+    """The parameters with what was added to linear layers merged into their kernels and biases.
+
+    LoRA and its variants, VeRA, AdaLoRA and IA3 are merged; what a method has trained of the base
+    itself stays as it is. The model computes the same, and its layers cost what the base's do.
+
+    Args:
+      params: the whole tree, as `load_adapter`, `load_peft` or a method's `reparametrize` gives it.
+        A task head stays in it.
+      pretrained: the base model.
+
+    Returns:
+      A tree with the leaves of the base, in their dtypes, and the head. `fsl_jax.models.export`
+      writes it, without the head.
+
+    Raises:
+      InputError: something was added that no weight of the model can do, such as a prompt, a prefix
+        or a bottleneck; it lists all.
+    """
+    leaves = flatten(params)
+    added = _require_mergeable(leaves, pretrained)
+    kept = {path: leaf for path, leaf in leaves.items() if path not in added}
+    for parent, extra in _by_layer(leaves, added).items():
+        kernel, bias = leaves[f"{parent}/kernel"], leaves.get(f"{parent}/bias")
+        kept[f"{parent}/kernel"] = _kernel(kernel, extra).astype(kernel.dtype)
+        if bias is not None and "ia3" in extra:
+            kept[f"{parent}/bias"] = (bias * extra["ia3"].astype(bias.dtype)).astype(bias.dtype)
+    return unflatten(kept)
+
+
+def unmerge(merged: Params, params: Params, pretrained: Pretrained) -> Params:
+    """The inverse of `merge`: takes out of merged parameters what was merged into them.
+
+    Args:
+      merged: from `merge`, or loaded from what was exported of it.
+      params: what `merge` was given; of its linear layers the extra leaves are read, and neither
+        kernels nor biases.
+      pretrained: the base model; its shapes are read.
+
+    Returns:
+      The tree that `merge` was given, up to rounding.
+
+    Raises:
+      InputError: something cannot be taken out: the lengths that DoRA replaces are lost, and so is
+        what IA3 has multiplied by zero.
+    """
+    leaves, result = flatten(params), flatten(merged)
+    added = _require_mergeable(leaves, pretrained)
+    layers = _by_layer(leaves, added)
+    found = [f"{parent}: DoRA" for parent, extra in layers.items() if "lora_magnitude" in extra]
+    found += [
+        f"{parent}/{name}: it has zeros"
+        for parent, extra in layers.items()
+        for name in ("ia3", "ia3_in")
+        if name in extra and not extra[name].all()
+    ]
+    if found:
+        raise faults("this cannot be taken out of merged weights; load the base again:", found)
+    for parent, extra in layers.items():
+        kernel, bias = result[f"{parent}/kernel"], result.get(f"{parent}/bias")
+        scaled = kernel.astype(jnp.float32)
+        if "ia3" in extra:
+            scaled = scaled / extra["ia3"][..., None, :]
+        if "ia3_in" in extra:
+            scaled = scaled / extra["ia3_in"][..., :, None]
+        low_rank = {name: leaf for name, leaf in extra.items() if name.startswith("lora")}
+        if low_rank:
+            scaled = scaled - _kernel(jnp.zeros_like(scaled), low_rank)
+        result[f"{parent}/kernel"] = scaled.astype(kernel.dtype)
+        if bias is not None and "ia3" in extra:
+            result[f"{parent}/bias"] = (bias / extra["ia3"].astype(bias.dtype)).astype(bias.dtype)
+    return unflatten(result | {path: leaves[path] for path in added})
+
+
+@jax.jit
+def _kernel(kernel: Array, extra: Mapping[str, Array]) -> Array:
+    """The matrix of an adapted layer, `[L, in, out]` or `[in, out]`, in float32."""
+
+    def of_one(kernel: Array, extra: Params) -> Array:
+        layer = Dense(kernel.shape[1], use_bias=False)
+        identity = jnp.eye(kernel.shape[0], dtype=jnp.float32)
+        return layer.apply({"params": {"kernel": kernel.astype(jnp.float32), **extra}}, identity)
+
+    if kernel.ndim == 2:
+        return of_one(kernel, dict(extra))
+    # A leaf that all layers have in common is stacked once.
+    stacked = {
+        name: jnp.broadcast_to(leaf, (len(kernel), *leaf.shape[1:])) for name, leaf in extra.items()
+    }
+    return jax.lax.map(lambda each: of_one(*each), (kernel, stacked))
+
+
+def _require_mergeable(leaves: Params, pretrained: Pretrained) -> list[str]:
+    """The paths of what was added to the base."""
+    base = flatten(pretrained.params)
+    added = [
+        path
+        for path in leaves
+        if not path.startswith("head/") and re.sub("^top_layers/", "layers/", path) not in base
+    ]
+    found = [f"{path}: {_reason(path)}" for path in added if not _is_mergeable(path, leaves)]
+    if found:
+        raise faults("this adaptation cannot be merged into the weights of the model:", found)
+    return added
+
+
+def _is_mergeable(path: str, leaves: Params) -> bool:
+    if layer := _MERGED.fullmatch(path):
+        starts = f"{layer[1]}/lora_a_start" in leaves
+        return f"{layer[1]}/kernel" in leaves and not starts
+    merged = any(_MERGED.fullmatch(other) for other in leaves)
+    return merged and _SPENT.fullmatch(path) is not None
+
+
+def _reason(path: str) -> str:
+    fitting = (reason for rule, reason in _REASONS.items() if re.search(rule, path))
+    return next(fitting, "it is not known how")
+
+
+def _by_layer(leaves: Params, added: list[str]) -> dict[str, dict[str, Array]]:
+    """The extra leaves of each adapted linear layer."""
+    layers: dict[str, dict[str, Array]] = {}
+    for path in added:
+        if found := _MERGED.fullmatch(path):
+            layers.setdefault(found[1], {})[found[2]] = leaves[path]
+    return layers
