@@ -96,15 +96,14 @@ def config_faults(values: Mapping[str, Any]) -> list[str]:
     Returns:
       A line for each fault.
     """
-    rank, alpha = values.get("r"), values.get("lora_alpha")
+    rank = values.get("r")
     start = values.get("init_lora_weights", True)
     found = []
     if values.get("peft_type") != "LORA":
         found.append(f"peft_type is {values.get('peft_type')!r}; expected 'LORA'")
     if not is_count(rank):
         found.append(f"r is {rank!r}; expected a whole number of at least 1")
-    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not 0 < alpha < math.inf:
-        found.append(f"lora_alpha is {alpha!r}; expected a number above 0")
+    found += alpha_faults(values)
     if start not in _STARTS:
         found.append(f"init_lora_weights is {start!r}, which changes the base: that is not here")
     if not all(isinstance(layer, int) for layer in _listed(values.get("layers_to_transform"))):
@@ -128,6 +127,14 @@ def unsupported_fields(values: Mapping[str, Any], read: Collection[str]) -> list
         for name in sorted(values.keys() - _WITHOUT_EFFECT - set(read))
         if values[name] not in (None, False, "none", [], {})
     ]
+
+
+def alpha_faults(values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the scale's numerator in a config, a line for each fault."""
+    alpha = values.get("lora_alpha")
+    if isinstance(alpha, int | float) and not isinstance(alpha, bool) and 0 < alpha < math.inf:
+        return []
+    return [f"lora_alpha is {alpha!r}; expected a number above 0"]
 
 
 def is_count(value: Any) -> bool:

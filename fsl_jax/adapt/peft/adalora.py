@@ -1,0 +1,214 @@
+"""AdaLoRA as PEFT keeps it: three tensors for each linear layer, of the ranks that are left.
+
+Values of zero are left out with their vectors, and `rank_pattern` in the config says where they
+were. PEFT counts the training in steps: here it has a thousand of them.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from fsl_jax.adapt.adalora import AdaLoRA
+from fsl_jax.adapt.peft.lora_config import alpha_faults, is_count, unsupported_fields
+from fsl_jax.adapt.peft.modules import (
+    PREFIX,
+    adapted_paths,
+    linear_layers,
+    read_modules,
+    target_modules,
+    task_type,
+    unusable,
+    write_modules,
+)
+from fsl_jax.models.pretrained import Pretrained
+
+_READABLE = "What can be read is AdaLoRA on linear layers, each kind of them in all layers or none"
+_PARTS = {"lora_a": "lora_A", "lora_e": "lora_E", "lora_b": "lora_B"}
+_STEPS = 1000
+_READ = frozenset(
+    {
+        "beta1",
+        "beta2",
+        "deltaT",
+        "init_lora_weights",
+        "init_r",
+        "lora_alpha",
+        "orth_reg_weight",
+        "peft_type",
+        "r",
+        "rank_pattern",
+        "target_modules",
+        "target_r",
+        "tfinal",
+        "tinit",
+        "total_step",
+        "use_rslora",
+    }
+)
+
+
+def write_adalora(
+    leaves: Mapping[str, np.ndarray], method: AdaLoRA, pretrained: Pretrained
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The tensors and the config of a PEFT adapter.
+
+    Args:
+      leaves: `lora_a [L, in, R]`, `lora_e [L, R]` and `lora_b [L, R, out]` by path.
+      method: the method.
+      pretrained: the base model.
+
+    Returns:
+      The tensors by PEFT's names, and the values of `adapter_config.json`.
+    """
+    modules = linear_layers(pretrained.config)
+    chosen = [module for module in modules if f"{module.path}/lora_e" in leaves]
+    whole = write_modules(
+        {
+            path: leaf[..., None, :] if path.endswith("/lora_e") else leaf
+            for path, leaf in leaves.items()
+        },
+        chosen,
+        _PARTS,
+    )
+    pattern = {name: _kept(whole[name]) for name in whole if name.endswith(".lora_E")}
+    tensors = {}
+    for name, tensor in whole.items():
+        kept = pattern[f"{name.rpartition('.')[0]}.lora_E"]
+        tensors[name] = np.ascontiguousarray(
+            tensor[:, kept] if name.endswith(".lora_B") else tensor[kept]
+        )
+    return tensors, {
+        "peft_type": "ADALORA",
+        "task_type": task_type(pretrained.config),
+        "base_model_name_or_path": pretrained.name,
+        "inference_mode": True,
+        "init_r": method.rank,
+        "target_r": method.target_rank,
+        "lora_alpha": int(method.alpha) if method.alpha.is_integer() else method.alpha,
+        "lora_dropout": 0.0,
+        "target_modules": target_modules(chosen, modules),
+        "total_step": _STEPS,
+        "tinit": round(method.warmup * _STEPS),
+        "tfinal": round(method.final * _STEPS),
+        "deltaT": method.interval,
+        "beta1": method.smoothing,
+        "beta2": method.uncertainty_smoothing,
+        "orth_reg_weight": method.penalty_weight,
+        "rank_pattern": {
+            name.removeprefix(PREFIX): kept.tolist() for name, kept in pattern.items()
+        },
+        "bias": "none",
+        "modules_to_save": None,
+    }
+
+
+def read_adalora(
+    values: Mapping[str, Any],
+    tensors: Mapping[str, np.ndarray],
+    pretrained: Pretrained,
+    source: epath.PathLike,
+) -> tuple[AdaLoRA, dict[str, np.ndarray]]:
+    """The method and the leaves of a PEFT adapter.
+
+    Args:
+      values: what `adapter_config.json` says.
+      tensors: the tensors by PEFT's names.
+      pretrained: the base model.
+      source: the adapter, for errors.
+
+    Returns:
+      The method, and by path `lora_a [L, in, R]`, `lora_e [L, R]`, `lora_b [L, R, out]` and
+      `lora_scale [L]`, float32; zeros stand for what was left out.
+
+    Raises:
+      InputError: the config asks for more, or tensors are not known, missing, there twice, or of
+        the wrong shape; it lists all.
+    """
+    if found := _config_faults(values):
+        raise unusable(source, pretrained, found, _READABLE)
+    rank, targets = values["init_r"], values.get("target_modules")
+    named = None if isinstance(targets, str) or values.get("exclude_modules") else targets
+
+    def shape_of(part: str, kernel: tuple[int, ...]) -> list[int]:
+        width_in, width_out = kernel
+        return {
+            "lora_A": [rank, width_in],
+            "lora_E": [rank, 1],
+            "lora_B": [width_out, rank],
+        }[part]
+
+    whole, found = _filled_up(tensors, values.get("rank_pattern") or {}, rank)
+    leaves, more = read_modules(whole, pretrained, _PARTS, shape_of, named)
+    if found + more:
+        raise unusable(source, pretrained, found + more, _READABLE)
+    paths = adapted_paths(leaves)
+    method = _method(values, f"^({'|'.join(map(re.escape, paths))})$")
+    for path in paths:
+        leaves[f"{path}/lora_e"] = leaves[f"{path}/lora_e"][..., 0, :]
+        stack = leaves[f"{path}/lora_e"].shape[:-1]
+        leaves[f"{path}/lora_scale"] = np.full(stack, method.scale, np.float32)
+    return method, leaves
+
+
+def _kept(values: np.ndarray) -> np.ndarray:
+    """Which values are not zero; the first where all are, since PEFT wants a rank of one."""
+    kept = values[:, 0] != 0
+    kept[0] |= not kept.any()
+    return kept
+
+
+def _filled_up(
+    tensors: Mapping[str, np.ndarray], pattern: Mapping[str, Any], rank: int
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Tensors of the whole rank, and where the config says another rank than they have."""
+    filled, found = dict(tensors), []
+    for name, kept in pattern.items():
+        module = f"{PREFIX}{name}".removesuffix(".lora_E")
+        places = np.flatnonzero(kept)
+        if len(kept) != rank:
+            found.append(f"rank_pattern has {len(kept)} values for {name}, expected {rank}")
+            continue
+        for part in _PARTS.values():
+            tensor, axis = tensors.get(f"{module}.{part}"), 1 if part == "lora_B" else 0
+            if tensor is None or tensor.ndim != 2:
+                continue
+            if tensor.shape[axis] != len(places):
+                found.append(
+                    f"wrong shape: {module}.{part} has a rank of {tensor.shape[axis]}, and "
+                    f"rank_pattern keeps {len(places)}"
+                )
+                continue
+            shape = [rank if number == axis else size for number, size in enumerate(tensor.shape)]
+            whole = np.zeros(shape, tensor.dtype)
+            whole[(slice(None), places) if axis else places] = tensor
+            filled[f"{module}.{part}"] = whole
+    return filled, found
+
+
+def _method(values: Mapping[str, Any], targets: str) -> AdaLoRA:
+    steps = values["total_step"]
+    return AdaLoRA(
+        values["init_r"],
+        min(values["target_r"], values["init_r"]),
+        float(values["lora_alpha"]),
+        targets,
+        warmup=values.get("tinit", 0) / steps,
+        final=values.get("tfinal", 0) / steps,
+        interval=values.get("deltaT", 1),
+        smoothing=float(values.get("beta1", 0.85)),
+        uncertainty_smoothing=float(values.get("beta2", 0.85)),
+        penalty_weight=float(values.get("orth_reg_weight", 0.5)),
+    )
+
+
+def _config_faults(values: Mapping[str, Any]) -> list[str]:
+    found = []
+    if values.get("peft_type") != "ADALORA":
+        found.append(f"peft_type is {values.get('peft_type')!r}; expected 'ADALORA'")
+    for name in ("init_r", "target_r", "total_step"):
+        if not is_count(values.get(name)):
+            found.append(f"{name} is {values.get(name)!r}; expected a whole number of at least 1")
+    return found + alpha_faults(values) + unsupported_fields(values, _READ)

@@ -1,0 +1,116 @@
+"""How important singular values are, and which of them a budget keeps.
+
+This is the allocation of AdaLoRA, https://arxiv.org/abs/2303.10512, section 3.2. Values that only
+fill up a smaller rank count for nothing.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+Parts = dict[str, Any]
+
+# The fields are leaves of trees: beside arrays they may be shapes or shardings, so that their
+# annotations cannot be checked as shapes.
+
+
+@flax.struct.dataclass
+class Importance:
+    """What is known of the values of one layer, or of a stack.
+
+    Attributes:
+      sensitivity: by leaf, the average of |weight * gradient|; of its shape.
+      uncertainty: by leaf, the average of how far these are from their average.
+      kept: which values are left, bool `[L, R]`.
+      present: which values do not only fill up, bool `[L, R]`.
+    """
+
+    sensitivity: Parts
+    uncertainty: Parts
+    kept: Any
+    present: Any
+
+    @classmethod
+    def at_start(cls, leaves: Parts, present: Bool[Array, "*L R"]) -> "Importance":
+        """Nothing is known, and all is kept."""
+        return cls(
+            jax.tree.map(jnp.zeros_like, leaves),
+            jax.tree.map(jnp.zeros_like, leaves),
+            present,
+            jnp.copy(present),
+        )
+
+    def smoothed(self, found: Parts, keep: float, keep_uncertainty: float) -> "Importance":
+        """With the sensitivities of one more step."""
+        sensitivity = jax.tree.map(
+            lambda old, new: keep * old + (1 - keep) * new, self.sensitivity, found
+        )
+        uncertainty = jax.tree.map(
+            lambda old, new, mean: (
+                keep_uncertainty * old + (1 - keep_uncertainty) * jnp.abs(new - mean)
+            ),
+            self.uncertainty,
+            found,
+            sensitivity,
+        )
+        return dataclasses.replace(self, sensitivity=sensitivity, uncertainty=uncertainty)
+
+    def scores(self) -> Float[Array, "*L R"]:
+        """The importance of each value with its vectors: `lora_a`, `lora_e` and `lora_b`."""
+        score = {part: self.sensitivity[part] * self.uncertainty[part] for part in self.sensitivity}
+        found = score["lora_e"] + score["lora_a"].mean(-2) + score["lora_b"].mean(-1)
+        return jnp.where(self.present, found, 0.0)
+
+
+def budget_at(
+    step: Int[Array, ""],
+    start: int,
+    end: int,
+    target_rank: int,
+    known: Mapping[str, Importance],
+) -> Int[Array, ""]:
+    """How many values may be left after a step.
+
+    Args:
+      step: steps taken before this one.
+      start: the step after which the budget falls, by a cubic curve.
+      end: the step at which it is reached.
+      target_rank: the average rank that is aimed at.
+      known: by layer, the importance of its values.
+
+    Returns:
+      The number, of all layers together.
+    """
+    all_values = sum(each.present.sum() for each in known.values())
+    aim = target_rank * sum(each.present.size // each.present.shape[-1] for each in known.values())
+    done = jnp.clip((step - start).astype(jnp.float32) / max(end - start, 1), 0.0, 1.0)
+    more = jnp.maximum(all_values - aim, 0).astype(jnp.float32)
+    return jnp.floor(more * (1 - done) ** 3).astype(jnp.int32) + jnp.minimum(aim, all_values)
+
+
+def keep_most_important(
+    known: Mapping[str, Importance], budget: Int[Array, ""]
+) -> dict[str, Bool[Array, "*L R"]]:
+    """Which values a budget keeps: those with the highest scores in all layers together.
+
+    Args:
+      known: by layer, the importance of its values.
+      budget: how many may be left. Fewer are where scores are equal.
+
+    Returns:
+      By layer, True where a value is kept.
+    """
+    scores = {path: each.scores() for path, each in known.items()}
+    ranked = jnp.sort(jnp.concatenate([each.reshape(-1) for each in scores.values()]))
+    # What only fills up has the lowest scores there are, so that it goes first.
+    removed = ranked.size - budget
+    threshold = ranked[jnp.maximum(removed - 1, 0)]
+    all_fit = budget >= sum(each.present.sum() for each in known.values())
+    return {
+        path: each.present & ((scores[path] > threshold) | all_fit) for path, each in known.items()
+    }
