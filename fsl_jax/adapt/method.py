@@ -26,6 +26,7 @@ class Method:
         of a program, such as a scale.
       saved: regular expressions for those of the settings that are saved with what is trained.
       learning_rates: the learning rates to choose from when the user names none.
+      paper: who described it, the year, and where to read it.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -34,6 +35,7 @@ class Method:
     settings: ClassVar[tuple[str, ...]] = ()
     saved: ClassVar[tuple[str, ...]] = ()
     learning_rates: ClassVar[tuple[float, ...]]
+    paper: ClassVar[str] = "-"
 
     @property
     def structure(self) -> tuple[Any, ...]:
@@ -47,6 +49,11 @@ class Method:
     def learning_rate_factors(self) -> Mapping[str, float]:
         """What the learning rate of leaves is multiplied by, by regular expressions of paths."""
         return {}
+
+    @property
+    def positions(self) -> int:
+        """How many positions of the model are taken before a text."""
+        return 0
 
     def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> "Method":
         """The method with what its start takes from a tokenizer, which `extend` does not see.

@@ -2,19 +2,46 @@
 
 import ast
 import dataclasses
+import typing
 from collections.abc import Sequence
 from typing import Any
 
+from fsl_jax.adapt.adalora import AdaLoRA
 from fsl_jax.adapt.bitfit import BitFit
+from fsl_jax.adapt.bottleneck import BottleneckAdapter
 from fsl_jax.adapt.full import Full
+from fsl_jax.adapt.ia3 import IA3
+from fsl_jax.adapt.joined import Joined
 from fsl_jax.adapt.linear_probe import LinearProbe
+from fsl_jax.adapt.ln_tuning import LNTuning
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.p_tuning import PTuning
+from fsl_jax.adapt.p_tuning_v2 import PTuningV2
+from fsl_jax.adapt.prefix_tuning import PrefixTuning
+from fsl_jax.adapt.prompt_tuning import PromptTuning
 from fsl_jax.adapt.top_layers import TopLayers
+from fsl_jax.adapt.vera import VeRA
 from fsl_jax.errors import InputError, unknown_name
 
 METHODS: dict[str, Any] = {
-    method.name: method for method in (Full, LinearProbe, TopLayers, BitFit, LoRA)
+    method.name: method
+    for method in (
+        Full,
+        LinearProbe,
+        TopLayers,
+        BitFit,
+        LNTuning,
+        LoRA,
+        VeRA,
+        AdaLoRA,
+        IA3,
+        BottleneckAdapter,
+        PromptTuning,
+        PTuning,
+        PrefixTuning,
+        PTuningV2,
+    )
 }
 
 
@@ -23,14 +50,18 @@ def parse_method(text: str) -> Method:
 
     Args:
       text: a name, with settings in parentheses where they differ from the defaults: `bitfit`,
-        `top_layers(3)`, `lora(rank=4, alpha=8)`.
+        `top_layers(3)`, `lora(rank=4, alpha=8)`. Plus signs join methods: `lora(rank=4)+bitfit`.
 
     Returns:
       The method.
 
     Raises:
-      InputError: an unknown method or setting (with the nearest names), or a text of another form.
+      InputError: an unknown method or setting (with the nearest names), a text of another form, or
+        methods that cannot be joined.
     """
+    parts = split_joined(text)
+    if len(parts) > 1:
+        return Joined(tuple(parse_method(part) for part in parts))
     name, arguments, keywords = parse_call(text)
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)
@@ -56,9 +87,47 @@ def format_method(method: Method) -> str:
     Returns:
       For example `lora(rank=4, alpha=8.0, targets='mlp')`, or `bitfit`, which has no settings.
     """
+    if isinstance(method, Joined):
+        return "+".join(map(format_method, method.parts))
     fields = dataclasses.fields(method)
     settings = ", ".join(f"{field.name}={getattr(method, field.name)!r}" for field in fields)
     return f"{method.name}({settings})" if settings else method.name
+
+
+def method_name(text: str) -> str:
+    """The name of a method without its settings: `lora+bitfit` of `lora(rank=4)+bitfit`.
+
+    Args:
+      text: as for `parse_method`.
+
+    Returns:
+      The name, which need not be one that is known.
+
+    Raises:
+      InputError: the text has another form.
+    """
+    return "+".join(parse_call(part)[0] for part in split_joined(text))
+
+
+def split_joined(text: str) -> list[str]:
+    """The methods that plus signs join, those in settings left alone.
+
+    Args:
+      text: as for `parse_method`.
+
+    Returns:
+      The text of each method; the whole text where it cannot be read.
+    """
+    source = text.strip()
+    try:
+        node: ast.expr = ast.parse(source, mode="eval").body
+    except (SyntaxError, ValueError):
+        return [text]
+    parts: list[str] = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        parts.insert(0, ast.get_source_segment(source, node.right) or "")
+        node = node.left
+    return [ast.get_source_segment(source, node) or "", *parts] if parts else [text]
 
 
 def parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
@@ -107,9 +176,10 @@ def _require_once(names: Sequence[str], text: str) -> None:
 def _as_type(value: Any, field: dataclasses.Field, text: str) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and field.type is float:
         return float(value)
-    if not isinstance(value, field.type) or isinstance(value, bool):  # type: ignore[arg-type]
+    kind: Any = typing.get_origin(field.type) or field.type
+    # Python's booleans are integers too.
+    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
         raise InputError(
-            f"{text!r}: {field.name} has to be of type {field.type.__name__}, "  # type: ignore[union-attr]
-            f"found {value!r}"
+            f"{text!r}: {field.name} has to be of type {kind.__name__}, found {value!r}"
         )
     return value

@@ -14,7 +14,14 @@ from jaxtyping import Array, Bool, Float, Int
 from fsl_jax.errors import InputError
 from fsl_jax.models.attention import attend, require_positions, token_positions
 from fsl_jax.models.functions import gelu
-from fsl_jax.models.layers import Dense, Dropout, Embedding, LayerNorm
+from fsl_jax.models.layers import (
+    Bottleneck,
+    Dense,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    learned_prefix,
+)
 from fsl_jax.models.multi_head_config import MultiHeadConfig
 from fsl_jax.models.outputs import KeyValues, ModelOutput
 from fsl_jax.models.transformer import Mask, Transformer
@@ -53,17 +60,18 @@ class BertEmbeddings(nn.Module):
 
     @nn.compact
     def __call__(
-        self, input_ids: Int[Array, "B T"], position_ids: Int[Array, "B T"], dropout: Dropout
-    ) -> Float[Array, "B T D"]:
-        """Embeds tokens `[B, T]`: `[B, T, D]`."""
+        self, input_ids: Int[Array, "B T"], position_ids: Int[Array, "B S"], dropout: Dropout
+    ) -> Float[Array, "B S D"]:
+        """Embeds tokens `[B, T]`, after a soft prompt where there are more positions."""
         sizes = self.config
 
-        def lookup(name: str, size: int, ids: Int[Array, "B T"]) -> Float[Array, "B T D"]:
-            return Embedding(size, sizes.hidden_size, self.dtype, name=name)(ids)
+        def lookup(name: str, size: int, ids: Int[Array, "B _"]) -> Float[Array, "B S D"]:
+            table = Embedding(size, sizes.hidden_size, self.dtype, name=name)
+            return table(ids, position_ids.shape[1])
 
         x = lookup("word", sizes.vocab_size, input_ids)
         if sizes.num_token_types:
-            x += lookup("token_type", sizes.num_token_types, jnp.zeros_like(input_ids))
+            x += lookup("token_type", sizes.num_token_types, jnp.zeros_like(position_ids))
         rows = sizes.first_position + sizes.max_length
         x += lookup("position", rows, position_ids + sizes.first_position)
         return dropout(LayerNorm(sizes.norm_epsilon, name="norm")(x), 0)
@@ -84,14 +92,17 @@ class BertAttention(nn.Module):
         def split(name: str) -> Float[Array, "B T H Dh"]:
             return Dense(width, name=name)(x).reshape(*x.shape[:2], heads, self.config.head_dim)
 
+        keys = split("key")
         attended = attend(
             split("query"),
-            split("key"),
+            keys,
             split("value"),
             mask,
+            learned=learned_prefix(self, keys),
             implementation=self.config.attention,
         )
-        update = dropout(Dense(width, name="output")(attended), _AFTER_ATTENTION)
+        output = Bottleneck(name="adapter")(Dense(width, name="output")(attended), x)
+        update = dropout(output, _AFTER_ATTENTION)
         return LayerNorm(self.config.norm_epsilon, name="norm")(x + update)
 
 
@@ -104,7 +115,8 @@ class BertMLP(nn.Module):
     def __call__(self, x: Float[Array, "B T D"], dropout: Dropout) -> Float[Array, "B T D"]:
         """Maps each vector of `[B, T, D]`."""
         inner = gelu(Dense(self.config.mlp_size, name="up")(x))
-        update = dropout(Dense(self.config.hidden_size, name="down")(inner), _AFTER_MLP)
+        output = Dense(self.config.hidden_size, name="down")(inner)
+        update = dropout(Bottleneck(name="adapter")(output, x), _AFTER_MLP)
         return LayerNorm(self.config.norm_epsilon, name="norm")(x + update)
 
 

@@ -11,7 +11,7 @@ from fsl_jax.models.outputs import KeyValues
 
 Pair = tuple[Float[Array, "B T H_kv Dh"], Float[Array, "B T H_kv Dh"]]
 PrefixPair = tuple[Float[Array, "P_B P H_kv Dh"], Float[Array, "P_B P H_kv Dh"]]
-StackedPair = tuple[Float[Array, "_ B T H_kv Dh"], Float[Array, "_ B T H_kv Dh"]]
+StackedPair = tuple[Float[Array, "_ B S H_kv Dh"], Float[Array, "_ B S H_kv Dh"]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,15 @@ from fsl_jax.models.attention import attend
 from fsl_jax.models.causal import Pair, PrefixPair
 from fsl_jax.models.decoder import Decoder
 from fsl_jax.models.functions import tanh_gelu
-from fsl_jax.models.layers import Dense, Dropout, Embedding, LayerNorm, Unembedding
+from fsl_jax.models.layers import (
+    Bottleneck,
+    Dense,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    Unembedding,
+    learned_prefix,
+)
 from fsl_jax.models.multi_head_config import MultiHeadConfig
 
 _AFTER_ATTENTION, _AFTER_MLP = 0, 1  # the numbers that dropout folds in, of the places in a layer
@@ -52,9 +60,16 @@ class GPT2Attention(nn.Module):
 
         keys, values = split("key"), split("value")
         attended = attend(
-            split("query"), keys, values, mask, prefix, implementation=sizes.attention
+            split("query"),
+            keys,
+            values,
+            mask,
+            prefix,
+            learned=learned_prefix(self, keys),
+            implementation=sizes.attention,
         )
-        return Dense(sizes.hidden_size, name="output")(attended), (keys, values)
+        output = Dense(sizes.hidden_size, name="output")(attended)
+        return Bottleneck(name="adapter")(output, normed), (keys, values)
 
 
 class GPT2MLP(nn.Module):
@@ -67,7 +82,8 @@ class GPT2MLP(nn.Module):
         """The update of each vector of `[B, T, D]`."""
         normed = LayerNorm(self.config.norm_epsilon, name="norm")(x)
         inner = tanh_gelu(Dense(self.config.mlp_size, name="up")(normed))
-        return Dense(self.config.hidden_size, name="down")(inner)
+        output = Dense(self.config.hidden_size, name="down")(inner)
+        return Bottleneck(name="adapter")(output, normed)
 
 
 class GPT2Layer(nn.Module):
@@ -102,10 +118,11 @@ class GPT2Embeddings(nn.Module):
         self.position = Embedding(self.config.max_length, width, self.dtype)
 
     def __call__(
-        self, input_ids: Int[Array, "B T"], position_ids: Int[Array, "B T"], dropout: Dropout
-    ) -> Float[Array, "B T D"]:
-        """Embeds tokens `[B, T]`: `[B, T, D]`."""
-        return dropout(self.word(input_ids) + self.position(position_ids), 0)
+        self, input_ids: Int[Array, "B T"], position_ids: Int[Array, "B S"], dropout: Dropout
+    ) -> Float[Array, "B S D"]:
+        """Embeds tokens `[B, T]`, after a soft prompt where there are more positions."""
+        x = self.word(input_ids, position_ids.shape[1])
+        return dropout(x + self.position(position_ids), 0)
 
 
 class GPT2(Decoder):

@@ -8,6 +8,7 @@ trained beside a bfloat16 base) is cast when it is read. Norms compute in float3
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -16,11 +17,24 @@ from jaxtyping import Array, Float, Int, Key, UInt32
 
 from fsl_jax.compilation import target_platform
 from fsl_jax.errors import InputError
-from fsl_jax.models.functions import layer_norm, rms_norm
+from fsl_jax.models.attention import LearnedPrefix
+from fsl_jax.models.functions import gelu, layer_norm, rms_norm
+from fsl_jax.models.outputs import Params
 
 PRNGKey = Key[Array, ""] | UInt32[Array, "2"]
 
 _normal = nn.initializers.normal(stddev=0.02)
+
+_TINY = 1e-20
+"""What stands for a square of zero that is divided by."""
+
+BOTTLENECK_ACTIVATIONS = {
+    "relu": jax.nn.relu,
+    "gelu": gelu,
+    "silu": jax.nn.silu,
+    "tanh": jnp.tanh,
+}
+"""Those that a `Bottleneck` may have; all are zero at zero, so that padding adds nothing."""
 
 
 class Dense(nn.Module):
@@ -28,8 +42,13 @@ class Dense(nn.Module):
 
     Extra leaves:
       bias `[out]`: added where present, in a model whose checkpoint has none too.
-      lora_a `[in, R]`, lora_b `[R, out]`, lora_scale `[]`: the low-rank update
+      lora_a `[in, R]`, lora_b `[R, out]`, lora_scale `[]` or `[out]`: the low-rank update
         `(x @ lora_a @ lora_b) * lora_scale` of Hu et al. 2021, https://arxiv.org/abs/2106.09685.
+      lora_e `[R]`: what is multiplied with between lora_a and lora_b.
+      lora_magnitude `[out]`, lora_norm `[out]`: the lengths of the adapted kernel's columns, and
+        those of the kernel's own (Liu et al. 2024, https://arxiv.org/abs/2402.09353).
+      ia3_in `[in]`, ia3 `[out]`: what the input and the output are multiplied by, the bias and the
+        low-rank update included (Liu et al. 2022, https://arxiv.org/abs/2205.05638).
     """
 
     features: int
@@ -39,14 +58,16 @@ class Dense(nn.Module):
     def __call__(self, x: Float[Array, "*batch D"]) -> Float[Array, "*batch E"]:
         """Maps `[..., in]` to `[..., out]`."""
         # One matrix product of two dimensions: on a CPU XLA runs it 1.6 times as fast as three.
-        flat = x.reshape(-1, x.shape[-1])
+        flat = self._scaled(x.reshape(-1, x.shape[-1]), "ia3_in")
         kernel = self.param("kernel", _normal, (x.shape[-1], self.features))
         y = flat @ kernel.astype(x.dtype)
-        if self.use_bias or self._has("bias"):
-            y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)[None]
         if self._has("lora_a"):
             y += self._low_rank(flat)
-        return y.reshape(*x.shape[:-1], self.features)
+        if self._has("lora_magnitude"):
+            y *= self._stretch(kernel).astype(x.dtype)[None]
+        if self.use_bias or self._has("bias"):
+            y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)[None]
+        return self._scaled(y, "ia3").reshape(*x.shape[:-1], self.features)
 
     def _has(self, leaf: str) -> bool:
         return self.has_variable("params", leaf)
@@ -54,14 +75,99 @@ class Dense(nn.Module):
     def _leaf(self, leaf: str) -> Array:
         return self.get_variable("params", leaf)
 
+    def _scaled(self, flat: Float[Array, "M D"], leaf: str) -> Float[Array, "M D"]:
+        return flat * self._leaf(leaf).astype(flat.dtype)[None] if self._has(leaf) else flat
+
     def _low_rank(self, flat: Float[Array, "M D"]) -> Float[Array, "M E"]:
         names = ("lora_a", "lora_b", "lora_scale")
         down, up, scale = (self._leaf(name).astype(flat.dtype) for name in names)
-        return ((flat @ down) @ up) * scale
+        inner = self._scaled(flat @ down, "lora_e")
+        return (inner @ up) * (scale[None] if scale.ndim else scale)
+
+    def _stretch(self, kernel: Float[Array, "D E"]) -> Float[Array, " E"]:
+        """What each column of the adapted kernel is multiplied by, to have its own length.
+
+        The lengths come from small products: the adapted kernel would be a copy for each run. They
+        pass no gradient on, as in the paper's section 4.3.
+        """
+        names = ("lora_a", "lora_b", "lora_scale", "lora_norm")
+        down, up, scale, norm = (jax.lax.stop_gradient(self._leaf(name)) for name in names)
+        products = jnp.matmul(
+            down.T.astype(kernel.dtype), kernel, preferred_element_type=jnp.float32
+        )
+        shared = (up * products).sum(0)
+        own = (up * ((down.T @ down) @ up)).sum(0)
+        grown = 1 + (2 * scale * shared + scale**2 * own) / jnp.maximum(norm**2, _TINY)
+        length = norm * jnp.sqrt(jnp.maximum(grown, _TINY))
+        # A layer that is not adapted has a scale of zero; a column of zeros has no direction.
+        fixed = (scale == 0) | (norm == 0)
+        return jnp.where(fixed, 1.0, self._leaf("lora_magnitude") / jnp.where(fixed, 1.0, length))
+
+
+class Bottleneck(nn.Module):
+    """Adds what small multilayer perceptrons with a bottleneck make of activations, where present.
+
+    Extra leaves, in a group whose name says what they read and with which activation, such as
+    `sequential_relu` or `parallel_gelu` (https://arxiv.org/abs/1902.00751 and 2110.04366):
+      down `[D, R]`, down_bias `[R]`, up `[R, D]`, up_bias `[D]`, scale `[]`: the update
+        `(activation(z @ down + down_bias) @ up + up_bias) * scale`.
+    """
+
+    @nn.compact
+    def __call__(self, y: Float[Array, "B T D"], x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+        """The output `y` of a part of a layer, which read `x`, with all updates."""
+        updated = y
+        for order, read in (("sequential", y), ("parallel", x)):
+            for name, activation in BOTTLENECK_ACTIVATIONS.items():
+                if self.has_variable("params", f"{order}_{name}"):
+                    leaves = self.get_variable("params", f"{order}_{name}")
+                    updated += self._update(leaves, activation, read)
+        return updated
+
+    def _update(
+        self, leaves: Params, activation: Callable[[Array], Array], z: Float[Array, "B T D"]
+    ) -> Float[Array, "B T D"]:
+        cast = {name: leaf.astype(z.dtype) for name, leaf in leaves.items()}
+        inner = z.reshape(-1, z.shape[-1]) @ cast["down"] + cast["down_bias"][None]
+        y = activation(inner) @ cast["up"] + cast["up_bias"][None]
+        return (y * cast["scale"]).reshape(z.shape)
+
+
+def learned_prefix(
+    attention: nn.Module,
+    own: Float[Array, "B T H_kv Dh"],
+    seen_from: Int[Array, "B T"] | None = None,
+) -> LearnedPrefix | None:
+    """The prefix of a layer, to be attended to beside its own keys, if it has one.
+
+    Where `seen_from` is given, a token sees the vectors of the prefix from that one on.
+
+    Extra leaves of the attention: prefix_key `[P, H_kv * Dh]`, prefix_value `[P, H_kv * Dh]` and
+    prefix_mask `[P]`, which is 0 for vectors that only fill up (Li and Liang 2021,
+    https://arxiv.org/abs/2101.00190).
+    """
+    if not attention.has_variable("params", "prefix_key"):
+        return None
+
+    def leaf(name: str) -> Array:
+        return attention.get_variable("params", f"prefix_{name}")
+
+    keys, values = (
+        leaf(name).astype(own.dtype).reshape(-1, *own.shape[2:]) for name in ("key", "value")
+    )
+    mask = leaf("mask")[None, None] > 0
+    if seen_from is not None:
+        mask &= jnp.arange(mask.shape[2], dtype=jnp.int32)[None, None] >= seen_from[:, :, None]
+    return LearnedPrefix(keys, values, mask)
 
 
 class Embedding(nn.Module):
-    """A table of vectors, looked up by number."""
+    """A table of vectors, looked up by number.
+
+    Extra leaf:
+      prompt `[P, D]`: vectors that come before those of all rows (Lester et al. 2021,
+        https://arxiv.org/abs/2104.08691).
+    """
 
     size: int
     features: int
@@ -71,9 +177,14 @@ class Embedding(nn.Module):
         """Names the parts."""
         self.embedding = self.param("embedding", _normal, (self.size, self.features))
 
-    def __call__(self, ids: Int[Array, "*batch"]) -> Float[Array, "*batch D"]:
-        """Looks up `[...]` numbers: `[..., D]`."""
-        return self.embedding[ids].astype(self.dtype)
+    def __call__(self, ids: Int[Array, "B T"], length: int | None = None) -> Float[Array, "B S D"]:
+        """Looks up numbers `[B, T]`; where the length is more, `prompt` comes before them."""
+        x = self.embedding[ids].astype(self.dtype)
+        if length is None or length == ids.shape[1]:
+            return x
+        leaf: Array = self.get_variable("params", "prompt")
+        prompt = leaf.astype(self.dtype)
+        return jnp.concatenate([jnp.broadcast_to(prompt[None], (len(x), *prompt.shape)), x], axis=1)
 
     def attend(self, hidden: Float[Array, "*batch D"], rows: Int[Array, "n"] | None = None):
         """The float32 product of `[..., D]` with every vector of the table, or with those rows."""

@@ -12,7 +12,15 @@ from fsl_jax.models.attention import attend
 from fsl_jax.models.causal import Pair, PrefixPair
 from fsl_jax.models.decoder import Decoder
 from fsl_jax.models.functions import gated_silu, tanh_gelu
-from fsl_jax.models.layers import Dense, Dropout, Embedding, RMSNorm, Unembedding
+from fsl_jax.models.layers import (
+    Bottleneck,
+    Dense,
+    Dropout,
+    Embedding,
+    RMSNorm,
+    Unembedding,
+    learned_prefix,
+)
 from fsl_jax.models.llama_config import LlamaConfig
 from fsl_jax.models.llama_context import LlamaContext, View, llama_context
 from fsl_jax.models.outputs import KeyValues
@@ -62,11 +70,13 @@ class LlamaAttention(nn.Module):
             values,
             view.mask,
             prefix,
+            learned=learned_prefix(self, keys, view.prefix_from),
             scale=sizes.query_scale,
             cap=sizes.score_cap,
             implementation=sizes.attention,
         )
         output = _dense(sizes, sizes.hidden_size, "output")(attended)
+        output = Bottleneck(name="adapter")(output, normed)
         if sizes.post_norms:
             output = _norm(sizes, "post_norm")(output)
         return output, (keys, values)
@@ -86,6 +96,7 @@ class LlamaMLP(nn.Module):
         up = _dense(sizes, sizes.mlp_size, "up")(normed)
         gated = gated_silu(gate, up) if sizes.activation == "silu" else tanh_gelu(gate) * up
         output = _dense(sizes, sizes.hidden_size, "down")(gated)
+        output = Bottleneck(name="adapter")(output, normed)
         return _norm(sizes, "post_norm")(output) if sizes.post_norms else output
 
 
@@ -115,10 +126,10 @@ class LlamaEmbeddings(nn.Module):
         self.word = Embedding(self.config.vocab_size, self.config.hidden_size, self.dtype)
 
     def __call__(
-        self, input_ids: Int[Array, "B T"], position_ids: Int[Array, "B T"], dropout: Dropout
-    ) -> Float[Array, "B T D"]:
-        """Embeds tokens `[B, T]`: `[B, T, D]`."""
-        x = self.word(input_ids)
+        self, input_ids: Int[Array, "B T"], position_ids: Int[Array, "B S"], dropout: Dropout
+    ) -> Float[Array, "B S D"]:
+        """Embeds tokens `[B, T]`, after a soft prompt where there are more positions."""
+        x = self.word(input_ids, position_ids.shape[1])
         scale = self.config.embedding_scale
         return x if scale == 1 else x * jnp.asarray(scale, x.dtype)
 
@@ -144,7 +155,8 @@ class Llama(Decoder):
         prefix: KeyValues | None,
     ) -> LlamaContext:
         """Every token sees those before it, or of these what the layer's window shows."""
-        return llama_context(self.config, attention_mask, position_ids, prefix)
+        before = self.prefix_count()
+        return llama_context(self.config, attention_mask, position_ids, prefix, before)
 
     def unembed(
         self, hidden: Float[Array, "*batch D"], token_ids: Int[Array, "n"] | None = None

@@ -20,10 +20,13 @@ class View(NamedTuple):
     Attributes:
       tables: cosines and sines of the tokens' positions, `[B, T, Dh / 2]` each.
       mask: bool `[B, T, P + T]`, True where a token sees another.
+      prefix_from: `[B, T]`, the first vector of a learned prefix that a token sees; None where
+        there is no such prefix, or no layer has a window.
     """
 
     tables: Tables
     mask: Bool[Array, "B T S"]
+    prefix_from: Int[Array, "B T"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,36 +66,56 @@ def llama_context(
     attention_mask: Bool[Array, "B T"] | Bool[Array, "B T S"],
     position_ids: Int[Array, "B T"] | None,
     prefix: KeyValues | None,
+    before: Int[Array, ""] | None = None,
 ) -> LlamaContext:
-    """Works out masks and positions from the arguments of `Pretrained.apply`."""
+    """Works out masks and positions from the arguments of `Pretrained.apply`.
+
+    With a learned prefix of `before` vectors, whose keys are not rotated, tokens are rotated by
+    positions that come after it, and it slides out of windows as tokens do.
+    """
     causal = causal_context(attention_mask, position_ids, prefix)
     given = position_ids is not None or (prefix is not None and prefix.positions is not None)
-    views, sliding = _views(config, causal, given)
+    places = causal.positions if before is None else causal.positions + before
+    views, sliding = _views(config, causal, places, given)
+    if before is not None and any(config.sliding):
+        views, sliding = _with_windowed_prefix(config, views, places)
     return LlamaContext(causal.positions, causal.mask, causal.real, causal.prefix, views, sliding)
 
 
 def _views(
-    config: LlamaConfig, causal: CausalContext, given: bool
+    config: LlamaConfig, causal: CausalContext, places: Int[Array, "B T"], given: bool
 ) -> tuple[tuple[View, View], tuple[bool, ...]]:
     """What layers without and with a window see, and which have one if that makes a difference."""
-    whole = View(_tables(config, causal, config.rope_theta), causal.mask)
+    whole = View(_tables(config, places, config.rope_theta), causal.mask)
     if not any(config.sliding):
         return (whole, whole), ()
-    windowed = View(_windowed_tables(config, causal, whole), _windowed_mask(config, causal, given))
+    windowed = View(_windowed_tables(config, places, whole), _windowed_mask(config, causal, given))
     if all(config.sliding):
         return (windowed, windowed), ()
     alike = windowed.tables is whole.tables and windowed.mask is whole.mask
     return (whole, windowed), () if alike else config.sliding
 
 
-def _tables(config: LlamaConfig, causal: CausalContext, theta: float) -> Tables:
-    return rotary_tables(causal.positions, config.head_dim, theta, config.rope_scaling)
+def _with_windowed_prefix(
+    config: LlamaConfig, views: tuple[View, View], places: Int[Array, "B T"]
+) -> tuple[tuple[View, View], tuple[bool, ...]]:
+    """The same views, with what each shows of a learned prefix."""
+    whole, windowed = views
+    shown = jnp.maximum(places - jnp.int32(config.window or 0) + 1, 0)
+    windowed = windowed._replace(prefix_from=shown)
+    if all(config.sliding):
+        return (windowed, windowed), ()
+    return (whole._replace(prefix_from=jnp.zeros_like(shown)), windowed), config.sliding
 
 
-def _windowed_tables(config: LlamaConfig, causal: CausalContext, whole: View) -> Tables:
+def _tables(config: LlamaConfig, places: Int[Array, "B T"], theta: float) -> Tables:
+    return rotary_tables(places, config.head_dim, theta, config.rope_scaling)
+
+
+def _windowed_tables(config: LlamaConfig, places: Int[Array, "B T"], whole: View) -> Tables:
     if config.local_rope_theta is None:
         return whole.tables
-    return rotary_tables(causal.positions, config.head_dim, config.local_rope_theta)
+    return rotary_tables(places, config.head_dim, config.local_rope_theta)
 
 
 def _windowed_mask(config: LlamaConfig, causal: CausalContext, given: bool) -> Bool[Array, "B T S"]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
+from fsl_jax.models.before_tokens import length_before, prefix_length, prompt_length
 from fsl_jax.models.families import Config
 from fsl_jax.models.heads import (
     ENCODER_HEADS,
@@ -68,7 +69,7 @@ class Pretrained:
         *,
         position_ids: Tokens | None = None,
         prefix: KeyValues | None = None,
-        trunk: Float[Array, "B T D"] | None = None,
+        trunk: Float[Array, "B S D"] | None = None,
         decoder_input_ids: DecoderTokens | None = None,
         decoder_attention_mask: DecoderMask | None = None,
         dropout: float = 0.0,
@@ -110,7 +111,9 @@ class Pretrained:
           InputError: the tokens are more than the model's longest sequence, position_ids or
             decoder_input_ids are missing, or a dropout rate came without a key.
         """
-        self._check_length(input_ids.shape[1] + (0 if prefix is None else prefix.mask.shape[1]))
+        # The prefix's keys and values have those of a soft prompt among them.
+        before = prompt_length(params) if prefix is None else prefix.mask.shape[1]
+        self._check_length(input_ids.shape[1], before + prefix_length(params))
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         drop = Dropout(dropout, key)
@@ -191,7 +194,7 @@ class Pretrained:
         """
         self._require_encoder_decoder()
         before = 0 if prefix is None else prefix.mask.shape[1]
-        self._check_length(before + decoder_input_ids.shape[1])
+        self._check_length(decoder_input_ids.shape[1], before)
         inputs = (decoder_input_ids, decoder_attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         options = {"position_ids": positions, "prefix": prefix, "unembed": unembed}
@@ -204,7 +207,7 @@ class Pretrained:
         attention_mask: Mask,
         *,
         position_ids: Tokens | None = None,
-    ) -> Float[Array, "B T D"]:
+    ) -> Float[Array, "B S D"]:
         """Runs embeddings and `layers` alone, for parameters that are cut into two segments.
 
         Args:
@@ -214,15 +217,16 @@ class Pretrained:
           position_ids: as in `apply`.
 
         Returns:
-          The activations before `top_layers` and before the final norm, `[B, T, D]`; given to
-          `apply` as `trunk` they take the place of the layers below.
+          The activations before `top_layers` and before the final norm, `[B, T, D]`, those of a
+          soft prompt before them; given to `apply` as `trunk` they take the place of the layers
+          below.
 
         Raises:
           InputError: the model is an encoder-decoder, which has two stacks of layers.
         """
         if self.config.is_encoder_decoder:
             raise InputError(f"{self.name} is an encoder-decoder, whose two stacks are not cut.")
-        self._check_length(input_ids.shape[1])
+        self._check_length(input_ids.shape[1], length_before(params))
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         return self._call(params, tokens, mask, position_ids=positions, method="trunk")
@@ -298,9 +302,12 @@ class Pretrained:
     def _call(self, params: Params, *arguments: Any, **options: Any) -> Any:
         return self.module.apply({"params": params}, *arguments, **options)
 
-    def _check_length(self, length: int) -> None:
-        if length > self.config.max_length:
+    def _check_length(self, length: int, before: int = 0) -> None:
+        most = self.config.max_length
+        if before + length > most:
+            more = f" and the {before} before them" if before else ""
             raise InputError(
-                f"{length} tokens are more than {self.name} can read at once, which is "
-                f"{self.config.max_length}. Truncate the text, or use a model with longer input."
+                f"{length} tokens{more} are more than {self.name} can read at once, which is "
+                f"{most}. Truncate the text to {max(most - before, 0)} tokens, or use a model with "
+                "longer input."
             )

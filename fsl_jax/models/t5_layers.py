@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 from fsl_jax.errors import InputError
 from fsl_jax.models.biased_attention import Source, attend_to
 from fsl_jax.models.functions import gated_silu, tanh_gelu
-from fsl_jax.models.layers import Dense, Dropout, RMSNorm
+from fsl_jax.models.layers import Bottleneck, Dense, Dropout, RMSNorm
 
 # The numbers that dropout folds in, of the places in a layer.
 _AFTER_ATTENTION, _AFTER_CROSS_ATTENTION, _IN_MLP, _AFTER_MLP = range(4)
@@ -117,6 +117,7 @@ class T5Attention(nn.Module):
         self.key = Dense(inner, use_bias=False)
         self.value = Dense(inner, use_bias=False)
         self.output = Dense(self.config.hidden_size, use_bias=False)
+        self.adapter = Bottleneck()
 
     def __call__(
         self, x: Float[Array, "B T D"], sight: Sight, prefix: tuple[Array, Array] | None
@@ -125,12 +126,13 @@ class T5Attention(nn.Module):
         normed = self.norm(x)
         own = self.key_values(normed)
         attended = attend_to(self._split(self.query(normed)), *sight.sources(own, prefix))
-        return self.output(attended), own
+        return self.adapter(self.output(attended), normed), own
 
     def to_encoded(self, x: Float[Array, "B T D"], encoded: Source) -> Float[Array, "B T D"]:
         """The update of `x` by what its tokens see of an encoder's."""
-        query = self._split(self.query(self.norm(x)))
-        return self.output(attend_to(query, encoded))
+        normed = self.norm(x)
+        attended = attend_to(self._split(self.query(normed)), encoded)
+        return self.adapter(self.output(attended), normed)
 
     def key_values(self, hidden: Float[Array, "B S D"]) -> Pair:
         """The keys and values of tokens, `[B, S, H, Dh]` each."""
@@ -157,7 +159,8 @@ class T5MLP(nn.Module):
             gate = Dense(sizes.mlp_size, use_bias=False, name="gate")(normed)
             is_silu = sizes.feed_forward == "gated-silu"
             inner = gated_silu(gate, inner) if is_silu else tanh_gelu(gate) * inner
-        return Dense(sizes.hidden_size, use_bias=False, name="down")(dropout(inner, _IN_MLP))
+        down = Dense(sizes.hidden_size, use_bias=False, name="down")
+        return Bottleneck(name="adapter")(down(dropout(inner, _IN_MLP)), normed)
 
 
 class T5Layer(nn.Module):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from fsl_jax.models.before_tokens import make_room, prefix_count, prompt_length
 from fsl_jax.models.layers import NO_DROPOUT, Dropout
 from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 from fsl_jax.models.stack import depth, initialise_stack, run_stack
@@ -72,12 +73,14 @@ class Transformer(nn.Module):
         *,
         position_ids: Int[Array, "B T"] | None = None,
         prefix: KeyValues | None = None,
-        trunk: Float[Array, "B T D"] | None = None,
+        trunk: Float[Array, "B S D"] | None = None,
         dropout: Dropout = NO_DROPOUT,
         unembed: bool = True,
     ) -> ModelOutput:
         """All layers, or those after the trunk. See `Pretrained.apply`."""
-        context = self.context(attention_mask, position_ids, prefix)
+        # The prefix's keys and values have those of a soft prompt among them.
+        room = 0 if prefix is not None else self._prompt_length()
+        context = self._context(attention_mask, position_ids, prefix)
         x, given = trunk, []
         if x is None:
             x, lower = self._trunk(input_ids, context, dropout)
@@ -86,7 +89,7 @@ class Transformer(nn.Module):
             below = depth(self.get_variable("params", "layers"))
             x, upper = self._run("top_layers", x, context, dropout, first=below)
             given.append(upper)
-        return self.output(x, context, given, unembed)
+        return self.output(x[:, room:] if room else x, context, given, unembed)
 
     def trunk(
         self,
@@ -94,15 +97,39 @@ class Transformer(nn.Module):
         attention_mask: Mask,
         *,
         position_ids: Int[Array, "B T"] | None = None,
-    ) -> Float[Array, "B T D"]:
+    ) -> Float[Array, "B S D"]:
         """Embeddings and `layers`. See `Pretrained.trunk`."""
-        context = self.context(attention_mask, position_ids, None)
+        context = self._context(attention_mask, position_ids, None)
         return self._trunk(input_ids, context, NO_DROPOUT)[0]
+
+    def prefix_count(self) -> Int[Array, ""] | None:
+        """How many vectors of a learned prefix stand before all tokens; None without one."""
+        return prefix_count(self.variables.get("params", {}))
+
+    def _prompt_length(self) -> int:
+        return prompt_length(self.variables.get("params", {}))
+
+    def _context(
+        self,
+        attention_mask: Mask,
+        position_ids: Int[Array, "B T"] | None,
+        prefix: KeyValues | None,
+    ) -> Context:
+        """What the layers see, with a soft prompt before the tokens where there is one."""
+        if prefix is None and self._prompt_length():
+            prompt_mask = self.variables["params"]["embeddings"]["word"]["prompt_mask"]
+            causal = self.config.is_decoder
+            room = make_room(prompt_mask, attention_mask, position_ids, causal)
+            attention_mask, position_ids = room
+        return self.context(attention_mask, position_ids, prefix)
 
     def _trunk(
         self, input_ids: Int[Array, "B T"], context: Context, dropout: Dropout
-    ) -> tuple[Float[Array, "B T D"], Any]:
-        x = self.embeddings(input_ids, context.positions, dropout.within(_EMBEDDINGS))
+    ) -> tuple[Float[Array, "B S D"], Any]:
+        positions, before = context.positions, self.prefix_count()
+        if before is not None:
+            positions += before
+        x = self.embeddings(input_ids, positions, dropout.within(_EMBEDDINGS))
         if self.is_initializing():
             self._initialise(x, context)
         return self._run("layers", x, context, dropout, first=0)

@@ -13,7 +13,11 @@ from fsl_jax.tasks.verbalizer import Verbalizer, parse_verbalizer
 
 
 def make_formulation(
-    kind: str, pretrained: Pretrained, labels: tuple[str, ...], question: Question
+    kind: str,
+    pretrained: Pretrained,
+    labels: tuple[str, ...],
+    question: Question,
+    room: int = 0,
 ) -> Formulation:
     """The formulation of a program.
 
@@ -22,6 +26,7 @@ def make_formulation(
       pretrained: the model.
       labels: the classes.
       question: the study's settings.
+      room: how many positions of the model the methods take before a text.
 
     Returns:
       The formulation.
@@ -29,7 +34,7 @@ def make_formulation(
     if kind == "auto":
         kind = "template" if pretrained.config.is_decoder else "head"
     if kind == "head":
-        return HeadFormulation(pretrained, labels, question.pooling, question.max_length)
+        return HeadFormulation(pretrained, labels, question.pooling, question.max_length, room)
     mapping = parse_verbalizer(question.verbalizer) if question.verbalizer else None
     return TemplateFormulation(
         pretrained,
@@ -37,6 +42,7 @@ def make_formulation(
         Template(question.template),
         Verbalizer.from_mapping(labels, mapping),
         question.max_length,
+        room,
     )
 
 

@@ -60,7 +60,14 @@ def prepare(
     Returns:
       The arrays, on the host or on one device.
     """
-    formulation = make_formulation(planned.formulation, pretrained, dataset.labels, question)
+    methods = [parse_method(run.method) for run in planned.runs]
+    formulation = make_formulation(
+        planned.formulation,
+        pretrained,
+        dataset.labels,
+        question,
+        room=max(method.positions for method in methods),
+    )
     settings = fit_settings(planned, question)
     splits = {seed: few_shot_split(dataset, question.shots, seed) for seed in _seeds(planned)}
     pool = _pool(list(splits.values()))
@@ -69,7 +76,7 @@ def prepare(
     stack = stack_runs(
         formulation,
         pretrained.params,
-        [parse_method(run.method) for run in planned.runs],
+        methods,
         [run.seed for run in planned.runs],
         lambda params: formulation.logits(params, batch),
     )

@@ -29,12 +29,14 @@ class HeadFormulation:
       pooling: one of `POOLINGS`; the last token for decoders and the mean otherwise unless named.
       max_length: texts are cut to this many tokens, special ones included; the model's own limit
         unless named.
+      room: how many positions of the model an adaptation takes before a text.
     """
 
     pretrained: Pretrained
     labels: tuple[str, ...]
     pooling: str = ""
     max_length: int | None = None
+    room: int = 0
     name: ClassVar[str] = "head"
 
     def __post_init__(self):
@@ -63,7 +65,7 @@ class HeadFormulation:
     @property
     def limit(self) -> int:
         """How many tokens a text may take."""
-        most = self.pretrained.config.max_length
+        most = self.pretrained.config.max_length - self.room
         return min(self.max_length or most, most)
 
     def tokenize(self, examples: Sequence[Example]) -> tuple[list[list[int]], int]:

@@ -35,6 +35,7 @@ class TemplateFormulation:
       verbalizer: the words of each class.
       max_length: prompts take at most this many tokens, label words included; the model's own limit
         unless named.
+      room: how many positions of the model an adaptation takes before a prompt.
     """
 
     pretrained: Pretrained
@@ -42,6 +43,7 @@ class TemplateFormulation:
     template: Template
     verbalizer: Verbalizer
     max_length: int | None = None
+    room: int = 0
     name: ClassVar[str] = "template"
 
     def __post_init__(self):
@@ -60,7 +62,7 @@ class TemplateFormulation:
     @property
     def limit(self) -> int:
         """How many tokens a prompt may take, leaving room for the label words."""
-        most = self.pretrained.config.max_length
+        most = self.pretrained.config.max_length - self.room
         # The columns of all words stand behind a prompt, though their positions are shared.
         return min((self.max_length or most) - self.words.longest, most - self.words.inputs.size)
 

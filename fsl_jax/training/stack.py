@@ -15,6 +15,7 @@ from fsl_jax.adapt.partition import partition
 from fsl_jax.adapt.summary import Summary, count_parameters, summarise
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.tasks.formulation import Formulation
+from fsl_jax.tasks.template_formulation import TemplateFormulation
 
 Forward = Callable[[Params], Any]
 
@@ -83,6 +84,8 @@ def stack_runs(
     """
     halves = []
     mask: Params = {}
+    words = _label_words(formulation)
+    methods = [method.resolve(formulation.pretrained, words) for method in methods]
     for number, (method, seed) in enumerate(zip(methods, seeds, strict=True)):
         head_key, method_key = jax.random.split(run_key(seed))
         params = formulation.prepare(base, head_key)
@@ -136,6 +139,13 @@ def stack_padded(trees: Sequence[Params]) -> Params:
 def run_key(seed: int) -> jax.Array:
     """The key of a run: threefry, so that stacked keys give what single ones give."""
     return jax.random.key(seed, impl="threefry2x32")
+
+
+def _label_words(formulation: Formulation) -> tuple[str, ...]:
+    """The first word of each class, which is its name where there is no verbalizer."""
+    if isinstance(formulation, TemplateFormulation):
+        return tuple(words[0] for words in formulation.verbalizer.words)
+    return formulation.labels
 
 
 def _settings_mask(params: Params, method: Method) -> Params:

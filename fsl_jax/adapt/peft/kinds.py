@@ -6,10 +6,34 @@ from typing import Any, NamedTuple
 import numpy as np
 from etils import epath
 
+from fsl_jax.adapt.adalora import AdaLoRA
+from fsl_jax.adapt.ia3 import IA3
+from fsl_jax.adapt.ln_tuning import LNTuning
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.p_tuning import PTuning
+from fsl_jax.adapt.p_tuning_v2 import PTuningV2
+from fsl_jax.adapt.peft.adalora import read_adalora, write_adalora
+from fsl_jax.adapt.peft.ia3 import has_vectors_for, read_ia3, write_ia3
+from fsl_jax.adapt.peft.ln_tuning import has_norms_for, read_ln_tuning, write_ln_tuning
 from fsl_jax.adapt.peft.lora import read_lora, write_lora
 from fsl_jax.adapt.peft.modules import has_layers_for
+from fsl_jax.adapt.peft.prefix_tuning import (
+    has_prefixes,
+    read_prefix_tuning,
+    write_prefix_tuning,
+)
+from fsl_jax.adapt.peft.prompts import one_stack
+from fsl_jax.adapt.peft.soft_prompts import (
+    read_p_tuning,
+    read_prompt_tuning,
+    write_p_tuning,
+    write_prompt_tuning,
+)
+from fsl_jax.adapt.peft.vera import has_targets_for, read_vera, write_vera
+from fsl_jax.adapt.prefix_tuning import PrefixTuning
+from fsl_jax.adapt.prompt_tuning import PromptTuning
+from fsl_jax.adapt.vera import VeRA
 from fsl_jax.models.families import Config
 from fsl_jax.models.pretrained import Pretrained
 
@@ -40,7 +64,18 @@ class Kind(NamedTuple):
     ]
 
 
-KINDS: tuple[Kind, ...] = (Kind("LORA", LoRA, has_layers_for, write_lora, read_lora),)
+KINDS: tuple[Kind, ...] = (
+    Kind("LORA", LoRA, has_layers_for, write_lora, read_lora),
+    Kind("ADALORA", AdaLoRA, has_layers_for, write_adalora, read_adalora),
+    Kind("VERA", VeRA, has_targets_for, write_vera, read_vera),
+    Kind("IA3", IA3, has_vectors_for, write_ia3, read_ia3),
+    Kind("LN_TUNING", LNTuning, has_norms_for, write_ln_tuning, read_ln_tuning),
+    Kind("PROMPT_TUNING", PromptTuning, one_stack, write_prompt_tuning, read_prompt_tuning),
+    Kind("P_TUNING", PTuning, one_stack, write_p_tuning, read_p_tuning),
+    # What reads this kind tells the two methods apart.
+    Kind("PREFIX_TUNING", PrefixTuning, has_prefixes, write_prefix_tuning, read_prefix_tuning),
+    Kind("PREFIX_TUNING", PTuningV2, has_prefixes, write_prefix_tuning, read_prefix_tuning),
+)
 
 
 def kind_of_method(method: Method, paths: Iterable[str], config: Config) -> Kind | None:

@@ -60,11 +60,10 @@ def start(
     # All beams of a prompt begin alike: only the first one counts.
     scores = jnp.tile(jnp.where(jnp.arange(beams) == 0, 0.0, LOWEST)[None], (prompts, 1))
     none = jnp.zeros((prompts, beams), bool)
+    slots = reader.decoder_length(params, batch.input_ids) + capacity - 1
     lengths = jnp.zeros((prompts, beams), jnp.int32)
     state = BeamState(
-        cache=allocate(
-            read.key_values, read.decoder_ids.shape[1] + capacity - 1, beams, reader.window
-        ),
+        cache=allocate(read.key_values, slots, beams, reader.window),
         encoded=repeat_encoded(read.encoded, beams),
         positions=positions,
         seen=seen,
@@ -122,7 +121,7 @@ def propose(
     """
     last = jax.lax.dynamic_index_in_dim(state.tokens, state.step - 1, axis=2, keepdims=False)
     logits, new = reader.step(params, last.reshape(-1), state.positions, state.cache, state.encoded)
-    written = reader.decoder_length(batch.input_ids) + state.step - 1
+    written = reader.decoder_length(params, batch.input_ids) + state.step - 1
     state = dataclasses.replace(state, cache=append_to_cache(state.cache, new, written))
     return state, _candidates(state, logits, batch, options)
 

@@ -81,7 +81,7 @@ def start(
     read = reader.read(params, batch.input_ids, batch.mask)
     rows = len(batch.input_ids) * copies
     # The last token is never read, so it needs no slot.
-    slots = read.decoder_ids.shape[1] + capacity - 1
+    slots = reader.decoder_length(params, batch.input_ids) + capacity - 1
     seen = None
     if sampling.repetition_penalty is not None:
         seen = seen_in(read.decoder_ids, read.decoder_mask, read.logits.shape[-1])
@@ -126,7 +126,7 @@ def run(
     Returns:
       The state after the last token.
     """
-    prompt = reader.decoder_length(batch.input_ids)
+    prompt = reader.decoder_length(params, batch.input_ids)
 
     def body(state: DecodeState) -> DecodeState:
         logits, new = reader.step(params, state.last, state.positions, state.cache, state.encoded)

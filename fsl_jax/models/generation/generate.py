@@ -128,9 +128,9 @@ def generate(
         seed,
         batch_size,
     )
-    reader = Reader.of(pretrained)
-    encoded, ends = _check(reader, prompts, settings)
     params = pretrained.params if params is None else params
+    reader = Reader.of(pretrained, params)
+    encoded, ends = _check(reader, prompts, settings)
     keys = _keys(settings, row_seeds(encoded))
     results: list[list[Continuation]] = [[] for _ in prompts]
     for batch in batches(reader, encoded, settings):

@@ -94,7 +94,7 @@ def length_faults(
     reader: Reader, encoded: Sequence[Sequence[int]], max_new_tokens: int
 ) -> list[str]:
     """Prompts that leave too little room for what is to follow; a line each."""
-    longest = reader.pretrained.config.max_length
+    longest = reader.longest
     if reader.has_encoder:
         found = [
             f"prompt {index} has {len(ids)} tokens, and the model reads at most {longest}. "
@@ -149,7 +149,7 @@ def batches(
       Batches. A batch has a power of two of rows, or `batch_size`; prompts are padded to one of the
       few lengths of buckets, before them for a decoder and after them for an encoder.
     """
-    longest = reader.pretrained.config.max_length
+    longest = reader.longest
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
     for first in range(0, len(order), settings.batch_size):
         indices = order[first : first + settings.batch_size]

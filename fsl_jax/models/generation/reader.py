@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from fsl_jax.models.before_tokens import length_before, prompt_length
 from fsl_jax.models.outputs import KeyValues, Params
 from fsl_jax.models.pretrained import Pretrained
 
@@ -39,15 +40,19 @@ class Reader:
     Attributes:
       module: the Flax module, by which readers are compared.
       pretrained: the model that the module is of, with an empty parameter tree.
+      longest: how many tokens there may be, beside what an adaptation puts before them.
     """
 
     module: nn.Module
     pretrained: Pretrained = dataclasses.field(compare=False)
+    longest: int = dataclasses.field(compare=False)
 
     @classmethod
-    def of(cls, pretrained: Pretrained) -> "Reader":
-        """The reader of a model."""
-        return cls(pretrained.module, dataclasses.replace(pretrained, params={}))
+    def of(cls, pretrained: Pretrained, params: Params | None = None) -> "Reader":
+        """The reader of a model with its own parameters, or with others."""
+        before = length_before(pretrained.params if params is None else params)
+        longest = pretrained.config.max_length - before
+        return cls(pretrained.module, dataclasses.replace(pretrained, params={}), longest)
 
     @property
     def has_encoder(self) -> bool:
@@ -61,9 +66,9 @@ class Reader:
         sliding = getattr(config, "sliding", ())
         return config.window if sliding and all(sliding) else None
 
-    def decoder_length(self, input_ids: Int[Array, "B T"]) -> int:
+    def decoder_length(self, params: Params, input_ids: Int[Array, "B T"]) -> int:
         """How many columns the decoder has read once the prompts have been."""
-        return 1 if self.has_encoder else input_ids.shape[1]
+        return 1 if self.has_encoder else prompt_length(params) + input_ids.shape[1]
 
     def read(self, params: Params, ids: Int[Array, "B T"], mask: Bool[Array, "B T"]) -> Read:
         """Reads prompts that end in the last column; of an encoder's prompts any column will do."""
@@ -71,7 +76,8 @@ class Reader:
             return self._encode(params, ids, mask)
         output = self.pretrained.apply(params, ids, mask, unembed=False)
         logits = self.pretrained.unembed(params, output.hidden[:, -1])
-        last = jnp.sum(mask, axis=1, dtype=jnp.int32) - 1
+        # A soft prompt has been read too.
+        last = jnp.sum(output.key_values.mask, axis=1, dtype=jnp.int32) - 1
         return Read(logits, output.key_values, None, last, ids, mask)
 
     def step(

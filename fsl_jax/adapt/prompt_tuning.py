@@ -1,0 +1,117 @@
+"""Prompt tuning: vectors before the embedded tokens.
+
+Lester, Al-Rfou and Constant, 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning",
+https://arxiv.org/abs/2104.08691.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fsl_jax.adapt.method import ONLY_TRAINS, Method
+from fsl_jax.adapt.soft_prompt import PROMPT, PROMPT_SETTINGS, with_prompt, word_table
+from fsl_jax.adapt.tree import Params, key_of
+from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.models.pretrained import Pretrained
+
+STARTS = ("vocabulary", "random", "text", "labels")
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptTuning(Method):
+    """Trains `embeddings/word/prompt [P, D]`, which comes before the tokens of every text.
+
+    Of the tokens' own outputs none is moved or lost: a formulation does not notice the prompt.
+    Prompts of different lengths share a program, padded and masked. The prompt takes positions of
+    the model, so texts can be that much shorter.
+
+    The paper trains with a rate of 0.3 (Adafactor, without parameter scaling) vectors in the
+    vocabulary of T5, whose entries are 10 to 100 times those of BERT's or Llama's; the rates to
+    choose from span that range. In it, more than 20 vectors gain little.
+
+    Attributes:
+      length: P.
+      start: what the vectors begin as: "vocabulary", words drawn from all that the model knows;
+        "random", normal numbers with the deviation of the vocabulary's; "text", the tokens of
+        `text`, from the front again where they are fewer than P; "labels", a label word each (the
+        mean of its tokens) and then vocabulary.
+      text: of the start "text".
+      tokens: where it is not empty, what `resolve` found for "text" and "labels", or what a user
+        chose: the first vectors begin as the mean of these tokens each, the rest as vocabulary.
+    """
+
+    length: int = 20
+    start: str = dataclasses.field(default="vocabulary", metadata=ONLY_TRAINS)
+    text: str = dataclasses.field(default="", metadata=ONLY_TRAINS)
+    tokens: tuple[tuple[int, ...], ...] = dataclasses.field(default=(), metadata=ONLY_TRAINS)
+    name: ClassVar[str] = "prompt_tuning"
+    paper: ClassVar[str] = "Lester et al. 2021, https://arxiv.org/abs/2104.08691"
+    learning_rates: ClassVar[tuple[float, ...]] = (3e-3, 3e-2, 3e-1)
+    rules: ClassVar[tuple[str, ...]] = (f"^{PROMPT}$",)
+    settings: ClassVar[tuple[str, ...]] = (PROMPT_SETTINGS,)
+
+    def __post_init__(self):
+        if self.length < 1:
+            raise InputError(f"prompt_tuning needs a length of at least 1, found {self.length}")
+        if self.start not in STARTS:
+            raise unknown_name("start of prompt_tuning", self.start, STARTS)
+        if bool(self.text) != (self.start == "text"):
+            raise InputError(
+                f"prompt_tuning has start={self.start!r} and text={self.text!r}: the start 'text' "
+                "needs a text, and the others have none"
+            )
+
+    @property
+    def positions(self) -> int:
+        """How many positions of the model are taken before a text."""
+        return self.length
+
+    def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> "PromptTuning":
+        """Looks up the tokens of the text or of the label words."""
+        if self.tokens or self.start not in ("text", "labels"):
+            return self
+
+        def read(text: str) -> list[int]:
+            return pretrained.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+        if self.start == "labels":
+            found = [tuple(read(f" {word.strip()}")) for word in words]
+        else:
+            ids = itertools.cycle(read(self.text) or [()])
+            found = [(each,) if each != () else () for each in itertools.islice(ids, self.length)]
+        if not found or not all(found):
+            raise InputError(
+                f"prompt_tuning(start={self.start!r}): the tokenizer of {pretrained.name} has no "
+                f"tokens for {self.text if self.start == 'text' else list(words)!r}"
+            )
+        return dataclasses.replace(self, tokens=tuple(found[: self.length]))
+
+    def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
+        """Of a prompt that is trained, the start is history."""
+        return PromptTuning(self.length), leaves
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """Adds `prompt [P, D]` and `prompt_mask [P]`, which is 1, to the word embedding."""
+        if self.start in ("text", "labels") and not self.tokens:
+            raise InputError(
+                f"prompt_tuning(start={self.start!r}) needs a tokenizer: attach what its "
+                "`resolve(pretrained, words)` returns, or give tokens"
+            )
+        table = word_table(params, self.name)
+        return with_prompt(params, self._start(table, key_of(key, PROMPT)))
+
+    def _start(self, table: Float[Array, "V D"], key: jax.Array) -> Float[Array, "P D"]:
+        shape = (self.length, table.shape[1])
+        if self.start == "random" and not self.tokens:
+            deviation = jnp.std(table.astype(jnp.float32))
+            return deviation * jax.random.normal(key, shape, jnp.float32)
+        drawn = table[jax.random.randint(key, shape[:1], 0, table.shape[0])].astype(jnp.float32)
+        if not self.tokens:
+            return drawn
+        first = [jnp.mean(table[jnp.array(each)].astype(jnp.float32), 0) for each in self.tokens]
+        return jnp.concatenate([jnp.stack(first), drawn[len(first) :]])[: self.length]

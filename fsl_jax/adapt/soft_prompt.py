@@ -1,0 +1,48 @@
+"""The leaves of a soft prompt, which several methods train or compute."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fsl_jax.adapt.tree import Params
+from fsl_jax.errors import InputError
+
+PROMPT = "embeddings/word/prompt"
+PROMPT_SETTINGS = "^embeddings/word/prompt_mask$"
+
+
+def word_table(params: Params, name: str) -> Float[Array, "V D"]:
+    """The word embedding of a model whose embedding takes a soft prompt.
+
+    Args:
+      params: the parameter tree.
+      name: of the method, for errors.
+
+    Returns:
+      The table.
+
+    Raises:
+      InputError: the model is an encoder-decoder, or it has a prompt already.
+    """
+    if "encoder" in params:
+        raise InputError(
+            f"{name} puts vectors before the tokens of one stack of layers, and an encoder-decoder "
+            "has two: choose another method, such as lora"
+        )
+    word = params["embeddings"]["word"]
+    if "prompt" in word or "prompt_mask" in word:
+        raise InputError(f"{name} cannot be added: the parameters have a soft prompt already")
+    return word["embedding"]
+
+
+def with_prompt(params: Params, prompt: Float[Array, "P D"]) -> Params:
+    """The parameters with a soft prompt that has no padding."""
+    mask = jnp.ones(prompt.shape[0], jnp.float32)
+    return with_word_leaves(params, {"prompt": prompt, "prompt_mask": mask})
+
+
+def with_word_leaves(params: Params, leaves: dict[str, jax.Array]) -> Params:
+    """The parameters with leaves beside the word embedding's table."""
+    embeddings = params.get("embeddings", {})
+    word = embeddings.get("word", {}) | leaves
+    return params | {"embeddings": embeddings | {"word": word}}
