@@ -8,6 +8,7 @@ import pytest
 from fsl_jax.adapt import LoRA, attach
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
+from fsl_jax.models.layers import Dense
 
 KEY = jax.random.key(0)
 
@@ -129,6 +130,27 @@ def test_dora_divides_by_lengths_that_pass_no_gradient_on(bert, hidden):
         scale = jnp.abs(expected[name]).max()
         assert scale > 0
         np.testing.assert_allclose(found[name] / scale, expected[name] / scale, atol=1e-4)
+
+
+@pytest.mark.parametrize("dora", [False, True])
+def test_many_runs_hold_the_base_once(dora):
+    runs, width = 16, 256
+    base = {"layers": {"mlp": {"up": {"kernel": jax.random.normal(KEY, (1, width, width))}}}}
+    method = LoRA(rank=2, targets="up$", dora=dora)
+    extended = flatten(method.extend(base, KEY))
+    added = {
+        path.rpartition("/")[2]: jnp.broadcast_to(leaf, (runs, *leaf.shape[1:]))
+        for path, leaf in extended.items()
+        if "lora" in path
+    }
+
+    def loss(added, kernel, x):
+        return Dense(width, use_bias=False).apply({"params": added | {"kernel": kernel}}, x).sum()
+
+    gradients = jax.vmap(jax.grad(loss), (0, None, 0))
+    arguments = (added, base["layers"]["mlp"]["up"]["kernel"][0], jnp.ones((runs, 8, width)))
+    memory = jax.jit(gradients).lower(*arguments).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 4 * width * width * 4 < runs * width * width * 4
 
 
 def test_dora_on_a_base_of_bfloat16_has_lengths_in_float32(bert):
