@@ -10,6 +10,7 @@ from fsl_jax.models.gemma_gguf import gemma2_gguf_config, gemma3_gguf_config
 from fsl_jax.models.gpt2_gguf import gpt2_gguf_config, gpt2_gguf_names
 from fsl_jax.models.llama_gguf import llama_gguf_config, llama_gguf_names
 from fsl_jax.models.names import NameTable, StoredTensor
+from fsl_jax.models.t5_gguf import t5_gguf_config, t5_gguf_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,4 +36,5 @@ GGUF_FAMILIES = {
     "gpt2": GGUFFamily(gpt2_gguf_config, gpt2_gguf_names),
     "gemma2": GGUFFamily(gemma2_gguf_config, llama_gguf_names),
     "gemma3": GGUFFamily(gemma3_gguf_config, llama_gguf_names),
+    "t5": GGUFFamily(t5_gguf_config, t5_gguf_names),
 }

@@ -68,10 +68,11 @@ def sentencepiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     )
     tokenizer = Tokenizer(model)
     begins_with_space = metadata_value(metadata, "tokenizer.ggml.add_space_prefix", bool, True)
-    whole = [token for token, kind in zip(tokens, kinds, strict=True) if kind == USER_DEFINED]
-    first = [_first_space(whole)] if begins_with_space else []
+    first = [first_space(tokens, kinds)] if begins_with_space else []
     tokenizer.normalizer = normalizers.Sequence([*first, normalizers.Replace(" ", SPACE)])
-    tokenizer.decoder = _decoder(begins_with_space)
+    last = [decoders.Strip(" ", left=1, right=0)] if begins_with_space else []
+    steps = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    tokenizer.decoder = decoders.Sequence([*steps, *last])
     add_whole_tokens(tokenizer, tokens, kinds, normalized=True)
     add_ends(tokenizer, metadata, special, begins=True)
     return finished(tokenizer, metadata, special)
@@ -130,18 +131,20 @@ def _require_order(scores: dict[str, float]) -> None:
         )
 
 
-def _first_space(whole: list[str]) -> normalizers.Normalizer:
+def first_space(tokens: list[str], kinds: np.ndarray) -> normalizers.Normalizer:
     """Puts a space before a text, but not before tokens that match as a whole.
 
     Those are themselves normalised before they are looked for.
+
+    Args:
+      tokens: of the vocabulary.
+      kinds: of the tokens.
+
+    Returns:
+      The step of normalising a text.
     """
+    whole = [tokens[index] for index in np.flatnonzero(kinds == USER_DEFINED)]
     if not whole:
         return normalizers.Prepend(SPACE)
-    tokens = "|".join(re.escape(token) for token in whole)
-    return normalizers.Replace(Regex(rf"\A(?!(?:{tokens})?\z)"), SPACE)
-
-
-def _decoder(begins_with_space: bool) -> decoders.Decoder:
-    last = [decoders.Strip(" ", left=1, right=0)] if begins_with_space else []
-    steps = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
-    return decoders.Sequence([*steps, *last])
+    each = "|".join(re.escape(token) for token in whole)
+    return normalizers.Replace(Regex(rf"\A(?!(?:{each})?\z)"), SPACE)

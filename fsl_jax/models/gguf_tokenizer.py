@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerFast
 from fsl_jax.errors import unknown_name
 from fsl_jax.models.gguf_byte_level import byte_level_tokenizer
 from fsl_jax.models.gguf_sentencepiece import sentencepiece_tokenizer
+from fsl_jax.models.gguf_unigram import unigram_tokenizer
 from fsl_jax.models.gguf_vocabulary import Metadata, metadata_value
 from fsl_jax.models.gguf_wordpiece import wordpiece_tokenizer
 
@@ -14,6 +15,7 @@ _MODELS: dict[str, Callable[[Metadata], PreTrainedTokenizerFast]] = {
     "gpt2": byte_level_tokenizer,
     "bert": wordpiece_tokenizer,
     "llama": sentencepiece_tokenizer,
+    "t5": unigram_tokenizer,
 }
 
 

@@ -321,3 +321,91 @@ def test_encoders_give_the_states_of_transformers(name, tmp_path, right_padded, 
     ours = np.asarray(pretrained.apply(pretrained.params, tokens, mask).hidden)
     assert pretrained.config.family == name
     assert np.abs(ours - theirs)[mask].max() / np.abs(theirs[mask]).max() < 1e-5
+
+
+T5_NAMES = {"SelfAttention": "attn", "EncDecAttention": "cross_attn", "DenseReluDense": "ffn"}
+T5_MAPS = {"wi": "up", "wi_0": "gate", "wi_1": "up", "wo": "down"}
+T5_KEYS = {
+    "embedding_length": 32,
+    "feed_forward_length": 48,
+    "block_count": 3,
+    "decoder_block_count": 2,
+    "attention.head_count": 4,
+    "attention.key_length": 8,
+    "attention.value_length": 8,
+    "attention.relative_buckets_count": 8,
+    "attention.layer_norm_epsilon": 1e-6,
+    "attention.layer_norm_rms_epsilon": 1e-6,
+    "context_length": 24,
+    "decoder_start_token_id": 0,
+}
+T5_MODELS = {
+    "t5": {"feed_forward_proj": "relu", "tie_word_embeddings": True},
+    "t5-untied": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+}
+
+
+def t5_tensors(state):
+    top = {"shared": "token_embd", "lm_head": "output"}
+    for name, tensor in state.items():
+        stack, *inside = name.removesuffix(".weight").split(".")
+        if stack in top:
+            yield f"{top[stack]}.weight", tensor.numpy()
+        elif inside == ["final_layer_norm"]:
+            yield f"{stack[:3]}.output_norm.weight", tensor.numpy()
+        elif inside[0] == "block":
+            _, number, _, place, module, *part = inside
+            parts = {"encoder": ["attn", "ffn"], "decoder": ["attn", "cross_attn", "ffn"]}[stack]
+            kind = T5_NAMES.get(module, parts[int(place)])
+            own = T5_MAPS.get(part[0], part[0][0]) if part else "norm"
+            own = "rel_b" if part == ["relative_attention_bias"] else own
+            yield f"{stack[:3]}.blk.{number}.{kind}_{own}.weight", tensor.numpy()
+
+
+def unigram_metadata(writer):
+    """Forty tokens, of which three have a role."""
+    writer.add_tokenizer_model("t5")
+    writer.add_token_list(["<pad>", "</s>", "<unk>", *(chr(97 + number) for number in range(37))])
+    writer.add_token_scores([0.0] * 3 + [-2.0] * 37)
+    writer.add_token_types([3, 3, 2] + [1] * 37)
+    writer.add_eos_token_id(1)
+    writer.add_pad_token_id(0)
+
+
+@pytest.mark.parametrize("name", T5_MODELS)
+def test_encoder_decoders_give_the_logits_of_transformers(
+    name, tmp_path, right_padded, torch_reference
+):
+    config = transformers.T5Config(
+        vocab_size=40,
+        d_model=32,
+        d_ff=48,
+        d_kv=8,
+        num_layers=3,
+        num_decoder_layers=2,
+        num_heads=4,
+        relative_attention_num_buckets=8,
+        decoder_start_token_id=0,
+        **T5_MODELS[name],
+    )
+    model = torch_reference.randomise(transformers.T5ForConditionalGeneration(config))
+    state = model.state_dict()
+    if config.scale_decoder_outputs:
+        del state["lm_head.weight"]
+    else:
+        # The config says all the same that it is tied.
+        model.lm_head.weight = torch.nn.Parameter(torch.randn(40, 32))
+        state["lm_head.weight"] = model.lm_head.weight.detach()
+    pretrained = fsl_jax.load(
+        write(tmp_path / "model.gguf", "t5", T5_KEYS, t5_tensors(state), unigram_metadata)
+    )
+    tokens, mask = right_padded
+    answer = np.int32([[0, 5, 6, 7], [0, 9, 3, 4], [0, 30, 31, 32]])
+    with torch.no_grad():
+        inputs = [torch.tensor(each, dtype=torch.long) for each in (tokens, mask, answer)]
+        theirs = model(inputs[0], inputs[1], decoder_input_ids=inputs[2]).logits.numpy()
+    params = pretrained.params
+    ours = np.asarray(pretrained.apply(params, tokens, mask, decoder_input_ids=answer).logits)
+    assert np.abs(ours - theirs).max() / np.abs(theirs).max() < 1e-5
+    assert pretrained.config.tied == config.scale_decoder_outputs
+    assert pretrained.end_tokens == (1,)

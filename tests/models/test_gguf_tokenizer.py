@@ -9,7 +9,7 @@ from fsl_jax.models.gguf_tokenizer import gguf_tokenizer
 
 @pytest.mark.parametrize("metadata", [{}, {"tokenizer.ggml.model": "lama"}])
 def test_an_unknown_model_is_an_error_that_names_the_known_ones(metadata):
-    with pytest.raises(InputError, match=r"unknown GGUF tokenizer .*Known: bert, gpt2, llama"):
+    with pytest.raises(InputError, match=r"unknown GGUF tokenizer .*Known: bert, gpt2, llama, t5"):
         gguf_tokenizer(metadata)
 
 
