@@ -3,6 +3,7 @@
 from fsl_jax.adapt.adalora import AdaLoRA
 from fsl_jax.adapt.adapter_files import Adapter, load_adapter, save_adapter
 from fsl_jax.adapt.attach import attach
+from fsl_jax.adapt.batched import apply_rows, stack_adapters
 from fsl_jax.adapt.bitfit import BitFit
 from fsl_jax.adapt.bottleneck import BottleneckAdapter
 from fsl_jax.adapt.full import Full
@@ -43,6 +44,7 @@ __all__ = [
     "PromptTuning",
     "TopLayers",
     "VeRA",
+    "apply_rows",
     "attach",
     "combine",
     "load_adapter",
@@ -52,6 +54,7 @@ __all__ = [
     "partition",
     "save_adapter",
     "save_peft",
+    "stack_adapters",
     "summarise",
     "unmerge",
 ]

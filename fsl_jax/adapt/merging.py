@@ -106,6 +106,11 @@ def unmerge(merged: Params, params: Params, pretrained: Pretrained) -> Params:
     return unflatten(result | {path: leaves[path] for path in added})
 
 
+def is_spent(path: str) -> bool:
+    """Whether `reparametrize` has made other leaves of this one, which the model does not read."""
+    return _SPENT.fullmatch(path) is not None
+
+
 @jax.jit
 def _kernel(kernel: Array, extra: Mapping[str, Array]) -> Array:
     """The matrix of an adapted layer, `[L, in, out]` or `[in, out]`, in float32."""
@@ -113,7 +118,8 @@ def _kernel(kernel: Array, extra: Mapping[str, Array]) -> Array:
     def of_one(kernel: Array, extra: Params) -> Array:
         layer = Dense(kernel.shape[1], use_bias=False)
         identity = jnp.eye(kernel.shape[0], dtype=jnp.float32)
-        return layer.apply({"params": {"kernel": kernel.astype(jnp.float32), **extra}}, identity)
+        leaves = {"kernel": kernel.astype(jnp.float32), **extra}
+        return jnp.asarray(layer.apply({"params": leaves}, identity))
 
     if kernel.ndim == 2:
         return of_one(kernel, dict(extra))
@@ -143,7 +149,7 @@ def _is_mergeable(path: str, leaves: Params) -> bool:
         starts = f"{layer[1]}/lora_a_start" in leaves
         return f"{layer[1]}/kernel" in leaves and not starts
     merged = any(_MERGED.fullmatch(other) for other in leaves)
-    return merged and _SPENT.fullmatch(path) is not None
+    return merged and is_spent(path)
 
 
 def _reason(path: str) -> str:

@@ -28,7 +28,7 @@ _normal = nn.initializers.normal(stddev=0.02)
 _TINY = 1e-20
 """What stands for a square of zero that is divided by."""
 
-BOTTLENECK_ACTIVATIONS = {
+BOTTLENECK_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
     "gelu": gelu,
     "silu": jax.nn.silu,
@@ -120,7 +120,7 @@ class Bottleneck(nn.Module):
         for order, read in (("sequential", y), ("parallel", x)):
             for name, activation in BOTTLENECK_ACTIVATIONS.items():
                 if self.has_variable("params", f"{order}_{name}"):
-                    leaves = self.get_variable("params", f"{order}_{name}")
+                    leaves: Params = self.get_variable("params", f"{order}_{name}")
                     updated += self._update(leaves, activation, read)
         return updated
 

@@ -204,7 +204,7 @@ def _save(context: Context, prepared: Prepared, fitted: Fitted, position: int) -
     planned = prepared.planned
     run = planned.runs[position]
     names = (planned.model.strip("/"), run.method, f"seed_{run.seed}")
-    place = "/".join(["adapters", *(re.sub(r"[^\w.=-]+", "_", name) for name in names)])
+    place = "/".join(["adapters", *(re.sub(r"[^\w.=+-]+", "_", name) for name in names)])
     if context.writes:
         method = parse_method(run.method)
         save_adapter(

@@ -7,7 +7,7 @@ from typing import Any
 from etils import epath
 
 from fsl_jax.adapt.method import Method
-from fsl_jax.adapt.registry import METHODS, parse_call, parse_method
+from fsl_jax.adapt.registry import METHODS, method_name, parse_call, parse_method, split_joined
 from fsl_jax.errors import InputError, faults, unknown_name
 from fsl_jax.studies.qualified import Qualified, parse_qualified
 from fsl_jax.studies.question import Question
@@ -104,13 +104,16 @@ def plan_programs(question: Question) -> list[PlannedProgram]:
 
 
 def _known_method(text: str) -> str:
-    name, arguments, keywords = parse_call(text)
-    if name in PROMPTED:
-        if arguments or keywords:
+    parts = split_joined(text)
+    for part in parts:
+        name, arguments, keywords = parse_call(part)
+        if name in PROMPTED and (arguments or keywords):
             raise InputError(f"{text!r}: {name} has no settings")
-    elif name not in METHODS:
-        raise unknown_name("method", name, [*METHODS, *PROMPTED])
-    else:
+        if name in PROMPTED and len(parts) > 1:
+            raise InputError(f"{text!r}: {name} trains nothing, so it cannot be joined")
+        if name not in METHODS and name not in PROMPTED:
+            raise unknown_name("method", name, [*METHODS, *PROMPTED])
+    if method_name(text) not in PROMPTED:
         parse_method(text)
     return text
 
@@ -134,7 +137,7 @@ def _require_known_keys(
     question: Question, chosen: dict[str, tuple[str, ...]], *lists: Qualified[Any]
 ) -> None:
     texts = {text for own in chosen.values() for text in own}
-    known = {*question.models, *texts, *(parse_call(text)[0] for text in texts)}
+    known = {*question.models, *texts, *map(method_name, texts)}
     unknown = sorted(set().union(*(each.keys() for each in lists)) - known)
     if unknown:
         raise unknown_name("model or method before a colon", unknown[0], known)
@@ -151,7 +154,7 @@ def _program_of(
     steps: Qualified[int],
     batch_sizes: Qualified[int],
 ) -> PlannedProgram:
-    name = parse_call(text)[0]
+    name = method_name(text)
     names = (model, text, name)
     title = f"{model.strip('/').split('/')[-1]}-{name}"
     if name in PROMPTED:
@@ -183,7 +186,7 @@ def _the_one(values: tuple[int, ...], flag: str, names: tuple[str, ...]) -> int:
 
 def _structure(text: str) -> tuple[Any, ...]:
     """What two methods must have in common to be stacked."""
-    name = parse_call(text)[0]
+    name = method_name(text)
     if name in PROMPTED:
         return (name,)
     method: Method = parse_method(text)

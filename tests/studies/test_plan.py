@@ -37,6 +37,17 @@ def test_ranks_share_a_program_and_targets_do_not():
     assert {run.method for run in second.runs} == {"lora(targets='mlp')"}
 
 
+def test_joined_methods_share_a_program_where_their_parts_do():
+    methods = "lora(rank=2)+adapter(size=4),lora+adapter,adapter+lora"
+    first, second = plan_programs(question(methods=methods, steps="9,lora+adapter:5"))
+    assert [program.name for program in (first, second)] == [
+        "00-small-lora+adapter",
+        "01-small-adapter+lora",
+    ]
+    assert {run.method for run in first.runs} == {"lora(rank=2)+adapter(size=4)", "lora+adapter"}
+    assert (first.steps, second.steps) == (5, 9)
+
+
 def test_other_steps_or_models_are_other_programs():
     programs = plan_programs(
         question(models=("small", "large"), methods="lora,bitfit,large:full", steps="9,bitfit:5")

@@ -139,10 +139,10 @@ def _slots(config: Config) -> dict[Slot, list[str]]:
     for tensor, paths in layers.items():
         kernels = [shapes[f"{path}/kernel"] for path in paths]
         width_out = sum(kernel[-1] for kernel in kernels)
-        allowed = ((width_out, 1), (1, kernels[0][-2]))
+        upright, lying = (width_out, 1), (1, kernels[0][-2])
         copies = kernels[0][0] if "{layer}" in tensor else None
         # A vector over the input of several layers in one would scale the input of each.
-        allowed = allowed if len(paths) == 1 else allowed[:1]
+        allowed = (upright, lying) if len(paths) == 1 else (upright,)
         slots[Slot(tensor.removesuffix(".weight"), "ia3_l", copies, allowed)] = paths
     return slots
 

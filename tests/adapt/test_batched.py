@@ -1,0 +1,171 @@
+"""Many adapters in one batch: each row is what its adapter computes alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fsl_jax.adapt import apply_rows, attach, parse_method, stack_adapters
+from fsl_jax.adapt.tree import flatten, unflatten
+from fsl_jax.errors import InputError
+from fsl_jax.models.families import initialise, module_of
+from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.pretrained import Pretrained
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+IDS = np.random.default_rng(0).integers(2, 50, (5, 6)).astype(np.int32)
+MASK = np.arange(6)[None, :] < np.array([6, 4, 6, 5, 3])[:, None]
+INDEX = np.array([1, -1, 0, 1, 2], np.int32)
+CASES = {
+    "llama": ("lora(3)+ia3", "adapter(size=2)+prompt_tuning(3)", "lora(2)+prompt_tuning(2)"),
+    "bert": ("bitfit", "adapter('houlsby', size=3)", "ln_tuning+ia3"),
+    "gpt2": ("prefix_tuning(2)", "lora(2)", "prefix_tuning(3)+bitfit"),
+}
+SOAK = {
+    "gpt2": ("vera(4)", "vera(2)", "ia3"),
+    "llama": ("lora(2, dora=True)", "lora(3, dora=True)", "ia3"),
+}
+
+
+def adapted(base, text, seed=0):
+    """A tree that the model reads, every trained leaf of which was moved."""
+    method = parse_method(text)
+    params, mask = attach(base.params, method, jax.random.key(seed))
+    random, leaves = np.random.default_rng(seed), flatten(params)
+    for path, chosen in flatten(mask).items():
+        if chosen:
+            noise = random.normal(size=leaves[path].shape, scale=0.2)
+            leaves[path] = leaves[path] + jnp.asarray(noise, jnp.float32)
+    return method.reparametrize(unflatten(leaves))
+
+
+def numbers_of(base, output):
+    return np.asarray(output.logits if base.config.is_decoder else output.hidden)
+
+
+@pytest.mark.parametrize(
+    ("family", "texts"),
+    [*CASES.items(), *(pytest.param(*case, marks=pytest.mark.soak) for case in SOAK.items())],
+)
+def test_rows_are_what_their_adapters_compute_alone(tiny, family, texts):
+    base = tiny(family)
+    trees = [adapted(base, text, seed) for seed, text in enumerate(texts)]
+    stacked = stack_adapters(trees, base)
+
+    @jax.jit
+    def together(params, stacked, index):
+        return apply_rows(base, params, stacked, index, IDS, MASK)
+
+    output = together(base.params, stacked, INDEX)
+    found = numbers_of(base, output)
+    alone = jax.jit(base.apply)
+    for number, tree in enumerate([*trees, base.params]):
+        expected = alone(tree, IDS, MASK)
+        rows = np.flatnonzero(np.where(INDEX < 0, len(trees), INDEX) == number)
+        real = MASK[rows]
+        numbers = numbers_of(base, expected)
+        limit = 2e-6 * np.abs(numbers).max()
+        assert np.abs(found[rows][real] - numbers[rows][real]).max() < limit
+        if base.config.is_decoder:
+            # A soft prompt has keys before those of the tokens.
+            pair = output.key_values.keys[:, rows, -6:], expected.key_values.keys[:, rows, -6:]
+            np.testing.assert_allclose(*(each[:, real] for each in pair), atol=1e-5)
+
+
+def test_gradients_are_those_of_an_adapters_own_rows(bert):
+    stacked = stack_adapters([adapted(bert, "lora(2)", seed) for seed in range(3)], bert)
+
+    @jax.jit
+    @jax.grad
+    def gradient(stacked, index):
+        hidden = apply_rows(bert, bert.params, stacked, index, IDS, MASK).hidden
+        return (hidden[:, 0] ** 2).sum()
+
+    found = flatten(gradient(stacked, INDEX))
+    of_first = flatten(gradient(stacked, np.array([-1, -1, 0, -1, -1])))
+    for path, leaf in found.items():
+        np.testing.assert_allclose(leaf[0], of_first[path][0], atol=1e-5, err_msg=path)
+        assert not of_first[path][1:].any()
+        assert np.abs(leaf).max(axis=tuple(range(1, leaf.ndim))).all()
+
+
+def test_a_prefix_is_shared_by_all_rows_or_each_has_its_own(llama):
+    before = jax.jit(llama.apply)(llama.params, IDS[:, :3], MASK[:, :3] | True).key_values
+    stacked = stack_adapters([adapted(llama, "lora(2)", seed) for seed in range(3)], llama)
+    first = jax.tree.map(lambda array: array[:1], before)
+    shared = first.replace(keys=before.keys[:, :1], values=before.values[:, :1])
+
+    @jax.jit
+    def logits(prefix):
+        given = (stacked, INDEX, IDS, MASK)
+        return apply_rows(llama, llama.params, *given, prefix=prefix).logits
+
+    own, common = logits(before), logits(shared)
+    np.testing.assert_allclose(own[0], common[0], atol=1e-5)
+    assert np.abs(own[1] - common[1]).max() > 1e-3
+
+
+def test_an_encoder_decoder_has_adapters_for_each_row(tiny):
+    base = tiny("t5")
+    tree = adapted(base, "ia3")
+    inputs, options = (IDS[:2], MASK[:2]), {"decoder_input_ids": IDS[:2, :4]}
+    index, stacked = np.array([0, -1]), stack_adapters([tree], base)
+    together = jax.jit(lambda given: apply_rows(base, *given, index, *inputs, **options).logits)
+    found = together((base.params, stacked))
+    alone = jax.jit(lambda params: base.apply(params, *inputs, **options).logits)
+    for row, params in enumerate((tree, base.params)):
+        np.testing.assert_allclose(found[row], alone(params)[row], rtol=1e-5, atol=1e-5)
+
+
+def test_the_base_is_not_copied_for_each_row():
+    config = LlamaConfig(
+        vocab_size=32,
+        hidden_size=128,
+        mlp_size=512,
+        num_layers=4,
+        num_heads=4,
+        num_kv_heads=4,
+        head_dim=32,
+        max_length=8,
+    )
+    params = jax.eval_shape(lambda: initialise(config, jax.random.key(0)))
+    base = Pretrained("wide", config, module_of(config), params, None, "00")
+    extended = jax.eval_shape(parse_method("lora(2)+ia3").extend, params, jax.random.key(0))
+    added = flatten(extended).keys() - flatten(params).keys()
+    stacked = unflatten(
+        {
+            path: jax.ShapeDtypeStruct((16, *leaf.shape), leaf.dtype)
+            for path, leaf in flatten(extended).items()
+            if path in added
+        }
+    )
+    ids = np.ones((16, 4), np.int32)
+
+    def run(params, stacked, index):
+        return apply_rows(base, params, stacked, index, ids, ids > 0).logits
+
+    index = jax.ShapeDtypeStruct((16,), jnp.int32)
+    memory = jax.jit(run).lower(params, stacked, index).compile().memory_analysis()
+    weights = sum(leaf.size * 4 for leaf in jax.tree.leaves(params))
+    assert memory.temp_size_in_bytes < weights / 2
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (("lora(2)", "lora(2, dora=True)"), "different things(?s:.)*attention/query: lora_"),
+        (("vera(2)", "adalora"), "different things"),
+        (("lora(2)", "top_layers(1)"), "cut in two"),
+    ],
+)
+def test_what_cannot_share_a_batch_is_an_error(llama, texts, message):
+    with pytest.raises(InputError, match=message):
+        stack_adapters([adapted(llama, text) for text in texts], llama)
+
+
+def test_an_adapter_that_is_not_there_is_an_error(llama):
+    stacked = stack_adapters([adapted(llama, "ia3")], llama)
+    for wrong in (1, -2):
+        with pytest.raises(InputError, match=f"no adapter {wrong}: there are 1"):
+            apply_rows(llama, llama.params, stacked, np.array([wrong]), IDS[:1], MASK[:1])
