@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.work import SEED, Work
+from fsl_jax.adapt.tree import flatten
 from fsl_jax.training.caching import cache_trunk, pool_shapes
 from fsl_jax.training.program import compile_program
 from fsl_jax.training.stack import run_key, stack_runs
@@ -85,6 +86,12 @@ class Ours:
         """The loss of each step that was taken, `[N, steps]`."""
         losses = np.asarray(self._state.runs.losses)
         return losses[:, : int(self._state.step)]
+
+
+def start_of(ours: Ours, run: int = 0) -> dict[str, np.ndarray]:
+    """The trained leaves of a run before its first step, by path."""
+    leaves = flatten(ours.stack.own(ours.stack.trainable, run))
+    return {path: np.asarray(leaf) for path, leaf in leaves.items()}
 
 
 def _runs(work: Work, settings: dict, seeds: range) -> Runs:

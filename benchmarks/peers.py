@@ -1,5 +1,6 @@
-"""The work in PyTorch, with transformers' models and PEFT's LoRA, from the same weights."""
+"""The work in PyTorch, with transformers' models and PEFT's methods, from the same weights."""
 
+import tempfile
 import time
 from collections.abc import Mapping
 
@@ -9,11 +10,12 @@ import torch
 import transformers
 
 from benchmarks.work import Work
+from fsl_jax.adapt.adapter_files import save_adapter
 from fsl_jax.adapt.linear_probe import LinearProbe
-from fsl_jax.adapt.lora import LoRA
-from fsl_jax.adapt.peft.lora import write_lora
+from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.peft.kinds import KINDS
 from fsl_jax.adapt.top_layers import TopLayers
-from fsl_jax.adapt.tree import flatten
+from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.models.bert import BertConfig
 from fsl_jax.models.families import FAMILIES
 from fsl_jax.models.llama import LlamaConfig
@@ -114,6 +116,8 @@ class _Head(torch.nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        # PEFT puts a soft prompt before the tokens, and leaves it in what comes out.
+        hidden = hidden[:, -input_ids.shape[1] :]
         weights = attention_mask.to(hidden.dtype)
         pooled = torch.einsum("btd,bt->bd", hidden, weights) / weights.sum(1, keepdim=True)
         return self.head(pooled)
@@ -139,24 +143,26 @@ def adapted(work: Work, start: Leaves) -> torch.nn.Module:
     """The base model, with what the method trains and nothing else requiring gradients."""
     model = base_model(work.pretrained)
     model.requires_grad_(False)
-    if isinstance(work.method, LoRA):
-        leaves = {path: leaf for path, leaf in start.items() if "/lora_" in path}
-        tensors, values = write_lora(leaves, work.method, work.pretrained)
-        config = peft.LoraConfig(
-            r=values["r"],
-            lora_alpha=values["lora_alpha"],
-            target_modules=values["target_modules"],
-            task_type=values["task_type"],
-        )
-        model = peft.get_peft_model(model, config)
-        given = {name: torch.tensor(tensor) for name, tensor in tensors.items()}
-        peft.set_peft_model_state_dict(model, given)
+    if has_peer(work.method):
+        with tempfile.TemporaryDirectory() as directory:
+            save_adapter(directory, unflatten(dict(start)), work.method, work.pretrained, {})
+            is_prompt = peft.PeftConfig.from_pretrained(directory).is_prompt_learning
+            # PEFT refuses to train a prompt that was saved, unless its parameters are asked to.
+            model = peft.PeftModel.from_pretrained(model, directory, is_trainable=not is_prompt)
+            if is_prompt:
+                model.prompt_encoder.requires_grad_(True)
     elif isinstance(work.method, TopLayers):
         model.encoder.layer[-work.method.k :].requires_grad_(True)
     elif not isinstance(work.method, LinearProbe):
         raise ValueError(f"no counterpart of {work.method.name}")
     # No dropout on either side: in the models of transformers this is what `eval` turns off.
     return model.eval()
+
+
+def has_peer(method: Method) -> bool:
+    """Whether PEFT trains what the method trains: what is saved is then what was trained."""
+    same = type(method).finish is Method.finish
+    return same and any(type(method) is kind.method for kind in KINDS)
 
 
 def base_model(pretrained: Pretrained) -> torch.nn.Module:

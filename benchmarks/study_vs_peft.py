@@ -16,18 +16,16 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import torch
 from absl import app, flags
 
 from benchmarks.measure import Row, alternate, machine, require_same_losses, table
-from benchmarks.ours import Ours
+from benchmarks.ours import Ours, start_of
 from benchmarks.peers import Peer
 from benchmarks.work import Work, make_work
 from fsl_jax.adapt.linear_probe import LinearProbe
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.top_layers import TopLayers
-from fsl_jax.adapt.tree import flatten
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.loading import load
 
@@ -48,12 +46,6 @@ GPU_TOKENS = (128, 32)
 GPU_GOALS = {(20, 128): 20.0}
 GPU_PEER_RUNS = 4
 TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
-
-
-def start_of(ours: Ours, run: int = 0) -> dict[str, np.ndarray]:
-    """The trained leaves of a run before its first step, by path."""
-    leaves = flatten(ours.stack.own(ours.stack.trainable, run))
-    return {path: np.asarray(leaf) for path, leaf in leaves.items()}
 
 
 def peers(work: Work, ours: Ours) -> dict[str, Peer]:

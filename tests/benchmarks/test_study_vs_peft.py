@@ -9,9 +9,8 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
 from benchmarks.measure import Row, alternate, require_same_losses, table
-from benchmarks.ours import Ours
+from benchmarks.ours import Ours, start_of
 from benchmarks.peers import Peer
-from benchmarks.study_vs_peft import start_of
 from benchmarks.work import make_work
 from fsl_jax.adapt.linear_probe import LinearProbe
 from fsl_jax.adapt.lora import LoRA

@@ -1,0 +1,81 @@
+r"""The step of every method beside LoRA's, and beside that of PEFT where PEFT has it.
+
+Example: `JAX_PLATFORMS=cpu python -m benchmarks.method_speed --repeats=10`
+
+`minilm-l6`, 16 texts of 32 tokens, one run. All sides of a line take turns in one process, from the
+same weights. Where PEFT has the method, both are first seen to have the same losses.
+"""
+
+import statistics
+from collections.abc import Callable
+
+from absl import app, flags
+
+from benchmarks.measure import alternate, machine, require_same_losses
+from benchmarks.ours import Ours, start_of
+from benchmarks.peers import Peer, has_peer
+from benchmarks.work import make_work
+from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.registry import METHODS, parse_method
+from fsl_jax.data.sources import load_dataset
+from fsl_jax.models.loading import load
+from fsl_jax.studies.table import markdown_table
+
+_REPEATS = flags.DEFINE_integer("repeats", 10, "Turns of each measurement.")
+_METHODS = flags.DEFINE_list("methods", [], "Methods to measure; all unless given.")
+
+MODEL, DATASET, BATCH, TOKENS, STEPS = "minilm-l6", "bbc_news", 16, 32, 100
+TOLERANCE = 1e-3
+HEADINGS = (
+    "method",
+    "this project, s",
+    "over LoRA's: median (least to most)",
+    "PEFT, s",
+    "PEFT over this project: median (least to most)",
+)
+
+
+def sides_of(method: Method) -> tuple[Ours, Peer | None]:
+    """The method here, and in PEFT if it is there, from the same start."""
+    pretrained, dataset = load(MODEL), load_dataset(DATASET)
+    work = make_work(pretrained, dataset, method, batch_size=BATCH, length=TOKENS, steps=STEPS)
+    ours = Ours(work)
+    return ours, Peer(work, start_of(ours)) if has_peer(method) else None
+
+
+def cells(name: str) -> list[str]:
+    """The line of a method."""
+    ours, peer = sides_of(parse_method(name))
+    lora, _ = sides_of(parse_method("lora"))
+    sides: dict[str, Callable[[], float]] = {"ours": ours.dispatch, "lora": lora.dispatch}
+    if peer is not None:
+        sides["peer"] = peer.step
+    seconds = alternate(sides, _REPEATS.value)
+    if peer is not None:
+        require_same_losses(ours.losses[0][:4], peer.losses, TOLERANCE)
+    theirs = seconds.get("peer")
+    return [
+        f"`{name}`",
+        f"{statistics.median(seconds['ours']):.3g}",
+        _spread(seconds["ours"], seconds["lora"]),
+        f"{statistics.median(theirs):.3g}" if theirs else "-",
+        _spread(theirs, seconds["ours"]) if theirs else "-",
+    ]
+
+
+def _spread(above: list[float], below: list[float]) -> str:
+    ratios = [first / second for first, second in zip(above, below, strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def main(_: list[str]) -> None:
+    """Prints the table, a line as soon as it is measured."""
+    lines = []
+    for name in _METHODS.value or METHODS:
+        lines.append(cells(name))
+        print(markdown_table(HEADINGS, lines[-1:], texts=1).splitlines()[-1], flush=True)
+    print(f"\n{machine()}\n\n{markdown_table(HEADINGS, lines, texts=1)}")
+
+
+if __name__ == "__main__":
+    app.run(main)

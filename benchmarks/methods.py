@@ -1,0 +1,191 @@
+r"""What each method trains, needs and costs: the table of docs/methods.md.
+
+Example: `python -m benchmarks.methods --page=docs/methods.md`
+
+Everything is counted or asked of the compiler, and nothing is timed: trained parameters without a
+task's head; the memory of a compiled program that trains one run, without the base model's; and the
+operations of a training step in matrix products, over those of the forward pass of the base. The
+model is `minilm-l6` with 16 texts of 32 tokens. A method is of a family if its leaves are read
+there.
+"""
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+
+from fsl_jax.adapt.attach import attach
+from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.partition import combine
+from fsl_jax.adapt.peft.kinds import KINDS
+from fsl_jax.adapt.registry import METHODS, parse_method
+from fsl_jax.adapt.summary import count_parameters
+from fsl_jax.adapt.tree import Params
+from fsl_jax.errors import InputError
+from fsl_jax.models.bert import BertConfig
+from fsl_jax.models.families import Config, module_of
+from fsl_jax.models.gpt2 import GPT2Config
+from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.loading import load
+from fsl_jax.operations import product_operations
+from fsl_jax.studies.table import markdown_table
+from fsl_jax.tasks.head import HeadFormulation
+from fsl_jax.tasks.losses import cross_entropy
+from fsl_jax.training.program import compile_program
+from fsl_jax.training.settings import FitSettings
+from fsl_jax.training.stack import Stack, run_key, stack_runs
+from fsl_jax.training.state import Runs
+
+_PAGE = flags.DEFINE_string("page", None, "A page whose table is replaced by the one made.")
+
+START, END = "<!-- methods -->", "<!-- end of methods -->"
+HEADINGS = (
+    "method",
+    "trained parameters",
+    "memory (MiB)",
+    "operations of a step, forward passes",
+    "families",
+    "PEFT",
+    "paper",
+)
+BATCH, TOKENS, LABELS = 16, 32, ("a", "b")
+SETTINGS = FitSettings(steps=10, batch_size=BATCH, evaluate_every=10)
+
+
+def tiny_models() -> dict[str, tuple[Config, Params]]:
+    """A config of each family with random parameters."""
+    sizes: dict[str, Any] = {
+        "vocab_size": 32,
+        "hidden_size": 16,
+        "mlp_size": 24,
+        "num_layers": 2,
+        "num_heads": 4,
+        "max_length": 64,
+    }
+    configs = {
+        "BERT": BertConfig(**sizes),
+        "GPT-2": GPT2Config(**sizes),
+        "Llama": LlamaConfig(**sizes, num_kv_heads=2, head_dim=4),
+    }
+    ids, mask = jnp.zeros((1, 4), jnp.int32), jnp.ones((1, 4), bool)
+    return {
+        name: (config, module_of(config).init(jax.random.key(0), ids, mask)["params"])
+        for name, config in configs.items()
+    }
+
+
+def families(method: Method) -> str:
+    """The families in which a method's leaves are read, and it has something to train."""
+    found = []
+    for name, (config, params) in tiny_models().items():
+        module, ids = module_of(config), jnp.zeros((2, 6), jnp.int32)
+        with_head = params | {"head": {"kernel": jnp.zeros((16, 2)), "bias": jnp.zeros(2)}}
+
+        def forward(tree: Params, module: Any = module, ids: jax.Array = ids) -> jax.Array:
+            hidden = module.apply({"params": tree}, ids, jnp.ones(ids.shape, bool)).hidden
+            return hidden[:, 0] @ tree["head"]["kernel"] + tree["head"]["bias"][None]
+
+        try:
+            attach(with_head, method, jax.random.key(0), forward)
+        except InputError:
+            continue
+        found.append(name)
+    return ", ".join(found)
+
+
+class Measured:
+    """A method on `minilm-l6`."""
+
+    def __init__(self, formulation: HeadFormulation, method: Method):
+        """Prepares one run.
+
+        Args:
+          formulation: a head on the model.
+          method: the method.
+        """
+        self.formulation, self.method = formulation, method
+        self.batch = {
+            "input_ids": jnp.zeros((BATCH, TOKENS), jnp.int32),
+            "attention_mask": jnp.ones((BATCH, TOKENS), bool),
+            "label": jnp.zeros(BATCH, jnp.int32),
+        }
+        base = formulation.pretrained.params
+        forward = functools.partial(formulation.logits, batch=self.batch)
+        self.stack: Stack = stack_runs(formulation, base, [method], [0], forward)
+
+    @property
+    def trained(self) -> int:
+        """Trained parameters without the head's."""
+        shapes = self.stack.shapes[0]
+        return count_parameters({p: s for p, s in shapes.items() if not p.startswith("head/")})
+
+    def memory(self) -> float:
+        """MiB of the compiled program beside the base model."""
+        stack = self.stack
+        runs = Runs(
+            settings=stack.settings,
+            learning_rate=jnp.ones(1),
+            weight_decay=jnp.zeros(1),
+            key=jnp.stack([run_key(0)]),
+            order=jnp.zeros((1, SETTINGS.steps, BATCH), jnp.int32),
+            validation=jnp.zeros((1, 1, BATCH), jnp.int32),
+            weight=jnp.ones((1, 1, BATCH)),
+            rate_factors=stack.rate_factors,
+        )
+        arguments = (SETTINGS, 1, stack.trainable, runs, stack.shared, self.batch)
+        program = compile_program(self.formulation, self.method, *arguments)
+        base = sum(leaf.nbytes for leaf in jax.tree.leaves(stack.shared))
+        return (program.memory - base) / 2**20
+
+    def cost(self) -> float:
+        """Operations of a step's loss and gradient over those of the base's forward pass."""
+        of_run = jax.tree.map(lambda leaf: leaf[0], (self.stack.trainable, self.stack.settings))
+        trainable, settings = of_run
+
+        def loss(trainable: Params) -> jax.Array:
+            params = combine(trainable, settings, self.stack.shared)
+            logits = self.formulation.logits(self.method.reparametrize(params), self.batch)
+            return cross_entropy(logits, self.batch["label"]).mean()
+
+        params = self.formulation.prepare(self.formulation.pretrained.params, jax.random.key(0))
+        forward = functools.partial(self.formulation.logits, batch=self.batch)
+        return product_operations(jax.grad(loss), trainable) / product_operations(forward, params)
+
+
+def cells(formulation: HeadFormulation, name: str) -> list[str]:
+    """The line of a method with its default settings."""
+    method = parse_method(name)
+    measured = Measured(formulation, method)
+    kinds = [kind.peft_type for kind in KINDS if isinstance(method, kind.method)]
+    return [
+        f"`{name}`",
+        f"{measured.trained:,}",
+        f"{measured.memory():.0f}",
+        f"{measured.cost():.2f}",
+        families(method),
+        ", ".join(kinds) or "-",
+        method.paper,
+    ]
+
+
+def main(_: list[str]) -> None:
+    """Prints the table, and writes it into a page if one is named."""
+    formulation = HeadFormulation(load("minilm-l6", dtype=np.float32), LABELS)
+    table = markdown_table(HEADINGS, [cells(formulation, name) for name in METHODS], texts=1)
+    print(table)
+    if _PAGE.value:
+        page = Path(_PAGE.value)
+        text = page.read_text()
+        before, after = text.partition(START)[0], text.partition(END)[2]
+        page.write_text(f"{before}{START}\n\n{table}\n\n{END}{after}")
+
+
+if __name__ == "__main__":
+    app.run(main)
