@@ -88,9 +88,9 @@ def draw_methods(rows: Sequence[Row], chance: float | None = None) -> Figure:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(*_limits(_shares(rows, chance)))
     axes.set_xlabel(f"test {_metric(rows)} (%)")
-    _tidy(axes, grid="x")
+    tidy(axes, grid="x")
     first = rows[0]
-    _title(
+    title(
         figure,
         f"{first.dataset}, {first.shots} shots",
         "one point a seed · large: mean · line: 95% confidence interval of the mean",
@@ -127,11 +127,11 @@ def draw_curves(rows: Sequence[Row], records: Sequence[RunRecord]) -> Figure:
         axes.set_xlabel("optimiser steps")
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-        _tidy(axes, grid="y")
+        tidy(axes, grid="y")
     panels[0].set_ylabel(f"validation {_metric(rows)} (%)")
     _legend(figure, panels)
     first = rows[0]
-    _title(
+    title(
         figure,
         f"{first.dataset}, {first.shots} shots",
         "thin: one seed, its point the step that was kept · thick: mean over seeds",
@@ -240,9 +240,15 @@ def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
     )
 
 
-def _title(figure: Figure, title: str, explanation: str) -> None:
-    """A title and a smaller line below it; the title's second line keeps the room for that."""
-    figure.suptitle(f"{title}\n", fontsize=12, color=INK, fontweight="bold")
+def title(figure: Figure, text: str, explanation: str) -> None:
+    """A title and a smaller line below it; the title's second line keeps the room for that.
+
+    Args:
+      figure: of at least 1 inch in height.
+      text: the title.
+      explanation: the line below.
+    """
+    figure.suptitle(f"{text}\n", fontsize=12, color=INK, fontweight="bold")
     height = 1 - 0.36 / figure.get_figheight()
     figure.text(0.5, height, explanation, ha="center", fontsize=8.5, color=PALE)
 
@@ -266,7 +272,13 @@ def _limits(shares: Sequence[float]) -> tuple[float, float]:
     return max(-1.0, low - margin), min(101.0, high + margin)
 
 
-def _tidy(axes: Axes, grid: Literal["x", "y"]) -> None:
+def tidy(axes: Axes, grid: Literal["x", "y"]) -> None:
+    """The look of all pictures: pale lines in one direction, and no more ink than is needed.
+
+    Args:
+      axes: a panel, drawn.
+      grid: the axis whose ticks have lines.
+    """
     axes.grid(axis=grid, color="#E3E3E3", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,158 @@
+"""What soft prompts are like: the words next to them, and how far they are from one another."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+from transformers import PreTrainedTokenizerFast
+
+from fsl_jax.errors import unknown_name
+
+MEASURES = ("cosine", "euclidean")
+WITHIN = "two positions of one prompt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbour:
+    """An entry of the vocabulary next to a vector.
+
+    Attributes:
+      word: its text.
+      token_id: its row in the table.
+      distance: from the vector, in the measure that was asked for.
+    """
+
+    word: str
+    token_id: int
+    distance: float
+
+
+def distances(
+    left: Float[np.ndarray, "M D"], right: Float[np.ndarray, "K D"], measure: str = "cosine"
+) -> Float[np.ndarray, "M K"]:
+    """The distance of each vector on the left from each on the right.
+
+    Args:
+      left: M vectors.
+      right: K vectors.
+      measure: "cosine", one minus the cosine of their angle, from 0 to 2; or "euclidean".
+
+    Returns:
+      float64 distances.
+
+    Raises:
+      InputError: an unknown measure.
+    """
+    if measure not in MEASURES:
+        raise unknown_name("measure of distance", measure, MEASURES)
+    return cdist(left, right, measure)
+
+
+def nearest_words(
+    vectors: Float[np.ndarray, "P D"],
+    table: Float[np.ndarray, "V D"],
+    tokenizer: PreTrainedTokenizerFast,
+    count: int = 5,
+    measure: str = "cosine",
+) -> list[list[Neighbour]]:
+    """The entries of the vocabulary that are nearest to each vector.
+
+    Args:
+      vectors: a soft prompt.
+      table: the word embedding, special and unused tokens among its rows.
+      tokenizer: of the model.
+      count: how many for each vector.
+      measure: as for `distances`.
+
+    Returns:
+      For each vector its neighbours, the nearest first.
+    """
+    found = distances(vectors, table, measure)
+
+    def neighbour(position: int, token_id: int) -> Neighbour:
+        word = tokenizer.decode([token_id]).strip()
+        name = word or repr(tokenizer.convert_ids_to_tokens([token_id])[0])
+        return Neighbour(name, token_id, float(found[position, token_id]))
+
+    return [
+        [neighbour(position, int(row)) for row in np.argsort(own, kind="stable")[:count]]
+        for position, own in enumerate(found)
+    ]
+
+
+def prompt_distances(
+    prompts: Float[np.ndarray, "N P D"], measure: str = "cosine", matched: bool = False
+) -> Float[np.ndarray, "N N"]:
+    """How far prompts are from one another: the mean over the pairs of their vectors.
+
+    Args:
+      prompts: N prompts of one length.
+      measure: as for `distances`.
+      matched: which vectors are compared: those at the same position; or, if true, each with one
+        of the other prompt, so that the mean is least. Two prompts that hold the same vectors in
+        another order are 0 apart only so.
+
+    Returns:
+      A symmetric matrix. Its diagonal is the mean over all pairs of different positions within a
+      prompt, NaN where there is one position.
+    """
+    count, length = prompts.shape[:2]
+    flat = prompts.reshape(count * length, -1)
+    everything = distances(flat, flat, measure)
+    result = np.full((count, count), np.nan)
+    for one in range(count):
+        for other in range(one, count):
+            rows = slice(one * length, (one + 1) * length)
+            block = everything[rows, other * length : (other + 1) * length]
+            result[one, other] = result[other, one] = (
+                _within(block) if one == other else _between(block, matched)
+            )
+    return result
+
+
+def _within(block: np.ndarray) -> float:
+    length = len(block)
+    pairs = block[~np.eye(length, dtype=bool)]
+    return float(pairs.mean()) if len(pairs) else float("nan")
+
+
+def _between(block: np.ndarray, matched: bool) -> float:
+    rows, columns = linear_sum_assignment(block) if matched else (np.arange(len(block)),) * 2
+    return float(block[rows, columns].mean())
+
+
+def mean_distances(
+    between: Float[np.ndarray, "N N"], starts: Sequence[str], seeds: Sequence[int]
+) -> dict[str, float]:
+    """Means of the distances of prompts by what the two have in common.
+
+    Args:
+      between: from `prompt_distances`.
+      starts: what each prompt began as.
+      seeds: of each prompt.
+
+    Returns:
+      The mean within a prompt, between prompts of one start and different seeds, of one seed and
+      different starts, and of neither in common; those of which there are none are left out.
+    """
+    kinds: dict[str, Callable[[int, int], bool]] = {
+        WITHIN: lambda one, other: one == other,
+        "other seed, same start": lambda one, other: (
+            one < other and starts[one] == starts[other] and seeds[one] != seeds[other]
+        ),
+        "same seed, other start": lambda one, other: (
+            one < other and starts[one] != starts[other] and seeds[one] == seeds[other]
+        ),
+        "other seed, other start": lambda one, other: (
+            one < other and starts[one] != starts[other] and seeds[one] != seeds[other]
+        ),
+    }
+    places = [(one, other) for one in range(len(between)) for other in range(len(between))]
+    chosen = {
+        name: [between[place] for place in places if belongs(*place)]
+        for name, belongs in kinds.items()
+    }
+    return {name: float(np.mean(values)) for name, values in chosen.items() if values}
