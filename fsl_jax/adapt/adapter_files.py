@@ -5,11 +5,12 @@
     head.safetensors            the task head, where there is one
     fsl_jax.json                method, task, base model with its hash, hashes of the tensor files
 
-LoRA is in PEFT's own format (see `peft`), which PEFT and what serves its adapters read, unless it
-adapts the queries or values of a model that PEFT has as one layer, GPT-2. PEFT's heads are other
-ones than the heads of this project, so ours are in a file that PEFT passes over.
-What other methods train has no format of PEFT's: its tensors have the paths of the tree for names,
-and the kind in the config is a name such as FSL_JAX_BITFIT, which PEFT refuses.
+What PEFT has too is in its own format (see `peft`), which PEFT and what serves its adapters read.
+Of what adapts GPT-2's queries or values, which PEFT has as one layer, only LoRA is, and it is saved
+as a LoRA of more rank (see `peft.fused`). PEFT's heads are other ones than the heads of this
+project, so ours are in a file that PEFT passes over.
+What PEFT has no format for has tensors with the paths of the tree for names, and the kind in the
+config is a name such as FSL_JAX_BITFIT, which PEFT refuses.
 """
 
 import dataclasses
@@ -32,6 +33,7 @@ from fsl_jax.adapt.adapter_record import (
     versions,
 )
 from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.peft.fused import with_shared_matrices
 from fsl_jax.adapt.peft.kinds import KINDS, Kind, kind_of_config, kind_of_method
 from fsl_jax.adapt.peft.modules import task_type
 from fsl_jax.adapt.registry import format_method, parse_method
@@ -95,6 +97,7 @@ def save_adapter(
     found = _leaf_faults(trained, method, pretrained)
     if found:
         raise faults(f"{directory}: what was to be saved is no {method.name} adapter:", found)
+    method, trained = with_shared_matrices(method, trained, pretrained.config)
     head = {path: leaf for path, leaf in trained.items() if _is_head(path)}
     tensors = {path: leaf for path, leaf in trained.items() if not _is_head(path)}
     config: dict[str, Any] = {

@@ -23,6 +23,7 @@ from fsl_jax.adapt.linear_probe import LinearProbe
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.top_layers import TopLayers
 from fsl_jax.adapt.tree import flatten, unflatten
+from fsl_jax.adapt.vera import VeRA
 from fsl_jax.errors import InputError
 
 DESCRIPTION = {"name": "head", "labels": ["bad", "good"], "max_length": 16, "pooling": "mean"}
@@ -54,6 +55,8 @@ def trained_leaves(pretrained, method, labels=2):
 def test_what_is_saved_is_loaded_into_the_whole_tree(tiny, tmp_path, family, method):
     if family == "llama" and isinstance(method, BitFit):
         method = LoRA(rank=1, targets="down$")
+    if family == "gpt2" and isinstance(method, LoRA):
+        method = LoRA(rank=3, alpha=6.0, targets="mlp/")
     base = tiny(family)
     leaves = trained_leaves(base, method)
     save_adapter(tmp_path / "adapter", leaves, method, base, DESCRIPTION)
@@ -71,11 +74,16 @@ def test_what_is_saved_is_loaded_into_the_whole_tree(tiny, tmp_path, family, met
 
 
 @pytest.mark.parametrize(
-    ("targets", "kind"),
-    [("attention/(query|value)$", "FSL_JAX_LORA"), ("attention/output$|mlp/", "LORA")],
+    ("method", "kind"),
+    [
+        (LoRA(rank=2, dora=True), "FSL_JAX_LORA"),
+        (VeRA(rank=2), "FSL_JAX_VERA"),
+        (LoRA(rank=2), "LORA"),
+        (LoRA(rank=2, dora=True, targets="attention/output$|mlp/"), "LORA"),
+    ],
 )
-def test_parts_of_a_layer_of_peft_have_no_format_of_pefts(tiny, tmp_path, targets, kind):
-    base, method = tiny("gpt2"), LoRA(rank=2, targets=targets)
+def test_parts_of_a_layer_of_peft_may_have_no_format_of_pefts(tiny, tmp_path, method, kind):
+    base = tiny("gpt2")
     save_adapter(tmp_path / "a", trained_leaves(base, method), method, base, DESCRIPTION)
     assert json.loads((tmp_path / "a" / CONFIG).read_text())["peft_type"] == kind
 

@@ -6,7 +6,7 @@ as PyTorch's weights are: `lora_A.weight [R, in]`. Layers that are not adapted h
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from etils import epath
 
 from fsl_jax.adapt.layer_choice import chosen_layers
 from fsl_jax.adapt.lora import LoRA
+from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
 from fsl_jax.adapt.peft.lora_config import config_faults, read_config
 from fsl_jax.adapt.peft.modules import (
     PREFIX,
@@ -47,14 +48,15 @@ def write_lora(
 
     Args:
       leaves: `lora_a [L, in, R]` and `lora_b [L, R, out]` by path, R being the method's rank, and
-        for DoRA `lora_magnitude [L, out]`.
+        for DoRA `lora_magnitude [L, out]`. Parts of a layer of PEFT's share `lora_a` (see `fused`).
       method: the method, whose start is zero.
       pretrained: the base model.
 
     Returns:
       The tensors by PEFT's names, and the values of `adapter_config.json`.
     """
-    modules = linear_layers(pretrained.config)
+    modules = [*linear_layers(pretrained.config), *fused_layers(pretrained.config)]
+    leaves = fuse(leaves, pretrained.config)
     chosen = [module for module in modules if f"{module.path}/lora_a" in leaves]
     tensors, targets = write_modules(leaves, chosen, _PARTS), target_modules(chosen, modules)
     if method.layers != "all":
@@ -71,6 +73,7 @@ def write_lora(
         "lora_dropout": 0.0,
         "target_modules": targets,
         "bias": "none",
+        "fan_in_fan_out": pretrained.config.family == "gpt2",
         "use_rslora": method.scaling == "rslora",
         "use_dora": method.dora,
         "modules_to_save": None,
@@ -112,14 +115,19 @@ def read_lora(
             return [width_out]
         return [lora.rank, width_in] if part == _PARTS["lora_a"] else [width_out, lora.rank]
 
-    only = named_layers(pretrained, lora.targets) if lora.layers is None else lora.layers
-    depth = max(module.copies or 0 for module in linear_layers(pretrained.config))
+    fused = [] if lora.dora else fused_layers(pretrained.config)
+    modules = [*linear_layers(pretrained.config), *fused]
+    only: Collection[int] | None = lora.layers
+    if only is None:
+        only = named_layers(modules, pretrained, lora.targets)
+    depth = max(module.copies or 0 for module in modules)
     if absent := [number for number in sorted(only or ()) if number >= depth]:
         found = [f"layers_to_transform has {absent}; the layers are numbered from 0 to {depth - 1}"]
         raise unusable(source, pretrained, found, _READABLE)
-    leaves, found = read_modules(tensors, pretrained, parts, shape_of, lora.targets, only)
+    leaves, found = read_modules(tensors, pretrained, parts, shape_of, lora.targets, only, fused)
     if found:
         raise unusable(source, pretrained, found, _READABLE)
+    leaves = take_apart(leaves, pretrained.config)
     method = LoRA(
         lora.rank,
         lora.alpha,

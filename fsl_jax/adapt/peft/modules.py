@@ -31,11 +31,13 @@ class Module:
       name: in Hugging Face's model, `{layer}` standing for the number of the layer.
       path: in the tree.
       copies: how many there are; None where it is not stacked.
+      parts: the paths of its parts, where the tree has it in several side by side.
     """
 
     name: str
     path: str
     copies: int | None
+    parts: tuple[str, ...] = ()
 
     def each(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """The name of each copy, and its index in the stacked leaf."""
@@ -142,6 +144,7 @@ def read_modules(
     shape_of: Callable[[str, tuple[int, ...]], Sequence[int]],
     targets: Sequence[str] | None,
     only: Collection[int] | None = None,
+    fused: Sequence[Module] = (),
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """The inverse of `write_modules`, strict: every tensor is known and each has its shape.
 
@@ -152,12 +155,13 @@ def read_modules(
       shape_of: the shape that a part has beside a kernel `[in, out]`.
       targets: ends of the names of the adapted linear layers; None where they are given otherwise.
       only: the layers of a stack that are adapted, zeros standing for the others; None for all.
+      fused: linear layers that the tree has in parts, and that can be read whole.
 
     Returns:
       The leaves by path, those of a stack joined, and all that is wrong.
     """
     config = pretrained.config
-    table, modules = FAMILIES[config.family].names(config), linear_layers(config)
+    table, modules = FAMILIES[config.family].names(config), [*linear_layers(config), *fused]
     given, found = _by_canonical_name(tensors, table, modules, parts)
     targeted = [each for each in modules if _is_targeted(each, given, parts, targets, table)]
     if not targeted:
@@ -165,7 +169,8 @@ def read_modules(
     kernels = flatten(pretrained.params)
     stacks: dict[str, np.ndarray] = {}
     for module in targeted:
-        kernel = kernels[f"{module.path}/kernel"].shape[-2:]
+        kernel = kernels[f"{(module.parts or (module.path,))[0]}/kernel"].shape[-2:]
+        kernel = (kernel[0], kernel[1] * max(len(module.parts), 1))
         shapes = {part: list(shape_of(part, kernel)) for part in parts.values()}
         faulty = _tensor_faults(module, given, table, shapes, only)
         found += faulty
@@ -174,10 +179,13 @@ def read_modules(
     return stacks, found
 
 
-def named_layers(pretrained: Pretrained, targets: Sequence[str] | None) -> set[int] | None:
+def named_layers(
+    modules: Sequence[Module], pretrained: Pretrained, targets: Sequence[str] | None
+) -> set[int] | None:
     """The numbers of the layers of stacks that an adapter is of, where it is not of all.
 
     Args:
+      modules: the linear layers there are.
       pretrained: the base model.
       targets: ends of the names of the adapted linear layers, or whole names; None where they are
         given otherwise.
@@ -185,11 +193,10 @@ def named_layers(pretrained: Pretrained, targets: Sequence[str] | None) -> set[i
     Returns:
       The numbers, where some layers are named and others of their kind are not; None for all.
     """
-    config = pretrained.config
-    table = FAMILIES[config.family].names(config)
+    table = FAMILIES[pretrained.config.family].names(pretrained.config)
     numbers: set[int] = set()
     some = False
-    for module in linear_layers(config):
+    for module in modules:
         names = [table.canonical(name) for name, _ in module.each()]
         named = {number for number, name in enumerate(names) if _is_named(name, targets, table)}
         if module.copies is not None:

@@ -1,0 +1,142 @@
+"""LoRA on GPT-2's queries, keys and values, which PEFT has as one layer."""
+
+import json
+
+import jax
+import numpy as np
+import peft
+import pytest
+import safetensors.numpy
+import torch
+import transformers
+
+from fsl_jax.adapt import LoRA, attach, load_adapter, load_peft, save_peft
+from fsl_jax.adapt.peft.fused import with_shared_matrices
+from fsl_jax.adapt.tree import flatten
+from fsl_jax.models.families import FAMILIES
+from fsl_jax.models.names import write_tensors
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False:UserWarning"),
+]
+
+KEY = jax.random.key(0)
+IDS = np.arange(12, dtype=np.int32).reshape(2, 6)
+
+
+@pytest.fixture
+def gpt2(tiny):
+    return tiny("gpt2")
+
+
+@pytest.fixture
+def plain(gpt2, tmp_path):
+    """The same model in transformers; the tokenizer of a tiny model is none."""
+    config = gpt2.config
+    model = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(
+            vocab_size=config.vocab_size,
+            n_positions=config.max_length,
+            n_embd=config.hidden_size,
+            n_inner=config.mlp_size,
+            n_layer=config.num_layers,
+            n_head=config.num_heads,
+        )
+    )
+    names = FAMILIES["gpt2"].names(config)
+    leaves = {path: np.asarray(leaf) for path, leaf in flatten(gpt2.params).items()}
+    state = {name: torch.tensor(tensor) for name, tensor in write_tensors(leaves, names)}
+    assert not model.load_state_dict(state, strict=False).unexpected_keys
+    return model.eval()
+
+
+def logits(base, params):
+    return np.asarray(jax.jit(base.apply)(params, IDS, np.ones_like(IDS, bool)).logits)
+
+
+def torch_logits(model):
+    with torch.no_grad():
+        return model(input_ids=torch.tensor(IDS).long()).logits.numpy()
+
+
+def assert_close(found, expected):
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def moved(base, method):
+    params, mask = attach(base.params, method, KEY)
+    random = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda leaf, trained: (
+            leaf + 0.3 * random.normal(size=leaf.shape).astype(np.float32) if trained else leaf
+        ),
+        params,
+        mask,
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "rank", "alpha"),
+    [
+        (LoRA(rank=2, alpha=4.0, targets="(query|value|up)$"), 4, 8),
+        (LoRA(rank=3, alpha=6.0, targets="key$", layers="1"), 3, 6),
+        (LoRA(rank=1, alpha=4.0, targets="(query|key|value)$", scaling="rslora"), 3, 4 * 3**0.5),
+    ],
+)
+def test_peft_loads_updates_of_parts_as_one_of_more_rank(
+    gpt2, plain, tmp_path, method, rank, alpha
+):
+    params = moved(gpt2, method)
+    save_peft(tmp_path / "a", params, gpt2, method)
+    config = json.loads((tmp_path / "a/adapter_config.json").read_text())
+    assert (config["peft_type"], config["r"]) == ("LORA", rank)
+    assert config["lora_alpha"] == pytest.approx(alpha)
+    expected = logits(gpt2, params)
+    of_base = torch_logits(plain)
+    assert_close(torch_logits(peft.PeftModel.from_pretrained(plain, str(tmp_path / "a"))), expected)
+    adapter = load_adapter(tmp_path / "a", gpt2)
+    assert (adapter.method.rank, adapter.method.layers) == (rank, method.layers)
+    assert_close(logits(gpt2, adapter.params), expected)
+    assert np.abs(of_base - expected).max() > 1e-2 * np.abs(expected).max()
+
+
+def test_an_adapter_of_pefts_comes_back_as_it_was(gpt2, plain, tmp_path):
+    config = peft.LoraConfig(r=2, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True)
+    model = peft.get_peft_model(plain, config).eval()
+    torch.manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(str(tmp_path / "theirs"))
+    adapter = load_adapter(tmp_path / "theirs", gpt2)
+    assert adapter.method.rank == 2
+    assert_close(logits(gpt2, adapter.params), torch_logits(model))
+    save_peft(tmp_path / "ours", adapter.params, gpt2, adapter.method)
+    found, expected = (
+        safetensors.numpy.load_file(tmp_path / name / "adapter_model.safetensors")
+        for name in ("ours", "theirs")
+    )
+    assert found.keys() == expected.keys()
+    for name, tensor in found.items():
+        np.testing.assert_array_equal(tensor, expected[name], name)
+
+
+def test_an_adapter_that_has_not_been_trained_comes_back_too(gpt2, tmp_path):
+    params, _ = attach(gpt2.params, LoRA(rank=2), KEY)
+    save_peft(tmp_path / "a", params, gpt2, LoRA(rank=2))
+    np.testing.assert_allclose(
+        logits(gpt2, load_peft(tmp_path / "a", gpt2)), logits(gpt2, gpt2.params), rtol=1e-6
+    )
+
+
+def test_what_adapts_no_part_is_left_as_it_is(gpt2, llama):
+    for base, method in ((gpt2, LoRA(targets="mlp/")), (llama, LoRA()), (gpt2, LoRA(dora=True))):
+        leaves = {
+            path: np.zeros(leaf.shape, np.float32)
+            for path, leaf in flatten(jax.eval_shape(method.extend, base.params, KEY)).items()
+            if "/lora_" in path
+        }
+        same, kept = with_shared_matrices(method, leaves, base.config)
+        assert same is method
+        assert kept is leaves
