@@ -1,4 +1,4 @@
-"""BERT and DistilBERT in GGUF files: sizes from the metadata, and the table of names.
+"""BERT, DistilBERT and RoBERTa in GGUF files: sizes from the metadata, and the table of names.
 
 The files hold no pooler, and no masked language model. How an embedding of a text is pooled is left
 to the head that a model is loaded with.
@@ -38,7 +38,8 @@ def bert_gguf_config(
 ) -> BertConfig:
     """The sizes of a BERT encoder in a GGUF file; as `llama_gguf_config`.
 
-    DistilBERT has the same architecture there, without types of tokens.
+    DistilBERT has the same architecture there, without types of tokens, and RoBERTa is a BERT with
+    another tokenizer: the rows of the position embedding that it leaves unused are not in the file.
     """
     fields = GGUFFields(source, metadata)
     fields.expect("attention.causal", False)

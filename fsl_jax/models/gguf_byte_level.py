@@ -57,6 +57,7 @@ def _split_by(expression: str) -> pre_tokenizers.PreTokenizer:
 
 _PRE_TOKENIZERS: dict[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
     "gpt-2": _gpt2_words,
+    "roberta-bpe": _gpt2_words,
     "smollm": _single_digits,
     "starcoder": _single_digits,
     "llama3": _llama3_words,
@@ -93,7 +94,8 @@ def byte_level_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
         tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = _PRE_TOKENIZERS[pre]()
     tokenizer.decoder = decoders.ByteLevel()
-    add_whole_tokens(tokenizer, tokens, token_kinds(metadata, tokens))
+    kinds = token_kinds(metadata, tokens)
+    add_whole_tokens(tokenizer, tokens, kinds, mask=special.get("mask_token"))
     add_ends(tokenizer, metadata, special, begins=is_llama3)
     return finished(tokenizer, metadata, special)
 

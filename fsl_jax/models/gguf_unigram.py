@@ -1,6 +1,6 @@
 """SentencePiece's unigram language model in GGUF files: the tokenizer model "t5".
 
-T5 and mT5 have it (https://arxiv.org/abs/1804.10959).
+T5, mT5 and XLM-RoBERTa have it (https://arxiv.org/abs/1804.10959).
 """
 
 import numpy as np
@@ -56,7 +56,7 @@ def unigram_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.Unigram(pieces, unk_id=int(unknown[0]), byte_fallback=False))
     tokenizer.normalizer = _normalizer(metadata, tokens, kinds)
     tokenizer.decoder = decoders.Metaspace(SPACE, prepend_scheme="always")
-    add_whole_tokens(tokenizer, tokens, kinds, normalized=True)
+    add_whole_tokens(tokenizer, tokens, kinds, normalized=True, mask=special.get("mask_token"))
     add_ends(tokenizer, metadata, special, begins=False, ends=True)
     return finished(tokenizer, metadata, special)
 

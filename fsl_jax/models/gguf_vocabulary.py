@@ -22,7 +22,10 @@ _ROLES = {
     "eos_token": "eos_token_id",
     "unk_token": "unknown_token_id",
     "pad_token": "padding_token_id",
+    "mask_token": "mask_token_id",
 }
+# That of RoBERTa too, whose tokenizers begin and end texts with what decoders call their ends.
+_ENCODER = "bert"
 # The ends of a text, of a turn and of a message.
 _ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
 
@@ -109,10 +112,20 @@ def tokens_with_roles(
 
 
 def special_tokens(metadata: Metadata, tokens: list[str]) -> dict[str, str]:
-    """The tokens of a decoder that have a role, by the role's name in transformers.
+    """The tokens that have a role in a model, by the role's name in transformers.
 
     A file without a padding token gets its end-of-sequence token for one: padding is then told
     apart by the attention mask alone.
+
+    Args:
+      metadata: `GGUFFile.metadata`.
+      tokens: of the vocabulary.
+
+    Returns:
+      Tokens by their roles.
+
+    Raises:
+      InputError: no token ends a sequence, or a number is no token's.
     """
     special = tokens_with_roles(metadata, tokens, _ROLES)
     if "eos_token" not in special:
@@ -120,7 +133,13 @@ def special_tokens(metadata: Metadata, tokens: list[str]) -> dict[str, str]:
             "the GGUF metadata name no end-of-sequence token (tokenizer.ggml.eos_token_id). "
             f"{CONVERT_AGAIN}"
         )
+    if _is_encoder(metadata) and "bos_token" in special:
+        special |= {"cls_token": special["bos_token"], "sep_token": special["eos_token"]}
     return {"pad_token": special["eos_token"], **special}
+
+
+def _is_encoder(metadata: Metadata) -> bool:
+    return metadata.get("general.architecture") == _ENCODER
 
 
 def gguf_end_tokens(metadata: Metadata) -> tuple[int, ...]:
@@ -149,7 +168,12 @@ def gguf_end_tokens(metadata: Metadata) -> tuple[int, ...]:
 
 
 def add_whole_tokens(
-    tokenizer: Tokenizer, tokens: list[str], kinds: np.ndarray, *, normalized: bool = False
+    tokenizer: Tokenizer,
+    tokens: list[str],
+    kinds: np.ndarray,
+    *,
+    normalized: bool = False,
+    mask: str | None = None,
 ) -> None:
     """Makes control tokens and those added by users match as a whole, before any cutting.
 
@@ -158,13 +182,16 @@ def add_whole_tokens(
       tokens: of the vocabulary.
       kinds: of the tokens.
       normalized: whether those added by users are looked for in the normalised text.
+      mask: the one that stands for a word with the space before it.
     """
     whole = np.flatnonzero(np.isin(kinds, (UNKNOWN, CONTROL, USER_DEFINED)))
     tokenizer.add_tokens(
         [
             AddedToken(tokens[index], special=False, normalized=normalized)
             if kinds[index] == USER_DEFINED
-            else AddedToken(tokens[index], special=True, normalized=False)
+            else AddedToken(
+                tokens[index], special=True, normalized=False, lstrip=tokens[index] == mask
+            )
             for index in whole
         ]
     )
@@ -187,8 +214,9 @@ def add_ends(
       begins: whether texts begin with a token where the file does not say.
       ends: likewise, whether they end with one.
     """
-    begins = metadata_value(metadata, "tokenizer.ggml.add_bos_token", bool, begins)
-    ends = metadata_value(metadata, "tokenizer.ggml.add_eos_token", bool, ends)
+    encodes = _is_encoder(metadata)
+    begins = metadata_value(metadata, "tokenizer.ggml.add_bos_token", bool, begins or encodes)
+    ends = metadata_value(metadata, "tokenizer.ggml.add_eos_token", bool, ends or encodes)
     if begins and "bos_token" not in special:
         raise InputError(
             "texts should begin with a token (tokenizer.ggml.add_bos_token), and the GGUF metadata "
@@ -196,10 +224,12 @@ def add_ends(
         )
     first = [special["bos_token"]] if begins else []
     last = [special["eos_token"]] if ends else []
+    # RoBERTa puts two ends between the texts of a pair, and takes both for one sequence.
+    second = [*last, "$B"] if encodes else [*(f"{token}:1" for token in first), "$B:1"]
     if first or last:
         tokenizer.post_processor = processors.TemplateProcessing(
             single=[*first, "$A", *last],
-            pair=[*first, "$A", *last, *(f"{token}:1" for token in first), "$B:1", *last],
+            pair=[*first, "$A", *last, *second, *last],
             special_tokens=numbered(tokenizer, first + last),
         )
 

@@ -136,6 +136,7 @@ def tiny(**changes):
     ("pre", "pieces"),
     {
         "gpt-2": ["Ġ", "Ġ", "123", "4", "abc"],
+        "roberta-bpe": ["Ġ", "Ġ", "123", "4", "abc"],
         "smollm": ["ĠĠ", "1", "2", "3", "4", "abc"],
         "starcoder": ["ĠĠ", "1", "2", "3", "4", "abc"],
         "llama-bpe": ["Ġ", "Ġ", "123", "4", "abc"],
@@ -181,6 +182,20 @@ def test_texts_begin_and_end_as_the_file_says():
     assert both("a", add_special_tokens=False).input_ids == [a]
     assert gguf_tokenizer(tiny(pre="llama-bpe"))("a").input_ids == [1, a]
     assert gguf_tokenizer(tiny(pre="llama-bpe", add_bos_token=False))("a").input_ids == [a]
+
+
+def test_an_encoder_marks_texts_as_roberta_does():
+    tokens = tiny()[PREFIX + "tokens"]
+    kinds = np.full(len(tokens), NORMAL, np.int32)
+    kinds[:3] = CONTROL
+    metadata = tiny(pre="roberta-bpe", mask_token_id=2, token_type=kinds)
+    tokenizer = gguf_tokenizer({**metadata, "general.architecture": "bert"})
+    a, b = tokens.index("a"), tokens.index("b")
+    assert tokenizer("a").input_ids == [1, a, 0]
+    pair = tokenizer("a", "b", return_token_type_ids=True)
+    assert (pair.input_ids, pair.token_type_ids) == ([1, a, 0, 0, b, 0], [0] * 6)
+    assert (tokenizer.cls_token, tokenizer.sep_token) == ("<start>", "<end>")
+    assert tokenizer("a <mine>b").input_ids == [1, a, 2, b, 0]
 
 
 def test_tokens_added_by_users_match_and_are_text():

@@ -170,6 +170,15 @@ def test_texts_end_and_come_back(t5):
     )
 
 
+def test_an_encoder_marks_texts_as_xlm_roberta_does(t5):
+    encoder = {"general.architecture": "bert", f"{PREFIX}bos_token_id": 0}
+    tokenizer = gguf_tokenizer(metadata_of(t5) | encoder)
+    first, second = (gguf_tokenizer(metadata_of(t5))(text).input_ids for text in ("the", "tea"))
+    assert tokenizer("the").input_ids == [0, *first]
+    assert tokenizer("the", "tea").input_ids == [0, *first, 1, *second]
+    assert (tokenizer.cls_token, tokenizer.sep_token) == ("<pad>", "</s>")
+
+
 def test_saved_tokenizers_give_the_same_tokens(t5, tmp_path):
     tokenizer = gguf_tokenizer(metadata_of(t5))
     tokenizer.save_pretrained(tmp_path)
