@@ -12,8 +12,10 @@ from benchmarks.measure import Row, alternate, require_same_losses, table
 from benchmarks.ours import Ours, start_of
 from benchmarks.peers import Peer
 from benchmarks.work import make_work
+from fsl_jax.adapt.ia3 import IA3
 from fsl_jax.adapt.linear_probe import LinearProbe
 from fsl_jax.adapt.lora import LoRA
+from fsl_jax.adapt.prompt_tuning import PromptTuning
 from fsl_jax.adapt.top_layers import TopLayers
 from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.models.bert import BertConfig
@@ -24,7 +26,7 @@ from fsl_jax.models.pretrained import Pretrained
 WORDS = ["[PAD]", "[UNK]", "sport", "politics", "Topic", ":", *(f"w{n:09}" for n in range(40))]
 CONFIGS = {
     "bert": BertConfig(
-        vocab_size=len(WORDS), hidden_size=16, mlp_size=32, num_layers=2, num_heads=2, max_length=16
+        vocab_size=len(WORDS), hidden_size=16, mlp_size=32, num_layers=2, num_heads=2, max_length=20
     ),
     "llama": LlamaConfig(
         vocab_size=len(WORDS),
@@ -73,7 +75,14 @@ def tiny_work(family, method, tokenizer, dataset):
 
 @pytest.mark.parametrize(
     ("family", "method"),
-    [("bert", LoRA()), ("bert", LinearProbe()), ("bert", TopLayers(1)), ("llama", LoRA())],
+    [
+        ("bert", LoRA()),
+        ("bert", LinearProbe()),
+        ("bert", TopLayers(1)),
+        ("bert", PromptTuning(4)),
+        ("llama", LoRA()),
+        ("bert", IA3()),
+    ],
     ids=lambda each: getattr(each, "name", each),
 )
 @pytest.mark.filterwarnings("ignore::FutureWarning:transformers")
