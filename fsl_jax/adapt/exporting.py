@@ -1,0 +1,228 @@
+"""Writing an adapter for those who serve it: what they accept, or else a merged model.
+
+What was written is loaded again and compared, so that a success is one.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from fsl_jax.adapt.adapter_files import CONFIG, HEAD, RECORD, Adapter, load_adapter, save_adapter
+from fsl_jax.adapt.adapter_record import parse_json, read_record
+from fsl_jax.adapt.lora import LoRA
+from fsl_jax.adapt.merging import merge
+from fsl_jax.adapt.peft.kinds import kind_of_method
+from fsl_jax.adapt.registry import format_method
+from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.errors import InputError, faults, unknown_name
+from fsl_jax.models.exporting import export
+from fsl_jax.models.loading import load
+from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.tensor_files import encode_tensors
+
+PEFT, VLLM, MERGED = "peft", "vllm", "merged"
+TARGETS = (PEFT, VLLM, MERGED)
+
+TEXTS = (
+    "The committee has postponed its decision until next week.",
+    "What a wonderful film!",
+    "Prices of wheat and oil fell by 3.5% on Tuesday, and shares rose.",
+)
+"""What both models read when they are compared."""
+
+TOLERANCE = 1e-5
+"""By how much of the largest number the others may differ."""
+
+_WITHOUT_LORA = ("gpt2",)
+"""Families of decoders that vLLM serves without adapters."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+      directory: where.
+      is_model: whether it is a merged model, and not an adapter.
+      difference: the largest difference to the adapter before, as a share of the largest number.
+      notes: what to know about it, a sentence each.
+    """
+
+    directory: epath.Path
+    is_model: bool
+    difference: float
+    notes: tuple[str, ...]
+
+
+def base_name(directory: epath.PathLike) -> str:
+    """The base model that an adapter names as its own.
+
+    Args:
+      directory: the adapter.
+
+    Returns:
+      A name that `fsl_jax.load` takes, or PEFT's.
+
+    Raises:
+      InputError: the directory has no adapter, or it names none.
+    """
+    directory = epath.Path(directory)
+    if record := read_record(directory / RECORD):
+        return record.base_model["name"]
+    if not (directory / CONFIG).exists():
+        raise InputError(f"{directory}: there is no {CONFIG}. Give a directory with an adapter.")
+    config = parse_json(directory / CONFIG, (directory / CONFIG).read_bytes())
+    name = config.get("base_model_name_or_path")
+    if not name:
+        raise InputError(f"{directory / CONFIG} names no base model. Name it yourself.")
+    return str(name)
+
+
+def export_adapter(
+    directory: epath.PathLike,
+    pretrained: Pretrained,
+    target: str,
+    output: epath.PathLike,
+    texts: Sequence[str] = TEXTS,
+) -> Exported:
+    """Writes an adapter for those who serve it, and compares what was written.
+
+    Args:
+      directory: the adapter, as `save_adapter`, `save_peft` or PEFT has saved it.
+      pretrained: its base model, in float32.
+      target: "peft" for an adapter that PEFT loads; "vllm" for one that vLLM loads, or a merged
+        model where it has no adapters of that kind; "merged" for a Hugging Face directory.
+      output: where; it must not exist, or be empty.
+      texts: what both are compared on.
+
+    Returns:
+      What was written.
+
+    Raises:
+      InputError: the adapter cannot be read, the target cannot serve it in any form, there is
+        something in `output`, or what was written computes something else; nothing is left then.
+    """
+    if target not in TARGETS:
+        raise unknown_name("target of an export", target, TARGETS)
+    output = epath.Path(output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(f"{output}: it is there already. Choose a directory that is not.")
+    adapter = load_adapter(directory, pretrained)
+    refusals = _refusals(adapter, pretrained, target)
+    is_model = target == MERGED or bool(refusals)
+    if is_model:
+        notes = _write_model(adapter, pretrained, output, refusals)
+        again = load(str(output), dtype=jnp.float32)
+        found = _numbers(again, again.params, pretrained, texts)
+    else:
+        notes = _write_adapter(adapter, pretrained, output, target)
+        params = load_adapter(output, pretrained).params
+        found = _numbers(pretrained, params, pretrained, texts)
+    expected = _numbers(pretrained, adapter.params, pretrained, texts)
+    difference = float(np.abs(found - expected).max() / np.abs(expected).max())
+    if not difference < TOLERANCE:
+        output.rmtree()
+        raise InputError(
+            f"{output}: what was written computed other numbers when it was read again: they "
+            f"differ by {difference:.1e} of the largest, and {TOLERANCE:.0e} is allowed. It was "
+            "removed. Give the base model in float32."
+        )
+    return Exported(output, is_model, difference, notes)
+
+
+def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str]:
+    """Why a target takes no such adapter, where a merged model may serve it.
+
+    Raises:
+      InputError: it takes no merged model either.
+    """
+    method, config = adapter.method, pretrained.config
+    kind = kind_of_method(method, _own(adapter), config)
+    if target == PEFT and kind is None:
+        raise InputError(
+            f"PEFT has no adapters of the kind {format_method(method)} on {config.family}. "
+            "Write a merged model instead (--for=merged), if it can be merged."
+        )
+    if target != VLLM:
+        return []
+    found = []
+    if not config.is_decoder:
+        found.append(f"{pretrained.name} is of the family {config.family}, and no decoder")
+    if "head" in adapter.params:
+        found.append("the task head gives classes, and vLLM gives words")
+    if found:
+        raise faults("vLLM cannot serve this adapter, merged or not:", found)
+    refusals = []
+    if config.family in _WITHOUT_LORA:
+        refusals.append(f"vLLM has no adapters for the family {config.family}")
+    if not isinstance(method, LoRA):
+        refusals.append(f"vLLM has LoRA alone, and this is {method.name}")
+    elif method.dora:
+        refusals.append("vLLM has no DoRA")
+    elif kind is None:
+        refusals.append("PEFT's format, which vLLM reads, cannot hold this adapter")
+    return refusals
+
+
+def _own(adapter: Adapter) -> dict[str, Any]:
+    """The leaves of the adapter by path, those of a task head left out."""
+    mask = flatten(adapter.mask)
+    leaves = {path: leaf for path, leaf in flatten(adapter.params).items() if mask[path]}
+    return {path: leaf for path, leaf in leaves.items() if not path.startswith("head/")}
+
+
+def _write_adapter(
+    adapter: Adapter, pretrained: Pretrained, output: epath.Path, target: str
+) -> tuple[str, ...]:
+    leaves: Params = unflatten(_own(adapter))
+    notes = []
+    if head := adapter.params.get("head"):
+        leaves["head"] = head
+        notes.append(f"The task head is in {HEAD}, which only this project reads.")
+    save_adapter(output, leaves, adapter.method, pretrained, adapter.description or {})
+    if target == VLLM and isinstance(adapter.method, LoRA):
+        notes.append(f"Start vLLM with --enable-lora --max-lora-rank of {adapter.method.rank} up.")
+    return tuple(notes)
+
+
+def _write_model(
+    adapter: Adapter, pretrained: Pretrained, output: epath.Path, refusals: Sequence[str]
+) -> tuple[str, ...]:
+    try:
+        merged = merge(adapter.params, pretrained)
+    except InputError as error:
+        if refusals:
+            raise InputError(f"{'; '.join(refusals)}. And {error}") from error
+        raise
+    notes = [f"It is merged: {refusal}." for refusal in refusals]
+    head = merged.pop("head", None)
+    export(pretrained, output, params=merged)
+    if head:
+        tensors = {f"head/{path}": np.asarray(leaf) for path, leaf in flatten(head).items()}
+        (output / HEAD).write_bytes(encode_tensors(tensors))
+        notes.append(f"The task head is in {HEAD}, which is no part of the model.")
+    return tuple(notes)
+
+
+def _numbers(
+    model: Pretrained, params: Params, tokenizing: Pretrained, texts: Sequence[str]
+) -> np.ndarray:
+    """What a model makes of the texts: logits of words, or hidden states."""
+    tokens = [tokenizing.tokenizer(text)["input_ids"] for text in texts]
+    mask = np.arange(max(map(len, tokens)))[None] < np.array([[len(each)] for each in tokens])
+    ids = np.zeros(mask.shape, np.int32)
+    ids[mask] = np.concatenate(tokens)
+    options: dict[str, Any] = {}
+    if model.config.is_encoder_decoder:
+        start = np.full((len(ids), 1), model.config.decoder_start_token, np.int32)
+        options["decoder_input_ids"] = start
+    output = jax.jit(lambda params: model.apply(params, ids, mask, **options))(params)
+    numbers = output.hidden if output.logits is None else output.logits
+    array = np.asarray(numbers, np.float32)
+    # What stands at padding is nobody's.
+    return array if model.config.is_encoder_decoder else array[mask]

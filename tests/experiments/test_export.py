@@ -1,0 +1,56 @@
+"""Exporting as a user does: from a command to a directory, or to a message."""
+
+import jax
+import numpy as np
+import pytest
+
+import fsl_jax
+from fsl_jax.adapt import attach, parse_method, save_peft
+from fsl_jax.adapt.tree import flatten, unflatten
+
+
+@pytest.fixture
+def adapter(llama_directory, tmp_path):
+    """Saves an adapter of a method on the tiny Llama."""
+
+    def of(text):
+        base, method = fsl_jax.load(str(llama_directory)), parse_method(text)
+        params, _ = attach(base.params, method, jax.random.key(0))
+        leaves = {
+            path: leaf + np.float32(0.1) if path.endswith(("lora_b", "up")) else leaf
+            for path, leaf in flatten(params).items()
+        }
+        save_peft(tmp_path / "adapter", unflatten(leaves), base, method)
+        return tmp_path / "adapter"
+
+    return of
+
+
+@pytest.fixture
+def export(run_script):
+    """Runs the script to its end: status, output, errors."""
+
+    def run(*flags):
+        process = run_script("export", *flags)
+        out, err = process.communicate(timeout=300)
+        return process.returncode, out, err
+
+    return run
+
+
+def test_the_script_writes_what_it_has_read_again(adapter, export, tmp_path):
+    output = tmp_path / "served"
+    status, out, err = export(f"--adapter={adapter('lora(2)')}", "--for=vllm", f"--output={output}")
+    assert status == 0, err
+    assert "Read again it computes the same" in out
+    assert f"{output} is an adapter for vllm" in out
+    assert (output / "adapter_model.safetensors").exists()
+
+
+def test_what_cannot_be_served_is_said_without_a_traceback(adapter, export, tmp_path):
+    flags = (f"--adapter={adapter('adapter(size=2)')}", "--for=merged", f"--output={tmp_path}/out")
+    status, out, err = export(*flags)
+    assert (status, out) == (2, "")
+    assert "a bottleneck is not linear" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "out").exists()
