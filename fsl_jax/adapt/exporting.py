@@ -23,6 +23,7 @@ from fsl_jax.errors import InputError, faults, unknown_name
 from fsl_jax.models.exporting import export
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.t5_layers import T5Config
 from fsl_jax.models.tensor_files import encode_tensors
 
 PEFT, VLLM, MERGED = "peft", "vllm", "merged"
@@ -218,7 +219,7 @@ def _numbers(
     ids = np.zeros(mask.shape, np.int32)
     ids[mask] = np.concatenate(tokens)
     options: dict[str, Any] = {}
-    if model.config.is_encoder_decoder:
+    if isinstance(model.config, T5Config):
         start = np.full((len(ids), 1), model.config.decoder_start_token, np.int32)
         options["decoder_input_ids"] = start
     output = jax.jit(lambda params: model.apply(params, ids, mask, **options))(params)

@@ -89,6 +89,10 @@ METHODS = {
         PrefixTuning(length, hidden) for length, hidden in ((3, 6), (2, 7), (4, 5), (1, 6))
     ),
     "p_tuning_v2": tuple(map(PTuningV2, (3, 2, 4, 1))),
+    "mam": tuple(
+        Joined((PrefixTuning(length, 6), BottleneckAdapter("parallel", size, scale=4.0)))
+        for length, size in ((3, 4), (2, 3), (4, 6), (1, 5))
+    ),
 }
 FORMULATIONS = (
     "bert-head",
@@ -117,7 +121,7 @@ QUICK = (
     ("vera", "bert-head"),
     ("adalora", "llama-head"),
 )
-PROMPTS = ("prompt_tuning", "p_tuning", "p_tuning_mlp", "prefix_tuning", "p_tuning_v2")
+PROMPTS = ("prompt_tuning", "p_tuning", "p_tuning_mlp", "prefix_tuning", "p_tuning_v2", "mam")
 """Methods that do not start out as the base."""
 
 KEPT_TRUNK = ("linear_probe", "top_layers")
