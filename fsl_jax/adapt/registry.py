@@ -134,7 +134,7 @@ def parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
     """Takes `name(1, key=2)` apart without evaluating anything but literals.
 
     Args:
-      text: a name, or a call whose arguments are literals.
+      text: a name, or a call whose arguments are literals; one without a name may be a bare word.
 
     Returns:
       The name, the positional arguments, and the named ones.
@@ -155,7 +155,11 @@ def parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
             name: ast.literal_eval(each.value)
             for name, each in zip(names, node.keywords, strict=True)
         }
-        arguments = [ast.literal_eval(value) for value in node.args]
+        # A first setting is often one of a few words: adapter(parallel).
+        arguments = [
+            value.id if isinstance(value, ast.Name) else ast.literal_eval(value)
+            for value in node.args
+        ]
     # A TypeError is a literal that cannot be made, such as a set of lists.
     except (SyntaxError, ValueError, TypeError) as error:
         raise InputError(

@@ -124,6 +124,7 @@ def test_runs_are_stacked_where_all_parts_agree():
     [
         ("lora(2) + adapter('parallel', size=3)", (LORA, ADAPTER)),
         ("lora(targets='a+b')+bitfit", (LoRA(targets="a+b"), BitFit())),
+        ("adapter(parallel, 3)+bitfit", (ADAPTER, BitFit())),
         ("bitfit+ia3+lora(2)", (BitFit(), IA3(), LORA)),
     ],
 )
