@@ -32,7 +32,8 @@ class PromptTuning(Method):
 
     The paper trains with a rate of 0.3 (Adafactor, without parameter scaling) vectors in the
     vocabulary of T5, whose entries are 10 to 100 times those of BERT's or Llama's; the rates to
-    choose from span that range. In it, more than 20 vectors gain little.
+    choose from span that range. In it, more than 20 vectors gain little. Where a model multiplies
+    embedded words, as Gemma does, it multiplies the prompt too: a rate moves it as much further.
 
     Attributes:
       length: P.

@@ -51,7 +51,7 @@ QUICK = [
     ("gpt2", peft.IA3Config()),
     ("bert", peft.LNTuningConfig(target_modules=["LayerNorm"])),
     ("llama", peft.LNTuningConfig()),
-    ("bert", peft.LoraConfig(r=2, target_modules=["query", "value"], layers_to_transform=[1])),
+    ("bert", peft.LoraConfig(r=2, target_modules=["query", "dense"], layers_to_transform=[1])),
     ("llama", peft.LoraConfig(r=3, target_modules=["q_proj", "down_proj"], use_dora=True)),
     ("llama", peft.VeraConfig(r=5, target_modules=["q_proj", "v_proj", "down_proj"])),
 ]
@@ -82,7 +82,6 @@ def prompts():
     ], [
         ("llama", peft.PromptTuningConfig(num_virtual_tokens=4, **decoder)),
         ("gpt2", peft.PromptTuningConfig(num_virtual_tokens=1, **decoder)),
-        ("gemma2", peft.PromptTuningConfig(num_virtual_tokens=4, **decoder)),
         ("bert", peft.PromptEncoderConfig(num_virtual_tokens=4, encoder_hidden_size=7, **encoder)),
         ("llama", peft.PromptEncoderConfig(num_virtual_tokens=4, encoder_hidden_size=7, **decoder)),
         ("bert", peft.PromptEncoderConfig(num_virtual_tokens=4, **lstm, **encoder)),
