@@ -34,7 +34,8 @@ def main(arguments: list[str]) -> None:
 
         base = load_base(_MODEL.value or base_name(_ADAPTER.value), "float32")
         exported = export_adapter(_ADAPTER.value, base, _FOR.value, _OUTPUT.value)
-        print("\n".join(exported.notes))
+        for note in exported.notes:
+            print(note)
         what = "a model" if exported.is_model else "an adapter"
         print(
             f"Read again it computes the same, up to {exported.difference:.1e} of the largest "

@@ -106,6 +106,7 @@ def test_a_prefix_is_shared_by_all_rows_or_each_has_its_own(llama):
     assert np.abs(own[1] - common[1]).max() > 1e-3
 
 
+@pytest.mark.soak
 def test_an_encoder_decoder_has_adapters_for_each_row(tiny):
     base = tiny("t5")
     tree = adapted(base, "ia3")

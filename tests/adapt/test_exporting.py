@@ -62,9 +62,9 @@ def ours(directory, base):
     [
         ("lora(2)", "vllm", False, "--max-lora-rank of 2 up"),
         ("lora(2)+ia3", "vllm", True, "vLLM has LoRA alone, and this is lora+ia3"),
-        ("lora(2, dora=True)", "vllm", True, "vLLM has no DoRA"),
-        ("ia3", "peft", False, ""),
-        ("ia3", "merged", True, ""),
+        pytest.param("lora(2, dora=True)", "vllm", True, "no DoRA", marks=pytest.mark.soak),
+        pytest.param("ia3", "peft", False, "", marks=pytest.mark.soak),
+        pytest.param("ia3", "merged", True, "", marks=pytest.mark.soak),
     ],
 )
 def test_others_compute_with_it_what_was_trained(save, tmp_path, text, target, is_model, note):
