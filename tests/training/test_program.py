@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsl_jax.adapt import BitFit, LinearProbe, LoRA, TopLayers
+from fsl_jax.adapt import BitFit, LinearProbe, LoRA, PromptTuning, PTuningV2, TopLayers
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models.bert import BertConfig
@@ -146,8 +146,14 @@ def deep(family):
 
 @pytest.mark.parametrize(
     ("family", "method"),
-    [("llama", LoRA(1)), ("bert", BitFit()), ("llama", TopLayers(1))],
-    ids=["lora", "bitfit", "top_layers"],
+    [
+        ("llama", LoRA(1)),
+        ("bert", BitFit()),
+        ("llama", TopLayers(1)),
+        pytest.param("llama", PromptTuning(1), marks=pytest.mark.soak),
+        pytest.param("llama", PTuningV2(1), marks=pytest.mark.soak),
+    ],
+    ids=["lora", "bitfit", "top_layers", "prompt_tuning", "p_tuning_v2"],
 )
 def test_memory_does_not_grow_by_a_base_with_each_run(
     tiny_problem, tiny_tokenizer, tiny_dataset, trial, family, method
