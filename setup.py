@@ -43,17 +43,30 @@ setup(
         "gpu": [f"jax[cuda13]{JAX}"],
         # Work on TPUs keeps its files in buckets.
         "tpu": [f"jax[tpu]{JAX}", "etils[epath-gcs]>=1.12"],
+        # To run those in notebooks/ and to make their saved copies.
+        "notebooks": [
+            "ipykernel>=7",
+            "ipywidgets>=8",
+            "jupytext>=1.19,<2",
+            "nbconvert>=7.17",
+            "scikit-learn>=1.6",
+            "umap-learn>=0.5.12,<0.6",
+        ],
         "dev": [
             "beartype>=0.22",
             "hypothesis>=6.150",
             "import-linter>=2.16,<3",
+            "jupytext>=1.19,<2",
             "mypy>=2.4,<3",
+            "nbformat>=5.10,<6",
             "peft>=0.21.2,<0.22",
             "pytest>=9,<10",
             "pytest-timeout>=2.4",
             "pytest-xdist>=3.8",
             "ruff>=0.17,<0.18",
+            "scikit-learn>=1.6",
             "torch>=2.13,<2.14",
+            "umap-learn>=0.5.12,<0.6",
         ],
     },
 )
