@@ -15,7 +15,7 @@ from etils import epath
 from fsl_jax.adapt.layer_choice import chosen_layers
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
-from fsl_jax.adapt.peft.lora_config import config_faults, read_config
+from fsl_jax.adapt.peft.lora_config import PeftLora, config_faults, read_config
 from fsl_jax.adapt.peft.modules import (
     PREFIX,
     Module,
@@ -116,15 +116,11 @@ def read_lora(
         return [lora.rank, width_in] if part == _PARTS["lora_a"] else [width_out, lora.rank]
 
     fused = [] if lora.dora else fused_layers(pretrained.config)
-    modules = [*linear_layers(pretrained.config), *fused]
-    only: Collection[int] | None = lora.layers
-    if only is None:
-        only = named_layers(modules, pretrained, lora.targets)
-    depth = max(module.copies or 0 for module in modules)
-    if absent := [number for number in sorted(only or ()) if number >= depth]:
-        found = [f"layers_to_transform has {absent}; the layers are numbered from 0 to {depth - 1}"]
-        raise unusable(source, pretrained, found, _READABLE)
-    leaves, found = read_modules(tensors, pretrained, parts, shape_of, lora.targets, only, fused)
+    only, found = _chosen_layers(lora, [*linear_layers(pretrained.config), *fused], pretrained)
+    if not found:
+        leaves, found = read_modules(
+            tensors, pretrained, parts, shape_of, lora.targets, only, fused
+        )
     if found:
         raise unusable(source, pretrained, found, _READABLE)
     leaves = take_apart(leaves, pretrained.config)
@@ -137,12 +133,27 @@ def read_lora(
         dora=lora.dora,
     )
     for path in adapted_paths(leaves):
-        stack = leaves[f"{path}/lora_a"].shape[:-2]
-        adapted = True if only is None else np.isin(np.arange(*stack), sorted(only))
-        leaves[f"{path}/lora_scale"] = np.where(adapted, np.full(stack, method.scale), 0.0).astype(
-            np.float32
-        )
+        scale = np.full(leaves[f"{path}/lora_a"].shape[:-2], method.scale, np.float32)
+        if only is not None:
+            scale[~np.isin(np.arange(len(scale)), sorted(only))] = 0
+        leaves[f"{path}/lora_scale"] = scale
     return method, leaves
+
+
+def _chosen_layers(
+    lora: PeftLora, modules: list[Module], pretrained: Pretrained
+) -> tuple[Collection[int] | None, list[str]]:
+    """The numbers of the layers that are adapted, None for all, and what is wrong with them."""
+    if lora.layers is None:
+        return named_layers(modules, pretrained, lora.targets), []
+    depth = max(module.copies or 0 for module in modules)
+    absent = [number for number in sorted(lora.layers) if not 0 <= number < depth]
+    if absent:
+        last = depth - 1
+        return lora.layers, [
+            f"layers_to_transform has {absent}; the layers are numbered from 0 to {last}"
+        ]
+    return lora.layers, []
 
 
 def _adapted(module: Module, method: LoRA) -> list[str]:

@@ -162,6 +162,8 @@ def read_modules(
     """
     config = pretrained.config
     table, modules = FAMILIES[config.family].names(config), [*linear_layers(config), *fused]
+    # A layer that is not in a stack has no number to be chosen by.
+    modules = [module for module in modules if only is None or module.copies is not None]
     given, found = _by_canonical_name(tensors, table, modules, parts)
     targeted = [each for each in modules if _is_targeted(each, given, parts, targets, table)]
     if not targeted:
