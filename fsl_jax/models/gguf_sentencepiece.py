@@ -100,7 +100,11 @@ def _has_bytes(tokens: list[str], kinds: np.ndarray) -> bool:
 
 
 def _merges(tokens: list[str], kinds: np.ndarray, scores: np.ndarray) -> list[tuple[str, str]]:
-    """All pairs of normal tokens that make a normal token, in the order in which they join."""
+    """All pairs of normal tokens that make a normal token, in the order in which they join.
+
+    Of pairs that make the same token, the one with the longer left piece goes first: where the two
+    overlap in a run of one letter, it is further left.
+    """
     normal = {tokens[index]: float(scores[index]) for index in np.flatnonzero(kinds == NORMAL)}
     merges = [
         (token[:cut], token[cut:])
@@ -134,7 +138,8 @@ def _require_order(scores: dict[str, float]) -> None:
 def first_space(tokens: list[str], kinds: np.ndarray) -> normalizers.Normalizer:
     """Puts a space before a text, but not before tokens that match as a whole.
 
-    Those are themselves normalised before they are looked for.
+    Those are themselves normalised before they are looked for. A text that is nothing but one of
+    them gets no space either, though SentencePiece gives it one.
 
     Args:
       tokens: of the vocabulary.

@@ -87,6 +87,8 @@ def decoder_sizes(fields: GGUFFields, tensors: Mapping[str, StoredTensor]) -> di
       Arguments of `LlamaConfig`.
     """
     fields.expect("rope.scaling.type", "none", "linear")
+    # So older files name the factor.
+    fields.expect("rope.scale_linear", 1.0)
     fields.expect("expert_count", 0)
     heads, width = fields.integer("attention.head_count"), fields.integer("embedding_length")
     head_dim = fields.integer("attention.key_length", max(1, width // heads))

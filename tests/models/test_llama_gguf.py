@@ -90,6 +90,7 @@ def test_neighbouring_rows_of_a_head_go_half_a_head_apart(part, heads):
     [
         ("rope.scaling.type", "yarn"),
         ("rope.scaling.factor", -1.0),
+        ("rope.scale_linear", 0.25),
         ("expert_count", 8),
         ("rope.dimension_count", 4),
         ("attention.value_length", 16),
