@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 
-from fsl_jax.adapt import BitFit, LoRA, TopLayers, attach, combine, partition
+from fsl_jax.adapt import IA3, BitFit, LNTuning, LoRA, TopLayers, attach, combine, partition
 from fsl_jax.adapt.adapter_files import CONFIG, load_adapter, save_adapter
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
@@ -110,12 +110,15 @@ def test_there_are_no_biases_to_train(t5):
 
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
+@pytest.mark.filterwarnings("ignore:Unsupported layer type:UserWarning")
 @pytest.mark.parametrize(
-    ("targets", "modules"),
+    ("method", "modules"),
     [
-        ("attention/(query|value)$", ["q", "v"]),
+        (LoRA(2, 3.0, "attention/(query|value)$"), ["q", "v"]),
+        (IA3(), ["k", "v", "wo"]),
+        (LNTuning(), ["final_layer_norm", "layer_norm"]),
         (
-            "^encoder/.*/(query|up)$|cross_attention/key$",
+            LoRA(2, 3.0, "^encoder/.*/(query|up)$|cross_attention/key$"),
             [
                 "1.DenseReluDense.wi",
                 "EncDecAttention.k",
@@ -126,8 +129,7 @@ def test_there_are_no_biases_to_train(t5):
         ),
     ],
 )
-def test_peft_loads_what_was_saved_and_computes_the_same(t5, tmp_path, targets, modules):
-    method = LoRA(rank=2, alpha=3.0, targets=targets)
+def test_peft_loads_what_was_saved_and_computes_the_same(t5, tmp_path, method, modules):
     params, mask = attach(t5.params, method, KEY)
     random = np.random.default_rng(1)
     leaves = {
