@@ -118,3 +118,9 @@ def test_special_tokens_stay_when_a_text_is_cut(tiny_bases, tiny_tokenizer):
 @pytest.mark.parametrize(("asked", "limit"), [(None, 32), (8, 8), (100, 32)])
 def test_no_text_is_longer_than_the_model_takes(tiny_bases, asked, limit):
     assert HeadFormulation(tiny_bases["bert"], ("a", "b"), max_length=asked).limit == limit
+
+
+@pytest.mark.parametrize(("asked", "limit"), [(None, 27), (8, 8), (100, 27)])
+def test_room_is_left_for_what_stands_before_a_text(tiny_bases, asked, limit):
+    formulation = HeadFormulation(tiny_bases["bert"], ("a", "b"), max_length=asked, room=5)
+    assert formulation.limit == limit

@@ -64,6 +64,9 @@ def test_words_have_the_model_s_tokens(make, tiny_tokenizer):
 def test_room_is_left_for_the_words(make, words, max_length, limit):
     """Words of four tokens and fewer take three positions, but six columns of what is read."""
     assert make(words, max_length).limit == limit
+    # What an adaptation puts before a prompt takes from the model's positions alone.
+    moved = dataclasses.replace(make(words, max_length), room=1)
+    assert moved.limit == (limit if max_length == 20 else limit - 1)
 
 
 @pytest.mark.parametrize("words", [(), FAR], ids=["one token", "several"])
