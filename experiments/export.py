@@ -37,9 +37,10 @@ def main(arguments: list[str]) -> None:
         for note in exported.notes:
             print(note)
         what = "a model" if exported.is_model else "an adapter"
+        whom = "" if _FOR.value == "merged" else f" for {_FOR.value}"
         print(
             f"Read again it computes the same, up to {exported.difference:.1e} of the largest "
-            f"number. {exported.directory} is {what} for {_FOR.value}."
+            f"number. {exported.directory} is {what}{whom}."
         )
 
 
