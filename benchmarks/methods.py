@@ -30,10 +30,12 @@ from fsl_jax.adapt.summary import count_parameters
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
 from fsl_jax.models.bert import BertConfig
-from fsl_jax.models.families import Config, module_of
+from fsl_jax.models.families import Config, initialise, module_of
 from fsl_jax.models.gpt2 import GPT2Config
 from fsl_jax.models.llama import LlamaConfig
 from fsl_jax.models.loading import load
+from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.t5_layers import T5Config
 from fsl_jax.operations import product_operations
 from fsl_jax.studies.table import markdown_table
 from fsl_jax.tasks.head import HeadFormulation
@@ -59,8 +61,9 @@ BATCH, TOKENS, LABELS = 16, 32, ("a", "b")
 SETTINGS = FitSettings(steps=10, batch_size=BATCH, evaluate_every=10)
 
 
-def tiny_models() -> dict[str, tuple[Config, Params]]:
-    """A config of each family with random parameters."""
+@functools.cache
+def tiny_models() -> dict[str, Pretrained]:
+    """A model of each family with random parameters, and without a tokenizer."""
     sizes: dict[str, Any] = {
         "vocab_size": 32,
         "hidden_size": 16,
@@ -73,31 +76,37 @@ def tiny_models() -> dict[str, tuple[Config, Params]]:
         "BERT": BertConfig(**sizes),
         "GPT-2": GPT2Config(**sizes),
         "Llama": LlamaConfig(**sizes, num_kv_heads=2, head_dim=4),
+        "T5": T5Config(**sizes, num_decoder_layers=2, head_dim=4),
     }
-    ids, mask = jnp.zeros((1, 4), jnp.int32), jnp.ones((1, 4), bool)
-    return {
-        name: (config, module_of(config).init(jax.random.key(0), ids, mask)["params"])
-        for name, config in configs.items()
-    }
+
+    def model(name: str, config: Config) -> Pretrained:
+        params = initialise(config, jax.random.key(0))
+        return Pretrained(name, config, module_of(config), params, None, "")  # type: ignore[arg-type]
+
+    return {name: model(name, config) for name, config in configs.items()}
 
 
 def families(method: Method) -> str:
     """The families in which a method's leaves are read, and it has something to train."""
+    ids, mask = jnp.zeros((2, 6), jnp.int32), jnp.ones((2, 6), bool)
     found = []
-    for name, (config, params) in tiny_models().items():
-        module, ids = module_of(config), jnp.zeros((2, 6), jnp.int32)
-        with_head = params | {"head": {"kernel": jnp.zeros((16, 2)), "bias": jnp.zeros(2)}}
-
-        def forward(tree: Params, module: Any = module, ids: jax.Array = ids) -> jax.Array:
-            hidden = module.apply({"params": tree}, ids, jnp.ones(ids.shape, bool)).hidden
-            return hidden[:, 0] @ tree["head"]["kernel"] + tree["head"]["bias"][None]
-
+    for name, model in tiny_models().items():
+        more = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
+        forward = functools.partial(_hidden, model, ids, mask, more)
+        head = {"kernel": jnp.zeros((16, 2)), "bias": jnp.zeros(2)}
         try:
-            attach(with_head, method, jax.random.key(0), forward)
+            attach(model.params | {"head": head}, method, jax.random.key(0), forward)
         except InputError:
             continue
         found.append(name)
     return ", ".join(found)
+
+
+def _hidden(
+    model: Pretrained, ids: jax.Array, mask: jax.Array, more: dict[str, Any], params: Params
+) -> jax.Array:
+    hidden = model.apply(params, ids, mask, **more).hidden
+    return hidden[:, 0] @ params["head"]["kernel"] + params["head"]["bias"][None]
 
 
 class Measured:

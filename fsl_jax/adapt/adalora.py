@@ -67,6 +67,7 @@ class AdaLoRA(Method):
     uncertainty_smoothing: float = _of_training(0.85)
     penalty_weight: float = _of_training(0.5)
     name: ClassVar[str] = "adalora"
+    paper: ClassVar[str] = "Zhang et al. 2023, https://arxiv.org/abs/2303.10512"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-4, 1e-3, 5e-3)
     rules: ClassVar[tuple[str, ...]] = ("/lora_[abe]$",)
     settings: ClassVar[tuple[str, ...]] = ("/lora_scale$",)

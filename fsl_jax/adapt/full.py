@@ -11,5 +11,6 @@ class Full(Method):
     """Trains all parameters that the formulation reads."""
 
     name: ClassVar[str] = "full"
+    paper: ClassVar[str] = "Howard and Ruder 2018, https://arxiv.org/abs/1801.06146"
     learning_rates: ClassVar[tuple[float, ...]] = (1e-5, 2e-5, 5e-5)
     rules: ClassVar[tuple[str, ...]] = (".",)

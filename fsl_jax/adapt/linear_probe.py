@@ -12,5 +12,6 @@ class LinearProbe(Method):
     """Trains the task head alone, so it needs the formulation `head`."""
 
     name: ClassVar[str] = "linear_probe"
+    paper: ClassVar[str] = "Alain and Bengio 2017, https://arxiv.org/abs/1610.01644"
     learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 1e-2, 1e-1)
     rules: ClassVar[tuple[str, ...]] = (HEAD_RULE,)

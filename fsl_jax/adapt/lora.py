@@ -62,6 +62,7 @@ class LoRA(Method):
     dora: bool = False
     learning_rate_ratio: float = dataclasses.field(default=1.0, metadata=ONLY_TRAINS)
     name: ClassVar[str] = "lora"
+    paper: ClassVar[str] = "Hu et al. 2022, https://arxiv.org/abs/2106.09685"
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 5e-4, 2e-3)
     rules: ClassVar[tuple[str, ...]] = ("/lora_(a|b|magnitude)$",)
     settings: ClassVar[tuple[str, ...]] = ("/lora_(scale|norm|a_start|b_start)$",)

@@ -23,6 +23,7 @@ class TopLayers(Method):
 
     k: int = 2
     name: ClassVar[str] = "top_layers"
+    paper: ClassVar[str] = "Lee et al. 2019, https://arxiv.org/abs/1911.03090"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 1e-4, 3e-4)
     rules: ClassVar[tuple[str, ...]] = ("^(top_layers|final_norm)/",)
 
