@@ -307,7 +307,7 @@ class Pretrained:
         if before + length > most:
             more = f" and the {before} before them" if before else ""
             raise InputError(
-                f"{length} tokens{more} are more than {self.name} can read at once, which is "
+                f"{length} token{'s' * (length > 1)}{more} are more than {self.name} can read at once, which is "
                 f"{most}. Truncate the text to {max(most - before, 0)} tokens, or use a model with "
                 "longer input."
             )

@@ -365,7 +365,7 @@ def test_the_longest_sequence_is_read_and_a_longer_one_is_an_error(one):
         one.encode(one.params, *ones(25))
     with pytest.raises(InputError, match="25 tokens are more than"):
         one.apply(one.params, longest, mask, decoder_input_ids=ones(25)[0])
-    with pytest.raises(InputError, match="25 tokens are more than"):
+    with pytest.raises(InputError, match="1 token and the 24 before them are more than"):
         one.decode(one.params, *ones(1), encoded, prefix=output.key_values)
 
 

@@ -30,7 +30,7 @@ CONFIGS = {
 
 def counted(size):
     """A program with a base of 100 bytes, and 10 for each run."""
-    return Program(lambda state, *_: state, size, 100 + 10 * size, 0.0, None)
+    return Program(lambda state, *_: state, size, 100 + 10 * size, 0.0, None, BitFit())
 
 
 def compiled_sizes(runs, limit, multiple=1):

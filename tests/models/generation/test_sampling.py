@@ -44,12 +44,12 @@ def assert_same(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("top_k", [1, 7, 1000])
 def test_the_likeliest_is_the_first_of_the_largest():
     rows = jnp.array([[1.0, 3.0, 3.0], [-jnp.inf, -2.0, -5.0], [jnp.nan] * 3])
     np.testing.assert_array_equal(likeliest(rows), [1, 1, 2])
 
 
+@pytest.mark.parametrize("top_k", [1, 7, 1000])
 def test_top_k(logits, top_k):
     expected = reference(theirs.TopKLogitsWarper(top_k), logits)
     assert_same(keep_top_k(jnp.asarray(logits), top_k), expected)
