@@ -305,9 +305,10 @@ class Pretrained:
     def _check_length(self, length: int, before: int = 0) -> None:
         most = self.config.max_length
         if before + length > most:
+            found = f"{length} token{'s' * (length > 1)}"
             more = f" and the {before} before them" if before else ""
             raise InputError(
-                f"{length} token{'s' * (length > 1)}{more} are more than {self.name} can read at once, which is "
-                f"{most}. Truncate the text to {max(most - before, 0)} tokens, or use a model with "
-                "longer input."
+                f"{found}{more} are more than {self.name} can read at once, which is {most}. "
+                f"Truncate the text to {max(most - before, 0)} tokens, or use a model with longer "
+                "input."
             )
