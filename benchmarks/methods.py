@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
+from benchmarks.pages import write_between
 from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.partition import combine
@@ -190,10 +191,7 @@ def main(_: list[str]) -> None:
     table = markdown_table(HEADINGS, [cells(formulation, name) for name in METHODS], texts=1)
     print(table)
     if _PAGE.value:
-        page = Path(_PAGE.value)
-        text = page.read_text()
-        before, after = text.partition(START)[0], text.partition(END)[2]
-        page.write_text(f"{before}{START}\n\n{table}\n\n{END}{after}")
+        write_between(Path(_PAGE.value), START, END, f"{table}\n")
 
 
 if __name__ == "__main__":

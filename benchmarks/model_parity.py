@@ -26,6 +26,7 @@ from absl import app, flags
 from flax.traverse_util import flatten_dict
 from tokenizers import Tokenizer, models
 
+from benchmarks.pages import write_between
 from benchmarks.parity_models import END_OF_TEXT, LENGTH, MODELS, VOCABULARY, build
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.embedded import embedded_path
@@ -200,20 +201,11 @@ def table(rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def write(page: Path, content: str) -> None:
-    """Replaces what stands between the marks of a page."""
-    text = page.read_text()
-    if text.count(START) != 1 or text.count(END) != 1:
-        raise app.UsageError(f"--page={page}: expected the lines {START} and {END}, once each.")
-    before, rest = text.split(START)
-    page.write_text(f"{before}{START}\n\n{content}\n{END}{rest.split(END)[1]}")
-
-
 def main(_: list[str]) -> None:
     """Makes the table."""
     content = table([*tiny_rows(), *real_rows()])
     if _PAGE.value:
-        write(Path(_PAGE.value), content)
+        write_between(Path(_PAGE.value), START, END, content)
 
 
 if __name__ == "__main__":

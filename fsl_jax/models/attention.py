@@ -2,7 +2,7 @@
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -115,9 +115,13 @@ def attend(
         _weighted(each, source_values).reshape(grouped.shape)
         for each, (_, source_values, _) in zip(weights, sources, strict=True)
     ]
-    add = functools.partial(functools.reduce, operator.add)
-    output = add(attended) / add(totals)[..., None]
+    output = _sum(attended) / _sum(totals)[..., None]
     return output.astype(query.dtype).reshape(batch, length, heads * head_dim)
+
+
+def _sum(parts: Iterable[Array]) -> Array:
+    """The sum over sources; Python's own begins with a number that is no array."""
+    return functools.reduce(operator.add, parts)
 
 
 def _attend_from_one(
@@ -141,9 +145,8 @@ def _attend_from_one(
         jnp.maximum, (jnp.max(each, axis=1, keepdims=True) for each in scores)
     )
     weights = [jnp.exp(each - highest) for each in scores]
-    add = functools.partial(functools.reduce, operator.add)
-    total = add(jnp.sum(each, axis=1, keepdims=True) for each in weights)
-    output = add(
+    total = _sum(jnp.sum(each, axis=1, keepdims=True) for each in weights)
+    output = _sum(
         jnp.sum(each[..., None] * source.astype(jnp.float32)[:, :, :, None], axis=1, keepdims=True)
         for each, (_, source, _) in zip(weights, sources, strict=True)
     )
