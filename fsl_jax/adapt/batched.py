@@ -14,8 +14,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from fsl_jax.adapt.merging import is_spent
+from fsl_jax.adapt.soft_prompt import SUFFIX
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError, faults
+from fsl_jax.models.after_tokens import append_suffix
 from fsl_jax.models.layers import PRNGKey
 from fsl_jax.models.outputs import KeyValues, ModelOutput
 from fsl_jax.models.pretrained import Pretrained
@@ -86,7 +88,8 @@ def apply_rows(
         training's stack; a leaf may be None.
       index: int32 `[B]`, which adapter a row has, from 0 to N - 1, or -1 for none: such a row gets
         the numbers of the base.
-      input_ids: as in `Pretrained.apply`, like all that follows.
+      input_ids: as in `Pretrained.apply`, like all that follows. Where an adapter has a suffix, it
+        is put after the texts of its rows, and what comes out has so many columns more.
       attention_mask: see there.
       reparametrize: a method's, for leaves that are still as they are trained.
       position_ids: see there.
@@ -101,6 +104,8 @@ def apply_rows(
       As `Pretrained.apply`.
     """
     chosen = _of_rows(stacked, params, jnp.asarray(index, jnp.int32))
+    if SUFFIX in chosen and position_ids is not None:
+        raise InputError("an adapter has a suffix, whose positions follow the text's: give none")
     rows = {
         "input_ids": input_ids,
         "attention_mask": attention_mask,
@@ -116,6 +121,8 @@ def apply_rows(
     def of_row(own: Params, arrays: dict[str, Array], before: Any, key: Any) -> Any:
         tree = reparametrize(unflatten(flatten(params) | own))
         one = {name: array[None] for name, array in arrays.items()}
+        whole = append_suffix(tree, one["input_ids"], one["attention_mask"])
+        one |= dict(zip(("input_ids", "attention_mask"), whole, strict=True))
         before = shared if before is None else _one_row(before)
         output = pretrained.apply(
             tree, **one, prefix=before, dropout=dropout, key=key, unembed=unembed

@@ -25,6 +25,7 @@ _SPENT = re.compile(r"vera/[ab]|.+/vera_[db]")
 _REASONS = {
     r"/lora_[ab]_start$": "apply the method's `reparametrize` first",
     r"(^|[/_])prompt": "a soft prompt is no weight of the model, but vectors before its tokens",
+    r"(^|[/_])suffix": "a soft prompt is no weight of the model, but vectors after its tokens",
     r"(^|[/_])prefix": "a prefix is no weight of the model, but keys and values before its own",
     r"/adapter/": "a bottleneck is not linear, so no weight of the model can do what it does",
     r"/bias$": "the base model has no bias there",

@@ -52,7 +52,7 @@ class Method:
 
     @property
     def positions(self) -> int:
-        """How many positions of the model are taken before a text."""
+        """How many positions of the model are taken beside a text."""
         return 0
 
     def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> "Method":

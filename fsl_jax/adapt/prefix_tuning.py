@@ -62,7 +62,7 @@ class PrefixTuning(Method):
 
     @property
     def positions(self) -> int:
-        """How many positions of the model are taken before a text."""
+        """How many positions of the model are taken beside a text."""
         return self.length
 
     def extend(self, params: Params, key: jax.Array) -> Params:

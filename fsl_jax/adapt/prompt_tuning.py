@@ -1,4 +1,4 @@
-"""Prompt tuning: vectors before the embedded tokens.
+"""Prompt tuning: vectors before the embedded tokens, or after them.
 
 Lester, Al-Rfou and Constant, 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning",
 https://arxiv.org/abs/2104.08691.
@@ -7,19 +7,28 @@ https://arxiv.org/abs/2104.08691.
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fsl_jax.adapt.method import ONLY_TRAINS, Method
-from fsl_jax.adapt.soft_prompt import PROMPT, PROMPT_SETTINGS, with_prompt, word_table
+from fsl_jax.adapt.soft_prompt import (
+    PROMPT,
+    PROMPT_SETTINGS,
+    SUFFIX,
+    SUFFIX_SETTINGS,
+    with_prompt,
+    word_table,
+)
 from fsl_jax.adapt.tree import Params, key_of
 from fsl_jax.errors import InputError, unknown_name
 from fsl_jax.models.pretrained import Pretrained
 
 STARTS = ("vocabulary", "random", "text", "labels")
+PREFIX_POSITION, SUFFIX_POSITION = "prefix", "suffix"
+POSITIONS = (PREFIX_POSITION, SUFFIX_POSITION)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +38,14 @@ class PromptTuning(Method):
     Of the tokens' own outputs none is moved or lost: a formulation does not notice the prompt.
     Prompts of different lengths share a program, padded and masked. The prompt takes positions of
     the model, so texts can be that much shorter.
+
+    At the position "suffix" it trains `embeddings/word/suffix [P, D]`, which formulations and
+    `generate` put after a text; who calls `apply` does so by `fsl_jax.models.append_suffix`. A
+    decoder's tokens see nothing of what comes after them, so where nothing else is trained in the
+    model, the keys and values of a text are computed once, without dropout, and a step runs the P
+    vectors alone. Hu et al. 2021 (https://arxiv.org/abs/2106.09685, section 5.1) call vectors that
+    come after a prompt infixes; that what is frozen can be computed once and shared is how
+    activated LoRA (Greenewald et al. 2025, https://arxiv.org/abs/2504.12397) serves.
 
     The paper trains with a rate of 0.3 (Adafactor, without parameter scaling) vectors in the
     vocabulary of T5, whose entries are 10 to 100 times those of BERT's or Llama's; the rates to
@@ -44,23 +61,26 @@ class PromptTuning(Method):
       text: of the start "text".
       tokens: where it is not empty, what `resolve` found for "text" and "labels", or what a user
         chose: the first vectors begin as the mean of these tokens each, the rest as vocabulary.
+      position: where the vectors stand: "prefix", before the tokens, or "suffix", after them, which
+        takes a decoder.
     """
 
     length: int = 20
     start: str = dataclasses.field(default="vocabulary", metadata=ONLY_TRAINS)
     text: str = dataclasses.field(default="", metadata=ONLY_TRAINS)
     tokens: tuple[tuple[int, ...], ...] = dataclasses.field(default=(), metadata=ONLY_TRAINS)
+    position: str = PREFIX_POSITION
     name: ClassVar[str] = "prompt_tuning"
     paper: ClassVar[str] = "Lester et al. 2021, https://arxiv.org/abs/2104.08691"
     learning_rates: ClassVar[tuple[float, ...]] = (3e-3, 3e-2, 3e-1)
-    rules: ClassVar[tuple[str, ...]] = (f"^{PROMPT}$",)
-    settings: ClassVar[tuple[str, ...]] = (PROMPT_SETTINGS,)
 
     def __post_init__(self):
         if self.length < 1:
             raise InputError(f"prompt_tuning needs a length of at least 1, found {self.length}")
         if self.start not in STARTS:
             raise unknown_name("start of prompt_tuning", self.start, STARTS)
+        if self.position not in POSITIONS:
+            raise unknown_name("position of prompt_tuning", self.position, POSITIONS)
         if bool(self.text) != (self.start == "text"):
             raise InputError(
                 f"prompt_tuning has start={self.start!r} and text={self.text!r}: the start 'text' "
@@ -68,9 +88,28 @@ class PromptTuning(Method):
             )
 
     @property
+    def rules(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The vectors train."""
+        return (f"^{SUFFIX if self._is_suffix else PROMPT}$",)
+
+    @property
+    def settings(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Their mask."""
+        return (SUFFIX_SETTINGS if self._is_suffix else PROMPT_SETTINGS,)
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What runs must share to be stacked."""
+        return (self.position,)
+
+    @property
     def positions(self) -> int:
-        """How many positions of the model are taken before a text."""
+        """How many positions of the model are taken beside a text."""
         return self.length
+
+    @property
+    def _is_suffix(self) -> bool:
+        return self.position == SUFFIX_POSITION
 
     def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> "PromptTuning":
         """Looks up the tokens of the text or of the label words."""
@@ -94,17 +133,21 @@ class PromptTuning(Method):
 
     def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
         """Of a prompt that is trained, the start is history."""
-        return PromptTuning(self.length), leaves
+        return PromptTuning(self.length, position=self.position), leaves
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Adds `prompt [P, D]` and `prompt_mask [P]`, which is 1, to the word embedding."""
+        """Adds `prompt [P, D]` and `prompt_mask [P]`, which is 1, to the word embedding.
+
+        At the position "suffix" they are `suffix` and `suffix_mask`.
+        """
         if self.start in ("text", "labels") and not self.tokens:
             raise InputError(
                 f"prompt_tuning(start={self.start!r}) needs a tokenizer: attach what its "
                 "`resolve(pretrained, words)` returns, or give tokens"
             )
-        table = word_table(params, self.name)
-        return with_prompt(params, self._start(table, key_of(key, PROMPT)))
+        leaf = "suffix" if self._is_suffix else "prompt"
+        table = word_table(params, self.name, leaf)
+        return with_prompt(params, self._start(table, key_of(key, PROMPT)), leaf)
 
     def _start(self, table: Float[Array, "V D"], key: jax.Array) -> Float[Array, "P D"]:
         shape = (self.length, table.shape[1])

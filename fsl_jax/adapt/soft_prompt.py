@@ -9,14 +9,17 @@ from fsl_jax.errors import InputError
 
 PROMPT = "embeddings/word/prompt"
 PROMPT_SETTINGS = "^embeddings/word/prompt_mask$"
+SUFFIX = "embeddings/word/suffix"
+SUFFIX_SETTINGS = "^embeddings/word/suffix_mask$"
 
 
-def word_table(params: Params, name: str) -> Float[Array, "V D"]:
+def word_table(params: Params, name: str, leaf: str = "prompt") -> Float[Array, "V D"]:
     """The word embedding of a model whose embedding takes a soft prompt.
 
     Args:
       params: the parameter tree.
       name: of the method, for errors.
+      leaf: of the soft prompt.
 
     Returns:
       The table.
@@ -30,15 +33,15 @@ def word_table(params: Params, name: str) -> Float[Array, "V D"]:
             "has two: choose another method, such as lora"
         )
     word = params["embeddings"]["word"]
-    if "prompt" in word or "prompt_mask" in word:
-        raise InputError(f"{name} cannot be added: the parameters have a soft prompt already")
+    if leaf in word or f"{leaf}_mask" in word:
+        raise InputError(f"{name} cannot be added: the parameters have a soft {leaf} already")
     return word["embedding"]
 
 
-def with_prompt(params: Params, prompt: Float[Array, "P D"]) -> Params:
+def with_prompt(params: Params, prompt: Float[Array, "P D"], leaf: str = "prompt") -> Params:
     """The parameters with a soft prompt that has no padding."""
     mask = jnp.ones(prompt.shape[0], jnp.float32)
-    return with_word_leaves(params, {"prompt": prompt, "prompt_mask": mask})
+    return with_word_leaves(params, {leaf: prompt, f"{leaf}_mask": mask})
 
 
 def with_word_leaves(params: Params, leaves: dict[str, jax.Array]) -> Params:

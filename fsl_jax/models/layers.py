@@ -164,9 +164,10 @@ def learned_prefix(
 class Embedding(nn.Module):
     """A table of vectors, looked up by number.
 
-    Extra leaf:
+    Extra leaves:
       prompt `[P, D]`: vectors that come before those of all rows (Lester et al. 2021,
         https://arxiv.org/abs/2104.08691).
+      suffix `[P, D]`: vectors of the numbers after the table's, as `after_tokens` has them.
     """
 
     size: int
@@ -179,12 +180,21 @@ class Embedding(nn.Module):
 
     def __call__(self, ids: Int[Array, "B T"], length: int | None = None) -> Float[Array, "B S D"]:
         """Looks up numbers `[B, T]`; where the length is more, `prompt` comes before them."""
-        x = self.embedding[ids].astype(self.dtype)
+        x = self._vectors(ids).astype(self.dtype)
         if length is None or length == ids.shape[1]:
             return x
         leaf: Array = self.get_variable("params", "prompt")
         prompt = leaf.astype(self.dtype)
         return jnp.concatenate([jnp.broadcast_to(prompt[None], (len(x), *prompt.shape)), x], axis=1)
+
+    def _vectors(self, ids: Int[Array, "B T"]) -> Float[Array, "B T D"]:
+        if not self.has_variable("params", "suffix"):
+            return self.embedding[ids]
+        suffix: Array = self.get_variable("params", "suffix")
+        beyond = ids - self.size
+        added = suffix.astype(self.embedding.dtype)[jnp.maximum(beyond, 0)]
+        own = self.embedding[jnp.minimum(ids, self.size - 1)]
+        return jnp.where((beyond >= 0)[..., None], added, own)
 
     def attend(self, hidden: Float[Array, "*batch D"], rows: Int[Array, "n"] | None = None):
         """The float32 product of `[..., D]` with every vector of the table, or with those rows."""

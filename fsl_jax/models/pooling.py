@@ -16,7 +16,8 @@ def _first(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]:
     return _at(hidden, jnp.argmax(mask, axis=1))
 
 
-def _last(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]:
+def last_token(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]:
+    """The representation of the last real token, wherever the padding is."""
     return _at(hidden, mask.shape[1] - 1 - jnp.argmax(mask[:, ::-1], axis=1))
 
 
@@ -24,5 +25,5 @@ def _at(hidden: Float[Array, "B T D"], positions: Int[Array, "B"]) -> Float[Arra
     return jnp.take_along_axis(hidden, positions[:, None, None], axis=1)[:, 0]
 
 
-POOLINGS = {"mean": _mean, "cls": _first, "last": _last}
+POOLINGS = {"mean": _mean, "cls": _first, "last": last_token}
 """How the representations of tokens become one: their mean, the first, or the last real one."""

@@ -26,7 +26,7 @@ def make_formulation(
       pretrained: the model.
       labels: the classes.
       question: the study's settings.
-      room: how many positions of the model the methods take before a text.
+      room: how many positions of the model the methods take beside a text.
 
     Returns:
       The formulation.

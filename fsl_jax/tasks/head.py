@@ -14,6 +14,7 @@ from fsl_jax.errors import InputError, unknown_name
 from fsl_jax.models.pooling import POOLINGS
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.tasks.formulation import Batch
+from fsl_jax.tasks.suffix import read_up_to_suffix
 
 INITIAL_SCALE = 0.02
 """Standard deviation of a fresh head's kernel, as BERT's authors initialise theirs."""
@@ -29,7 +30,7 @@ class HeadFormulation:
       pooling: one of `POOLINGS`; the last token for decoders and the mean otherwise unless named.
       max_length: texts are cut to this many tokens, special ones included; the model's own limit
         unless named.
-      room: how many positions of the model an adaptation takes before a text.
+      room: how many positions of the model an adaptation takes beside a text.
     """
 
     pretrained: Pretrained
@@ -92,18 +93,23 @@ class HeadFormulation:
     def representation(
         self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None
     ) -> Float[Array, "B D"]:
-        """The pooled hidden states of a batch, float32: all that lies below the head."""
+        """The pooled hidden states of a batch, float32: all that lies below the head.
+
+        Where a soft prompt follows the text, its states are pooled, which have seen all of it.
+        """
+        ahead = read_up_to_suffix(self.pretrained, params, batch, dropout=dropout, key=key)
         output = self.pretrained.apply(
             params,
-            batch["input_ids"],
-            batch["attention_mask"],
+            ahead.input_ids,
+            ahead.attention_mask,
+            prefix=ahead.prefix,
             trunk=batch.get("trunk"),
             dropout=dropout,
             key=key,
             unembed=False,
         )
         hidden = output.hidden.astype(jnp.float32)
-        return POOLINGS[self.pooling](hidden, batch["attention_mask"])
+        return POOLINGS[self.pooling](hidden, ahead.attention_mask)
 
     def logits(
         self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None

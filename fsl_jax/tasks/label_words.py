@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.models.outputs import KeyValues
+from fsl_jax.models.pooling import last_token
 from fsl_jax.models.pretrained import Pretrained
 
 
@@ -90,7 +91,7 @@ def score_words(
       pretrained: a model with logits.
       params: its parameters.
       words: the label words.
-      input_ids: prompts, padded at the right.
+      input_ids: prompts, padded behind their first token.
       attention_mask: True where a token is real.
       prefix: keys and values of tokens that stand before every prompt.
       trunk: what `words_trunk` computed once for these prompts.
@@ -112,10 +113,11 @@ def score_words(
         key=key,
         unembed=False,
     ).hidden
-    last = hidden[jnp.arange(ids.shape[0]), attention_mask.sum(axis=1) - 1]
+    length = input_ids.shape[1]
+    last = last_token(hidden[:, :length], attention_mask)
     scores = pretrained.unembed(params, last, jnp.asarray(words.first))
     if words.inputs.size:
-        following = pretrained.unembed(params, hidden[:, input_ids.shape[1] :])
+        following = pretrained.unembed(params, hidden[:, length:])
         chosen = following[:, np.arange(words.targets.size), words.targets]
         chosen -= jax.nn.logsumexp(following, axis=-1)
         belongs = jnp.asarray(words.word[:, None] == np.arange(words.first.size), chosen.dtype)

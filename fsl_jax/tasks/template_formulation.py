@@ -20,6 +20,7 @@ from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.tasks.formulation import Batch
 from fsl_jax.tasks.label_words import LabelWords, score_words, words_trunk
 from fsl_jax.tasks.prompts import fit_prompt
+from fsl_jax.tasks.suffix import read_up_to_suffix
 from fsl_jax.tasks.template import Template
 from fsl_jax.tasks.verbalizer import Verbalizer
 
@@ -35,7 +36,7 @@ class TemplateFormulation:
       verbalizer: the words of each class.
       max_length: prompts take at most this many tokens, label words included; the model's own limit
         unless named.
-      room: how many positions of the model an adaptation takes before a prompt.
+      room: how many positions of the model an adaptation takes beside a prompt.
     """
 
     pretrained: Pretrained
@@ -114,13 +115,14 @@ class TemplateFormulation:
         Returns:
           float32 logits.
         """
+        ahead = read_up_to_suffix(self.pretrained, params, batch, prefix, dropout=dropout, key=key)
         return score_words(
             self.pretrained,
             params,
             self.words,
-            batch["input_ids"],
-            batch["attention_mask"],
-            prefix=prefix,
+            ahead.input_ids,
+            ahead.attention_mask,
+            prefix=ahead.prefix,
             trunk=batch.get("trunk"),
             dropout=dropout,
             key=key,

@@ -1,7 +1,8 @@
 """What lies below the lowest trained leaf, computed once for each example and kept.
 
 Where only a head is trained, an example is its pooled representation; where only the top layers
-are, it is the activations that enter them. Both are computed without dropout.
+are, it is the activations that enter them; and where only a soft prompt after the text is, it is
+the keys and values of the text. All are computed without dropout.
 """
 
 from collections.abc import Callable
@@ -11,14 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from fsl_jax.adapt.soft_prompt import SUFFIX
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.compilation import jit
 from fsl_jax.sharding import place_examples
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.tasks.head import HeadFormulation
+from fsl_jax.tasks.suffix import text_states
 from fsl_jax.training.program import even_size
 
 ABOVE_TRUNK = ("head/", "top_layers/", "final_norm/", "pooler/", "unembedding/")
+AFTER_TEXT = ("head/", SUFFIX)
 
 
 def cached_name(mask: Params) -> str | None:
@@ -29,13 +33,16 @@ def cached_name(mask: Params) -> str | None:
 
     Returns:
       `representation` where only a head is trained, `trunk` where nothing below `top_layers` is,
-      and None where the whole model has to be run in each step.
+      `text_states` where only a soft prompt after the text and a head are, and None where the whole
+      model has to be run in each step.
     """
     trained = [path for path, chosen in flatten(mask).items() if chosen]
     if all(path.startswith("head/") for path in trained):
         return "representation"
     if all(path.startswith(ABOVE_TRUNK) for path in trained):
         return "trunk"
+    if all(path.startswith(AFTER_TEXT) for path in trained):
+        return "text_states"
     return None
 
 
@@ -58,8 +65,8 @@ def cache_trunk(
       mesh: the mesh, if there are several devices.
 
     Returns:
-      The pool with `representation` `[E, D]` or `trunk` `[E, T, D]` where something can be kept,
-      and as it was otherwise.
+      The pool with `representation` `[E, D]`, `trunk` `[E, T, D]`, or `keys` and `values` `[E, L,
+      T, H_kv, Dh]` where something can be kept, and as it was otherwise.
     """
     name = cached_name(mask)
     if name is None:
@@ -74,8 +81,8 @@ def cache_trunk(
         rows = np.minimum(np.arange(start, start + chunk), count - 1)
         batch = {key: value[rows] for key, value in pool.items()}
         parts.append(compute(shared, place_examples(batch, mesh)))
-    kept = jnp.concatenate(parts)[:count]
-    return {key: jnp.asarray(value) for key, value in pool.items()} | {name: kept}
+    kept = jax.tree.map(lambda *chunks: jnp.concatenate(chunks)[:count], *parts)
+    return {key: jnp.asarray(value) for key, value in pool.items()} | kept
 
 
 def pool_shapes(
@@ -96,19 +103,21 @@ def pool_shapes(
     name = cached_name(mask)
     if name is None:
         return shapes
-    return shapes | {name: jax.eval_shape(lower_part(formulation, name), shared, shapes)}
+    return shapes | jax.eval_shape(lower_part(formulation, name), shared, shapes)
 
 
-def lower_part(formulation: Formulation, name: str) -> Callable[[Params, Batch], jax.Array]:
+def lower_part(formulation: Formulation, name: str) -> Callable[[Params, Batch], Batch]:
     """The function of frozen parameters and a batch that computes what `cached_name` names."""
 
-    def compute(shared: Params, batch: Batch) -> jax.Array:
+    def compute(shared: Params, batch: Batch) -> Batch:
         present = {path: leaf for path, leaf in flatten(shared).items() if leaf is not None}
         params = unflatten(present)
+        if name == "text_states":
+            return text_states(formulation.pretrained, params, batch)
         if name == "trunk":
-            return formulation.trunk(params, batch)
+            return {name: formulation.trunk(params, batch)}
         if not isinstance(formulation, HeadFormulation):
             raise TypeError(f"{formulation.name} has no representation below a head")
-        return formulation.representation(params, batch)
+        return {name: formulation.representation(params, batch)}
 
     return compute

@@ -8,6 +8,7 @@ import pytest
 from fsl_jax.adapt import apply_rows, attach, parse_method, stack_adapters
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
+from fsl_jax.models import append_suffix
 from fsl_jax.models.families import initialise, module_of
 from fsl_jax.models.llama import LlamaConfig
 from fsl_jax.models.pretrained import Pretrained
@@ -71,6 +72,24 @@ def test_rows_are_what_their_adapters_compute_alone(tiny, family, texts):
             # A soft prompt has keys before those of the tokens.
             pair = output.key_values.keys[:, rows, -6:], expected.key_values.keys[:, rows, -6:]
             np.testing.assert_allclose(*(each[:, real] for each in pair), atol=1e-5)
+
+
+def test_a_suffix_follows_the_texts_of_its_rows(llama):
+    trees = [adapted(llama, f"prompt_tuning({length}, position='suffix')") for length in (2, 3)]
+    index = np.array([0, 1, -1])
+    ids, mask = IDS[:3], MASK[:3]
+    stacked = stack_adapters(trees, llama)
+    together = jax.jit(lambda stacked: apply_rows(llama, llama.params, stacked, index, ids, mask))
+    found = together(stacked).hidden
+    assert found.shape[:2] == (3, 6 + 3)
+    alone = jax.jit(lambda tree: llama.apply(tree, *append_suffix(tree, ids, mask)).hidden)
+    for row, tree in enumerate([*trees, llama.params]):
+        expected = alone(tree)[row]
+        real = append_suffix(tree, ids, mask)[1][row]
+        numbers = found[row, : len(expected)]
+        np.testing.assert_allclose(numbers[real], expected[real], rtol=1e-5, atol=1e-5)
+    with pytest.raises(InputError, match="has a suffix, whose positions follow"):
+        apply_rows(llama, llama.params, stacked, index, ids, mask, position_ids=ids)
 
 
 def test_gradients_are_those_of_an_adapters_own_rows(bert):

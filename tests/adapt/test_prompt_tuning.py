@@ -1,5 +1,7 @@
 """Soft prompts: where they stand, what sees them, and what they begin as."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,8 +10,10 @@ import pytest
 from fsl_jax.adapt import Joined, LoRA, PromptTuning, attach, load_adapter, parse_method
 from fsl_jax.adapt.adapter_files import save_adapter
 from fsl_jax.adapt.registry import format_method
-from fsl_jax.adapt.soft_prompt import with_word_leaves
+from fsl_jax.adapt.soft_prompt import SUFFIX, with_word_leaves
+from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
+from fsl_jax.models import append_suffix
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -119,6 +123,7 @@ def test_a_start_that_needs_a_tokenizer_asks_for_one(tiny_bases):
     [
         ({"length": 0}, "length of at least 1, found 0"),
         ({"start": "vocab"}, "vocabulary"),
+        ({"position": "infix"}, "prefix, suffix"),
         ({"start": "text"}, "start='text' and text=''"),
         ({"text": "a"}, "start='vocabulary' and text='a'"),
     ],
@@ -159,3 +164,23 @@ def test_attached_to_a_model_only_the_prompt_trains(bert):
         "prompt": True,
         "prompt_mask": False,
     }
+
+
+def test_a_suffix_trains_alone_and_is_saved_in_a_kind_of_its_own(llama, tmp_path):
+    method = PromptTuning(2, position="suffix")
+    forward = lambda params: llama.apply(params, *append_suffix(params, IDS, MASK)).hidden  # noqa: E731
+    params, mask = attach(llama.params, method, jax.random.key(0), forward)
+    assert [path for path, chosen in flatten(mask).items() if chosen] == [SUFFIX]
+    leaves = {"embeddings": {"word": {"suffix": params["embeddings"]["word"]["suffix"]}}}
+    save_adapter(tmp_path / "adapter", leaves, method, llama, {})
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert config["peft_type"] == "FSL_JAX_PROMPT_TUNING"
+    adapter = load_adapter(tmp_path / "adapter", llama)
+    assert adapter.method == method
+    np.testing.assert_array_equal(flatten(adapter.params)[SUFFIX], flatten(params)[SUFFIX])
+
+
+def test_a_suffix_that_is_not_put_after_the_text_is_an_error(llama):
+    forward = lambda params: llama.apply(params, IDS, MASK).hidden  # noqa: E731
+    with pytest.raises(InputError, match=SUFFIX):
+        attach(llama.params, PromptTuning(2, position="suffix"), jax.random.key(0), forward)

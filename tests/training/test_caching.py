@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsl_jax.adapt import BitFit, Full, LinearProbe, LoRA, TopLayers, combine
+from fsl_jax.adapt import BitFit, Full, LinearProbe, LoRA, PromptTuning, TopLayers, combine
 from fsl_jax.adapt.tree import unflatten
 from fsl_jax.tasks.losses import cross_entropy
 from fsl_jax.training.caching import cache_trunk, cached_name, lower_part, pool_shapes
@@ -21,6 +21,9 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
         (["unembedding/kernel"], "trunk"),
         (["head/kernel", "layers/mlp/up/bias"], None),
         (["embeddings/word/embedding"], None),
+        (["embeddings/word/suffix", "head/kernel"], "text_states"),
+        (["embeddings/word/suffix", "layers/attention/query/lora_a"], None),
+        (["embeddings/word/prompt", "head/kernel"], None),
     ],
 )
 def test_what_is_kept_depends_on_the_lowest_trained_leaf(trained, expected):
@@ -44,21 +47,25 @@ def problem(tiny_problem, trial):
         ("llama-head", TopLayers(1)),
         ("llama-template", TopLayers(1)),
         ("llama-words", TopLayers(2)),
+        ("llama-head", PromptTuning(3, position="suffix")),
+        ("gpt2-template", PromptTuning(3, position="suffix")),
+        ("llama-words", PromptTuning(3, position="suffix")),
     ],
 )
 def test_loss_and_gradients_are_those_without(problem, formulation, method):
     made = problem(formulation, method)
     stack, pool = made.stack, made.pool
-    trainable = jax.tree.map(lambda leaf: leaf[0], stack.trainable)
+    halves = jax.tree.map(lambda leaf: leaf[0], (stack.trainable, stack.settings))
+    trainable, settings = halves
 
     @jax.jit
     @jax.value_and_grad
     def loss(trainable, batch):
-        params = combine(trainable, stack.shared)
+        params = combine(trainable, settings, stack.shared)
         return cross_entropy(made.formulation.logits(params, batch), batch["label"]).mean()
 
     whole = {name: array for name, array in pool.items() if name in made.arrays}
-    assert len(pool) == len(whole) + 1
+    assert len(pool) > len(whole)
     jax.tree.map(
         lambda found, expected: np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6),
         loss(trainable, pool),
@@ -91,6 +98,7 @@ def test_of_what_is_kept_no_layer_below_is_run_again(problem):
         ("bert-head", BitFit()),
         ("llama-template", LoRA(2)),
         ("bert-head", Full()),
+        ("llama-template", PromptTuning(2, position="suffix")),
     ],
 )
 def test_shapes_are_known_before_anything_is_computed(problem, formulation, method):

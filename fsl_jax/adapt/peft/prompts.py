@@ -8,6 +8,7 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.peft.modules import task_type, unusable
+from fsl_jax.adapt.soft_prompt import SUFFIX
 from fsl_jax.models.families import Config
 from fsl_jax.models.pretrained import Pretrained
 
@@ -39,7 +40,7 @@ whatever it began as and whatever network computed it."""
 
 def one_stack(paths: Iterable[str], config: Config) -> bool:
     """Whether PEFT puts such a prompt before the tokens of this model."""
-    return not config.is_encoder_decoder
+    return not config.is_encoder_decoder and SUFFIX not in paths
 
 
 def prompt_config(

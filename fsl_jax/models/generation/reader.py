@@ -7,8 +7,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from fsl_jax.models.after_tokens import append_suffix, suffix_length
 from fsl_jax.models.before_tokens import length_before, prompt_length
 from fsl_jax.models.outputs import KeyValues, Params
+from fsl_jax.models.pooling import last_token
 from fsl_jax.models.pretrained import Pretrained
 
 
@@ -40,7 +42,7 @@ class Reader:
     Attributes:
       module: the Flax module, by which readers are compared.
       pretrained: the model that the module is of, with an empty parameter tree.
-      longest: how many tokens there may be, beside what an adaptation puts before them.
+      longest: how many tokens there may be, beside what an adaptation puts around them.
     """
 
     module: nn.Module
@@ -50,8 +52,8 @@ class Reader:
     @classmethod
     def of(cls, pretrained: Pretrained, params: Params | None = None) -> "Reader":
         """The reader of a model with its own parameters, or with others."""
-        before = length_before(pretrained.params if params is None else params)
-        longest = pretrained.config.max_length - before
+        params = pretrained.params if params is None else params
+        longest = pretrained.config.max_length - length_before(params) - suffix_length(params)
         return cls(pretrained.module, dataclasses.replace(pretrained, params={}), longest)
 
     @property
@@ -68,14 +70,16 @@ class Reader:
 
     def decoder_length(self, params: Params, input_ids: Int[Array, "B T"]) -> int:
         """How many columns the decoder has read once the prompts have been."""
-        return 1 if self.has_encoder else prompt_length(params) + input_ids.shape[1]
+        added = prompt_length(params) + suffix_length(params)
+        return 1 if self.has_encoder else added + input_ids.shape[1]
 
     def read(self, params: Params, ids: Int[Array, "B T"], mask: Bool[Array, "B T"]) -> Read:
         """Reads prompts that end in the last column; of an encoder's prompts any column will do."""
         if self.has_encoder:
             return self._encode(params, ids, mask)
-        output = self.pretrained.apply(params, ids, mask, unembed=False)
-        logits = self.pretrained.unembed(params, output.hidden[:, -1])
+        whole, real = append_suffix(params, ids, mask)
+        output = self.pretrained.apply(params, whole, real, unembed=False)
+        logits = self.pretrained.unembed(params, last_token(output.hidden, real))
         # A soft prompt has been read too.
         last = jnp.sum(output.key_values.mask, axis=1, dtype=jnp.int32) - 1
         return Read(logits, output.key_values, None, last, ids, mask)

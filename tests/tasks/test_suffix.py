@@ -1,0 +1,92 @@
+"""Texts that a suffix follows: read first, kept, or together with it, all to the same numbers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fsl_jax.adapt import PromptTuning
+from fsl_jax.errors import InputError
+from fsl_jax.models import append_suffix
+from fsl_jax.tasks.label_words import score_words
+from fsl_jax.tasks.suffix import read_up_to_suffix, text_states
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+BATCH = {
+    "input_ids": jnp.arange(10, dtype=jnp.int32).reshape(2, 5),
+    "attention_mask": jnp.array([[True] * 5, [True, True, True, False, False]]),
+}
+
+
+@pytest.fixture
+def suffixed():
+    """Parameters with a suffix of two vectors and one that is padding."""
+
+    def extend(pretrained):
+        params = PromptTuning(3, position="suffix").extend(pretrained.params, jax.random.key(0))
+        word = params["embeddings"]["word"] | {"suffix_mask": jnp.array([1.0, 1.0, 0.0])}
+        return params | {"embeddings": params["embeddings"] | {"word": word}}
+
+    return extend
+
+
+@pytest.mark.parametrize("name", ["llama-template", "llama-words", "gemma2-template"])
+def test_label_words_follow_the_suffix(tiny_formulations, suffixed, name):
+    formulation = tiny_formulations[name]
+    base = formulation.pretrained
+    params = suffixed(base)
+
+    @jax.jit
+    def together(params):
+        whole = append_suffix(params, BATCH["input_ids"], BATCH["attention_mask"])
+        return score_words(base, params, formulation.words, *whole)
+
+    logits = jax.jit(formulation.logits)
+    expected = together(params)
+    kept = BATCH | jax.jit(lambda params: text_states(base, params, BATCH))(params)
+    np.testing.assert_allclose(logits(params, BATCH), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(logits(params, kept), expected, rtol=1e-5, atol=1e-5)
+    assert np.abs(logits(base.params, BATCH) - expected).max() > 1e-3
+
+
+def test_a_head_reads_the_last_vector(tiny_formulations, suffixed):
+    formulation = tiny_formulations["llama-head"]
+    base = formulation.pretrained
+    params = suffixed(base)
+    read = jax.jit(lambda params, *text: base.apply(params, *text, unembed=False).hidden)
+    whole = append_suffix(params, BATCH["input_ids"], BATCH["attention_mask"])
+    expected = read(params, *whole)[:, 6]
+    found = jax.jit(formulation.representation)(params, BATCH)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_demonstrations_stand_before_text_and_suffix(tiny_formulations, suffixed):
+    formulation = tiny_formulations["llama-words"]
+    base = formulation.pretrained
+    params = suffixed(base)
+    demonstration = jnp.array([[11, 12, 13]], jnp.int32)
+    states = jax.jit(lambda: base.apply(params, demonstration, jnp.ones((1, 3), bool)).key_values)()
+    found = jax.jit(formulation.logits)(params, BATCH, prefix=states)
+    joined = {
+        "input_ids": jnp.concatenate([jnp.tile(demonstration, (2, 1)), BATCH["input_ids"]], 1),
+        "attention_mask": jnp.concatenate([jnp.ones((2, 3), bool), BATCH["attention_mask"]], 1),
+    }
+    expected = jax.jit(formulation.logits)(params, joined)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_without_a_suffix_nothing_is_read(tiny_formulations):
+    base = tiny_formulations["bert-head"].pretrained
+    ahead = read_up_to_suffix(base, base.params, BATCH)
+    assert ahead.input_ids is BATCH["input_ids"]
+    assert ahead.prefix is None
+
+
+def test_an_encoder_is_refused(tiny_formulations, suffixed):
+    formulation = tiny_formulations["bert-head"]
+    params = suffixed(formulation.pretrained)
+    with pytest.raises(InputError, match=r"is an encoder \(bert\).*before them"):
+        formulation.representation(params, BATCH)
+    with pytest.raises(InputError, match=r"is an encoder \(bert\)"):
+        text_states(formulation.pretrained, params, BATCH)
