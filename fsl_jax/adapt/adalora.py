@@ -38,7 +38,10 @@ class AdaLoRA(Method):
     program: the leaves of each are drawn at its own rank and padded with zeros.
 
     The numbers that schedule the budget are parts of the training and not counts of steps. What is
-    kept of a run is what validated best, which may have been before the budget was reached.
+    kept of a run is what validated best, which may have been before the budget was reached. The
+    defaults are within what the paper used for the tasks of GLUE: a tenth to a sixth of the steps
+    before the budget falls and about half of them afterwards, penalties weighted by 0.1 to 0.5,
+    and rates of 5e-4 to 2.2e-3.
 
     Attributes:
       rank: R, the rank of each update at the start.
@@ -61,14 +64,14 @@ class AdaLoRA(Method):
     alpha: float = 16.0
     targets: str = "attention/(query|value)$"
     warmup: float = _of_training(0.1)
-    final: float = _of_training(0.3)
+    final: float = _of_training(0.5)
     interval: int = _of_training(1)
     smoothing: float = _of_training(0.85)
     uncertainty_smoothing: float = _of_training(0.85)
-    penalty_weight: float = _of_training(0.5)
+    penalty_weight: float = _of_training(0.1)
     name: ClassVar[str] = "adalora"
     paper: ClassVar[str] = "Zhang et al. 2023, https://arxiv.org/abs/2303.10512"
-    learning_rates: ClassVar[tuple[float, ...]] = (5e-4, 1e-3, 5e-3)
+    learning_rates: ClassVar[tuple[float, ...]] = (5e-4, 1e-3, 2e-3)
     rules: ClassVar[tuple[str, ...]] = ("/lora_[abe]$",)
     settings: ClassVar[tuple[str, ...]] = ("/lora_scale$",)
 

@@ -39,6 +39,9 @@ TEXTS = (
 TOLERANCE = 1e-5
 """By how much of the largest number the others may differ."""
 
+_VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""What vLLM's --max-lora-rank may be, as its configuration has it (vllm/config/lora.py)."""
+
 _WITHOUT_LORA = ("gpt2",)
 """Families of decoders that vLLM serves without adapters."""
 
@@ -165,6 +168,8 @@ def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str
         refusals.append(f"vLLM has LoRA alone, and this is {method.name}")
     elif method.dora:
         refusals.append("vLLM has no DoRA")
+    elif method.rank > max(_VLLM_RANKS):
+        refusals.append(f"vLLM has ranks up to {max(_VLLM_RANKS)}, and this is {method.rank}")
     elif kind is None:
         refusals.append("PEFT's format, which vLLM reads, cannot hold this adapter")
     return refusals
@@ -187,7 +192,8 @@ def _write_adapter(
         notes.append(f"The task head is in {HEAD}, which only this project reads.")
     save_adapter(output, leaves, adapter.method, pretrained, adapter.description or {})
     if target == VLLM and isinstance(adapter.method, LoRA):
-        notes.append(f"Start vLLM with --enable-lora --max-lora-rank of {adapter.method.rank} up.")
+        rank = next(each for each in _VLLM_RANKS if each >= adapter.method.rank)
+        notes.append(f"Start vLLM with --enable-lora --max-lora-rank={rank}, or more.")
     return tuple(notes)
 
 

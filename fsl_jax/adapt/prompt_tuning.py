@@ -48,9 +48,11 @@ class PromptTuning(Method):
     activated LoRA (Greenewald et al. 2025, https://arxiv.org/abs/2504.12397) serves.
 
     The paper trains with a rate of 0.3 (Adafactor, without parameter scaling) vectors in the
-    vocabulary of T5, whose entries are 10 to 100 times those of BERT's or Llama's; the rates to
-    choose from span that range. In it, more than 20 vectors gain little. Where a model multiplies
-    embedded words, as Gemma does, it multiplies the prompt too: a rate moves it as much further.
+    vocabulary of T5, whose entries are 10 to 100 times those of BERT's or Llama's; with AdamW and
+    such a vocabulary, 2e-4 (GPT-3, Hu et al. 2021) to 1e-2 (P-tuning v2's authors) were used. The
+    rates to choose from span that. In the paper, more than 20 vectors gain little. Where a model
+    multiplies embedded words, as Gemma does, it multiplies the prompt too: a rate moves it as much
+    further.
 
     Attributes:
       length: P.
@@ -72,7 +74,7 @@ class PromptTuning(Method):
     position: str = PREFIX_POSITION
     name: ClassVar[str] = "prompt_tuning"
     paper: ClassVar[str] = "Lester et al. 2021, https://arxiv.org/abs/2104.08691"
-    learning_rates: ClassVar[tuple[float, ...]] = (3e-3, 3e-2, 3e-1)
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 1e-2, 1e-1)
 
     def __post_init__(self):
         if self.length < 1:

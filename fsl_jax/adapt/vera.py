@@ -41,7 +41,7 @@ class VeRA(Method):
     projection_key: int = 0
     name: ClassVar[str] = "vera"
     paper: ClassVar[str] = "Kopiczko et al. 2024, https://arxiv.org/abs/2310.11454"
-    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 4e-3, 1e-2)
+    learning_rates: ClassVar[tuple[float, ...]] = (4e-3, 1e-2, 3e-2)
     rules: ClassVar[tuple[str, ...]] = ("/vera_[db]$",)
     settings: ClassVar[tuple[str, ...]] = ("^vera/[ab]$",)
     saved: ClassVar[tuple[str, ...]] = settings

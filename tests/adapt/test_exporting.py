@@ -60,7 +60,8 @@ def ours(directory, base):
 @pytest.mark.parametrize(
     ("text", "target", "is_model", "note"),
     [
-        ("lora(2)", "vllm", False, "--max-lora-rank of 2 up"),
+        ("lora(2)", "vllm", False, "--max-lora-rank=8, or more"),
+        ("lora(513)", "vllm", True, "vLLM has ranks up to 512, and this is 513"),
         ("lora(2)+ia3", "vllm", True, "vLLM has LoRA alone, and this is lora+ia3"),
         pytest.param("lora(2, dora=True)", "vllm", True, "no DoRA", marks=pytest.mark.soak),
         pytest.param("ia3", "peft", False, "", marks=pytest.mark.soak),
