@@ -2,8 +2,11 @@
 
 In every stack of layers there are, beside the attention's weights, `prefix_key [L, P, W]`,
 `prefix_value [L, P, W]` and `prefix_mask [L, P]`; W is the width of
-all key heads together.
+all key heads together. Of an encoder-decoder they are in the decoder's own attention alone, as in
+PEFT: its encoder stays as it is.
 """
+
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +20,12 @@ PREFIX_SETTINGS = "layers/attention/prefix_mask$"
 
 Pair = tuple[Float[Array, "L P W"], Float[Array, "L P W"]]
 
-_STACKS = ("layers", "top_layers")
+_STACKS = {
+    "layers": ("layers",),
+    "top_layers": ("top_layers",),
+    "decoder": ("decoder", "layers"),
+}
+"""Where the stacks are in the tree that a prefix may be in, by the names that they go by here."""
 
 
 def prefix_shapes(params: Params, name: str) -> dict[str, tuple[int, int]]:
@@ -31,14 +39,10 @@ def prefix_shapes(params: Params, name: str) -> dict[str, tuple[int, int]]:
       For each stack of layers `(L, W)`, by its name.
 
     Raises:
-      InputError: the model is an encoder-decoder, or it has a prefix already.
+      InputError: the model has a prefix already.
     """
-    if "layers" not in params:
-        raise InputError(
-            f"{name} puts keys and values before those of one stack of layers, and an "
-            "encoder-decoder has two: choose another method, such as lora"
-        )
-    stacks = {stack: params[stack]["attention"] for stack in _STACKS if stack in params}
+    found = {stack: _at(params, place) for stack, place in _STACKS.items()}
+    stacks = {stack: layers["attention"] for stack, layers in found.items() if layers}
     if any("prefix_mask" in attention for attention in stacks.values()):
         raise InputError(f"{name} cannot be added: the parameters have a prefix already")
     kernels = {stack: attention["key"]["kernel"] for stack, attention in stacks.items()}
@@ -70,7 +74,20 @@ def with_prefix(params: Params, prefix: dict[str, Pair]) -> Params:
 def with_leaves(params: Params, leaves: dict[str, dict[str, jax.Array]]) -> Params:
     """The parameters with leaves beside the weights of the attention, by the name of the stack."""
     for stack, added in leaves.items():
-        layers = params.get(stack, {})
-        attention = layers.get("attention", {}) | added
-        params = params | {stack: layers | {"attention": attention}}
+        params = _with(params, (*_STACKS[stack], "attention"), added)
     return params
+
+
+def _at(params: Params, place: Sequence[str]) -> Params:
+    """The part of the tree at a place; an empty one where there is none."""
+    for name in place:
+        params = params.get(name, {})
+    return params
+
+
+def _with(params: Params, place: Sequence[str], leaves: dict[str, jax.Array]) -> Params:
+    """The tree with leaves added to the part at a place."""
+    if not place:
+        return params | leaves
+    first, *rest = place
+    return params | {first: _with(params.get(first, {}), rest, leaves)}

@@ -30,7 +30,8 @@ class PTuningV2(Method):
 
     It is prefix tuning without the network, which the paper finds to help on some tasks and to hurt
     on others. Prefixes of different lengths share a program. Tokens stand P places later, so texts
-    can be that much shorter, and the prefix slides out of windows as tokens do.
+    can be that much shorter, and the prefix slides out of windows as tokens do. An encoder-decoder
+    has it in its decoder, as `decoder/layers/attention/prefix_key`.
 
     The paper finds fewer than 20 vectors best for simple classification, about 100 for tagging.
 

@@ -35,7 +35,8 @@ class PrefixTuning(Method):
     as a layer's keys. After the training it is dropped, and `layers/attention/prefix_key` and
     `prefix_value`, `[L, P, W]`, are left. Prefixes of different lengths, computed by networks of
     different widths, share a program. Tokens stand P places later, so texts can be that much
-    shorter, and the prefix slides out of windows as tokens do.
+    shorter, and the prefix slides out of windows as tokens do. An encoder-decoder has it in its
+    decoder, as `decoder/layers/attention/prefix_key`; the paper's BART has one in its encoder too.
 
     The paper's length for short outputs is 10 and its rate 5e-5, over many more steps than a few
     examples give; rates 10 and 100 times as high are there to choose from.

@@ -33,7 +33,8 @@ POSITIONS = (PREFIX_POSITION, SUFFIX_POSITION)
 
 @dataclasses.dataclass(frozen=True)
 class PromptTuning(Method):
-    """Trains `embeddings/word/prompt [P, D]`, which comes before the tokens of every text.
+    """Trains `embeddings/word/prompt [P, D]`, which comes before the tokens of every text; of
+    an encoder-decoder, before those that its encoder reads.
 
     Of the tokens' own outputs none is moved or lost: a formulation does not notice the prompt.
     Prompts of different lengths share a program, padded and masked. The prompt takes positions of

@@ -1,4 +1,7 @@
-"""The leaves of a soft prompt, which several methods train or compute."""
+"""The leaves of a soft prompt, which several methods train or compute.
+
+An encoder-decoder has it before the tokens that its encoder reads.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -25,12 +28,13 @@ def word_table(params: Params, name: str, leaf: str = "prompt") -> Float[Array, 
       The table.
 
     Raises:
-      InputError: the model is an encoder-decoder, or it has a prompt already.
+      InputError: the model has such a prompt already, or it is to be a suffix of an
+        encoder-decoder.
     """
-    if "encoder" in params:
+    if leaf == "suffix" and "encoder" in params:
         raise InputError(
-            f"{name} puts vectors before the tokens of one stack of layers, and an encoder-decoder "
-            "has two: choose another method, such as lora"
+            f"{name} puts a suffix after the tokens of one stack of layers, and an encoder-decoder "
+            "has two: put the vectors before the tokens (position='prefix')"
         )
     word = params["embeddings"]["word"]
     if leaf in word or f"{leaf}_mask" in word:

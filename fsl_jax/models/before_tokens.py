@@ -3,7 +3,8 @@
 A soft prompt is vectors before the embedded tokens, `embeddings/word/prompt [P, D]`; a learned
 prefix is keys and values before those of the tokens in every layer, `layers/attention/prefix_key
 [L, P, H_kv * Dh]` and `prefix_value`. Beside each is a mask of 1 where there is a vector and of 0
-where one is padding, `prompt_mask [P]` and `prefix_mask [L, P]`.
+where one is padding, `prompt_mask [P]` and `prefix_mask [L, P]`. Of an encoder-decoder the encoder
+reads the prompt and the decoder has the prefix, whose functions here are given `params["decoder"]`.
 """
 
 from collections.abc import Mapping
@@ -29,8 +30,13 @@ def prefix_length(params: Mapping[str, Any]) -> int:
     return 0 if mask is None else mask.shape[1]
 
 
+def decoder_prefix_length(params: Mapping[str, Any]) -> int:
+    """Likewise of the prefix that an encoder-decoder's decoder has; 0 for other models."""
+    return prefix_length(params.get("decoder", {}))
+
+
 def length_before(params: Mapping[str, Any]) -> int:
-    """How many of the positions that a model has are taken before the first token."""
+    """How many of the positions that a model has are taken before the first token that it reads."""
     return prompt_length(params) + prefix_length(params)
 
 
@@ -40,18 +46,24 @@ def prefix_count(params: Mapping[str, Any]) -> Int[Array, ""] | None:
     return None if mask is None else jnp.sum(mask[0] > 0, dtype=jnp.int32)
 
 
+def prefix_places(params: Mapping[str, Any]) -> Int[Array, "1 P"] | None:
+    """Where the vectors of a learned prefix stand, counted from 0; None without one."""
+    mask = _prefix_mask(params)
+    return None if mask is None else token_positions(mask[:1] > 0)
+
+
 def make_room(
     prompt_mask: Float[Array, "P"],
     attention_mask: Bool[Array, "B T"] | Bool[Array, "B T T"],
-    position_ids: Int[Array, "B T"] | None,
+    position_ids: Int[Array, "_ T"] | None,
     causal: bool,
-) -> tuple[Bool[Array, "B S"] | Bool[Array, "B S S"], Int[Array, "B S"] | None]:
+) -> tuple[Bool[Array, "B S"] | Bool[Array, "B S S"], Int[Array, "_ S"] | None]:
     """Masks and positions of a soft prompt and the tokens after it, `S = P + T`.
 
     Args:
       prompt_mask: of the prompt's vectors.
       attention_mask: of the tokens, as in `Pretrained.apply`.
-      position_ids: of the tokens, counted from 0, or None.
+      position_ids: of the tokens, counted from 0, `[B, T]`, or `[1, T]` for all rows; or None.
       causal: whether nothing sees what comes after it.
 
     Returns:

@@ -10,7 +10,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.before_tokens import length_before, prefix_length, prompt_length
+from fsl_jax.models.before_tokens import (
+    decoder_prefix_length,
+    length_before,
+    prefix_length,
+    prompt_length,
+)
 from fsl_jax.models.families import Config
 from fsl_jax.models.heads import (
     ENCODER_HEADS,
@@ -120,6 +125,8 @@ class Pretrained:
         decoder = self._decoder_inputs(decoder_input_ids, decoder_attention_mask)
         if self._has_own_head and self.config.is_encoder_decoder:
             decoder = decoder_options(self.config, str(self.head), tokens, mask)
+        if (read := decoder.get("decoder_input_ids")) is not None:
+            self._check_length(read.shape[1], decoder_prefix_length(params))
         output = self._call(
             params,
             tokens,
@@ -153,13 +160,13 @@ class Pretrained:
 
         Returns:
           Keys and values of the encoder's tokens in every layer of the decoder,
-          `[L, B, S, H, Dh]`.
+          `[L, B, S, H, Dh]`, those of a soft prompt before them.
 
         Raises:
           InputError: the model is no encoder-decoder, or as in `apply`.
         """
         self._require_encoder_decoder()
-        self._check_length(input_ids.shape[1])
+        self._check_length(input_ids.shape[1], prompt_length(params))
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         return self._call(params, tokens, mask, position_ids=positions, method="encode")
@@ -194,7 +201,8 @@ class Pretrained:
         """
         self._require_encoder_decoder()
         before = 0 if prefix is None else prefix.mask.shape[1]
-        self._check_length(decoder_input_ids.shape[1], before)
+        learned = decoder_prefix_length(params)
+        self._check_length(decoder_input_ids.shape[1], before + learned)
         inputs = (decoder_input_ids, decoder_attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         options = {"position_ids": positions, "prefix": prefix, "unembed": unembed}
@@ -279,8 +287,6 @@ class Pretrained:
                 "Leave decoder_input_ids and decoder_attention_mask out."
             )
         if self.config.is_encoder_decoder:
-            if tokens is not None:
-                self._check_length(tokens.shape[1])
             given = {"decoder_input_ids": tokens, "decoder_attention_mask": mask}
             return jax.tree.map(jnp.asarray, given)
         if tokens is not None or mask is not None:

@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.attention import require_positions, token_positions
+from fsl_jax.models.before_tokens import make_room, prefix_count, prefix_places, prompt_length
 from fsl_jax.models.biased_attention import Source
 from fsl_jax.models.causal import CausalContext, causal_context
 from fsl_jax.models.layers import NO_DROPOUT, Dropout, Embedding, RMSNorm, Unembedding
@@ -76,11 +77,10 @@ class T5Encoder(T5Stack):
         self,
         x: Float[Array, "B T D"],
         mask: Mask,
-        position_ids: Int[Array, "B T"] | None,
+        places: Int[Array, "_ T"],
         dropout: Dropout,
     ) -> Float[Array, "B T D"]:
         """The hidden states of tokens after the final norm."""
-        places = _places(mask, position_ids)
         pairs = mask[:, None, :] if mask.ndim == 2 else mask
         sight = Sight(pairs, self.relative_position(places, places))
         if self.is_initializing():
@@ -135,10 +135,19 @@ class T5Decoder(T5Stack):
     def _sight(self, context: CausalContext, places: Int[Array, "_ T"]) -> Sight:
         length = context.mask.shape[1]
         own = self.relative_position(places, places)
+        learned = self._learned_bias(places)
         if context.prefix is None:
-            return Sight(context.mask, own)
+            return Sight(context.mask, own, learned_bias=learned)
         before = self.relative_position(context.positions, _prefix_places(context.prefix))
-        return Sight(context.mask[..., -length:], own, context.mask[..., :-length], before)
+        return Sight(context.mask[..., -length:], own, context.mask[..., :-length], before, learned)
+
+    def _learned_bias(self, places: Int[Array, "_ T"]) -> Float[Array, "_ H T P"] | None:
+        """The bias of tokens that look at a learned prefix, which stands before all of them."""
+        params: Any = self.variables.get("params", {})
+        before, count = prefix_places(params), prefix_count(params)
+        if before is None or count is None:
+            return None
+        return self.relative_position(places + count, before)
 
     def _initialise_with(self, hidden: Float[Array, "B S D"]) -> None:
         positions = jnp.zeros((1, hidden.shape[1]), jnp.int32)
@@ -158,16 +167,19 @@ class T5Embeddings(nn.Module):
         """Names the parts."""
         self.word = Embedding(self.config.vocab_size, self.config.hidden_size, self.dtype)
 
-    def __call__(self, input_ids: Int[Array, "B T"]) -> Float[Array, "B T D"]:
-        """Embeds tokens `[B, T]`: `[B, T, D]`."""
-        return self.word(input_ids)
+    def __call__(
+        self, input_ids: Int[Array, "B T"], length: int | None = None
+    ) -> Float[Array, "B S D"]:
+        """Embeds tokens `[B, T]`; where the length is more, a soft prompt comes before them."""
+        return self.word(input_ids, length)
 
 
 class T5(nn.Module):
     """The encoder-decoder; its methods are those of `Pretrained`, which documents them.
 
     How far apart two tokens are is counted in columns, padding and all, as in transformers, unless
-    position_ids are given or there is a prefix.
+    position_ids are given or there is a prefix. A soft prompt stands before the encoder's tokens;
+    the decoder sees it, and `encoder_hidden` is of the tokens alone.
     """
 
     config: T5Config
@@ -203,7 +215,8 @@ class T5(nn.Module):
                 "tokens to `decode`."
             )
         if not decodes:
-            hidden = self._hidden(input_ids, attention_mask, position_ids, dropout)
+            hidden, _ = self._hidden(input_ids, attention_mask, position_ids, dropout)
+            hidden = self._of_tokens(hidden)
             return ModelOutput(hidden, encoder_hidden=hidden)
         if decoder_input_ids is None:
             if not self.is_initializing():
@@ -219,7 +232,8 @@ class T5(nn.Module):
         output = self.decode(
             decoder_input_ids, decoder_attention_mask, encoded, dropout=dropout, unembed=unembed
         )
-        return ModelOutput(output.hidden, output.logits, output.key_values, hidden)
+        own = self._of_tokens(hidden)
+        return ModelOutput(output.hidden, output.logits, output.key_values, own)
 
     def encode(
         self,
@@ -263,12 +277,24 @@ class T5(nn.Module):
     def _hidden(
         self,
         input_ids: Int[Array, "B S"],
-        mask: Mask,
+        mask: Bool[Array, "B S"] | Bool[Array, "B S S"],
         position_ids: Int[Array, "B S"] | None,
         dropout: Dropout,
-    ) -> Float[Array, "B S D"]:
-        x = self.embeddings(input_ids)
-        return self.encoder(x, mask, position_ids, dropout.within(_ENCODER))
+    ) -> tuple[Float[Array, "B PS D"], Bool[Array, "B PS"] | Bool[Array, "B PS PS"]]:
+        """The encoder's hidden states, those of a soft prompt before the tokens', and the mask."""
+        places: Any = _places(mask, position_ids)
+        if self._prompt_length():
+            prompt_mask = self.variables["params"]["embeddings"]["word"]["prompt_mask"]
+            mask, places = make_room(prompt_mask, mask, places, causal=False)
+        x = self.embeddings(input_ids, mask.shape[-1])
+        return self.encoder(x, mask, places, dropout.within(_ENCODER)), mask
+
+    def _of_tokens(self, hidden: Float[Array, "B PS D"]) -> Float[Array, "B S D"]:
+        """The hidden states of the encoder's tokens, without those of a soft prompt."""
+        return hidden[:, self._prompt_length() :]
+
+    def _prompt_length(self) -> int:
+        return prompt_length(self.variables.get("params", {}))
 
     def _encode(
         self,
@@ -276,7 +302,7 @@ class T5(nn.Module):
         mask: Bool[Array, "B S"] | Bool[Array, "B S S"],
         position_ids: Int[Array, "B S"] | None,
         dropout: Dropout,
-    ) -> tuple[Float[Array, "B S D"], KeyValues]:
-        hidden = self._hidden(input_ids, mask, position_ids, dropout)
+    ) -> tuple[Float[Array, "B PS D"], KeyValues]:
+        hidden, mask = self._hidden(input_ids, mask, position_ids, dropout)
         real = mask if mask.ndim == 2 else jnp.any(mask, axis=1)
         return hidden, self.decoder.key_values(hidden, real)

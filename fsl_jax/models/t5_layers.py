@@ -8,9 +8,10 @@ import jax
 from jaxtyping import Array, Bool, Float
 
 from fsl_jax.errors import InputError
+from fsl_jax.models.attention import LearnedPrefix
 from fsl_jax.models.biased_attention import Source, attend_to
 from fsl_jax.models.functions import gated_silu, tanh_gelu
-from fsl_jax.models.layers import Bottleneck, Dense, Dropout, RMSNorm
+from fsl_jax.models.layers import Bottleneck, Dense, Dropout, RMSNorm, learned_prefix
 
 # The numbers that dropout folds in, of the places in a layer.
 _AFTER_ATTENTION, _AFTER_CROSS_ATTENTION, _IN_MLP, _AFTER_MLP = range(4)
@@ -87,20 +88,27 @@ class Sight:
       bias: `[1 or B, H, T, T]`, of relative positions.
       prefix_mask: `[B, T, P]`, or None without a prefix.
       prefix_bias: `[B, H, T, P]`, or None.
+      learned_bias: `[1 or B, H, T, P]`, of a learned prefix, or None without one.
     """
 
     mask: Bool[Array, "B Q T"]
     bias: Float[Array, "P_B H T T"]
     prefix_mask: Bool[Array, "B T P"] | None = None
     prefix_bias: Float[Array, "B H T P"] | None = None
+    learned_bias: Float[Array, "P_B H T _"] | None = None
 
-    def sources(self, own: Pair, prefix: tuple[Array, Array] | None) -> list[Source]:
+    def sources(
+        self, own: Pair, prefix: tuple[Array, Array] | None, learned: LearnedPrefix | None
+    ) -> list[Source]:
         """What the tokens attend to in one layer."""
         keys, values = own
         sources = [Source(keys, values, self.mask, self.bias)]
         if prefix is not None and self.prefix_mask is not None:
             keys, values = prefix
             sources.append(Source(keys, values, self.prefix_mask, self.prefix_bias))
+        if learned is not None:
+            keys, values = learned.keys[None], learned.values[None]
+            sources.append(Source(keys, values, learned.mask, self.learned_bias))
         return sources
 
 
@@ -125,7 +133,8 @@ class T5Attention(nn.Module):
         """The update of `x` by what its tokens see of each other, and their keys and values."""
         normed = self.norm(x)
         own = self.key_values(normed)
-        attended = attend_to(self._split(self.query(normed)), *sight.sources(own, prefix))
+        sources = sight.sources(own, prefix, learned_prefix(self, own[0]))
+        attended = attend_to(self._split(self.query(normed)), *sources)
         return self.adapter(self.output(attended), normed), own
 
     def to_encoded(self, x: Float[Array, "B T D"], encoded: Source) -> Float[Array, "B T D"]:

@@ -1,4 +1,7 @@
-"""What adapts an encoder-decoder: LoRA in both stacks, alone, packed and in PEFT's files."""
+"""What adapts an encoder-decoder: LoRA in both stacks, alone, packed and in PEFT's files.
+
+What stands before its tokens is in `test_before_encoder_decoder.py`.
+"""
 
 import functools
 import json

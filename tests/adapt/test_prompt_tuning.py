@@ -138,9 +138,7 @@ def test_a_method_with_tokens_is_read_as_it_was_written():
     assert parse_method(format_method(method)) == method
 
 
-def test_an_encoder_decoder_and_a_second_prompt_are_refused(tiny):
-    with pytest.raises(InputError, match="an encoder-decoder has two"):
-        PromptTuning().extend(tiny("t5").params, jax.random.key(0))
+def test_a_second_prompt_is_refused(tiny):
     with pytest.raises(InputError, match="have a soft prompt already"):
         PromptTuning().extend(with_words(tiny("llama")), jax.random.key(0))
 

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from fsl_jax.models.before_tokens import (
+    decoder_prefix_length,
     length_before,
     make_room,
     prefix_count,
     prefix_length,
+    prefix_places,
     prompt_length,
 )
 
@@ -27,6 +29,14 @@ def test_lengths_count_padding_and_numbers_of_vectors_do_not():
     }
     assert (prompt_length(params), prefix_length(params), length_before(params)) == (5, 3, 8)
     assert int(prefix_count(params)) == 2
+    assert prefix_places(params).tolist() == [[0, 1, 1]]
+
+
+def test_a_decoders_prefix_takes_nothing_from_what_an_encoder_reads():
+    layers = {"attention": {"prefix_mask": jnp.ones((2, 3))}}
+    params = {"decoder": {"layers": layers}, "encoder": {"layers": {"attention": {}}}}
+    assert (length_before(params), decoder_prefix_length(params)) == (0, 3)
+    assert decoder_prefix_length({"layers": layers}) == 0
 
 
 def test_a_mask_of_tokens_begins_with_the_prompts():
@@ -35,6 +45,8 @@ def test_a_mask_of_tokens_begins_with_the_prompts():
     assert mask.tolist() == [[True, True, False, True, True], [True, True, False, True, False]]
     _, positions = make_room(PROMPT_MASK, MASK, jnp.array([[0, 1], [4, 4]]), causal=True)
     assert positions.tolist() == [[0, 1, 1, 2, 3], [0, 1, 1, 6, 6]]
+    _, positions = make_room(PROMPT_MASK, MASK, jnp.array([[0, 1]]), causal=False)
+    assert positions.tolist() == [[0, 1, 1, 2, 3]]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from fsl_jax.adapt.peft.prefix_tuning import (
     read_prefix_tuning,
     write_prefix_tuning,
 )
-from fsl_jax.adapt.peft.prompts import one_stack
+from fsl_jax.adapt.peft.prompts import has_prompt
 from fsl_jax.adapt.peft.soft_prompts import (
     read_p_tuning,
     read_prompt_tuning,
@@ -71,8 +71,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("VERA", VeRA, has_targets_for, write_vera, read_vera),
     Kind("IA3", IA3, has_vectors_for, write_ia3, read_ia3),
     Kind("LN_TUNING", LNTuning, has_norms_for, write_ln_tuning, read_ln_tuning),
-    Kind("PROMPT_TUNING", PromptTuning, one_stack, write_prompt_tuning, read_prompt_tuning),
-    Kind("P_TUNING", PTuning, one_stack, write_p_tuning, read_p_tuning),
+    Kind("PROMPT_TUNING", PromptTuning, has_prompt, write_prompt_tuning, read_prompt_tuning),
+    Kind("P_TUNING", PTuning, has_prompt, write_p_tuning, read_p_tuning),
     # What reads this kind tells the two methods apart.
     Kind("PREFIX_TUNING", PrefixTuning, has_prefixes, write_prefix_tuning, read_prefix_tuning),
     Kind("PREFIX_TUNING", PTuningV2, has_prefixes, write_prefix_tuning, read_prefix_tuning),

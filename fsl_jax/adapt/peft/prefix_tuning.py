@@ -1,6 +1,10 @@
 """Prefix tuning as PEFT keeps it: keys and values of all layers in one tensor.
 
 P-tuning v2 is of the same kind, without the network that computes the prefix.
+
+Of an encoder-decoder the decoder's own attention has the prefix. PEFT takes the tensor for two
+attentions a layer and drops what would be the other one's: with N pairs of keys and values, layer
+number i gets pair 2 i, counted on from the first one after the last.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,18 +14,29 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.p_tuning_v2 import PTuningV2
-from fsl_jax.adapt.peft.prompts import TENSOR, prompt_config, read_prompt
+from fsl_jax.adapt.peft.prompts import TENSOR, prompt_config, read_prompt, submodules
 from fsl_jax.adapt.prefix_tuning import PrefixTuning
 from fsl_jax.models.families import Config
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.t5_layers import T5Config
 
 Leaves = dict[str, np.ndarray]
 
-_KEY, _VALUE, _MASK = (f"layers/attention/prefix_{name}" for name in ("key", "value", "mask"))
+
+def _paths(config: Config) -> tuple[str, str, str]:
+    """Of the keys, the values and the mask."""
+    stack = "decoder/layers" if config.is_encoder_decoder else "layers"
+    attention = f"{stack}/attention"
+    return f"{attention}/prefix_key", f"{attention}/prefix_value", f"{attention}/prefix_mask"
+
+
+def _depth(config: Config) -> int:
+    """How many layers have a prefix."""
+    return config.num_decoder_layers if isinstance(config, T5Config) else config.num_layers
 
 
 def has_prefixes(paths: Iterable[str], config: Config) -> bool:
-    """Whether PEFT puts these leaves into this model: a prefix of one stack of layers.
+    """Whether PEFT puts these leaves into this model: a prefix of the layers that may have one.
 
     Args:
       paths: of the prefix.
@@ -30,7 +45,7 @@ def has_prefixes(paths: Iterable[str], config: Config) -> bool:
     Returns:
       True where the adapter can be written for PEFT.
     """
-    return not config.is_encoder_decoder and set(paths) == {_KEY, _VALUE}
+    return set(paths) == set(_paths(config)[:2])
 
 
 def write_prefix_tuning(
@@ -46,14 +61,18 @@ def write_prefix_tuning(
     Returns:
       The tensors by PEFT's names, and the values of `adapter_config.json`.
     """
+    key, value, _ = _paths(pretrained.config)
     # [L, 2, P, W] to [P, L * 2 * W].
-    states = np.stack([leaves[_KEY], leaves[_VALUE]], axis=1)
+    states = np.stack([leaves[key], leaves[value]], axis=1)
+    if pretrained.config.is_encoder_decoder:
+        states = np.stack([states, np.zeros_like(states)], axis=1).reshape(-1, *states.shape[1:])
     layers, _, length, width = states.shape
     tensor = states.transpose(2, 0, 1, 3).reshape(length, layers * 2 * width)
     heads = pretrained.config.num_kv_heads
     computed = isinstance(method, PrefixTuning)
     return {TENSOR: np.ascontiguousarray(tensor)}, {
         **prompt_config("PREFIX_TUNING", pretrained, length, width, heads),
+        "num_layers": layers,
         "prefix_projection": computed,
         "encoder_hidden_size": method.hidden if isinstance(method, PrefixTuning) else None,
     }
@@ -81,22 +100,30 @@ def read_prefix_tuning(
       InputError: as `read_prompt`.
     """
     sizes = pretrained.config
-    width = sizes.num_kv_heads * sizes.head_dim
+    width, layers, pairs = sizes.num_kv_heads * sizes.head_dim, _depth(sizes), _pairs(values, sizes)
     expected = {
         "peft_type": "PREFIX_TUNING",
         "token_dim": width,
-        "num_transformer_submodules": 1,
+        "num_transformer_submodules": submodules(sizes),
         "num_attention_heads": sizes.num_kv_heads,
-        "num_layers": sizes.num_layers,
+        "num_layers": pairs,
     }
-    shape = (sizes.num_layers, 2, width)
-    states = read_prompt(expected, values, tensors, pretrained, source, shape)
-    keys, values_of_layers = np.ascontiguousarray(states.transpose(2, 1, 0, 3))
-    mask = np.ones((sizes.num_layers, len(states)), np.float32)
-    leaves = {_KEY: keys, _VALUE: values_of_layers, _MASK: mask}
+    states = read_prompt(expected, values, tensors, pretrained, source, (pairs, 2, width))
+    own = np.arange(layers) * submodules(sizes) % pairs
+    keys, values_of_layers = np.ascontiguousarray(states[:, own].transpose(2, 1, 0, 3))
+    mask = np.ones((layers, len(states)), np.float32)
+    leaves = dict(zip(_paths(sizes), (keys, values_of_layers, mask), strict=True))
     if not values.get("prefix_projection"):
         return PTuningV2(len(states)), leaves
     hidden = values.get("encoder_hidden_size")
     if not isinstance(hidden, int) or hidden < 1:
         hidden = PrefixTuning.hidden
     return PrefixTuning(len(states), hidden), leaves
+
+
+def _pairs(values: Mapping[str, Any], config: Config) -> int:
+    """How many pairs of keys and values a vector has, which may be more than layers have one."""
+    layers, said = _depth(config), values.get("num_layers")
+    if not config.is_encoder_decoder:
+        return layers
+    return said if isinstance(said, int) and said >= layers else 2 * layers

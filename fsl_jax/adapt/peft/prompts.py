@@ -8,7 +8,7 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.peft.modules import task_type, unusable
-from fsl_jax.adapt.soft_prompt import SUFFIX
+from fsl_jax.adapt.soft_prompt import PROMPT
 from fsl_jax.models.families import Config
 from fsl_jax.models.pretrained import Pretrained
 
@@ -38,9 +38,14 @@ _WITHOUT_EFFECT = frozenset(
 whatever it began as and whatever network computed it."""
 
 
-def one_stack(paths: Iterable[str], config: Config) -> bool:
-    """Whether PEFT puts such a prompt before the tokens of this model."""
-    return not config.is_encoder_decoder and SUFFIX not in paths
+def has_prompt(paths: Iterable[str], config: Config) -> bool:
+    """Whether PEFT puts these leaves into a model: a prompt before the tokens, in every family."""
+    return set(paths) == {PROMPT}
+
+
+def submodules(config: Config) -> int:
+    """For how many parts of a model PEFT lays out a prompt: encoder and decoder are two."""
+    return 2 if config.is_encoder_decoder else 1
 
 
 def prompt_config(
@@ -65,7 +70,7 @@ def prompt_config(
         "inference_mode": True,
         "num_virtual_tokens": length,
         "token_dim": width,
-        "num_transformer_submodules": 1,
+        "num_transformer_submodules": submodules(pretrained.config),
         "num_attention_heads": heads,
         "num_layers": pretrained.config.num_layers,
     }
@@ -78,6 +83,7 @@ def read_prompt(
     pretrained: Pretrained,
     source: epath.PathLike,
     sizes: tuple[int, ...] = (),
+    prompts: int = 1,
 ) -> np.ndarray:
     """The only tensor of a prompt, if nothing is wrong with the adapter.
 
@@ -88,6 +94,7 @@ def read_prompt(
       pretrained: the base model.
       source: the adapter, for errors.
       sizes: of what there is for each of the P vectors.
+      prompts: how many prompts the tensor has, of which the first is the one before the tokens.
 
     Returns:
       float32 `[P, *sizes]`.
@@ -111,12 +118,13 @@ def read_prompt(
         if values[name] not in (None, False, [], {})
     ]
     found += [f"not known: {name}" for name in sorted(tensors.keys() - {TENSOR})]
-    prompt, shape = tensors.get(TENSOR), [length, math.prod(sizes)]
+    prompt, width = tensors.get(TENSOR), math.prod(sizes)
+    rows = prompts * length if isinstance(length, int) else length
     if prompt is None:
         found.append(f"missing: {TENSOR}")
-    elif list(prompt.shape) != shape:
-        found.append(f"wrong shape: {TENSOR} is {list(prompt.shape)}, expected {shape}")
+    elif list(prompt.shape) != [rows, width]:
+        found.append(f"wrong shape: {TENSOR} is {list(prompt.shape)}, expected {[rows, width]}")
     if found or prompt is None:
-        readable = "What can be read is one prompt for a model with one stack of layers"
+        readable = "What can be read is one prompt before the tokens, or one prefix of the layers"
         raise unusable(source, pretrained, found, readable)
-    return np.asarray(prompt, np.float32).reshape(-1, *sizes)
+    return np.asarray(prompt, np.float32)[:length].reshape(-1, *sizes)

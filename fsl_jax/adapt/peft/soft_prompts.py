@@ -1,4 +1,8 @@
-"""Prompt tuning and P-tuning as PEFT keeps them: the vectors before the embedded tokens."""
+"""Prompt tuning and P-tuning as PEFT keeps them: the vectors before the embedded tokens.
+
+For an encoder-decoder PEFT keeps as many vectors a second time, for the decoder, and reads the
+encoder's alone.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +11,7 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.p_tuning import ENCODERS, PTuning
-from fsl_jax.adapt.peft.prompts import TENSOR, prompt_config, read_prompt
+from fsl_jax.adapt.peft.prompts import TENSOR, prompt_config, read_prompt, submodules
 from fsl_jax.adapt.prompt_tuning import PromptTuning
 from fsl_jax.adapt.soft_prompt import PROMPT
 from fsl_jax.models.pretrained import Pretrained
@@ -97,7 +101,9 @@ def _config(peft_type: str, pretrained: Pretrained, length: int) -> dict[str, An
 
 
 def _tensors(leaves: Mapping[str, np.ndarray], pretrained: Pretrained) -> Leaves:
-    return {TENSOR: leaves[PROMPT] * _scale(pretrained)}
+    prompt = leaves[PROMPT] * _scale(pretrained)
+    unread = np.zeros_like(prompt) if pretrained.config.is_encoder_decoder else prompt[:0]
+    return {TENSOR: np.concatenate([prompt, unread])}
 
 
 def _leaves(
@@ -108,10 +114,14 @@ def _leaves(
     source: epath.PathLike,
 ) -> Leaves:
     width = pretrained.config.hidden_size
-    expected = {"peft_type": peft_type, "token_dim": width, "num_transformer_submodules": 1}
+    parts = submodules(pretrained.config)
+    if values.get("num_transformer_submodules") == 1:
+        # PEFT's examples have it so for an encoder-decoder too: without what is not read.
+        parts = 1
+    expected = {"peft_type": peft_type, "token_dim": width, "num_transformer_submodules": parts}
     # These say nothing of a prompt before the embedded tokens.
     rest = {name: each for name, each in values.items() if name not in _OF_LAYERS}
-    prompt = read_prompt(expected, rest, tensors, pretrained, source, (width,))
+    prompt = read_prompt(expected, rest, tensors, pretrained, source, (width,), parts)
     mask = np.ones(len(prompt), np.float32)
     return {PROMPT: prompt / _scale(pretrained), f"{PROMPT}_mask": mask}
 

@@ -102,9 +102,10 @@ def length_faults(
             for index, ids in enumerate(encoded)
             if len(ids) > longest
         ]
-        if max_new_tokens >= longest:
+        most = reader.longest_written - 1
+        if max_new_tokens > most:
             found.append(
-                f"max_new_tokens is {max_new_tokens}, and the model writes at most {longest - 1}. "
+                f"max_new_tokens is {max_new_tokens}, and the model writes at most {most}. "
                 "Give so many or fewer"
             )
         return found
@@ -155,7 +156,7 @@ def batches(
         indices = order[first : first + settings.batch_size]
         tokens = len(encoded[indices[-1]])
         if reader.has_encoder:
-            length, room = bucket_length(tokens, longest), longest - 1
+            length, room = bucket_length(tokens, longest), reader.longest_written - 1
         else:
             length = bucket_length(tokens, longest - settings.max_new_tokens)
             room = longest - length

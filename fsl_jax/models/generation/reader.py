@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.models.after_tokens import append_suffix, suffix_length
-from fsl_jax.models.before_tokens import length_before, prompt_length
+from fsl_jax.models.before_tokens import decoder_prefix_length, length_before, prompt_length
 from fsl_jax.models.outputs import KeyValues, Params
 from fsl_jax.models.pooling import last_token
 from fsl_jax.models.pretrained import Pretrained
@@ -43,18 +43,22 @@ class Reader:
       module: the Flax module, by which readers are compared.
       pretrained: the model that the module is of, with an empty parameter tree.
       longest: how many tokens there may be, beside what an adaptation puts around them.
+      longest_written: how many of them an encoder-decoder's decoder may have.
     """
 
     module: nn.Module
     pretrained: Pretrained = dataclasses.field(compare=False)
     longest: int = dataclasses.field(compare=False)
+    longest_written: int = dataclasses.field(compare=False)
 
     @classmethod
     def of(cls, pretrained: Pretrained, params: Params | None = None) -> "Reader":
         """The reader of a model with its own parameters, or with others."""
         params = pretrained.params if params is None else params
-        longest = pretrained.config.max_length - length_before(params) - suffix_length(params)
-        return cls(pretrained.module, dataclasses.replace(pretrained, params={}), longest)
+        most, module = pretrained.config.max_length, pretrained.module
+        longest = most - length_before(params) - suffix_length(params)
+        written = most - decoder_prefix_length(params)
+        return cls(module, dataclasses.replace(pretrained, params={}), longest, written)
 
     @property
     def has_encoder(self) -> bool:

@@ -97,8 +97,45 @@ def test_another_size_is_refused(tiny_bases, change, message):
         read(values, {}, base)
 
 
-def test_peft_has_no_such_thing_for_two_stacks_of_layers(tiny):
+def test_an_encoder_decoder_has_prompts_twice_of_which_the_first_is_read(tiny):
+    base = tiny("t5")
+    tensors, values = written(SOFT[0], base)
+    prompt = drawn(SOFT[0], base)[PROMPT]
+    assert values["num_transformer_submodules"] == 2
+    np.testing.assert_array_equal(tensors["prompt_embeddings"], [*prompt, *(0 * prompt)])
+    method, leaves = read(values, tensors, base)
+    assert method == SOFT[0]
+    np.testing.assert_array_equal(leaves[PROMPT], prompt)
+    assert leaves[f"{PROMPT}_mask"].tolist() == [1, 1]
+    # Some are saved without what is not read.
+    short = {"prompt_embeddings": prompt}
+    leaves = read(values | {"num_transformer_submodules": 1}, short, base)[1]
+    np.testing.assert_array_equal(leaves[PROMPT], prompt)
+    with pytest.raises(InputError, match=r"is \[2, 16\], expected \[4, 16\]"):
+        read(values, short, base)
+
+
+@pytest.mark.parametrize("method", PREFIXES, ids=lambda method: method.name)
+def test_of_an_encoder_decoder_every_second_pair_is_the_decoders(tiny, method):
+    base = tiny("t5")
+    random = np.random.default_rng(0)
+    paths = [f"decoder/{KEY}", f"decoder/{VALUE}"]
+    leaves = {path: random.normal(size=(3, 2, 8)).astype(np.float32) for path in paths}
+    tensors, values = kind_of_method(method, leaves, base.config).write(leaves, method, base)
+    assert (values["num_layers"], values["num_transformer_submodules"]) == (6, 2)
+    pairs = tensors["prompt_embeddings"].reshape(2, 6, 2, 8)
+    assert not pairs[:, 1::2].any()
+    found, again = read(values, tensors, base)
+    assert found == method
+    assert again.pop("decoder/layers/attention/prefix_mask").shape == (3, 2)
+    for path, leaf in leaves.items():
+        np.testing.assert_array_equal(again[path], leaf)
+    with pytest.raises(InputError, match="num_layers is 2; expected 6"):
+        read(values | {"num_layers": 2}, tensors, base)
+
+
+def test_all_families_have_these_kinds(tiny):
     config = tiny("t5").config
-    assert all(kind_of_method(method, [PROMPT], config) is None for method in SOFT)
-    assert all(kind_of_method(method, [KEY, VALUE], config) is None for method in PREFIXES)
+    assert all(kind_of_method(method, [PROMPT], config) for method in SOFT)
+    assert not any(kind_of_method(method, [KEY, VALUE], config) for method in PREFIXES)
     assert {kind.method for kind in KINDS} >= {PromptTuning, PTuning, PrefixTuning, PTuningV2}
