@@ -1,0 +1,68 @@
+r"""A soft prompt after the text beside one before it: how long a step takes.
+
+Example: `JAX_PLATFORMS=cpu python -m benchmarks.suffix --repeats=5`
+
+`smollm2-135m`, 8 texts, 20 vectors; a step of each kind in turns, in one process. After the text
+the keys and values of the frozen input are kept, whose computation the note tells in such steps.
+"""
+
+import time
+
+from absl import app, flags
+
+from benchmarks.measure import Row, alternate, machine, table
+from benchmarks.ours import Ours
+from benchmarks.work import make_work
+from fsl_jax.adapt.prompt_tuning import PromptTuning
+from fsl_jax.data.sources import load_dataset
+from fsl_jax.models.loading import load
+
+_REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each measurement.")
+_TOKENS = flags.DEFINE_list("tokens", ["32", "128"], "Tokens of a text.")
+
+MODEL, DATASET, BATCH, LENGTH, STEPS = "smollm2-135m", "bbc_news", 8, 20, 40
+
+
+def compare(tokens: int, repeats: int) -> Row:
+    """The line of texts of one length.
+
+    Args:
+      tokens: of a text.
+      repeats: how many turns count.
+
+    Returns:
+      Seconds of a step: "theirs" with the prompt before the text, "ours" with it after.
+    """
+    pretrained, dataset = load(MODEL), load_dataset(DATASET)
+    before, after = (
+        Ours(
+            make_work(
+                pretrained,
+                dataset,
+                PromptTuning(LENGTH, position=position),
+                batch_size=BATCH,
+                length=tokens,
+                steps=STEPS,
+            )
+        )
+        for position in ("prefix", "suffix")
+    )
+    after.cache()
+    start = time.perf_counter()
+    after.cache()
+    kept = time.perf_counter() - start
+    seconds = alternate({"before": before.dispatch, "after": after.dispatch}, repeats)
+    share = kept / min(seconds["after"])
+    work = f"a step of prompt_tuning, {BATCH} × {tokens} tokens, {LENGTH} vectors"
+    note = f"what is kept takes as long as {share:.1f} such steps"
+    return Row(work, "before the text", seconds["after"], seconds["before"], None, note)
+
+
+def main(_: list[str]) -> None:
+    """Prints the table."""
+    rows = [compare(int(tokens), _REPEATS.value) for tokens in _TOKENS.value]
+    print(f"{machine()}\n\n{table(rows)}")
+
+
+if __name__ == "__main__":
+    app.run(main)
