@@ -24,7 +24,6 @@ from absl import app, flags
 from benchmarks.pages import write_between
 from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.method import Method
-from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.peft.kinds import KINDS
 from fsl_jax.adapt.registry import METHODS, parse_method
 from fsl_jax.adapt.summary import count_parameters
@@ -40,7 +39,7 @@ from fsl_jax.models.t5_layers import T5Config
 from fsl_jax.operations import product_operations
 from fsl_jax.studies.table import markdown_table
 from fsl_jax.tasks.head import HeadFormulation
-from fsl_jax.tasks.losses import cross_entropy
+from fsl_jax.training.fit import make_gradient
 from fsl_jax.training.program import compile_program
 from fsl_jax.training.settings import FitSettings
 from fsl_jax.training.stack import Stack, run_key, stack_runs
@@ -157,16 +156,11 @@ class Measured:
     def cost(self) -> float:
         """Operations of a step's loss and gradient over those of the base's forward pass."""
         of_run = jax.tree.map(lambda leaf: leaf[0], (self.stack.trainable, self.stack.settings))
-        trainable, settings = of_run
-
-        def loss(trainable: Params) -> jax.Array:
-            params = combine(trainable, settings, self.stack.shared)
-            logits = self.formulation.logits(self.method.reparametrize(params), self.batch)
-            return cross_entropy(logits, self.batch["label"]).mean()
-
+        gradient = make_gradient(self.formulation, self.method, SETTINGS)
+        step = product_operations(gradient, *of_run, self.stack.shared, self.batch)
         params = self.formulation.prepare(self.formulation.pretrained.params, jax.random.key(0))
         forward = functools.partial(self.formulation.logits, batch=self.batch)
-        return product_operations(jax.grad(loss), trainable) / product_operations(forward, params)
+        return step / product_operations(forward, params)
 
 
 def cells(formulation: HeadFormulation, name: str) -> list[str]:

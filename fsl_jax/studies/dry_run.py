@@ -1,23 +1,13 @@
 """What a study would do: its programs, what they need, and about how long they take."""
 
-import time
-
-import jax
-import jax.numpy as jnp
 from etils import epath
 
-from fsl_jax.studies.context import Context
-from fsl_jax.studies.estimate import fit_operations, prompt_operations
+from fsl_jax.studies.estimate import program_operations
 from fsl_jax.studies.plan import PlannedProgram, plan_programs
 from fsl_jax.studies.question import Question
+from fsl_jax.studies.speed import assumed_speed
 from fsl_jax.studies.study import Options, compile_all, load_question_data, open_context
 from fsl_jax.studies.table import markdown_table
-
-SIZE = 2048
-"""Rows and columns of the matrix product that tells how fast this device is."""
-
-EFFICIENCY = 0.5
-"""Share of that speed that a whole model is taken to reach."""
 
 
 def dry_run(question: Question, output: epath.PathLike, options: Options) -> str:
@@ -35,8 +25,8 @@ def dry_run(question: Question, output: epath.PathLike, options: Options) -> str
     dataset = load_question_data(question)
     with open_context(question, epath.Path(output), dataset, options) as context:
         planned, compiled = compile_all(context, programs, options)
-        speed = _operations_per_second(next(iter(compiled.values())).mesh if compiled else None)
-        seconds = [_operations(context, each) / speed for each in planned]
+        speed = assumed_speed(context.mesh if compiled else None)
+        seconds = [program_operations(context, each) / speed for each in planned]
     header = ["program", "runs", "at once", "steps", "tokens", "memory (GiB)", "minutes"]
     rows = [_cells(each, time_of) for each, time_of in zip(planned, seconds, strict=True)]
     total = sum(seconds) / 60
@@ -58,22 +48,3 @@ def _cells(planned: PlannedProgram, seconds: float) -> list[str]:
         memory,
         f"{seconds / 60:.1f}",
     ]
-
-
-def _operations(context: Context, planned: PlannedProgram) -> float:
-    if planned.prompted:
-        return prompt_operations(context, planned)
-    return fit_operations(context, planned)
-
-
-def _operations_per_second(mesh: jax.sharding.Mesh | None) -> float:
-    """What models are taken to reach on the devices of the study."""
-    square = jnp.ones((SIZE, SIZE), jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16)
-    product = jax.jit(jnp.matmul)
-    product(square, square).block_until_ready()
-    fastest = float("inf")
-    for _ in range(3):
-        start = time.monotonic()
-        product(square, square).block_until_ready()
-        fastest = min(fastest, time.monotonic() - start)
-    return EFFICIENCY * 2 * SIZE**3 / fastest * (mesh.size if mesh is not None else 1)

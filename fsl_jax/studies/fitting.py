@@ -26,6 +26,7 @@ from fsl_jax.training.caching import cache_trunk, pool_shapes
 from fsl_jax.training.loop import Keeper, Stopped, fit, is_over
 from fsl_jax.training.predict import predict
 from fsl_jax.training.program import Program, compile_largest, compile_program, place_shared
+from fsl_jax.training.stack import stack_shapes
 from fsl_jax.training.state import FitState
 
 
@@ -55,7 +56,8 @@ def compile_planned(
     Returns:
       The plan with what compiling told, and the compiled program.
     """
-    prepared = prepare(planned, context.load(planned.model), context.dataset, context.question)
+    pretrained = context.load(planned.model)
+    prepared = prepare(planned, pretrained, context.dataset, context.question, stack_shapes)
     stack = prepared.stack
     pool = pool_shapes(prepared.formulation, stack.shared, stack.mask, prepared.encoded.arrays)
 

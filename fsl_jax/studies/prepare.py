@@ -1,7 +1,7 @@
 """From a planned program to arrays: splits, tokens, stacked parameters."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import jax
@@ -47,7 +47,11 @@ class Prepared:
 
 
 def prepare(
-    planned: PlannedProgram, pretrained: Pretrained, dataset: Dataset, question: Question
+    planned: PlannedProgram,
+    pretrained: Pretrained,
+    dataset: Dataset,
+    question: Question,
+    stacking: Callable[..., Stack] = stack_runs,
 ) -> Prepared:
     """Draws the splits of a program's runs, reads their texts, and stacks their parameters.
 
@@ -56,6 +60,7 @@ def prepare(
       pretrained: its model.
       dataset: the data.
       question: the study's settings.
+      stacking: `stack_shapes` where the shapes of the parameters are enough.
 
     Returns:
       The arrays, on the host or on one device.
@@ -73,7 +78,7 @@ def prepare(
     pool = _pool(list(splits.values()))
     encoded = encode(formulation, list(pool))
     batch = {name: jnp.asarray(array[:1]) for name, array in encoded.arrays.items()}
-    stack = stack_runs(
+    stack = stacking(
         formulation,
         pretrained.params,
         methods,

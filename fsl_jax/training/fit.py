@@ -73,6 +73,40 @@ def make_advance(
     return advance
 
 
+def make_gradient(
+    formulation: Formulation, method: Method, settings: FitSettings
+) -> Callable[..., tuple[Float[Array, ""], Params]]:
+    """The function of what a step of one run differentiates.
+
+    Args:
+      formulation: how tokens become class logits.
+      method: of any of the runs.
+      settings: the program's settings.
+
+    Returns:
+      `gradient(trainable, settings, shared, batch, key) -> (loss, gradients)`, of the leaves of one
+      run, the frozen base, a batch, and a key where there is dropout.
+    """
+
+    def loss_of(
+        trainable: Params, own: Params, shared: Params, batch: Batch, key: Array | None
+    ) -> Float[Array, ""]:
+        params = combine(trainable, own, shared)
+        adapted = method.reparametrize(params)
+        logits = formulation.logits(adapted, batch, dropout=settings.dropout, key=key)
+        loss = cross_entropy(logits, batch["label"]).mean()
+        penalty = method.penalty(params)
+        return loss if penalty is None else loss + penalty
+
+    def gradient(
+        trainable: Params, own: Params, shared: Params, batch: Batch, key: Array | None = None
+    ) -> tuple[Float[Array, ""], Params]:
+        with rematerialized_layers(settings.rematerialize):
+            return jax.value_and_grad(loss_of)(trainable, own, shared, batch, key)
+
+    return gradient
+
+
 def _update(
     formulation: Formulation,
     method: Method,
@@ -80,21 +114,12 @@ def _update(
     mesh: Mesh | None,
 ) -> Callable[..., RunState]:
     """One step of one run."""
+    gradient = make_gradient(formulation, method, settings)
 
     def update(run: RunState, given: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
         batch = take(pool, given.order[step], mesh)
         key = jax.random.fold_in(given.key, step) if settings.dropout else None
-
-        def loss_of(trainable: Params) -> Float[Array, ""]:
-            params = combine(trainable, given.settings, shared)
-            adapted = method.reparametrize(params)
-            logits = formulation.logits(adapted, batch, dropout=settings.dropout, key=key)
-            loss = cross_entropy(logits, batch["label"]).mean()
-            penalty = method.penalty(params)
-            return loss if penalty is None else loss + penalty
-
-        with rematerialized_layers(settings.rematerialize):
-            loss, gradients = jax.value_and_grad(loss_of)(run.trainable)
+        loss, gradients = gradient(run.trainable, given.settings, shared, batch, key)
         optimizer = make_optimizer(given.learning_rate, given.weight_decay, settings)
         # AdamW multiplies float32 by Python's and its own counters' types.
         with jax.numpy_dtype_promotion("standard"):

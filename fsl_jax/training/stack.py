@@ -114,6 +114,48 @@ def stack_runs(
     )
 
 
+def stack_shapes(
+    formulation: Formulation,
+    base: Params,
+    methods: Sequence[Method],
+    seeds: Sequence[int],
+    forward: Forward | None = None,
+) -> Stack:
+    """What `stack_runs` returns, with shapes in place of arrays; nothing is drawn.
+
+    Args:
+      formulation: the formulation, which may add a head.
+      base: the parameters of the pretrained model.
+      methods: the method of each run.
+      seeds: the seed of each run.
+      forward: traced to see which leaves are read.
+
+    Returns:
+      The stack.
+    """
+    # The seeds make no difference to shapes, so one run of each method is enough.
+    distinct = tuple(dict.fromkeys(methods))
+    traced: list[Stack] = []
+
+    def draw(base: Params) -> tuple[Any, ...]:
+        stack = stack_runs(formulation, base, distinct, seeds[: len(distinct)], forward)
+        traced.append(stack)
+        return stack.shared, (stack.trainable, stack.settings, stack.rate_factors)
+
+    shared, of_runs = jax.eval_shape(draw, base)
+    trainable, settings, rate_factors = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((len(methods), *leaf.shape[1:]), leaf.dtype), of_runs
+    )
+    return dataclasses.replace(
+        traced[0],
+        trainable=trainable,
+        settings=settings,
+        shared=shared,
+        shapes=tuple(traced[0].shapes[distinct.index(method)] for method in methods),
+        rate_factors=rate_factors,
+    )
+
+
 def stack_padded(trees: Sequence[Params]) -> Params:
     """Stacks trees leaf by leaf, each leaf padded with zeros to the largest at its place.
 

@@ -7,7 +7,7 @@ import pytest
 
 from fsl_jax.adapt import Full, LoRA, TopLayers, attach
 from fsl_jax.adapt.tree import flatten
-from fsl_jax.training.stack import run_key, stack_padded, stack_runs
+from fsl_jax.training.stack import run_key, stack_padded, stack_runs, stack_shapes
 
 METHODS = [LoRA(rank=3, alpha=6.0), LoRA(rank=1), LoRA(rank=2)]
 SEEDS = [13, 21, 13]
@@ -71,6 +71,26 @@ def test_runs_of_one_seed_share_the_head_and_others_do_not(stack):
     kernels = present(stack.trainable)["head/kernel"]
     np.testing.assert_array_equal(kernels[0], kernels[2])
     assert (kernels[0] != kernels[1]).all()
+
+
+@pytest.mark.parametrize(
+    "methods", [METHODS, [LoRA(learning_rate_ratio=4.0), LoRA()], [Full(), Full()]]
+)
+def test_shapes_are_those_of_the_arrays_and_nothing_is_compiled(formulation, methods, compilations):
+    arguments = (formulation, formulation.pretrained.params, methods, SEEDS[: len(methods)])
+    with compilations() as compiled:
+        shapes = stack_shapes(*arguments)
+    assert not compiled
+    expected = stack_runs(*arguments)
+    for group in ("trainable", "settings", "shared", "rate_factors"):
+        wanted = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), getattr(expected, group)
+        )
+        assert getattr(shapes, group) == wanted
+    assert shapes.shapes == expected.shapes
+    assert shapes.mask == expected.mask
+    assert str(shapes.summary) == str(expected.summary)
+    assert shapes.total_parameters(0) == expected.total_parameters(0)
 
 
 def test_parameters_are_counted_at_a_run_s_own_rank(stack, formulation):
