@@ -6,6 +6,7 @@ A study is a data set and a flagfile, done as `python -m experiments.study` does
 given again, it goes on where it was; a study that has finished is not done again.
 """
 
+import json
 import subprocess
 import sys
 import time
@@ -45,21 +46,46 @@ def main(arguments: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {' '.join(arguments[1:])}")
     with session.reporting_errors():
         commands = [_command(text) for text in _STUDIES.value]
-        begin = time.monotonic()
-        for done, command in enumerate(commands):
-            print(_where(done, len(commands), time.monotonic() - begin), flush=True)
+        left = _time_left(commands)
+        for number, command in enumerate(commands, start=1):
+            print(_where(number, left), flush=True)
+            begin = time.monotonic()
             status = subprocess.run(command, check=False).returncode
             if status:
                 sys.exit(status)
+            left.finish_one(time.monotonic() - begin)
         _write_page()
 
 
-def _where(done: int, count: int, seconds: float) -> str:
-    text = f"\nStudy {done + 1} of {count}: {_STUDIES.value[done]}"
-    if not done:
+def _time_left(commands: list[list[str]]):
+    """What the studies are taken to need; those with the same flagfile are counted once."""
+    from fsl_jax.studies.forecast import TimeLeft, seconds_left
+
+    print("Counting what there is to do", flush=True)
+    configs = [text.partition(":")[2] for text in _STUDIES.value]
+    outputs = [_directory(text) for text in _STUDIES.value]
+    programs: dict[str, dict[str, float]] = {}
+    for config, output, command in zip(configs, outputs, commands, strict=True):
+        if config not in programs and not (output / "report.md").exists():
+            programs[config] = _forecast(command)
+    studies = zip(configs, outputs, strict=True)
+    return TimeLeft([seconds_left(programs.get(config, {}), output) for config, output in studies])
+
+
+def _forecast(command: list[str]) -> dict[str, float]:
+    # In a process of its own: the studies need the devices, and a process keeps those it has used.
+    done = subprocess.run([*command, "--forecast"], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return json.loads(done.stdout)
+
+
+def _where(number: int, left) -> str:
+    text = f"\nStudy {number} of {len(_STUDIES.value)}: {_STUDIES.value[number - 1]}"
+    if not left.seconds:
         return text
-    left = seconds / done * (count - done) / 60
-    return f"{text}; about {left:.0f} min to go, if the others take as long as those before"
+    guess = "" if left.measured else ", by a first guess"
+    return f"{text}; about {left.seconds / 60:.0f} min to go{guess}"
 
 
 def _command(text: str) -> list[str]:

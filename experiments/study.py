@@ -8,6 +8,7 @@ on where it was stopped, and does nothing once it has finished. With --dry_run i
 do.
 """
 
+import json
 import shlex
 import sys
 
@@ -103,6 +104,9 @@ _MEMORY_LIMIT = flags.DEFINE_float(
     "memory_limit_gib", 0.0, "What a program may take on a device; most of what there is if 0."
 )
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print programs, memory and time; run nothing.")
+_FORECAST = flags.DEFINE_bool(
+    "forecast", False, "Print about how many seconds each program takes, as JSON; compile nothing."
+)
 
 
 def main(arguments: list[str]) -> None:
@@ -127,6 +131,13 @@ def main(arguments: list[str]) -> None:
         from fsl_jax.studies.study import run_study
         from fsl_jax.studies.table import terminal_table
 
+        if _FORECAST.value:
+            from fsl_jax.studies.forecast import program_seconds
+
+            seconds = program_seconds(question, _OUTPUT.value)
+            if is_first():
+                print(json.dumps(seconds))
+            return
         if _DRY_RUN.value:
             told = dry_run(question, _OUTPUT.value, _options())
             if is_first():

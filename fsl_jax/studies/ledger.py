@@ -52,4 +52,9 @@ class Ledger:
         return [record for program in finished for record in read_results(self._file(program))]
 
     def _file(self, program: PlannedProgram) -> epath.Path:
-        return self._directory / "programs" / f"{program.name}.jsonl"
+        return records_file(self._directory, program.name)
+
+
+def records_file(directory: epath.Path, program: str) -> epath.Path:
+    """Where a study in a directory keeps the records of a program once it has finished."""
+    return directory / "programs" / f"{program}.jsonl"

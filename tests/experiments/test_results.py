@@ -32,8 +32,9 @@ def test_studies_become_one_table_and_are_not_done_twice(
         f"--output={tmp_path / 'out'}",
         f"--page={page}",
     )
-    status, _, err = finish(run_script(*command))
+    status, out, err = finish(run_script(*command))
     assert status == 0, err
+    assert "min to go, by a first guess" in out
     text = page.read_text()
     assert text.startswith("Before\n\n<!-- results -->")
     assert text.endswith("<!-- end of results -->\n\nAfter\n")
@@ -41,8 +42,9 @@ def test_studies_become_one_table_and_are_not_done_twice(
     assert f"| linear_probe | {bert_directory} |" in text
     (timings,) = (tmp_path / "out").glob("*/timings.jsonl")
     taken = timings.read_bytes()
-    status, _, err = finish(run_script(*command))
+    status, out, err = finish(run_script(*command))
     assert status == 0, err
+    assert "to go" not in out
     assert timings.read_bytes() == taken, "a study that had finished was done again"
     assert page.read_text() == text
 

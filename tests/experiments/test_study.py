@@ -171,6 +171,19 @@ def test_dry_run_writes_nothing(study_flags, run_script, tmp_path):
     assert "minutes in all" in out
 
 
+def test_forecast_tells_seconds_of_each_program_and_writes_nothing(
+    study_flags, run_script, finished_study, tmp_path
+):
+    output = tmp_path / "out"
+    status, out, err = finish(run_script("study", *study_flags, f"--output={output}", "--forecast"))
+    assert status == 0, err
+    assert not output.exists()
+    seconds = json.loads(out)
+    programs = json.loads((finished_study[0] / "plan.json").read_text())["programs"]
+    assert list(seconds) == [program["name"] for program in programs]
+    assert min(seconds.values()) > 0
+
+
 def test_sigterm_saves_and_says_so(study_flags, run_script, finished_study, tmp_path):
     output = tmp_path / "out"
     process = run_script("study", *study_flags, f"--output={output}")
