@@ -2,7 +2,7 @@ r"""Several studies into one page, by default every method on every data set.
 
 Example: `python -m experiments.results --data_dir=data`, where `data/sst2` and `data/trec` lie.
 
-A study is a data set and a flagfile, done as `python -m experiments.study` does it. Stopped, and
+A study is a data set and flagfiles, done as `python -m experiments.study` does it. Stopped, and
 given again, it goes on where it was; a study that has finished is not done again.
 """
 
@@ -19,13 +19,13 @@ from experiments import session
 _STUDIES = flags.DEFINE_list(
     "studies",
     [
-        "bbc_headlines:results_encoder",
-        "trec:results_encoder",
-        "sst2:results_encoder",
+        "bbc_headlines:results_encoder+texts_bbc_headlines",
+        "trec:results_encoder+texts_trec",
+        "sst2:results_encoder+texts_sst2",
         "sst2:results_language_model",
     ],
-    "Data sets, each with what is asked of it: a flagfile, or the name of one in "
-    "experiments/configs.",
+    "Data sets, each with what is asked of it: flagfiles joined by plus signs, or names of those "
+    "in experiments/configs.",
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where the data sets lie that are directories.", required=True
@@ -91,27 +91,31 @@ def _where(number: int, left) -> str:
 def _command(text: str) -> list[str]:
     from fsl_jax.errors import InputError
 
-    dataset, _, config = text.partition(":")
-    flagfile = Path(config) if Path(config).is_file() else CONFIGS / f"{config}.flags"
-    if not flagfile.is_file():
-        known = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.flags")))
-        raise InputError(
-            f"--studies: in {text!r}, {config!r} is no flagfile and none of the presets: {known}"
-        )
+    dataset, _, configs = text.partition(":")
+    flagfiles = []
+    for config in configs.split("+"):
+        flagfile = Path(config) if Path(config).is_file() else CONFIGS / f"{config}.flags"
+        if not flagfile.is_file():
+            known = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.flags")))
+            raise InputError(
+                f"--studies: in {text!r}, {config!r} is no flagfile and none of the presets: "
+                f"{known}"
+            )
+        flagfiles.append(f"--flagfile={flagfile}")
     local = Path(_DATA_DIR.value) / dataset
     return [
         sys.executable,
         "-m",
         "experiments.study",
-        f"--flagfile={flagfile}",
+        *flagfiles,
         f"--dataset={local if local.is_dir() else dataset}",
         f"--output={_directory(text)}",
     ]
 
 
 def _directory(text: str) -> Path:
-    dataset, _, config = text.partition(":")
-    return Path(_OUTPUT.value) / f"{dataset}-{Path(config).stem}"
+    dataset, _, configs = text.partition(":")
+    return Path(_OUTPUT.value) / f"{dataset}-{Path(configs.partition('+')[0]).stem}"
 
 
 def _write_page() -> None:

@@ -48,9 +48,13 @@ _DROPOUT = flags.DEFINE_float("dropout", 0.0, "Dropout inside the model while tr
 _WARMUP = flags.DEFINE_float("warmup", 0.1, "Share of the steps in which the learning rate rises.")
 _CLIP_NORM = flags.DEFINE_float("clip_norm", 1.0, "Largest global norm of a gradient.")
 _MAX_TEST = flags.DEFINE_integer("max_test", None, "Test examples at most; all if not given.")
-_MAX_LENGTH = flags.DEFINE_integer("max_length", None, "Tokens of an example at most.")
+_MAX_LENGTH = flags.DEFINE_integer(
+    "max_length", None, "Tokens of an example at most, in what trains."
+)
 _MAX_PROMPT_TOKENS = flags.DEFINE_integer(
-    "max_prompt_tokens", 2048, "Tokens of a prompt with its demonstrations at most."
+    "max_prompt_tokens",
+    2048,
+    "Tokens of a prompt with its demonstrations at most, in what trains nothing.",
 )
 _FORMULATION = flags.DEFINE_string(
     "formulation", "auto", "head, template, or auto: a template for decoders."

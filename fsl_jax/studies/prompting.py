@@ -1,5 +1,6 @@
 """Carrying out the methods that ask a model as it is: `zero_shot` and `icl`."""
 
+import dataclasses
 import time
 
 import jax
@@ -51,12 +52,11 @@ def run_prompts(
 
 
 def make_prompted(context: Context, planned: PlannedProgram) -> TemplateFormulation:
-    """The formulation of a prompted program, whose prompts may be shorter than the model allows."""
+    """The formulation of a prompted program, whose prompts hold demonstrations too."""
     pretrained = context.load(planned.model)
     made = make_formulation("template", pretrained, context.dataset.labels, context.question)
     assert isinstance(made, TemplateFormulation)
-    most = min(context.question.max_prompt_tokens, made.limit + made.words.longest)
-    return TemplateFormulation(pretrained, made.labels, made.template, made.verbalizer, most)
+    return dataclasses.replace(made, max_length=context.question.max_prompt_tokens)
 
 
 def prompt_text(
