@@ -207,7 +207,9 @@ class Case:
 
 @pytest.fixture(scope="module")
 def make_case(tiny_problem, trial):
-    @functools.cache
+    # A compiled program takes many of the memory maps that a process may have: with all cases of
+    # the soak at once there would be none left (Linux allows 65,530), and XLA crashes then.
+    @functools.lru_cache(maxsize=8)
     def make(method, formulation):
         seeds, rates, decays = (13, 21, 42, 13), (3e-3, 1e-3, 2e-3, 5e-3), (0.0, 0.1, 0.01, 0.0)
         runs = zip(METHODS[method], seeds, rates, decays, strict=True)
@@ -216,7 +218,8 @@ def make_case(tiny_problem, trial):
     return make
 
 
-@pytest.fixture
+# Of the scope of the module, so that pytest lets the tests of one case follow each other.
+@pytest.fixture(scope="module")
 def case(request, make_case):
     return make_case(*request.param)
 
