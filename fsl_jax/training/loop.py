@@ -62,6 +62,10 @@ def is_over(state: FitState, settings: FitSettings) -> bool:
     return int(state.step) >= settings.steps or not bool(jnp.any(state.runs.active))
 
 
+SHARE_SAVING = 0.1
+"""What saving may take of the time, the last state aside: that of many runs can be gigabytes."""
+
+
 class Keeper:
     """Saves where a program stands, and finds it again."""
 
@@ -70,7 +74,8 @@ class Keeper:
 
         Args:
           directory: of its checkpoints.
-          seconds: at least this long between two of them; the last state is always kept.
+          seconds: at least this long between two of them, and longer where saving takes more than
+            a tenth of it; the last state is always kept.
         """
         self._directory = directory
         self._seconds = seconds
@@ -97,9 +102,10 @@ class Keeper:
         """
         due = time.monotonic() - self._saved >= self._seconds
         if now or from_first(due):
-            step = int(state.step)
+            step, start = int(state.step), time.monotonic()
             save(self._directory, step, _items(state), {"step": step})
             self._saved = time.monotonic()
+            self._seconds = max(self._seconds, (self._saved - start) / SHARE_SAVING)
 
 
 def _items(state: FitState) -> dict[str, Any]:
