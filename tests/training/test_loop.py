@@ -153,3 +153,21 @@ def test_a_state_is_kept_when_its_time_has_come_or_at_once(
     assert kept_at(19.5, at_once=True)
     assert not kept_at(29.0)
     assert kept_at(29.5)
+
+
+def test_what_takes_long_to_save_is_saved_less_often(problem, program, directory, monkeypatch):
+    now, saved = [0.0], []
+
+    def save(*_):
+        saved.append(now[0])
+        now[0] += 5.0
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(loop, "save", save)
+    keeper = Keeper(directory, 10.0)
+    state, _ = problem.place(program)
+    for _ in range(20):
+        now[0] += 5.0
+        keeper.keep(state, now=False)
+    # Saving takes five seconds, so fifty pass between the end of one and the next.
+    assert saved == [10.0, 65.0]
