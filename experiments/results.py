@@ -58,18 +58,16 @@ def main(arguments: list[str]) -> None:
 
 
 def _time_left(commands: list[list[str]]):
-    """What the studies are taken to need; those with the same flagfile are counted once."""
+    """What the studies are taken to need."""
     from fsl_jax.studies.forecast import TimeLeft, seconds_left
 
     print("Counting what there is to do", flush=True)
-    configs = [text.partition(":")[2] for text in _STUDIES.value]
-    outputs = [_directory(text) for text in _STUDIES.value]
-    programs: dict[str, dict[str, float]] = {}
-    for config, output, command in zip(configs, outputs, commands, strict=True):
-        if config not in programs and not (output / "report.md").exists():
-            programs[config] = _forecast(command)
-    studies = zip(configs, outputs, strict=True)
-    return TimeLeft([seconds_left(programs.get(config, {}), output) for config, output in studies])
+    left = []
+    for text, command in zip(_STUDIES.value, commands, strict=True):
+        output = _directory(text)
+        done = (output / "report.md").exists()
+        left.append(0.0 if done else seconds_left(_forecast(command), output))
+    return TimeLeft(left)
 
 
 def _forecast(command: list[str]) -> dict[str, float]:
@@ -91,31 +89,36 @@ def _where(number: int, left) -> str:
 def _command(text: str) -> list[str]:
     from fsl_jax.errors import InputError
 
-    dataset, _, configs = text.partition(":")
-    flagfiles = []
-    for config in configs.split("+"):
-        flagfile = Path(config) if Path(config).is_file() else CONFIGS / f"{config}.flags"
-        if not flagfile.is_file():
-            known = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.flags")))
-            raise InputError(
-                f"--studies: in {text!r}, {config!r} is no flagfile and none of the presets: "
-                f"{known}"
-            )
-        flagfiles.append(f"--flagfile={flagfile}")
+    dataset, configs = _parts(text)
+    files = [Path(each) if Path(each).is_file() else CONFIGS / f"{each}.flags" for each in configs]
+    missing = [repr(each) for each, file in zip(configs, files, strict=True) if not file.is_file()]
+    if missing:
+        known = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.flags")))
+        raise InputError(
+            f"--studies: in {text!r}, no flagfile and none of the presets is {', '.join(missing)}. "
+            f"The presets: {known}"
+        )
     local = Path(_DATA_DIR.value) / dataset
     return [
         sys.executable,
         "-m",
         "experiments.study",
-        *flagfiles,
+        # Of a flag that several name, the last one counts.
+        *(f"--flagfile={file}" for file in files),
         f"--dataset={local if local.is_dir() else dataset}",
         f"--output={_directory(text)}",
     ]
 
 
 def _directory(text: str) -> Path:
+    dataset, configs = _parts(text)
+    return Path(_OUTPUT.value) / "-".join([dataset, *(Path(config).stem for config in configs)])
+
+
+def _parts(text: str) -> tuple[str, list[str]]:
+    """The data set, and the flagfiles or their names."""
     dataset, _, configs = text.partition(":")
-    return Path(_OUTPUT.value) / f"{dataset}-{Path(configs.partition('+')[0]).stem}"
+    return dataset, [configs] if Path(configs).is_file() else configs.split("+")
 
 
 def _write_page() -> None:

@@ -128,7 +128,7 @@ def load_adapter(directory: epath.PathLike, pretrained: Pretrained) -> Adapter:
     """Loads an adapter onto its base model.
 
     Args:
-      directory: from `save_adapter`, or a LoRA adapter that PEFT saved.
+      directory: from `save_adapter`, or an adapter that PEFT saved.
       pretrained: the base model.
 
     Returns:
@@ -154,12 +154,16 @@ def load_adapter(directory: epath.PathLike, pretrained: Pretrained) -> Adapter:
         return _on_base(leaves, peft_method, pretrained, None)
     method = parse_method(record.method)
     found: list[str] = []
-    if kind := kind_of_config(config):
+    kind = kind_of_config(config)
+    if kind:
         peft_method, tensors = kind.read(config, tensors, pretrained, directory)
         found += _disagreements(peft_method, method)
     if HEAD in contents:
         tensors |= decode_tensors(contents[HEAD], directory / HEAD)
     trained = _trained_leaves(unflatten(tensors), method)
+    if not kind:
+        # What follows from the method is not written.
+        found += [f"not known: {path}" for path in sorted(tensors.keys() - trained.keys())]
     found += _differences(_shapes(trained), record.trained)
     found += _leaf_faults(trained, method, pretrained)
     if found:

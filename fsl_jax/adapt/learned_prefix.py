@@ -39,10 +39,16 @@ def prefix_shapes(params: Params, name: str) -> dict[str, tuple[int, int]]:
       For each stack of layers `(L, W)`, by its name.
 
     Raises:
-      InputError: the model has a prefix already.
+      InputError: the model has a prefix already, or it is an encoder-decoder without its decoder.
     """
     found = {stack: _at(params, place) for stack, place in _STACKS.items()}
     stacks = {stack: layers["attention"] for stack, layers in found.items() if layers}
+    if not stacks:
+        raise InputError(
+            f"{name} puts keys and values into an encoder-decoder's decoder, and this model was "
+            "loaded with a head, without its decoder: load it without a head, or choose another "
+            "method, such as prompt_tuning or lora"
+        )
     if any("prefix_mask" in attention for attention in stacks.values()):
         raise InputError(f"{name} cannot be added: the parameters have a prefix already")
     kernels = {stack: attention["key"]["kernel"] for stack, attention in stacks.items()}

@@ -5,7 +5,7 @@ import re
 from etils import epath
 
 from fsl_jax.adapt.adapter_files import load_adapter, save_adapter
-from fsl_jax.adapt.mask import mask_from_rules
+from fsl_jax.adapt.mask import HEAD_RULE, mask_from_rules
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.models.pretrained import Pretrained
@@ -18,7 +18,8 @@ def save_peft(
 
     Args:
       directory: where to save it; an adapter that is there already is replaced.
-      params: the whole tree, as `attach` has extended it and as a training has left it.
+      params: the whole tree, as `attach` has extended it and as a training has left it. A task
+        head in it is saved too, in a file of its own, which PEFT passes over.
       pretrained: the base model.
       method: the method. What PEFT has no format for is saved in the same layout with a
         `peft_type` of this project's, which PEFT refuses.
@@ -26,7 +27,8 @@ def save_peft(
     Raises:
       InputError: the tree lacks leaves of the method's, or has them in other shapes.
     """
-    chosen, leaves = flatten(mask_from_rules(params, method.rules)), flatten(params)
+    rules = (*method.rules, HEAD_RULE) if "head" in params else method.rules
+    chosen, leaves = flatten(mask_from_rules(params, rules)), flatten(params)
     trained = {path: leaf for path, leaf in leaves.items() if chosen[path]}
     # What was worked out of the base may come out a little different where this is done again.
     settings = {

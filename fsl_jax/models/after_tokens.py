@@ -46,6 +46,12 @@ def suffix_tokens(
     return jnp.broadcast_to(ids, shape), jnp.broadcast_to(word["suffix_mask"] > 0, shape)
 
 
+def without_suffix(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters without the suffix: what reads a text alone does not depend on it."""
+    word = {name: leaf for name, leaf in _word(params).items() if not name.startswith("suffix")}
+    return {**params, "embeddings": {**params["embeddings"], "word": word}}
+
+
 def append_suffix(
     params: Mapping[str, Any],
     input_ids: Int[AnyArray, "B T"],

@@ -24,8 +24,8 @@ def dry_run(question: Question, output: epath.PathLike, options: Options) -> str
     programs = plan_programs(question)
     dataset = load_question_data(question)
     with open_context(question, epath.Path(output), dataset, options) as context:
-        planned, compiled = compile_all(context, programs, options)
-        speed = assumed_speed(context.mesh if compiled else None)
+        planned, _ = compile_all(context, programs, options)
+        speed = assumed_speed(context.mesh)
         seconds = [program_operations(context, each) / speed for each in planned]
     header = ["program", "runs", "at once", "steps", "tokens", "memory (GiB)", "minutes"]
     rows = [_cells(each, time_of) for each, time_of in zip(planned, seconds, strict=True)]

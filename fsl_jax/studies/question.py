@@ -33,7 +33,7 @@ class Question:
       warmup: share of the steps over which the learning rate rises.
       clip_norm: the largest global norm of a gradient.
       max_test: test examples at most; None for all.
-      max_length: tokens of an example at most; None for as many as the model takes.
+      max_length: tokens of an example at most, in what trains; None for as many as the model takes.
       max_prompt_tokens: tokens of a prompt with its demonstrations at most.
       formulation: `head`, `template`, or `auto`: a template for decoders where a method allows it.
       pooling: of the head; empty for the model's usual one.

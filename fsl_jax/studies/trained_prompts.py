@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from fsl_jax.adapt.prompt_tuning import PromptTuning
+from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.prompt_tuning import PREFIX_POSITION, PromptTuning
 from fsl_jax.adapt.registry import parse_method
 from fsl_jax.adapt.soft_prompt import PROMPT
 from fsl_jax.adapt.tree import Params, flatten, unflatten
@@ -156,14 +157,18 @@ def accuracies_without(
 def _planned(question: Question) -> PlannedProgram:
     programs = plan_programs(question)
     methods = {run.method for program in programs for run in program.runs}
-    others = sorted(text for text in methods if not isinstance(parse_method(text), PromptTuning))
+    others = sorted(text for text in methods if not _is_before(parse_method(text)))
     if others or len(programs) != 1:
         raise InputError(
             f"expected runs of prompt_tuning that one program can train, found {len(programs)} "
             f"programs of {', '.join(sorted(methods))}: name one model, one number of steps and "
-            "one batch size, and prompt_tuning alone"
+            "one batch size, and prompt_tuning alone, before the text"
         )
     return programs[0]
+
+
+def _is_before(method: Method) -> bool:
+    return isinstance(method, PromptTuning) and method.position == PREFIX_POSITION
 
 
 def _prompts(trainable: Params) -> Float[np.ndarray, "N P D"]:

@@ -11,7 +11,13 @@ from fsl_jax.data.examples import Example
 from fsl_jax.models.pretrained import Pretrained
 
 Batch = dict[str, jax.Array]
-"""Arrays of examples by name, each with the examples on its first axis."""
+"""Arrays of examples by name, each with the examples on its first axis.
+
+These are `input_ids` int32 `[B, T]`, `attention_mask` bool `[B, T]` and `label` int32 `[B]`, and
+what was computed once and kept: `representation` `[B, D]`, below a head; `trunk` `[B, T, D]`, below
+`top_layers`; or `keys` and `values` `[B, L, T, H_kv, Dh]` with `seen` `[B, T]`, of a text that a
+suffix follows.
+"""
 
 
 @runtime_checkable
@@ -56,5 +62,5 @@ class Formulation(Protocol):
     def logits(
         self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None
     ) -> Float[Array, "B C"]:
-        """The class logits of a batch: `input_ids`, `attention_mask`, and perhaps `trunk`."""
+        """The class logits of a batch, in which what is kept stands for what it was computed of."""
         ...

@@ -118,8 +118,7 @@ class HeadFormulation:
 
         Args:
           params: the model's parameters with `head`.
-          batch: tokens. `representation [B, D]` or `trunk [B, T, D]`, where they are
-            there, stand for what was computed once and kept.
+          batch: tokens, perhaps with what is kept of them.
           dropout: rate inside the model.
           key: a threefry key, needed where the rate is above 0.
 

@@ -91,7 +91,7 @@ def score_words(
       pretrained: a model with logits.
       params: its parameters.
       words: the label words.
-      input_ids: prompts, padded behind their first token.
+      input_ids: prompts, padded at the right or within, as where a suffix follows.
       attention_mask: True where a token is real.
       prefix: keys and values of tokens that stand before every prompt.
       trunk: what `words_trunk` computed once for these prompts.

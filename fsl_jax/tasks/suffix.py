@@ -13,13 +13,18 @@ from jaxtyping import Array, Bool, Int
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
-from fsl_jax.models.after_tokens import append_suffix, suffix_length, suffix_tokens
+from fsl_jax.models.after_tokens import (
+    append_suffix,
+    suffix_length,
+    suffix_tokens,
+    without_suffix,
+)
 from fsl_jax.models.layers import PRNGKey
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.tasks.formulation import Batch
 
-KEYS, VALUES = "keys", "values"
+KEYS, VALUES, SEEN = "keys", "values", "seen"
 
 _TEXT = 2**16
 """What the text's dropout folds in: above all that the layers fold in for the suffix."""
@@ -73,7 +78,7 @@ def read_up_to_suffix(
         return Ahead(*append_suffix(params, ids, mask), prefix)
     if KEYS in batch:
         keys, values = (jnp.moveaxis(batch[name], 1, 0) for name in (KEYS, VALUES))
-        text = KeyValues(keys, values, mask)
+        text = KeyValues(keys, values, batch[SEEN])
     else:
         text = _read(pretrained, params, batch, dropout, key)
     return Ahead(*suffix_tokens(params, len(ids)), text)
@@ -84,11 +89,11 @@ def text_states(pretrained: Pretrained, params: Params, batch: Batch) -> Batch:
 
     Args:
       pretrained: a decoder.
-      params: its parameters.
+      params: its parameters, with a suffix or without.
       batch: `input_ids` and `attention_mask` `[B, T]`.
 
     Returns:
-      `keys` and `values`, `[B, L, T, H_kv, Dh]`.
+      `keys` and `values`, `[B, L, T, H_kv, Dh]`, and `seen`, bool `[B, T]`, where they are real.
 
     Raises:
       InputError: the model is no decoder.
@@ -98,6 +103,7 @@ def text_states(pretrained: Pretrained, params: Params, batch: Batch) -> Batch:
     return {
         KEYS: jnp.moveaxis(states.keys, 0, 1),
         VALUES: jnp.moveaxis(states.values, 0, 1),
+        SEEN: states.mask,
     }
 
 
@@ -110,7 +116,9 @@ def _read(
 ) -> KeyValues:
     own_key = None if key is None else jax.random.fold_in(key, _TEXT)
     ids, mask = batch["input_ids"], batch["attention_mask"]
-    output = pretrained.apply(params, ids, mask, dropout=dropout, key=own_key, unembed=False)
+    # Runs that differ in the suffix alone share what is read without it.
+    alone = without_suffix(params)
+    output = pretrained.apply(alone, ids, mask, dropout=dropout, key=own_key, unembed=False)
     return output.key_values
 
 

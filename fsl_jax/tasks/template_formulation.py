@@ -107,7 +107,7 @@ class TemplateFormulation:
 
         Args:
           params: the model's parameters.
-          batch: tokens, perhaps with `trunk [B, T, D]`.
+          batch: tokens, perhaps with what is kept of them.
           prefix: keys and values of what stands before every prompt of the batch.
           dropout: rate inside the model.
           key: a threefry key, needed where the rate is above 0.

@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from fsl_jax.adapt.soft_prompt import SUFFIX
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.compilation import jit
+from fsl_jax.processes import to_host
 from fsl_jax.sharding import place_examples
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.tasks.head import HeadFormulation
@@ -65,8 +66,8 @@ def cache_trunk(
       mesh: the mesh, if there are several devices.
 
     Returns:
-      The pool with `representation` `[E, D]`, `trunk` `[E, T, D]`, or `keys` and `values` `[E, L,
-      T, H_kv, Dh]` where something can be kept, and as it was otherwise.
+      The pool with what a `Batch` may hold beside tokens where something can be kept, and as it was
+      otherwise.
     """
     name = cached_name(mask)
     if name is None:
@@ -76,13 +77,15 @@ def cache_trunk(
     # The last chunk is filled up with copies: chunks of even size need the fewest.
     devices = 1 if mesh is None else mesh.shape["runs"] * mesh.shape["batch"]
     chunk = even_size(count, chunk, devices)
-    parts = []
+    # Collected in host memory: joined on the device, chunks would be there twice.
+    kept: dict[str, np.ndarray] = {}
     for start in range(0, count, chunk):
         rows = np.minimum(np.arange(start, start + chunk), count - 1)
         batch = {key: value[rows] for key, value in pool.items()}
-        parts.append(compute(shared, place_examples(batch, mesh)))
-    kept = jax.tree.map(lambda *chunks: jnp.concatenate(chunks)[:count], *parts)
-    return {key: jnp.asarray(value) for key, value in pool.items()} | kept
+        for key, found in to_host(compute(shared, place_examples(batch, mesh))).items():
+            whole = kept.setdefault(key, np.empty((count, *found.shape[1:]), found.dtype))
+            whole[rows] = found
+    return {key: jnp.asarray(value) for key, value in (pool | kept).items()}
 
 
 def pool_shapes(

@@ -79,6 +79,7 @@ class Keeper:
         """
         self._directory = directory
         self._seconds = seconds
+        self._pause = seconds
         self._saved = time.monotonic()
 
     def restore(self, state: FitState) -> FitState:
@@ -100,12 +101,12 @@ class Keeper:
           state: the state.
           now: whether to save it in any case; the same in all processes.
         """
-        due = time.monotonic() - self._saved >= self._seconds
+        due = time.monotonic() - self._saved >= self._pause
         if now or from_first(due):
             step, start = int(state.step), time.monotonic()
             save(self._directory, step, _items(state), {"step": step})
             self._saved = time.monotonic()
-            self._seconds = max(self._seconds, (self._saved - start) / SHARE_SAVING)
+            self._pause = max(self._seconds, (self._saved - start) / SHARE_SAVING)
 
 
 def _items(state: FitState) -> dict[str, Any]:

@@ -143,7 +143,8 @@ def compile_largest(
             raise InputError(
                 f"a program of {size} run(s) needs {program.memory / 2**30:.2f} GiB and "
                 f"{limit / 2**30:.2f} GiB may be used: choose a smaller batch, shorter texts "
-                "(--max_length) or a smaller model, or raise --memory_limit_gib"
+                "(--max_length), fewer shots or seeds where much is kept of each example (a soft "
+                "prompt after the text), or a smaller model, or raise --memory_limit_gib"
             )
         # The figure grows about linearly with the runs, on top of what they share, so a program of
         # the size that is aimed at fits or is only a little too large.

@@ -123,15 +123,7 @@ def stack_shapes(
 ) -> Stack:
     """What `stack_runs` returns, with shapes in place of arrays; nothing is drawn.
 
-    Args:
-      formulation: the formulation, which may add a head.
-      base: the parameters of the pretrained model.
-      methods: the method of each run.
-      seeds: the seed of each run.
-      forward: traced to see which leaves are read.
-
-    Returns:
-      The stack.
+    Args and returns are as there.
     """
     # The seeds make no difference to shapes, so one run of each method is enough.
     distinct = tuple(dict.fromkeys(methods))

@@ -125,6 +125,13 @@ def test_a_mask_of_pairs_shows_the_prompt_to_every_token(t5):
     close(found.logits, outputs_of(t5)(params, IDS, MASK).logits)
 
 
+@pytest.mark.parametrize("method", [PrefixTuning(2), PTuningV2(2)])
+def test_a_prefix_without_a_decoder_to_put_it_in_is_refused(t5, method):
+    encoder = {name: leaves for name, leaves in t5.params.items() if name != "decoder"}
+    with pytest.raises(InputError, match="without its decoder: load it without a head"):
+        method.extend(encoder, KEY)
+
+
 def test_vectors_after_the_tokens_are_refused(t5):
     with pytest.raises(InputError, match=r"an encoder-decoder has two.*position='prefix'"):
         PromptTuning(position="suffix").extend(t5.params, KEY)

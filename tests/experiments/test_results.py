@@ -1,5 +1,6 @@
 """Several studies into one page, as a user runs them."""
 
+import json
 import subprocess
 
 
@@ -23,12 +24,14 @@ def test_studies_become_one_table_and_are_not_done_twice(
         "--batch_size=4",
     )
     config.write_text("\n".join(flags))
+    more = tmp_path / "more.flags"
+    more.write_text("--steps=2\n--evaluate_every=2\n")
     page = tmp_path / "page.md"
     page.write_text("Before\n\n<!-- results -->old<!-- end of results -->\n\nAfter\n")
     command = (
         "results",
         f"--data_dir={data_directory.parent}",
-        f"--studies={data_directory.name}:{config}",
+        f"--studies={data_directory.name}:{config}+{more},{data_directory.name}:{config}",
         f"--output={tmp_path / 'out'}",
         f"--page={page}",
     )
@@ -40,7 +43,13 @@ def test_studies_become_one_table_and_are_not_done_twice(
     assert text.endswith("<!-- end of results -->\n\nAfter\n")
     assert "old" not in text
     assert f"| linear_probe | {bert_directory} |" in text
-    (timings,) = (tmp_path / "out").glob("*/timings.jsonl")
+    steps = {
+        path.parent.name: json.loads(path.read_text().splitlines()[0])["steps"]
+        for path in (tmp_path / "out").glob("*/results.jsonl")
+    }
+    name = data_directory.name
+    assert steps == {f"{name}-quick-more": 2, f"{name}-quick": 4}, "the last flagfile counts"
+    timings = tmp_path / "out" / f"{name}-quick" / "timings.jsonl"
     taken = timings.read_bytes()
     status, out, err = finish(run_script(*command))
     assert status == 0, err

@@ -67,6 +67,7 @@ def test_without_a_position_a_model_is_one_with_a_shorter_prompt(trained, exampl
 
 
 def test_runs_of_other_methods_or_of_two_programs_are_refused(tiny_bases, tiny_dataset):
-    for changes in ({"methods": "lora"}, {"models": ("tiny", "other")}):
+    suffix = {"methods": "prompt_tuning(position='suffix')"}
+    for changes in ({"methods": "lora"}, {"models": ("tiny", "other")}, suffix):
         with pytest.raises(InputError, match="one program"):
             train_prompts(question(**changes), tiny_bases["llama"], tiny_dataset)

@@ -8,6 +8,7 @@ import pytest
 from fsl_jax.adapt import PromptTuning
 from fsl_jax.errors import InputError
 from fsl_jax.models import append_suffix
+from fsl_jax.operations import product_operations
 from fsl_jax.tasks.label_words import score_words
 from fsl_jax.tasks.suffix import read_up_to_suffix, text_states
 
@@ -48,6 +49,27 @@ def test_label_words_follow_the_suffix(tiny_formulations, suffixed, name):
     np.testing.assert_allclose(logits(params, BATCH), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(logits(params, kept), expected, rtol=1e-5, atol=1e-5)
     assert np.abs(logits(base.params, BATCH) - expected).max() > 1e-3
+
+
+def test_runs_that_differ_in_the_suffix_read_a_text_once(tiny_formulations, suffixed):
+    formulation = tiny_formulations["llama-template"]
+    base = formulation.pretrained
+    word = suffixed(base)["embeddings"]["word"]
+    kept = jax.eval_shape(lambda: text_states(base, base.params, BATCH))
+
+    def operations(runs, batch):
+        def logits(suffixes, batch):
+            def of_run(suffix):
+                embeddings = base.params["embeddings"] | {"word": word | {"suffix": suffix}}
+                return formulation.logits(base.params | {"embeddings": embeddings}, batch)
+
+            return jax.vmap(of_run)(suffixes)
+
+        return product_operations(logits, jnp.zeros((runs, *word["suffix"].shape)), batch)
+
+    once, text = operations(1, BATCH | kept), operations(1, BATCH) - operations(1, BATCH | kept)
+    assert text > once / 2
+    assert operations(4, BATCH) == text + 4 * once
 
 
 def test_a_head_reads_the_last_vector(tiny_formulations, suffixed):
