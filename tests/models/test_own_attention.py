@@ -45,7 +45,8 @@ def test_all_that_this_platform_has_agree(name):
     for implementation in (XLA, AUTO):
         found = with_gradients(implementation, MASKS[name])
         for one, other in zip(found, expected, strict=True):
-            np.testing.assert_allclose(one, other, atol=2e-6)
+            # Gradients reach 3, of which processors round the last digits differently.
+            np.testing.assert_allclose(one, other, rtol=2e-6, atol=2e-6)
 
 
 def test_they_agree_in_bfloat16_as_far_as_it_reaches():
