@@ -44,7 +44,7 @@ class PromptTuning(Method):
     `generate` put after a text; who calls `apply` does so by `fsl_jax.models.append_suffix`. A
     decoder's tokens see nothing of what comes after them, so where nothing else is trained in the
     model, the keys and values of a text are computed once, without dropout, and a step runs the P
-    vectors alone. Hu et al. 2021 (https://arxiv.org/abs/2106.09685, section 5.1) call vectors that
+    vectors alone. Hu et al. 2021 (https://arxiv.org/abs/2106.09685) call vectors that
     come after a prompt infixes; that what is frozen can be computed once and shared is how
     activated LoRA (Greenewald et al. 2025, https://arxiv.org/abs/2504.12397) serves.
 

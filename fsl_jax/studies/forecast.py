@@ -38,7 +38,7 @@ def seconds_left(seconds: Mapping[str, float], output: epath.PathLike) -> float:
     """What is left of a study that may have been stopped.
 
     Args:
-      seconds: of each program by name; those of a study with the same flags on like data do.
+      seconds: of each program by name.
       output: the study's directory.
 
     Returns:
