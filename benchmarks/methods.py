@@ -21,7 +21,6 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from benchmarks.pages import write_between
 from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.peft.kinds import KINDS
@@ -37,6 +36,7 @@ from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.t5_layers import T5Config
 from fsl_jax.operations import product_operations
+from fsl_jax.pages import write_between
 from fsl_jax.studies.table import markdown_table
 from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.training.fit import make_gradient
@@ -185,7 +185,7 @@ def main(_: list[str]) -> None:
     table = markdown_table(HEADINGS, [cells(formulation, name) for name in METHODS], texts=1)
     print(table)
     if _PAGE.value:
-        write_between(Path(_PAGE.value), START, END, f"{table}\n")
+        write_between(Path(_PAGE.value), START, END, table)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from absl import app, flags
 from flax.traverse_util import flatten_dict
 from tokenizers import Tokenizer, models
 
-from benchmarks.pages import write_between
 from benchmarks.parity_models import END_OF_TEXT, LENGTH, MODELS, VOCABULARY, build
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.embedded import embedded_path
@@ -34,6 +33,7 @@ from fsl_jax.models.head_checkpoint import names_of
 from fsl_jax.models.loading import load
 from fsl_jax.models.names import write_tensors
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.pages import write_between
 
 _PAGE = flags.DEFINE_string("page", None, "A page whose table is replaced by the one made.")
 
@@ -205,7 +205,7 @@ def main(_: list[str]) -> None:
     """Makes the table."""
     content = table([*tiny_rows(), *real_rows()])
     if _PAGE.value:
-        write_between(Path(_PAGE.value), START, END, content)
+        write_between(Path(_PAGE.value), START, END, content.rstrip())
 
 
 if __name__ == "__main__":

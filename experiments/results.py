@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {' '.join(arguments[1:])}")
     with session.reporting_errors():
         commands = [_command(text) for text in _STUDIES.value]
+        _check_page()
         left = _time_left(commands)
         for number, command in enumerate(commands, start=1):
             print(_where(number, left), flush=True)
@@ -121,8 +122,17 @@ def _parts(text: str) -> tuple[str, list[str]]:
     return dataset, [configs] if Path(configs).is_file() else configs.split("+")
 
 
+def _check_page() -> None:
+    from fsl_jax.pages import require_marks
+
+    page = Path(_PAGE.value)
+    if page.exists():
+        require_marks(page, BEGIN, END)
+
+
 def _write_page() -> None:
     from fsl_jax.files import write_atomically
+    from fsl_jax.pages import write_between
     from fsl_jax.studies.comparison import comparison_table
     from fsl_jax.studies.summary import read_summary
 
@@ -130,11 +140,10 @@ def _write_page() -> None:
     for text in _STUDIES.value:
         rows = read_summary(_directory(text) / "summary.json")
         studies.setdefault(text.partition(":")[0], []).extend(rows)
-    page = Path(_PAGE.value)
-    before_page = page.read_text() if page.exists() else f"{TITLE}\n\n{BEGIN}{END}\n"
-    before, after = before_page.partition(BEGIN)[0], before_page.partition(END)[2]
-    table = comparison_table(studies)
-    write_atomically(page, f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
+    page, table = Path(_PAGE.value), comparison_table(studies)
+    if not page.exists():
+        write_atomically(page, f"{TITLE}\n\n{BEGIN}\n{END}\n")
+    write_between(page, BEGIN, END, table)
     print(f"\n{table}\n\nThe table is in {page}")
 
 

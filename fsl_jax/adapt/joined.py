@@ -102,6 +102,10 @@ class Joined(Method):
         """How many positions of the model all parts take."""
         return sum(part.positions for part in self.parts)
 
+    def unused_parameters(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """All parts' together."""
+        return sum(part.unused_parameters(shapes) for part in self.parts)
+
     def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> Method:
         """Each part with what its start takes from a tokenizer."""
         return Joined(tuple(part.resolve(pretrained, words) for part in self.parts))

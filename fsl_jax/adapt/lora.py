@@ -8,11 +8,13 @@ https://arxiv.org/abs/2312.03732), DoRA (Liu et al., 2024, https://arxiv.org/abs
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fsl_jax.adapt.layer_choice import chosen_layers, require_layers
 from fsl_jax.adapt.method import ONLY_TRAINS, Method
@@ -33,7 +35,7 @@ class LoRA(Method):
     `lora_a` is drawn uniformly and `lora_b` is zero, so that the model starts out as the base. Both
     are float32 whatever the base is. Runs of different ranks share a program: the leaves of each
     are drawn at its own rank and padded with zeros, which stay zero. Layers that are not chosen
-    have a scale of zero, and leaves of zeros, which count as trained parameters.
+    have a scale of zero, and leaves of zeros that no step moves.
 
     Attributes:
       rank: R, the rank of the update.
@@ -92,6 +94,13 @@ class LoRA(Method):
         if self.learning_rate_ratio == 1:
             return {}
         return {"/lora_b$": self.learning_rate_ratio}
+
+    def unused_parameters(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """Those of the layers that are not chosen."""
+        if self.layers == "all":
+            return 0
+        own = [shape for path, shape in shapes.items() if re.search(self.rules[0], path)]
+        return sum(int((~self._chosen(depth)).sum()) * math.prod(one) for depth, *one in own)
 
     @property
     def scale(self) -> float:
@@ -152,12 +161,15 @@ class LoRA(Method):
             norm = jnp.linalg.norm(kernel.astype(jnp.float32), axis=-2)
             added |= {"lora_magnitude": norm, "lora_norm": norm}
         if self.layers != "all":
-            chosen = jnp.asarray(chosen_layers("lora's layers", self.layers, stack[0]))
+            chosen = jnp.asarray(self._chosen(stack[0]))
             added = {
                 name: jnp.where(chosen.reshape(-1, *[1] * (leaf.ndim - 1)), leaf, 0.0)
                 for name, leaf in added.items()
             }
         return {f"{parent}/{name}": leaf for name, leaf in added.items()}
+
+    def _chosen(self, depth: int) -> np.ndarray:
+        return chosen_layers("lora's layers", self.layers, depth)
 
     def _start(self, path: str, kernel: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """What `lora_a` and `lora_b` start out as."""

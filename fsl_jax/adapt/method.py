@@ -55,6 +55,17 @@ class Method:
         """How many positions of the model are taken beside a text."""
         return 0
 
+    def unused_parameters(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """How many numbers of the trained leaves are padding that no step moves.
+
+        Args:
+          shapes: of the trained leaves of one run, by path.
+
+        Returns:
+          Their number, which counts of what is trained leave out.
+        """
+        return 0
+
     def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> "Method":
         """The method with what its start takes from a tokenizer, which `extend` does not see.
 

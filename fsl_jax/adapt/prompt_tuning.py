@@ -59,11 +59,13 @@ class PromptTuning(Method):
       length: P.
       start: what the vectors begin as: "vocabulary", words drawn from all that the model knows;
         "random", normal numbers with the deviation of the vocabulary's; "text", the tokens of
-        `text`, from the front again where they are fewer than P; "labels", a label word each (the
-        mean of its tokens) and then vocabulary.
+        `text`, again and again where they are fewer than P, beginning with its first or, in a
+        suffix, ending with its last; "labels", a label word each (the mean of its tokens), the rest
+        as vocabulary.
       text: of the start "text".
       tokens: where it is not empty, what `resolve` found for "text" and "labels", or what a user
-        chose: the first vectors begin as the mean of these tokens each, the rest as vocabulary.
+        chose: the first vectors, or in a suffix the last, begin as the mean of these tokens each,
+        the rest as vocabulary.
       position: where the vectors stand: "prefix", before the tokens, or "suffix", after them, which
         takes a decoder.
     """
@@ -125,14 +127,19 @@ class PromptTuning(Method):
         if self.start == "labels":
             found = [tuple(read(f" {word.strip()}")) for word in words]
         else:
-            ids = itertools.cycle(read(self.text) or [()])
-            found = [(each,) if each != () else () for each in itertools.islice(ids, self.length)]
+            found = self._repeated([(each,) for each in read(self.text)])
         if not found or not all(found):
             raise InputError(
                 f"prompt_tuning(start={self.start!r}): the tokenizer of {pretrained.name} has no "
                 f"tokens for {self.text if self.start == 'text' else list(words)!r}"
             )
         return dataclasses.replace(self, tokens=tuple(found[: self.length]))
+
+    def _repeated(self, tokens: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        # What follows a suffix should see the text's end, not wherever P vectors break it off.
+        ordered = tokens[::-1] if self._is_suffix else tokens
+        repeated = list(itertools.islice(itertools.cycle(ordered), self.length))
+        return repeated[::-1] if self._is_suffix else repeated
 
     def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
         """Of a prompt that is trained, the start is history."""
@@ -160,5 +167,7 @@ class PromptTuning(Method):
         drawn = table[jax.random.randint(key, shape[:1], 0, table.shape[0])].astype(jnp.float32)
         if not self.tokens:
             return drawn
-        first = [jnp.mean(table[jnp.array(each)].astype(jnp.float32), 0) for each in self.tokens]
-        return jnp.concatenate([jnp.stack(first), drawn[len(first) :]])[: self.length]
+        chosen = self.tokens[: self.length]
+        means = [jnp.mean(table[jnp.array(each)].astype(jnp.float32), 0) for each in chosen]
+        first = self.length - len(means) if self._is_suffix else 0
+        return drawn.at[first : first + len(means)].set(jnp.stack(means))

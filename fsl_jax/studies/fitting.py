@@ -231,8 +231,8 @@ def _record(
     run = planned.runs[position]
     own = {name: values[position] for name, values in history.items()}
     measured = bool(own["best_accuracy"] >= 0)
-    shapes = prepared.stack.shapes[position]
-    trainable = count_parameters(shapes)
+    method, shapes = parse_method(run.method), prepared.stack.shapes[position]
+    unused = method.unused_parameters(shapes)
     status = "nan" if own["diverged"] else "stopped_early" if own["stopped"] else "finished"
     return make_record(
         context,
@@ -240,7 +240,7 @@ def _record(
         run,
         formulation=prepared.formulation.name,
         settings={
-            "method": dataclasses.asdict(parse_method(run.method)),
+            "method": dataclasses.asdict(method),
             "formulation": describe_formulation(prepared.formulation),
         },
         status=status,
@@ -250,8 +250,8 @@ def _record(
         test=_rounded(test) if test is not None else None,
         test_examples=len(context.test) if test is not None else None,
         adapter=adapter,
-        trainable_parameters=trainable,
-        total_parameters=prepared.stack.total_parameters(position),
+        trainable_parameters=count_parameters(shapes) - unused,
+        total_parameters=prepared.stack.total_parameters(position) - unused,
         notes=_notes(context, prepared),
         curve=_curve(own, prepared.settings.evaluate_every),
     )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsl_jax.adapt import LoRA, attach
+from fsl_jax.adapt import BitFit, Joined, LoRA, attach
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
 from fsl_jax.models.layers import Dense
@@ -87,6 +87,20 @@ def test_layers_that_are_not_chosen_are_the_bases(bert, hidden, dora):
         stack["kernel"] = stack["kernel"].at[layer].set(kernel)
     found = hidden(bert, params)
     np.testing.assert_allclose(found, hidden(bert, only), rtol=2e-4, atol=2e-5)
+
+
+def test_layers_that_are_not_chosen_do_not_count_as_trained(bert):
+    method = LoRA(rank=2, targets="mlp/up$", layers="0,2", dora=True)
+    shapes = {
+        "layers/mlp/up/lora_a": (3, 16, 2),
+        "layers/mlp/up/lora_b": (3, 2, 32),
+        "layers/mlp/up/lora_magnitude": (3, 32),
+        "head/kernel": (16, 2),
+    }
+    one_layer = 16 * 2 + 2 * 32 + 32
+    assert method.unused_parameters(shapes) == one_layer
+    assert Joined((BitFit(), method)).unused_parameters(shapes) == one_layer
+    assert LoRA(rank=2, targets="mlp/up$").unused_parameters(shapes) == 0
 
 
 def test_layers_that_are_not_there_are_refused_when_it_is_attached(bert):

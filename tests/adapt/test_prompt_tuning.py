@@ -108,6 +108,23 @@ def test_a_prompt_begins_as_what_was_asked_for(tiny_bases):
     assert start(PromptTuning(1, "labels"), base, ["east", "west"])[0].shape == (1, 16)
 
 
+def test_a_suffix_ends_with_what_it_begins_as(tiny_bases):
+    base = tiny_bases["llama"]
+
+    def suffix(*settings, words=()):
+        method = PromptTuning(*settings, position="suffix").resolve(base, words)
+        word = method.extend(base.params, jax.random.key(0))["embeddings"]["word"]
+        return np.asarray(word["suffix"]), np.asarray(word["embedding"])
+
+    text, table = suffix(4, "text", "w20 w21 w22")
+    np.testing.assert_array_equal(text, table[[32, 30, 31, 32]])
+    shorter, _ = suffix(2, "text", "w20 w21 w22")
+    np.testing.assert_array_equal(shorter, table[[31, 32]])
+    labels, _ = suffix(3, "labels", words=["west"])
+    np.testing.assert_array_equal(labels[2], table[6])
+    assert all((table == row).all(axis=1).any() for row in labels[:2])
+
+
 def test_a_start_that_needs_a_tokenizer_asks_for_one(tiny_bases):
     base = tiny_bases["llama"]
     with pytest.raises(InputError, match="needs a tokenizer: attach what its `resolve"):

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from fsl_jax.adapt.adapter_files import RECORD, save_adapter
 from fsl_jax.adapt.bitfit import BitFit
 from fsl_jax.adapt.lora import LoRA
+from fsl_jax.adapt.prompt_tuning import PromptTuning
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.errors import InputError
@@ -211,6 +212,16 @@ def test_a_template_comes_back_as_it_was(llama, tmp_path):
     evaluation = evaluate_adapter(llama, tmp_path, DATA)
     assert describe_formulation(evaluation.formulation) == describe_formulation(formulation)
     assert evaluation.formulation.template.text == "{text} Kind:"
+
+
+def test_a_soft_prompt_after_the_text_is_asked_as_it_was_trained(llama, tmp_path):
+    formulation = template_adapter(llama, tmp_path, PromptTuning(3, position="suffix"))
+    evaluation = evaluate_adapter(llama, tmp_path, DATA)
+    batch = encode(formulation, TEST).arrays
+    expected = jax.jit(formulation.logits)(evaluation.adapter.params, batch)
+    np.testing.assert_allclose(evaluation.logits, expected, rtol=1e-4, atol=1e-5)
+    without = jax.jit(formulation.logits)(llama.params, batch)
+    assert not np.allclose(evaluation.logits, without, atol=1e-2)
 
 
 def test_an_adapter_of_pefts_is_asked_through_a_template(llama, tmp_path):
