@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from benchmarks.work import Work
+from fsl_jax.adapt.adalora import AdaLoRA
 from fsl_jax.adapt.adapter_files import save_adapter
 from fsl_jax.adapt.linear_probe import LinearProbe
 from fsl_jax.adapt.method import Method
@@ -62,6 +63,7 @@ class Peer:
         if compiled:
             self._classify = torch.compile(self._classify)
         self._work = work
+        self._rank_budget = _RankBudget(model) if isinstance(work.method, AdaLoRA) else None
         self._autocast = torch.autocast(device, dtype, enabled=dtype != torch.float32)
         self._arrays = {
             name: torch.tensor(array, device=device) for name, array in work.arrays.items()
@@ -80,10 +82,14 @@ class Peer:
         with self._autocast:
             logits = self._classify(batch["input_ids"], batch["attention_mask"])
         loss = torch.nn.functional.cross_entropy(logits.float(), batch["label"].long())
+        if self._rank_budget is not None:
+            loss = loss + self._rank_budget.penalty()
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._trained, self._work.settings.clip_norm)
         self._optimizer.step()
+        if self._rank_budget is not None:
+            self._rank_budget.spend(self._step)
         self._schedule.step()
         self._step += 1
         self.losses.append(loss.item())
@@ -101,6 +107,28 @@ class Peer:
         if step < warmup:
             return (step + 1) / (warmup + 1)
         return max(0.0, (steps - step) / (steps - warmup))
+
+
+class _RankBudget:
+    """What AdaLoRA does in a step beside the adapted model's."""
+
+    def __init__(self, model: torch.nn.Module):
+        self._adalora = model.base_model
+        self._weight = model.peft_config["default"].orth_reg_weight
+        parameters = dict(model.named_parameters())
+        self._rows = [each for name, each in parameters.items() if "lora_A" in name]
+        self._columns = [each for name, each in parameters.items() if "lora_B" in name]
+
+    def penalty(self) -> torch.Tensor:
+        """What PEFT adds to a loss of the model's own, which this model does not have."""
+        products = [each @ each.T for each in self._rows]
+        products += [each.T @ each for each in self._columns]
+        norms = [torch.norm(each - torch.eye(len(each)).to(each)) for each in products]
+        return self._weight * torch.stack(norms).mean()
+
+    def spend(self, step: int) -> None:
+        """After the optimiser's step."""
+        self._adalora.update_and_allocate(step)
 
 
 class _Head(torch.nn.Module):
@@ -145,18 +173,30 @@ def adapted(work: Work, start: Leaves) -> torch.nn.Module:
     model.requires_grad_(False)
     if has_peer(work.method):
         with tempfile.TemporaryDirectory() as directory:
-            save_adapter(directory, unflatten(dict(start)), work.method, work.pretrained, {})
+            leaves = unflatten(_with_whole_ranks(start))
+            save_adapter(directory, leaves, work.method, work.pretrained, {})
             is_prompt = peft.PeftConfig.from_pretrained(directory).is_prompt_learning
             # PEFT refuses to train a prompt that was saved, unless its parameters are asked to.
             model = peft.PeftModel.from_pretrained(model, directory, is_trainable=not is_prompt)
             if is_prompt:
                 model.prompt_encoder.requires_grad_(True)
+            for name, parameter in model.named_parameters():
+                if "lora_E" in name:
+                    parameter.data.zero_()
     elif isinstance(work.method, TopLayers):
         model.encoder.layer[-work.method.k :].requires_grad_(True)
     elif not isinstance(work.method, LinearProbe):
         raise ValueError(f"no counterpart of {work.method.name}")
     # No dropout on either side: in the models of transformers this is what `eval` turns off.
     return model.eval()
+
+
+def _with_whole_ranks(start: Leaves) -> dict[str, np.ndarray]:
+    """AdaLoRA's values of zero, at which it starts, would be left out of its file."""
+    return {
+        path: np.ones_like(leaf) if path.endswith("/lora_e") else leaf
+        for path, leaf in start.items()
+    }
 
 
 def has_peer(method: Method) -> bool:
