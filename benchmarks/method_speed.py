@@ -65,7 +65,7 @@ def cells(name: str) -> list[str]:
 
 def _spread(above: list[float], below: list[float]) -> str:
     ratios = [first / second for first, second in zip(above, below, strict=True)]
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    return f"{statistics.median(ratios):.3g} ({min(ratios):.3g} to {max(ratios):.3g})"
 
 
 def main(_: list[str]) -> None:

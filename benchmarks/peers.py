@@ -9,6 +9,7 @@ import peft
 import torch
 import transformers
 
+from benchmarks.prompt_networks import has_network, with_network
 from benchmarks.work import Work
 from fsl_jax.adapt.adalora import AdaLoRA
 from fsl_jax.adapt.adapter_files import save_adapter
@@ -171,7 +172,9 @@ def adapted(work: Work, start: Leaves) -> torch.nn.Module:
     """The base model, with what the method trains and nothing else requiring gradients."""
     model = base_model(work.pretrained)
     model.requires_grad_(False)
-    if has_peer(work.method):
+    if has_network(work.method):
+        model = with_network(model, work.method, start)
+    elif has_peer(work.method):
         with tempfile.TemporaryDirectory() as directory:
             leaves = unflatten(_with_whole_ranks(start))
             save_adapter(directory, leaves, work.method, work.pretrained, {})
@@ -200,9 +203,12 @@ def _with_whole_ranks(start: Leaves) -> dict[str, np.ndarray]:
 
 
 def has_peer(method: Method) -> bool:
-    """Whether PEFT trains what the method trains: what is saved is then what was trained."""
-    same = type(method).finish is Method.finish
-    return same and any(type(method) is kind.method for kind in KINDS)
+    """Whether PEFT trains what the method trains.
+
+    What is saved is then what was trained, but for networks that are left out once they are.
+    """
+    saved = type(method).finish is Method.finish
+    return has_network(method) or (saved and any(type(method) is kind.method for kind in KINDS))
 
 
 def base_model(pretrained: Pretrained) -> torch.nn.Module:

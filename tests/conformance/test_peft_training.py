@@ -17,6 +17,7 @@ import pytest
 import torch
 import transformers
 
+from benchmarks.prompt_networks import network_name
 from fsl_jax.adapt import (
     Adapter,
     LoRA,
@@ -165,29 +166,14 @@ def with_network(pair):
     extended = flatten(method.extend(pair.base.params, jax.random.key(0)))
     state = dict(pair.twin.prompt_encoder["default"].named_parameters())
     expected = {path for path in extended if re.match("(prompt|prefix)_encoder/", path)}
-    names = {network_name(path, method) for path in expected}
+    names = {network_name(path, method.name) for path in expected}
     assert names == state.keys()
     for path in expected:
         # Kernels are transposed there, and have two axes.
-        tensor = state[network_name(path, method)].detach().numpy()
+        tensor = state[network_name(path, method.name)].detach().numpy()
         tensor = tensor.T if path.endswith("kernel") else tensor
         extended[path] = jnp.asarray(tensor.reshape(extended[path].shape).copy())
     return unflatten(extended)
-
-
-def network_name(path, method):
-    """What PEFT calls a leaf of a network."""
-    kind = {"kernel": "weight", "bias": "bias"}
-    place, _, leaf = path.partition("/")[2].rpartition("/")
-    if not place:
-        return "embedding.weight"
-    if place.startswith("lstm"):
-        number, direction, source = place.split("/")
-        end = "_reverse" if direction == "backward" else ""
-        return f"lstm_head.{kind[leaf]}_{source[0]}h_l{number[-1]}{end}"
-    head = "transform" if method.name == "prefix_tuning" else "mlp_head"
-    maps = ("hidden", "layers") if method.name == "prefix_tuning" else ("first", "second", "third")
-    return f"{head}.{2 * maps.index(place)}.{kind[leaf]}"
 
 
 def train_in_torch(model):
