@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, Key, UInt32
 from fsl_jax.compilation import target_platform
 from fsl_jax.errors import InputError
 from fsl_jax.models.attention import LearnedPrefix
-from fsl_jax.models.functions import gelu, layer_norm, rms_norm
+from fsl_jax.models.functions import add_bias, gelu, layer_norm, rms_norm
 from fsl_jax.models.outputs import Params
 
 PRNGKey = Key[Array, ""] | UInt32[Array, "2"]
@@ -66,7 +66,8 @@ class Dense(nn.Module):
         if self._has("lora_magnitude"):
             y *= self._stretch(kernel).astype(x.dtype)[None]
         if self.use_bias or self._has("bias"):
-            y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)[None]
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            y = add_bias(y, bias.astype(x.dtype))
         return self._scaled(y, "ia3").reshape(*x.shape[:-1], self.features)
 
     def _has(self, leaf: str) -> bool:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsl_jax.models.functions import gated_silu, gelu, layer_norm, rms_norm, tanh_gelu
+from fsl_jax.models.functions import add_bias, gated_silu, gelu, layer_norm, rms_norm, tanh_gelu
 
 EPSILON = 1e-5
 
@@ -21,6 +21,7 @@ def plain_rms_norm(x, scale):
 
 
 PAIRS = {
+    "add_bias": (add_bias, lambda x, bias: x + bias[None], [(6, 8), (8,)]),
     "gelu": (gelu, lambda x: jax.nn.gelu(x, approximate=False), [(2, 3, 8)]),
     "tanh_gelu": (tanh_gelu, lambda x: jax.nn.gelu(x, approximate=True), [(2, 3, 8)]),
     "gated_silu": (gated_silu, lambda gate, up: jax.nn.silu(gate) * up, [(2, 3, 8)] * 2),
@@ -46,7 +47,9 @@ def test_values_and_gradients_are_those_of_the_definition(name):
         np.testing.assert_allclose(found, wanted, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("function", [gelu, tanh_gelu, lambda x: gated_silu(x, x)])
+@pytest.mark.parametrize(
+    "function", [gelu, tanh_gelu, lambda x: gated_silu(x, x), lambda x: add_bias(x, x[0])]
+)
 def test_the_dtype_stays(function):
     x = jnp.ones((2, 3), jnp.bfloat16)
     value, pull = jax.vjp(function, x)
