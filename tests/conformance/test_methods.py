@@ -275,9 +275,13 @@ def penalties(case):
 def test_only_trained_leaves_change_and_each_does_in_every_run(case):
     before, after = (present(state.runs.trainable) for state in (case.start, case.last))
     assert after.keys() == case.trained
+    changed = {}
     for path, leaf in after.items():
-        changed = np.any(leaf != before[path], axis=tuple(range(1, leaf.ndim)))
-        assert changed.all(), path
+        # AdaLoRA may spend a run's budget elsewhere, and leave a layer the zeros it began with.
+        name = "lora_e" if path.endswith("/lora_e") else path
+        moved = np.any(leaf != before[path], axis=tuple(range(1, leaf.ndim)))
+        changed[name] = changed.get(name, False) | moved
+    assert not [name for name, moved in changed.items() if not moved.all()]
     base = flatten(case.problem.formulation.pretrained.params)
     frozen = present(case.problem.stack.shared)
     assert frozen.keys() <= base.keys() - case.trained
