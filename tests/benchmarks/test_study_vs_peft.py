@@ -12,9 +12,12 @@ from benchmarks.measure import Row, alternate, require_same_losses, table
 from benchmarks.ours import Ours, start_of
 from benchmarks.peers import Peer
 from benchmarks.work import make_work
+from fsl_jax.adapt.adalora import AdaLoRA
 from fsl_jax.adapt.ia3 import IA3
 from fsl_jax.adapt.linear_probe import LinearProbe
 from fsl_jax.adapt.lora import LoRA
+from fsl_jax.adapt.p_tuning import PTuning
+from fsl_jax.adapt.prefix_tuning import PrefixTuning
 from fsl_jax.adapt.prompt_tuning import PromptTuning
 from fsl_jax.adapt.top_layers import TopLayers
 from fsl_jax.data.examples import Dataset, Example
@@ -82,10 +85,17 @@ def tiny_work(family, method, tokenizer, dataset):
         ("bert", PromptTuning(4)),
         ("llama", LoRA()),
         ("bert", IA3()),
+        ("bert", PTuning(3, hidden=4)),
+        ("bert", PTuning(3, "mlp", 4)),
+        ("bert", PrefixTuning(3, 4)),
+        # A budget of all ranks: how it shrinks is up to the number of steps, which files leave out.
+        ("bert", AdaLoRA(rank=4, target_rank=4)),
     ],
     ids=lambda each: getattr(each, "name", each),
 )
 @pytest.mark.filterwarnings("ignore::FutureWarning:transformers")
+# AdaLoRA's pattern has names of parameters, where LoRA's has names of layers.
+@pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning")
 def test_both_sides_have_the_same_losses(family, method, tokenizer, dataset):
     work = tiny_work(family, method, tokenizer, dataset)
     ours = Ours(work, runs=2)
