@@ -1,10 +1,10 @@
 """How well does a saved adapter do on a data set?
 
     python -m experiments.evaluate --model=minilm-l6 --dataset=bbc_headlines \
-        --adapter=results/study/adapters/00-minilm-l6-lora/lora/seed_13 --output=results/evaluation
+        --adapter=results/study/adapters/minilm-l6/lora/seed_13 --output=results/evaluation
 
 prints accuracy and a line for each class, and writes `evaluation.json` and `predictions.jsonl` to
---output. The adapter is one that a study saved, or a LoRA adapter of a decoder that PEFT saved.
+--output. The adapter is one that a study saved, or one of a decoder that PEFT saved.
 """
 
 from absl import app, flags

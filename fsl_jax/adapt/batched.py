@@ -87,7 +87,8 @@ def apply_rows(
       stacked: leaves `[N, ...]` of N adapters, from `stack_adapters` or the trained half of a
         training's stack; a leaf may be None.
       index: int32 `[B]`, which adapter a row has, from 0 to N - 1, or -1 for none: such a row gets
-        the numbers of the base.
+        the numbers of the base. Another number is an error, or where it is traced gives a row of
+        NaN.
       input_ids: as in `Pretrained.apply`, like all that follows. Where an adapter has a suffix, it
         is put after the texts of its rows, and what comes out has so many columns more.
       attention_mask: see there.
@@ -200,7 +201,9 @@ def _of_rows(stacked: Params, params: Params, index: Int[Array, "B"]) -> Params:
     for path, leaf in leaves.items():
         neutral = base.get(path, jnp.full(leaf.shape[1:], _neutral(path), leaf.dtype))
         is_none = (index == NO_ADAPTER).reshape(-1, *[1] * (leaf.ndim - 1))
-        picked = leaf[jnp.maximum(index, 0)]
+        # A number that only the compiled program sees cannot be refused: it gives no numbers.
+        place = jnp.where(index < NO_ADAPTER, leaf.shape[0], jnp.maximum(index, 0))
+        picked = leaf.at[place].get(mode="fill", fill_value=jnp.nan)
         chosen[path] = jnp.where(is_none, neutral[None].astype(leaf.dtype), picked)
     return chosen
 

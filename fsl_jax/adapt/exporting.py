@@ -156,7 +156,10 @@ def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str
         return []
     found = []
     if not config.is_decoder:
-        found.append(f"{pretrained.name} is of the family {config.family}, and no decoder")
+        found.append(
+            f"{pretrained.name} is of the family {config.family}, and no decoder: what vLLM makes "
+            "of one are embeddings, for which --for=merged writes a model that it can load"
+        )
     if "head" in adapter.params:
         found.append("the task head gives classes, and vLLM gives words")
     if found:
