@@ -10,7 +10,7 @@ from benchmarks.work import SEED, Work
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.training.caching import cache_trunk, pool_shapes
 from fsl_jax.training.program import compile_program
-from fsl_jax.training.stack import run_key, stack_runs
+from fsl_jax.training.stack import Stack, run_key, stack_runs
 from fsl_jax.training.state import Runs
 
 
@@ -33,7 +33,7 @@ class Ours:
         formulation, base = work.formulation, work.pretrained.params
         seeds = range(SEED, SEED + runs)
         self.stack = stack_runs(formulation, base, [work.method] * runs, seeds)
-        self._runs = _runs(work, self.stack.settings, seeds)
+        self._runs = _runs(work, self.stack, seeds)
         shapes = pool_shapes(formulation, self.stack.shared, self.stack.mask, work.arrays)
         self._program = compile_program(
             formulation,
@@ -94,10 +94,11 @@ def start_of(ours: Ours, run: int = 0) -> dict[str, np.ndarray]:
     return {path: np.asarray(leaf) for path, leaf in leaves.items()}
 
 
-def _runs(work: Work, settings: dict, seeds: range) -> Runs:
+def _runs(work: Work, stack: Stack, seeds: range) -> Runs:
     count = len(seeds)
     return Runs(
-        settings=settings,
+        settings=stack.settings,
+        rate_factors=stack.rate_factors,
         learning_rate=jnp.full(count, work.learning_rate, jnp.float32),
         weight_decay=jnp.zeros(count, jnp.float32),
         key=jnp.stack([run_key(seed) for seed in seeds]),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import peft
+import peft.optimizers
 import torch
 import transformers
 
@@ -14,6 +15,7 @@ from benchmarks.work import Work
 from fsl_jax.adapt.adalora import AdaLoRA
 from fsl_jax.adapt.adapter_files import save_adapter
 from fsl_jax.adapt.linear_probe import LinearProbe
+from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.peft.kinds import KINDS
 from fsl_jax.adapt.top_layers import TopLayers
@@ -70,7 +72,7 @@ class Peer:
             name: torch.tensor(array, device=device) for name, array in work.arrays.items()
         }
         self._trained = [each for each in dict.fromkeys(parameters) if each.requires_grad]
-        self._optimizer = torch.optim.AdamW(self._trained, work.learning_rate, weight_decay=0.0)
+        self._optimizer = _optimizer(work, model, self._trained)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._share)
         self._step = 0
         self.losses: list[float] = []
@@ -108,6 +110,22 @@ class Peer:
         if step < warmup:
             return (step + 1) / (warmup + 1)
         return max(0.0, (steps - step) / (steps - warmup))
+
+
+def _optimizer(
+    work: Work, model: torch.nn.Module, trained: list[torch.nn.Parameter]
+) -> torch.optim.Optimizer:
+    """AdamW, of LoRA+ as PEFT makes it; what is not in the adapted model has the plain rate."""
+    rate = work.learning_rate
+    if not isinstance(work.method, LoRA) or work.method.learning_rate_ratio == 1:
+        return torch.optim.AdamW(trained, rate, weight_decay=0.0)
+    optimizer = peft.optimizers.create_loraplus_optimizer(
+        model, torch.optim.AdamW, lr=rate, loraplus_lr_ratio=work.method.learning_rate_ratio
+    )
+    there = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    others = [each for each in trained if id(each) not in there]
+    optimizer.add_param_group({"params": others, "lr": rate, "weight_decay": 0.0})
+    return optimizer
 
 
 class _RankBudget:

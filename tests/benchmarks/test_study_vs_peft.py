@@ -80,6 +80,7 @@ def tiny_work(family, method, tokenizer, dataset):
     ("family", "method"),
     [
         ("bert", LoRA()),
+        ("bert", LoRA(learning_rate_ratio=4.0)),
         ("bert", LinearProbe()),
         ("bert", TopLayers(1)),
         ("bert", PromptTuning(4)),
