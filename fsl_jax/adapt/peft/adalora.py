@@ -211,4 +211,10 @@ def _config_faults(values: Mapping[str, Any]) -> list[str]:
     for name in ("init_r", "target_r", "total_step"):
         if not is_count(values.get(name)):
             found.append(f"{name} is {values.get(name)!r}; expected a whole number of at least 1")
+    for name in ("tinit", "tfinal"):
+        if not is_count(values.get(name, 0)) and values.get(name, 0) != 0:
+            found.append(f"{name} is {values[name]!r}; expected a number of steps")
+    pattern = values.get("rank_pattern") or {}
+    if not (isinstance(pattern, dict) and all(isinstance(kept, list) for kept in pattern.values())):
+        found.append(f"rank_pattern is {pattern!r}; expected lists of true and false by layer")
     return found + alpha_faults(values) + unsupported_fields(values, _READ)
