@@ -108,6 +108,8 @@ def test_gradients_are_those_of_an_adapters_own_rows(bert):
         hidden = bert.apply(tree, IDS, MASK).hidden
         return jnp.where(rows, hidden[:, 0].T ** 2, 0.0).sum()
 
+    of_first = flatten(gradient(stacked, np.array([-1, -1, 0, -1, -1])))
+    assert not any(leaf[1:].any() for leaf in of_first.values())
     found = flatten(gradient(stacked, INDEX))
     for number, tree in enumerate(trees):
         alone = flatten(gradient_alone(tree, number == INDEX))
