@@ -1,4 +1,4 @@
-r"""What each method trains, needs and costs: the table of docs/methods.md.
+"""What each method trains, needs and costs: the table of docs/methods.md.
 
 Example: `python -m benchmarks.methods --page=docs/methods.md`
 
@@ -57,6 +57,18 @@ HEADINGS = (
     "PEFT",
     "paper",
 )
+VARIANTS = {
+    "lora(scaling='rslora')": "Kalajdzievski 2023, https://arxiv.org/abs/2312.03732",
+    "lora(dora=True)": "Liu et al. 2024, https://arxiv.org/abs/2402.09353",
+    "lora(learning_rate_ratio=16)": "Hayou et al. 2024, https://arxiv.org/abs/2402.12354",
+    "lora(start='pissa')": "Meng et al. 2024, https://arxiv.org/abs/2404.02948",
+    "adapter(placement='houlsby')": None,
+    "adapter(placement='parallel')": None,
+    "p_tuning(encoder='mlp')": None,
+    "prefix_tuning+adapter(placement='parallel')": "He et al. 2022, https://arxiv.org/abs/2110.04366",
+}
+"""Methods with other settings that have a line, and whose paper where it is another one."""
+
 BATCH, TOKENS, LABELS = 16, 32, ("a", "b")
 SETTINGS = FitSettings(steps=10, batch_size=BATCH, evaluate_every=10)
 
@@ -76,6 +88,9 @@ def tiny_models() -> dict[str, Pretrained]:
         "BERT": BertConfig(**sizes),
         "GPT-2": GPT2Config(**sizes),
         "Llama": LlamaConfig(**sizes, num_kv_heads=2, head_dim=4),
+        "Qwen2": LlamaConfig(
+            **sizes, num_kv_heads=2, head_dim=4, biases=("query", "key", "value"), family="qwen2"
+        ),
         "T5": T5Config(**sizes, num_decoder_layers=2, head_dim=4),
     }
 
@@ -163,26 +178,38 @@ class Measured:
         return step / product_operations(forward, params)
 
 
-def cells(formulation: HeadFormulation, name: str) -> list[str]:
-    """The line of a method with its default settings."""
-    method = parse_method(name)
+def cells(formulation: HeadFormulation, text: str) -> list[str]:
+    """The line of a method; what it does not say has its default."""
+    method = parse_method(text)
     measured = Measured(formulation, method)
     kinds = [kind.peft_type for kind in KINDS if isinstance(method, kind.method)]
     return [
-        f"`{name}`",
+        f"`{text}`",
         f"{measured.trained:,}",
         f"{measured.memory():.0f}",
         f"{measured.cost():.2f}",
         families(method),
         ", ".join(kinds) or "-",
-        method.paper,
+        VARIANTS.get(text) or method.paper,
+    ]
+
+
+def lines() -> list[str]:
+    """Every method and its variants after it."""
+    return [
+        text
+        for name in METHODS
+        for text in (
+            name,
+            *(each for each in VARIANTS if each.startswith((f"{name}(", f"{name}+"))),
+        )
     ]
 
 
 def main(_: list[str]) -> None:
     """Prints the table, and writes it into a page if one is named."""
     formulation = HeadFormulation(load("minilm-l6", dtype=np.float32), LABELS)
-    table = markdown_table(HEADINGS, [cells(formulation, name) for name in METHODS], texts=1)
+    table = markdown_table(HEADINGS, [cells(formulation, text) for text in lines()], texts=1)
     print(table)
     if _PAGE.value:
         write_between(Path(_PAGE.value), START, END, table)

@@ -216,6 +216,7 @@ def tiny_bases(tiny_tokenizer):
     from fsl_jax.models.gpt2 import GPT2Config
     from fsl_jax.models.llama import LlamaConfig
     from fsl_jax.models.pretrained import Pretrained
+    from fsl_jax.models.t5_layers import T5Config
 
     sizes = {"vocab_size": 64, "hidden_size": 16, "mlp_size": 40, "num_layers": 2, "num_heads": 4}
     configs = [
@@ -236,6 +237,15 @@ def tiny_bases(tiny_tokenizer):
             score_cap=20.0,
             logit_cap=10.0,
             family="gemma2",
+        ),
+        T5Config(
+            **sizes,
+            max_length=32,
+            num_decoder_layers=3,
+            head_dim=4,
+            feed_forward="gated-gelu",
+            num_buckets=8,
+            max_distance=16,
         ),
     ]
 
@@ -279,6 +289,8 @@ def tiny_formulations(tiny_bases, tiny_dataset):
         "llama-words": template(longer),
         "gpt2-template": template({}, "gpt2"),
         "gemma2-template": template({}, "gemma2"),
+        "t5-head": HeadFormulation(tiny_bases["t5"], labels),
+        "t5-words": template(longer, "t5"),
     }
 
 

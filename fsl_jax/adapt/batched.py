@@ -139,7 +139,7 @@ def apply_rows(
 
 def _own_leaves(tree: Params, base: Params) -> Params:
     """The leaves of a tree that are not the base's, without those that the model does not read."""
-    if "top_layers" in tree:
+    if any("top_layers/" in path for path in flatten(tree)):
         raise InputError(
             "layers that are cut in two cannot be in one batch with others: merge this adapter "
             "and load it as a model of its own, or train other layers"

@@ -1,10 +1,8 @@
 """Adapters: small multilayer perceptrons with a bottleneck, beside or after the model's own parts.
 
-Houlsby et al., 2019, "Parameter-Efficient Transfer Learning for NLP",
-https://arxiv.org/abs/1902.00751. Pfeiffer et al., 2021, "AdapterFusion: Non-Destructive Task
-Composition for Transfer Learning", https://aclanthology.org/2021.eacl-main.39. He et al., 2022,
-"Towards a Unified View of Parameter-Efficient Transfer Learning",
-https://arxiv.org/abs/2110.04366.
+Houlsby et al., 2019, "Parameter-Efficient Transfer Learning for NLP". Pfeiffer et al., 2021,
+"AdapterFusion: Non-Destructive Task Composition for Transfer Learning". He et al., 2022, "Towards a
+Unified View of Parameter-Efficient Transfer Learning".
 """
 
 import dataclasses
@@ -27,6 +25,12 @@ PLACEMENTS = {
     "parallel": r"mlp/down$",
 }
 """By each placement the linear layers whose output an adapter changes."""
+
+PAPERS = {
+    "houlsby": "Houlsby et al. 2019, https://arxiv.org/abs/1902.00751",
+    "pfeiffer": "Pfeiffer et al. 2021, https://aclanthology.org/2021.eacl-main.39",
+    "parallel": "He et al. 2022, https://arxiv.org/abs/2110.04366",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +57,6 @@ class BottleneckAdapter(Method):
     scale: float = 1.0
     name: ClassVar[str] = "adapter"
     learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
-    paper: ClassVar[str] = "Houlsby et al. 2019, https://arxiv.org/abs/1902.00751"
     rules: ClassVar[tuple[str, ...]] = ("/adapter/[a-z_]+/(down|up)(_bias)?$",)
     settings: ClassVar[tuple[str, ...]] = ("/adapter/[a-z_]+/scale$",)
 
@@ -66,6 +69,11 @@ class BottleneckAdapter(Method):
             raise InputError(f"adapter needs a size of at least 1, found {self.size}")
         if not (self.scale > 0 and math.isfinite(self.scale)):
             raise InputError(f"adapter needs a finite scale above 0, found {self.scale}")
+
+    @property
+    def paper(self) -> str:  # type: ignore[override]
+        """That of its placement."""
+        return PAPERS[self.placement]
 
     @property
     def structure(self) -> tuple[Any, ...]:

@@ -24,6 +24,7 @@ _STACKS = {
     "layers": ("layers",),
     "top_layers": ("top_layers",),
     "decoder": ("decoder", "layers"),
+    "decoder_top": ("decoder", "top_layers"),
 }
 """Where the stacks are in the tree that a prefix may be in, by the names that they go by here."""
 

@@ -137,7 +137,8 @@ def _require_mergeable(leaves: Params, pretrained: Pretrained) -> list[str]:
     added = [
         path
         for path in leaves
-        if not path.startswith("head/") and re.sub("^top_layers/", "layers/", path) not in base
+        if not path.startswith("head/")
+        and re.sub("(^|/)top_layers/", r"\1layers/", path) not in base
     ]
     found = [f"{path}: {_reason(path)}" for path in added if not _is_mergeable(path, leaves)]
     if found:

@@ -15,7 +15,8 @@ class TopLayers(Method):
     """Trains the last `k` layers and what stands above them.
 
     The stack of layers is cut in two segments, each with a scan of its own: joining trained layers
-    to the frozen stack would copy the stack once per run.
+    to the frozen stack would copy the stack once per run. Of an encoder-decoder these are the
+    decoder's layers.
 
     Attributes:
       k: how many layers are trained.
@@ -25,7 +26,7 @@ class TopLayers(Method):
     name: ClassVar[str] = "top_layers"
     paper: ClassVar[str] = "Lee et al. 2019, https://arxiv.org/abs/1911.03090"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 1e-4, 3e-4)
-    rules: ClassVar[tuple[str, ...]] = ("^(top_layers|final_norm)/",)
+    rules: ClassVar[tuple[str, ...]] = ("^(decoder/)?(top_layers|final_norm)/",)
 
     def __post_init__(self):
         if self.k < 1:
@@ -38,11 +39,17 @@ class TopLayers(Method):
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Cuts `layers` into `layers` and `top_layers`."""
-        if "layers" not in params:
-            raise InputError(
-                "top_layers cuts one stack of layers, and an encoder-decoder has two: choose "
-                "another method, such as lora"
-            )
+        if "layers" in params:
+            return self._cut(params)
+        if "decoder" in params:
+            return params | {"decoder": self._cut(params["decoder"])}
+        raise InputError(
+            "top_layers trains the last layers of an encoder-decoder's decoder, and this model was "
+            "loaded with a head, without its decoder: load it without a head, or choose another "
+            "method, such as lora"
+        )
+
+    def _cut(self, params: Params) -> Params:
         depth = jax.tree.leaves(params["layers"])[0].shape[0]
         if self.k > depth:
             raise InputError(

@@ -84,8 +84,7 @@ class Scorer:
           The class logits, with what was cut and shared.
         """
         tokens, truncated = self.formulation.tokenize(queries, context)
-        shared = common_prefix(tokens)
-        shared = shared if shared >= WORTH_SHARING else 0
+        shared = shared_beginning(self.formulation, tokens)
         own = [ids[shared:] for ids in tokens]
         limit, done = self.formulation.limit - shared, 0
         # Prefix and query are padded so that the two together stay within what the model reads.
@@ -126,6 +125,20 @@ def prefix_length(tokens: int, room: int) -> int:
     if tokens <= PREFIX_STEP:
         return bucket_length(tokens, min(PREFIX_STEP, room))
     return min(-(-tokens // PREFIX_STEP) * PREFIX_STEP, room)
+
+
+def shared_beginning(formulation: TemplateFormulation, tokens: Sequence[Sequence[int]]) -> int:
+    """How many tokens prompts have in common that are worth being read once.
+
+    Args:
+      formulation: how the prompts were made.
+      tokens: token ids of prompts.
+
+    Returns:
+      The number of tokens; 0 of an encoder-decoder, whose encoder's tokens see what follows them.
+    """
+    shared = 0 if formulation.pretrained.config.is_encoder_decoder else common_prefix(tokens)
+    return shared if shared >= WORTH_SHARING else 0
 
 
 def common_prefix(tokens: Sequence[Sequence[int]]) -> int:

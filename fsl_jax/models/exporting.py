@@ -70,12 +70,14 @@ def export(
 
 
 def _joined(params: Params) -> Params:
-    """The tree with its two segments of layers as one."""
-    if "top_layers" not in params:
-        return params
-    rest = {name: part for name, part in params.items() if name != "top_layers"}
-    stacks = params["layers"], params["top_layers"]
-    return rest | {"layers": jax.tree.map(lambda *both: jnp.concatenate(both), *stacks)}
+    """The tree with the two segments of a stack of layers as one, wherever it was cut."""
+    whole = {
+        name: _joined(part) if isinstance(part, dict) else part for name, part in params.items()
+    }
+    if (top := whole.pop("top_layers", None)) is not None:
+        stacks = whole["layers"], top
+        whole["layers"] = jax.tree.map(lambda *both: jnp.concatenate(both), *stacks)
+    return whole
 
 
 def _check(name: str, leaves: Mapping[str, Any], shapes: Mapping[str, Shape]) -> None:

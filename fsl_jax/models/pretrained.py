@@ -77,6 +77,7 @@ class Pretrained:
         trunk: Float[Array, "B S D"] | None = None,
         decoder_input_ids: DecoderTokens | None = None,
         decoder_attention_mask: DecoderMask | None = None,
+        decoder_position_ids: DecoderTokens | None = None,
         dropout: float = 0.0,
         key: PRNGKey | None = None,
         unembed: bool = True,
@@ -102,6 +103,7 @@ class Pretrained:
             `input_ids`; they begin with `config.decoder_start_token`. A head that classifies or
             pools takes none.
           decoder_attention_mask: bool, as `attention_mask`; by default all of them are real.
+          decoder_position_ids: int32 `[B, U]`, as `position_ids`.
           dropout: rate of the dropout after attention and multilayer perceptron of each layer, and
             wherever else the family drops activations. A Python number, not traced.
           key: threefry key, required where the rate is not 0.
@@ -122,7 +124,9 @@ class Pretrained:
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         drop = Dropout(dropout, key)
-        decoder = self._decoder_inputs(decoder_input_ids, decoder_attention_mask)
+        decoder = self._decoder_inputs(
+            decoder_input_ids, decoder_attention_mask, decoder_position_ids
+        )
         if self._has_own_head and self.config.is_encoder_decoder:
             decoder = decoder_options(self.config, str(self.head), tokens, mask)
         if (read := decoder.get("decoder_input_ids")) is not None:
@@ -265,7 +269,7 @@ class Pretrained:
             raise InputError(
                 f"{self.name} was loaded with the head {self.head}, not to give words."
             )
-        if not (self.config.is_decoder or self.config.is_encoder_decoder):
+        if not self.is_language_model:
             raise InputError(
                 f"{self.name} is an encoder ({self.config.family}) and has no output embedding. "
                 f"Load it with head={MASKED_LM!r}, use a decoder, or a formulation with a head."
@@ -273,23 +277,44 @@ class Pretrained:
         return self._call(params, hidden, token_ids, method="unembed")
 
     @property
+    def is_language_model(self) -> bool:
+        """Whether it gives the logits of the words that come next."""
+        writes = self.config.is_decoder or self.config.is_encoder_decoder
+        return writes and not self._has_own_head
+
+    @property
+    def decodes(self) -> bool:
+        """Whether a decoder gives the hidden states, whose last one has seen all of a text."""
+        return self.config.is_decoder or (
+            self.config.is_encoder_decoder and self.head not in ENCODER_HEADS
+        )
+
+    @property
     def _has_own_head(self) -> bool:
         """Whether the logits are a head's, and not those of the model's output embedding."""
         return self.head is not None and self.head not in LANGUAGE_MODELS
 
     def _decoder_inputs(
-        self, tokens: DecoderTokens | None, mask: DecoderMask | None
+        self,
+        tokens: DecoderTokens | None,
+        mask: DecoderMask | None,
+        positions: DecoderTokens | None,
     ) -> dict[str, Any]:
         """What an encoder-decoder is given for its decoder, and other models are not."""
-        if self._has_own_head and (tokens is not None or mask is not None):
+        given = {
+            "decoder_input_ids": tokens,
+            "decoder_attention_mask": mask,
+            "decoder_position_ids": positions,
+        }
+        is_given = any(array is not None for array in given.values())
+        if self._has_own_head and is_given:
             raise InputError(
                 f"{self.name} was loaded with the head {self.head}, which reads input_ids alone. "
-                "Leave decoder_input_ids and decoder_attention_mask out."
+                f"Leave {', '.join(given)} out."
             )
         if self.config.is_encoder_decoder:
-            given = {"decoder_input_ids": tokens, "decoder_attention_mask": mask}
             return jax.tree.map(jnp.asarray, given)
-        if tokens is not None or mask is not None:
+        if is_given:
             self._require_encoder_decoder()
         return {}
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -14,7 +15,7 @@ from fsl_jax.models.causal import CausalContext, causal_context
 from fsl_jax.models.layers import NO_DROPOUT, Dropout, Embedding, RMSNorm, Unembedding
 from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 from fsl_jax.models.relative_position import RelativePosition
-from fsl_jax.models.stack import initialise_stack, run_stack
+from fsl_jax.models.stack import depth, initialise_stack, run_stack
 from fsl_jax.models.t5_layers import Sight, T5Attention, T5Config, T5Layer
 
 # The numbers that dropout folds in, of the stacks, and in a stack of what is around its layers.
@@ -31,6 +32,18 @@ def _places(mask: Mask, position_ids: Int[Array, "B T"] | None) -> Int[Array, "_
         return position_ids
     require_positions(mask)
     return jnp.arange(mask.shape[1], dtype=jnp.int32)[None]
+
+
+def _layers(inputs: Any, first: int, count: int) -> Any:
+    """What the layers of a segment get, of a tree of arrays `[L, ...]`."""
+    return jax.tree.map(lambda leaf: leaf[first : first + count], inputs)
+
+
+def _joined(given: list[Any]) -> Any:
+    """What the layers of all segments gave, `[L, ...]`."""
+    if len(given) == 1:
+        return given[0]
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *given)
 
 
 def _prefix_places(prefix: KeyValues) -> Int[Array, "_ P"]:
@@ -65,9 +78,17 @@ class T5Stack(nn.Module):
         def one(params, x, number, inputs):
             return layer(params, x, dropout.within(number + jnp.uint32(_AROUND + 1)), inputs)
 
-        stack: Params = self.get_variable("params", "layers")
-        x, given = run_stack(one, stack, around(x, _EMBEDDINGS), inputs=inputs)
-        return around(self.final_norm(x), _HIDDEN), given
+        x, given, first = around(x, _EMBEDDINGS), [], 0
+        for stack in self._segments():
+            x, outputs = run_stack(one, stack, x, first, _layers(inputs, first, depth(stack)))
+            given.append(outputs)
+            first += depth(stack)
+        return around(self.final_norm(x), _HIDDEN), _joined(given)
+
+    def _segments(self) -> list[Params]:
+        """The stack of layers, which may be cut in two."""
+        names = [name for name in ("layers", "top_layers") if self.has_variable("params", name)]
+        return [self.get_variable("params", name) for name in names]
 
 
 class T5Encoder(T5Stack):
@@ -127,9 +148,11 @@ class T5Decoder(T5Stack):
         def layer(params, x, number, _):
             return x, attention.apply({"params": params}, x, method="key_values")
 
-        stack: Params = self.get_variable("params", "layers")["cross_attention"]
-        read = {name: stack[name] for name in ("key", "value")}
-        _, (keys, values) = run_stack(layer, read, hidden)
+        read = [
+            {name: stack["cross_attention"][name] for name in ("key", "value")}
+            for stack in self._segments()
+        ]
+        keys, values = _joined([run_stack(layer, each, hidden)[1] for each in read])
         return KeyValues(keys, values, real)
 
     def _sight(self, context: CausalContext, places: Int[Array, "_ T"]) -> Sight:
@@ -200,7 +223,8 @@ class T5(nn.Module):
         attention_mask: Bool[Array, "B S"] | Bool[Array, "B S S"],
         *,
         decoder_input_ids: Int[Array, "B T"] | None = None,
-        decoder_attention_mask: Mask | None = None,
+        decoder_attention_mask: Bool[Array, "B T"] | Bool[Array, "B T T"] | None = None,
+        decoder_position_ids: Int[Array, "B T"] | None = None,
         decodes: bool = True,
         position_ids: Int[Array, "B S"] | None = None,
         prefix: KeyValues | None = None,
@@ -230,7 +254,12 @@ class T5(nn.Module):
             decoder_attention_mask = jnp.ones(decoder_input_ids.shape, bool)
         hidden, encoded = self._encode(input_ids, attention_mask, position_ids, dropout)
         output = self.decode(
-            decoder_input_ids, decoder_attention_mask, encoded, dropout=dropout, unembed=unembed
+            decoder_input_ids,
+            decoder_attention_mask,
+            encoded,
+            position_ids=decoder_position_ids,
+            dropout=dropout,
+            unembed=unembed,
         )
         own = self._of_tokens(hidden)
         return ModelOutput(output.hidden, output.logits, output.key_values, own)

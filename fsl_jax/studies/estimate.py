@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
-from fsl_jax.incontext.scoring import WORTH_SHARING, common_prefix
+from fsl_jax.incontext.scoring import shared_beginning
 from fsl_jax.operations import product_operations
 from fsl_jax.studies.context import Context
 from fsl_jax.studies.plan import PlannedProgram
@@ -121,8 +121,7 @@ def prompt_operations(context: Context, planned: PlannedProgram) -> float:
 def _asking(formulation: TemplateFormulation, queries: Sequence[Example], text: str) -> int:
     """Operations of queries of their mean length after a text, which is read once."""
     tokens, _ = formulation.tokenize(queries, text)
-    shared = common_prefix(tokens)
-    shared = shared if shared >= WORTH_SHARING else 0
+    shared = shared_beginning(formulation, tokens)
     mean = math.ceil(sum(map(len, tokens)) / len(tokens))
 
     def ask(params: Params, beginning: Batch, batch: Batch) -> jax.Array:

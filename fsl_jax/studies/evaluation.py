@@ -229,10 +229,10 @@ def _formulation(
                 "give none"
             )
         return restore_formulation(adapter.description, pretrained)
-    if not pretrained.config.is_decoder:
+    if not pretrained.is_language_model:
         raise InputError(
             f"an adapter of {pretrained.name} that PEFT made has no head that could classify: "
-            "evaluate one that a study saved, or an adapter of a decoder, which a template asks"
+            "evaluate one that a study saved, or one of a language model, which a template asks"
         )
     words = Verbalizer.from_mapping(dataset.labels, verbalizer)
     chosen = Template() if template is None else Template(template)

@@ -22,7 +22,8 @@ def make_formulation(
     """The formulation of a program.
 
     Args:
-      kind: `head`, `template`, or `auto`, which is a template for decoders and a head for the rest.
+      kind: `head`, `template`, or `auto`, which is a template for language models and a head for
+        the rest.
       pretrained: the model.
       labels: the classes.
       question: the study's settings.
@@ -32,7 +33,7 @@ def make_formulation(
       The formulation.
     """
     if kind == "auto":
-        kind = "template" if pretrained.config.is_decoder else "head"
+        kind = "template" if pretrained.is_language_model else "head"
     if kind == "head":
         return HeadFormulation(pretrained, labels, question.pooling, question.max_length, room)
     mapping = parse_verbalizer(question.verbalizer) if question.verbalizer else None
@@ -66,7 +67,7 @@ def describe_formulation(formulation: Formulation) -> dict[str, Any]:
         raise unknown_name("formulation", formulation.name, ["head", "template"])
     words = dict(zip(formulation.labels, map(list, formulation.verbalizer.words), strict=True))
     return common | {
-        "max_length": formulation.limit + formulation.words.longest,
+        "max_length": formulation.longest,
         "template": formulation.template.text,
         "verbalizer": words,
     }

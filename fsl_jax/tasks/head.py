@@ -1,8 +1,12 @@
-"""The formulation `head`: a linear layer on a pooled representation of the text."""
+"""The formulation `head`: a linear layer on a pooled representation of the text.
+
+The decoder of an encoder-decoder reads the text a second time, shifted by one, as in Hugging Face's
+classifiers, and its states are pooled; one that was loaded without its decoder has its encoder's.
+"""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +15,11 @@ from jaxtyping import Array, Float
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.models.heads import decoder_options
 from fsl_jax.models.pooling import POOLINGS
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.tasks.formulation import Batch
-from fsl_jax.tasks.suffix import read_up_to_suffix
+from fsl_jax.tasks.suffix import Ahead, read_up_to_suffix
 
 INITIAL_SCALE = 0.02
 """Standard deviation of a fresh head's kernel, as BERT's authors initialise theirs."""
@@ -27,7 +32,8 @@ class HeadFormulation:
     Attributes:
       pretrained: the model.
       labels: the C classes.
-      pooling: one of `POOLINGS`; the last token for decoders and the mean otherwise unless named.
+      pooling: one of `POOLINGS`; the last token where a decoder gives the hidden states and the
+        mean otherwise unless named.
       max_length: texts are cut to this many tokens, special ones included; the model's own limit
         unless named.
       room: how many positions of the model an adaptation takes beside a text.
@@ -41,12 +47,7 @@ class HeadFormulation:
     name: ClassVar[str] = "head"
 
     def __post_init__(self):
-        if self.pretrained.config.is_encoder_decoder:
-            raise InputError(
-                f"{self.pretrained.name} is an encoder-decoder, and texts are classified by an "
-                "encoder or a decoder. Choose one, such as minilm-l6 or smollm2-135m."
-            )
-        default = "last" if self.pretrained.config.is_decoder else "mean"
+        default = "last" if self.pretrained.decodes else "mean"
         object.__setattr__(self, "pooling", self.pooling or default)
         if self.pooling not in POOLINGS:
             raise unknown_name("pooling", self.pooling, POOLINGS)
@@ -107,9 +108,19 @@ class HeadFormulation:
             dropout=dropout,
             key=key,
             unembed=False,
+            **self._decoder_inputs(ahead),
         )
         hidden = output.hidden.astype(jnp.float32)
         return POOLINGS[self.pooling](hidden, ahead.attention_mask)
+
+    def _decoder_inputs(self, ahead: Ahead) -> dict[str, Any]:
+        """What the decoder of an encoder-decoder reads; a model with a head sees to it itself."""
+        if not (self.pretrained.config.is_encoder_decoder and self.pretrained.is_language_model):
+            return {}
+        config = self.pretrained.config
+        return decoder_options(
+            config, "sequence_classification", ahead.input_ids, ahead.attention_mask
+        )
 
     def logits(
         self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None

@@ -3,10 +3,13 @@
 The tokens of all words but the last of each are laid behind the prompt, side by side: each attends
 to the prompt and to the earlier tokens of its own word. So a prompt is read once however many words
 there are, and words of one token, which need no such column, cost a few rows of the unembedding.
+The decoder of an encoder-decoder has the words after the token that it begins with, and the prompt
+is its encoder's.
 """
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +20,10 @@ from fsl_jax.adapt.tree import Params
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.models.pooling import last_token
 from fsl_jax.models.pretrained import Pretrained
+
+Prompts = tuple[Int[Array, "B T"], Bool[Array, "B T"]]
+
+_DECODER_INPUTS = ("decoder_input_ids", "decoder_attention_mask", "decoder_position_ids")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,28 +100,33 @@ def score_words(
       words: the label words.
       input_ids: prompts, padded at the right or within, as where a suffix follows.
       attention_mask: True where a token is real.
-      prefix: keys and values of tokens that stand before every prompt.
-      trunk: what `words_trunk` computed once for these prompts.
+      prefix: keys and values of tokens that stand before every prompt, for a decoder.
+      trunk: what `words_trunk` computed once for these prompts, for a decoder.
       dropout: rate inside the model.
       key: a threefry key, needed where the rate is above 0.
 
     Returns:
       float32 scores, to be used as logits.
     """
-    ids, mask, positions = _arrange(words, input_ids, attention_mask, prefix)
-    hidden = pretrained.apply(
-        params,
-        ids,
-        mask,
-        position_ids=positions,
-        prefix=prefix,
-        trunk=trunk,
-        dropout=dropout,
-        key=key,
-        unembed=False,
-    ).hidden
-    length = input_ids.shape[1]
-    last = last_token(hidden[:, :length], attention_mask)
+    options: dict[str, Any] = {
+        "prefix": prefix,
+        "trunk": trunk,
+        "dropout": dropout,
+        "key": key,
+        "unembed": False,
+    }
+    before: Prompts = (input_ids, attention_mask)
+    if pretrained.config.is_encoder_decoder:
+        before = _beginnings(pretrained.config, len(input_ids))
+        laid: dict[str, Any] = dict(
+            zip(_DECODER_INPUTS, _arrange(words, *before, None), strict=True)
+        )
+        output = pretrained.apply(params, input_ids, attention_mask, **laid, **options)
+    else:
+        ids, mask, positions = _arrange(words, *before, prefix)
+        output = pretrained.apply(params, ids, mask, position_ids=positions, **options)
+    hidden, length = output.hidden, before[0].shape[1]
+    last = last_token(hidden[:, :length], before[1])
     scores = pretrained.unembed(params, last, jnp.asarray(words.first))
     if words.inputs.size:
         following = pretrained.unembed(params, hidden[:, length:])
@@ -146,6 +158,12 @@ def words_trunk(
     """
     ids, mask, positions = _arrange(words, input_ids, attention_mask, None)
     return pretrained.trunk(params, ids, mask, position_ids=positions)
+
+
+def _beginnings(config: Any, batch: int) -> Prompts:
+    """The tokens that an encoder-decoder's decoder begins with, which stand before the words."""
+    start = jnp.full((batch, 1), config.decoder_start_token, jnp.int32)
+    return start, jnp.ones((batch, 1), bool)
 
 
 def _arrange(

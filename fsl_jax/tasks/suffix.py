@@ -125,7 +125,7 @@ def _read(
 def _require_decoder(pretrained: Pretrained) -> None:
     if not pretrained.config.is_decoder:
         raise InputError(
-            f"{pretrained.name} is an encoder ({pretrained.config.family}), whose tokens see what "
-            "comes after them: put the soft prompt before them, which is prompt_tuning without "
-            "position='suffix', or take a decoder such as smollm2-135m"
+            f"{pretrained.name} reads texts with an encoder ({pretrained.config.family}), whose "
+            "tokens see what comes after them: put the soft prompt before them, which is "
+            "prompt_tuning without position='suffix', or take a decoder such as smollm2-135m"
         )

@@ -2,6 +2,8 @@
 
 Schick and Schütze, 2021, "Exploiting Cloze-Questions for Few-Shot Text Classification and Natural
 Language Inference", https://arxiv.org/abs/2001.07676.
+
+An encoder-decoder reads the prompt with its encoder, and its decoder is asked for its first word.
 """
 
 import dataclasses
@@ -48,7 +50,7 @@ class TemplateFormulation:
     name: ClassVar[str] = "template"
 
     def __post_init__(self):
-        if not self.pretrained.config.is_decoder:
+        if not self.pretrained.is_language_model:
             raise InputError(
                 f"{self.pretrained.name} has no language model's logits, which a template needs: "
                 "use the formulation head, or a decoder such as smollm2-135m"
@@ -57,15 +59,28 @@ class TemplateFormulation:
     @functools.cached_property
     def words(self) -> LabelWords:
         """The label words as this model's tokens."""
-        tokens = self.verbalizer.tokens(self.pretrained.tokenizer, self.template.render("text"))
+        before = None if self._decoder_has_words else self.template.render("text")
+        tokens = self.verbalizer.tokens(self.pretrained.tokenizer, before)
         return LabelWords.from_tokens(tokens, self.verbalizer.owners())
 
     @property
     def limit(self) -> int:
         """How many tokens a prompt may take, leaving room for the label words."""
         most = self.pretrained.config.max_length - self.room
+        if self._decoder_has_words:
+            return min(self.max_length or most, most)
         # The columns of all words stand behind a prompt, though their positions are shared.
         return min((self.max_length or most) - self.words.longest, most - self.words.inputs.size)
+
+    @property
+    def longest(self) -> int:
+        """How many tokens a prompt may take together with the label words behind it."""
+        return self.limit + (0 if self._decoder_has_words else self.words.longest)
+
+    @property
+    def _decoder_has_words(self) -> bool:
+        """Whether label words are the decoder's and the prompt the encoder's."""
+        return self.pretrained.config.is_encoder_decoder
 
     def prepare(self, params: Params, key: jax.Array) -> Params:
         """Adds nothing: the model's own unembedding scores the label words."""

@@ -60,13 +60,14 @@ class Verbalizer:
             raise faults(f"the verbalizer does not fit the labels {', '.join(labels)}:", found)
         return cls(words)
 
-    def tokens(self, tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[list[int]]:
+    def tokens(self, tokenizer: PreTrainedTokenizerBase, prompt: str | None) -> list[list[int]]:
         """The token ids of all W words, label by label.
 
         Args:
           tokenizer: the model's tokenizer.
           prompt: what stands before a word. By itself a word may have other tokens: some
-            tokenizers put a space before every text.
+            tokenizers put a space before every text. None where a word is a text of its own, as
+            those that the decoder of an encoder-decoder writes.
 
         Returns:
           For each word its ids.
@@ -76,14 +77,14 @@ class Verbalizer:
             word does not come after the prompt's own tokens.
         """
         every = [word for chosen in self.words for word in chosen]
-        before = tokenizer(prompt)["input_ids"]
-        whole = [tokenizer(prompt + word)["input_ids"] for word in every]
-        ids = [each[len(before) :] for each in whole]
-        found = [
-            f"{word!r} does not follow the tokens of the prompt {prompt!r}"
-            for word, each in zip(every, whole, strict=True)
-            if each[: len(before)] != before or len(each) == len(before)
-        ]
+        if prompt is None:
+            texts = [word.strip() for word in every]
+            ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+            found = [
+                f"{word!r} has no tokens" for word, own in zip(texts, ids, strict=True) if not own
+            ]
+        else:
+            ids, found = _following(tokenizer, prompt, every)
         found += [
             f"{every[i]!r} and {every[j]!r} have the same tokens"
             for j in range(len(ids))
@@ -97,6 +98,20 @@ class Verbalizer:
     def owners(self) -> list[int]:
         """For each word of `tokens` the index of its label."""
         return [index for index, chosen in enumerate(self.words) for _ in chosen]
+
+
+def _following(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, words: Sequence[str]
+) -> tuple[list[list[int]], list[str]]:
+    """The tokens of words after a prompt, and what is wrong with them."""
+    before = tokenizer(prompt)["input_ids"]
+    whole = [tokenizer(prompt + word)["input_ids"] for word in words]
+    found = [
+        f"{word!r} does not follow the tokens of the prompt {prompt!r}"
+        for word, ids in zip(words, whole, strict=True)
+        if ids[: len(before)] != before or len(ids) == len(before)
+    ]
+    return [ids[len(before) :] for ids in whole], found
 
 
 def parse_verbalizer(text: str) -> dict[str, list[str]]:

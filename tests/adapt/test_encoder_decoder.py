@@ -14,10 +14,12 @@ import pytest
 import torch
 import transformers
 
-from fsl_jax.adapt import IA3, BitFit, LNTuning, LoRA, TopLayers, attach, combine, partition
+from fsl_jax.adapt import IA3, BitFit, LNTuning, LoRA, TopLayers, attach, combine, merge, partition
 from fsl_jax.adapt.adapter_files import CONFIG, load_adapter, save_adapter
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
+from fsl_jax.models import export
+from fsl_jax.models.loading import load
 from fsl_jax.models.names import write_tensors
 from fsl_jax.models.t5_checkpoint import t5_json, t5_names
 
@@ -102,9 +104,26 @@ def test_packed_runs_give_what_each_gives_alone(t5, lora):
         np.testing.assert_allclose(packed[number], alone, rtol=1e-4, atol=1e-4)
 
 
-def test_two_stacks_are_not_cut_at_the_top(t5):
-    with pytest.raises(InputError, match="an encoder-decoder has two"):
-        attach(t5.params, TopLayers(1), KEY)
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_decoder_is_cut_at_the_top(tiny_bases, k, tmp_path):
+    t5 = tiny_bases["t5"]
+    params, mask = attach(t5.params, TopLayers(k), KEY, logits_of(t5))
+    np.testing.assert_allclose(
+        logits_of(t5)(params), logits_of(t5)(t5.params), rtol=1e-5, atol=1e-5
+    )
+    for path, chosen in flatten(mask).items():
+        assert chosen == path.startswith(("decoder/top_layers/", "decoder/final_norm/")), path
+    moved = jax.tree.map(lambda leaf, chosen: leaf + 0.1 if chosen else leaf, params, mask)
+    again = load(str(export(t5, tmp_path / "whole", params=merge(moved, t5))))
+    found, expected = logits_of(again)(again.params), logits_of(t5)(moved)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert not np.allclose(expected, logits_of(t5)(t5.params), atol=1e-2)
+
+
+def test_the_top_layers_of_an_encoder_alone_are_not_a_decoders(t5):
+    params = {name: part for name, part in t5.params.items() if name != "decoder"}
+    with pytest.raises(InputError, match="without its decoder: load it without a head"):
+        attach(params, TopLayers(1), KEY)
 
 
 def test_there_are_no_biases_to_train(t5):

@@ -165,6 +165,18 @@ def test_each_query_is_told_of_when_it_is_done(make):
     assert told == [4, 8, 9]
 
 
+def test_an_encoder_reads_every_prompt_whole(make, tiny_bases):
+    config = dataclasses.replace(tiny_bases["t5"].config, max_length=LONGEST)
+    t5 = dataclasses.replace(tiny_bases["t5"], config=config, module=module_of(config))
+    formulation = dataclasses.replace(make("several tokens"), pretrained=t5)
+    before, queries = "w1 w2 w3 w4 . " * 6, texts(3, 9, 5)
+    found = scored(formulation, queries, before)
+    assert found.shared_tokens == 0
+    assert scored(make(), queries, before).shared_tokens >= 30
+    np.testing.assert_allclose(found.logits, read_whole(formulation, queries, before), atol=1e-5)
+    assert not np.allclose(found.logits, scored(formulation, queries).logits, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("tokens", "shared"),
     [

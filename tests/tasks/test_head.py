@@ -9,7 +9,6 @@ from tokenizers.processors import TemplateProcessing
 
 from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError
-from fsl_jax.models.t5_layers import T5Config
 from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.head import INITIAL_SCALE, HeadFormulation
 
@@ -38,16 +37,14 @@ def test_the_first_token_stands_for_a_text_only_where_it_is_made_for_that(tiny_b
         HeadFormulation(base, ("a", "b"), pooling="cls")
 
 
-def test_an_encoder_decoder_is_refused_with_help(tiny_bases):
-    base = dataclasses.replace(tiny_bases["bert"], config=T5Config(64, 16, 40, 2, 2, 4, 4))
-    with pytest.raises(InputError, match="is an encoder-decoder, and texts are classified by"):
-        HeadFormulation(base, ("a", "b"))
-
-
 def test_each_family_has_its_usual_pooling(tiny_bases):
     assert HeadFormulation(tiny_bases["bert"], ("a", "b")).pooling == "mean"
     assert HeadFormulation(tiny_bases["llama"], ("a", "b")).pooling == "last"
     assert HeadFormulation(tiny_bases["llama"], ("a", "b"), "mean").pooling == "mean"
+    t5 = tiny_bases["t5"]
+    assert HeadFormulation(t5, ("a", "b")).pooling == "last"
+    encoder = dataclasses.replace(t5, head="mean_features")
+    assert HeadFormulation(encoder, ("a", "b")).pooling == "mean"
 
 
 def test_the_head_is_added_and_nothing_else_touched(tiny_formulations):
@@ -92,6 +89,36 @@ def test_logits_are_a_linear_layer_on_what_is_pooled(tiny_formulations, name):
     pooled = reference(formulation.pooling, np.asarray(hidden), mask)
     np.testing.assert_allclose(logits, pooled @ head["kernel"] + head["bias"], atol=1e-5)
     np.testing.assert_array_equal(logits, from_kept)
+
+
+def representation_of(pretrained, lengths):
+    """Texts of such lengths, and what stands for them below a head."""
+    mask = np.arange(7)[None] < np.array(lengths)[:, None]
+    ids = np.where(mask, np.random.default_rng(0).integers(2, 64, mask.shape), 0)
+    batch = {"input_ids": jnp.asarray(ids, jnp.int32), "attention_mask": jnp.asarray(mask)}
+    formulation = HeadFormulation(pretrained, ("a", "b"))
+    return ids, mask, jax.jit(formulation.representation)(pretrained.params, batch)
+
+
+def test_the_decoder_of_an_encoder_decoder_reads_a_text_too(tiny_bases):
+    t5, lengths = tiny_bases["t5"], (7, 3, 1)
+    ids, mask, found = representation_of(t5, lengths)
+    shifted = np.concatenate([np.full((3, 1), t5.config.decoder_start_token), ids[:, :-1]], axis=1)
+    output = t5.apply(
+        t5.params, ids.astype(np.int32), mask, decoder_input_ids=shifted.astype(np.int32)
+    )
+    expected = np.stack([row[n - 1] for row, n in zip(output.hidden, lengths, strict=True)])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_an_encoder_loaded_without_its_decoder_is_pooled_by_itself(tiny_bases):
+    whole, lengths = tiny_bases["t5"], (7, 3, 1)
+    params = {name: leaf for name, leaf in whole.params.items() if name != "decoder"}
+    encoder = dataclasses.replace(whole, head="mean_features", params=params)
+    ids, mask, found = representation_of(encoder, lengths)
+    output = whole.apply(whole.params, ids.astype(np.int32), mask, decoder_input_ids=ids[:, :1])
+    rows = zip(output.encoder_hidden, lengths, strict=True)
+    np.testing.assert_allclose(found, np.stack([row[:n].mean(0) for row, n in rows]), atol=1e-5)
 
 
 def test_texts_are_cut_to_the_limit_and_counted(tiny_bases):

@@ -105,6 +105,27 @@ def test_scores_are_those_of_a_full_pass_for_each_word(tiny_bases, kind):
 
 
 @pytest.mark.parametrize("kind", WORDS)
+def test_an_encoder_decoder_writes_the_words(tiny_bases, kind):
+    t5, (tokens, owner) = tiny_bases["t5"], WORDS[kind]
+    prompts = prompts_of(16, 9, 1, 3)
+    ids, mask = arrays(prompts, 16)
+    words = LabelWords.from_tokens(tokens, owner)
+    scores = jitted_scores(t5, t5.params, words, ids, mask)
+    start = t5.config.decoder_start_token
+    of_words = []
+    for word in tokens:
+        read = np.tile(np.array([start, *word[:-1]], np.int32), (len(prompts), 1))
+        logits = t5.apply(t5.params, ids, mask, decoder_input_ids=read).logits
+        places = jax.nn.log_softmax(logits)[:, np.arange(len(word)), np.array(word)]
+        of_words.append(np.exp(np.asarray(places).sum(axis=1)))
+    classes = [
+        sum(each for each, owned in zip(of_words, owner, strict=True) if owned == number)
+        for number in range(max(owner) + 1)
+    ]
+    assert_same_up_to_a_constant(np.asarray(scores), np.log(np.stack(classes, 1)), atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", WORDS)
 @pytest.mark.parametrize("rows", ["shared", "own"])
 def test_scores_after_a_prefix_are_those_of_the_whole(tiny_bases, kind, rows):
     tokens, owner = WORDS[kind]

@@ -108,7 +108,7 @@ def test_without_a_suffix_nothing_is_read(tiny_formulations):
 def test_an_encoder_is_refused(tiny_formulations, suffixed):
     formulation = tiny_formulations["bert-head"]
     params = suffixed(formulation.pretrained)
-    with pytest.raises(InputError, match=r"is an encoder \(bert\).*before them"):
+    with pytest.raises(InputError, match=r"with an encoder \(bert\).*before them"):
         formulation.representation(params, BATCH)
-    with pytest.raises(InputError, match=r"is an encoder \(bert\)"):
+    with pytest.raises(InputError, match=r"with an encoder \(bert\)"):
         text_states(formulation.pretrained, params, BATCH)

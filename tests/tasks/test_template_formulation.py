@@ -43,6 +43,12 @@ def test_an_encoder_is_refused_with_what_to_do(tiny_bases):
         TemplateFormulation(tiny_bases["bert"], LABELS, TEMPLATE, verbalizer)
 
 
+def test_a_model_with_a_head_of_another_kind_is_refused(tiny_bases):
+    encoder = dataclasses.replace(tiny_bases["t5"], head="mean_features")
+    with pytest.raises(InputError, match=r"tiny-t5 has no .*use the formulation head"):
+        TemplateFormulation(encoder, LABELS, TEMPLATE, Verbalizer.from_mapping(LABELS))
+
+
 def test_it_is_a_formulation_that_adds_no_parameters(make, tiny_bases):
     formulation = make()
     assert isinstance(formulation, Formulation)
@@ -67,6 +73,13 @@ def test_room_is_left_for_the_words(make, words, max_length, limit):
     # What an adaptation puts before a prompt takes from the model's positions alone.
     moved = dataclasses.replace(make(words, max_length), room=1)
     assert moved.limit == (limit if max_length == 20 else limit - 1)
+
+
+@pytest.mark.parametrize(("max_length", "limit"), [(None, 31), (20, 20), (50, 31)])
+def test_words_take_no_room_of_an_encoder_s(make, tiny_bases, max_length, limit):
+    formulation = dataclasses.replace(make(FAR, max_length), pretrained=tiny_bases["t5"], room=1)
+    assert formulation.limit == formulation.longest == limit
+    assert make(FAR, max_length).longest == make(FAR, max_length).limit + 3
 
 
 @pytest.mark.parametrize("words", [(), FAR], ids=["one token", "several"])

@@ -1,9 +1,11 @@
+import copy
 import re
 
 import pytest
 from tokenizers import Tokenizer, normalizers
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.errors import InputError
@@ -59,6 +61,23 @@ def test_a_tokenizer_that_begins_texts_with_a_space_gives_words_none_more(spacin
     verbalizer = Verbalizer.from_mapping(("yes", "no"))
     assert spacing_tokenizer(" yes").input_ids == [1, 3]
     assert verbalizer.tokens(spacing_tokenizer, "ask") == [[3], [4]]
+
+
+def test_words_may_be_texts_of_their_own(spacing_tokenizer):
+    closing = copy.deepcopy(spacing_tokenizer)
+    closing.backend_tokenizer.post_processor = TemplateProcessing(
+        single="$A <unk>", special_tokens=[("<unk>", 0)]
+    )
+    assert closing("yes").input_ids == [3, 0]
+    assert Verbalizer.from_mapping(("yes", "no")).tokens(closing, None) == [[3], [4]]
+
+
+def test_words_that_have_no_tokens_by_themselves_are_named():
+    tokenizer = Tokenizer(WordLevel({"<unk>": 0, "far": 1}, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Replace("away", "")
+    losing = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
+    with pytest.raises(InputError, match="'away' has no tokens"):
+        Verbalizer.from_mapping(("far", "away")).tokens(losing, None)
 
 
 def test_words_that_the_tokenizer_cannot_tell_apart_are_all_named(tiny_tokenizer):
