@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
+from fsl_jax.models.after_tokens import suffix_length
 from fsl_jax.models.before_tokens import (
     decoder_prefix_length,
     length_before,
@@ -120,7 +121,7 @@ class Pretrained:
         """
         # The prefix's keys and values have those of a soft prompt among them.
         before = prompt_length(params) if prefix is None else prefix.mask.shape[1]
-        self._check_length(input_ids.shape[1], before + prefix_length(params))
+        self._check_length(input_ids.shape[1], before + prefix_length(params), params)
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         drop = Dropout(dropout, key)
@@ -238,7 +239,7 @@ class Pretrained:
         """
         if self.config.is_encoder_decoder:
             raise InputError(f"{self.name} is an encoder-decoder, whose two stacks are not cut.")
-        self._check_length(input_ids.shape[1], length_before(params))
+        self._check_length(input_ids.shape[1], length_before(params), params)
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         return self._call(params, tokens, mask, position_ids=positions, method="trunk")
@@ -333,13 +334,16 @@ class Pretrained:
     def _call(self, params: Params, *arguments: Any, **options: Any) -> Any:
         return self.module.apply({"params": params}, *arguments, **options)
 
-    def _check_length(self, length: int, before: int = 0) -> None:
+    def _check_length(self, length: int, before: int = 0, params: Params | None = None) -> None:
+        """Raises an error for more tokens than the model reads; a suffix is among the tokens."""
         most = self.config.max_length
         if before + length > most:
             found = f"{length} token{'s' * (length > 1)}"
             more = f" and the {before} before them" if before else ""
+            after = suffix_length(params or {})
+            behind = f", which leaves room for the {after} of the suffix" if after else ""
             raise InputError(
                 f"{found}{more} are more than {self.name} can read at once, which is {most}. "
-                f"Truncate the text to {max(most - before, 0)} tokens, or use a model with longer "
-                "input."
+                f"Truncate the text to {max(most - before - after, 0)} tokens{behind}, or use a "
+                "model with longer input."
             )

@@ -33,6 +33,7 @@ from fsl_jax.adapt import (
     TopLayers,
     VeRA,
 )
+from fsl_jax.adapt.registry import METHODS as NAMED
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks.losses import cross_entropy
@@ -277,6 +278,18 @@ def penalties(case):
     """What each run's method adds to its loss before the first step."""
     found = jax.jit(jax.vmap(case.problem.stack.method.penalty))(case.start.runs.trainable)
     return 0 if found is None else found
+
+
+def test_every_method_and_every_formulation_has_a_quick_case():
+    assert METHODS.keys() == {method for method, _ in QUICK}
+    assert set(FORMULATIONS) == {formulation for _, formulation in QUICK}
+    tried = {type(part) for runs in METHODS.values() for part in (runs[0], *parts_of(runs[0]))}
+    assert tried >= set(NAMED.values())
+
+
+def parts_of(method):
+    """The methods that are joined."""
+    return method.parts if isinstance(method, Joined) else ()
 
 
 @cases()

@@ -43,6 +43,14 @@ def test_a_suffix_of_words_is_as_if_they_stood_after_every_text(tiny_bases, fami
     np.testing.assert_allclose(found[seen], expected[seen], rtol=1e-5, atol=1e-5)
 
 
+def test_a_text_that_is_too_long_is_told_what_room_the_suffix_takes(tiny_bases):
+    base = tiny_bases["llama"]
+    params = with_words(base)
+    ids, mask = np.ones((1, 31), np.int32), np.ones((1, 31), bool)
+    with pytest.raises(InputError, match=r"34 tokens are more .* to 29 tokens, which leaves room"):
+        base.apply(params, *append_suffix(params, ids, mask))
+
+
 def test_without_a_suffix_texts_are_as_they_were(tiny_bases):
     params = tiny_bases["llama"].params
     assert suffix_length(params) == 0
