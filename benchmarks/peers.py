@@ -10,6 +10,7 @@ import peft.optimizers
 import torch
 import transformers
 
+from benchmarks.peer_adalora import RankBudget, with_whole_ranks, zero_ranks
 from benchmarks.prompt_networks import has_network, with_network
 from benchmarks.work import Work
 from fsl_jax.adapt.adalora import AdaLoRA
@@ -66,7 +67,7 @@ class Peer:
         if compiled:
             self._classify = torch.compile(self._classify)
         self._work = work
-        self._rank_budget = _RankBudget(model) if isinstance(work.method, AdaLoRA) else None
+        self._rank_budget = RankBudget(model) if isinstance(work.method, AdaLoRA) else None
         self._autocast = torch.autocast(device, dtype, enabled=dtype != torch.float32)
         self._arrays = {
             name: torch.tensor(array, device=device) for name, array in work.arrays.items()
@@ -128,28 +129,6 @@ def _optimizer(
     return optimizer
 
 
-class _RankBudget:
-    """What AdaLoRA does in a step beside the adapted model's."""
-
-    def __init__(self, model: torch.nn.Module):
-        self._adalora = model.base_model
-        self._weight = model.peft_config["default"].orth_reg_weight
-        parameters = dict(model.named_parameters())
-        self._rows = [each for name, each in parameters.items() if "lora_A" in name]
-        self._columns = [each for name, each in parameters.items() if "lora_B" in name]
-
-    def penalty(self) -> torch.Tensor:
-        """What PEFT adds to a loss of the model's own, which this model does not have."""
-        products = [each @ each.T for each in self._rows]
-        products += [each.T @ each for each in self._columns]
-        norms = [torch.norm(each - torch.eye(len(each)).to(each)) for each in products]
-        return self._weight * torch.stack(norms).mean()
-
-    def spend(self, step: int) -> None:
-        """After the optimiser's step."""
-        self._adalora.update_and_allocate(step)
-
-
 class _Head(torch.nn.Module):
     """The mean over tokens, and a linear layer."""
 
@@ -194,30 +173,20 @@ def adapted(work: Work, start: Leaves) -> torch.nn.Module:
         model = with_network(model, work.method, start)
     elif has_peer(work.method):
         with tempfile.TemporaryDirectory() as directory:
-            leaves = unflatten(_with_whole_ranks(start))
+            leaves = unflatten(with_whole_ranks(start))
             save_adapter(directory, leaves, work.method, work.pretrained, {})
             is_prompt = peft.PeftConfig.from_pretrained(directory).is_prompt_learning
             # PEFT refuses to train a prompt that was saved, unless its parameters are asked to.
             model = peft.PeftModel.from_pretrained(model, directory, is_trainable=not is_prompt)
             if is_prompt:
                 model.prompt_encoder.requires_grad_(True)
-            for name, parameter in model.named_parameters():
-                if "lora_E" in name:
-                    parameter.data.zero_()
+            zero_ranks(model)
     elif isinstance(work.method, TopLayers):
         model.encoder.layer[-work.method.k :].requires_grad_(True)
     elif not isinstance(work.method, LinearProbe):
         raise ValueError(f"no counterpart of {work.method.name}")
     # No dropout on either side: in the models of transformers this is what `eval` turns off.
     return model.eval()
-
-
-def _with_whole_ranks(start: Leaves) -> dict[str, np.ndarray]:
-    """AdaLoRA's values of zero, at which it starts, would be left out of its file."""
-    return {
-        path: np.ones_like(leaf) if path.endswith("/lora_e") else leaf
-        for path, leaf in start.items()
-    }
 
 
 def has_peer(method: Method) -> bool:
