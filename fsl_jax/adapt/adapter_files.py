@@ -171,6 +171,27 @@ def load_adapter(directory: epath.PathLike, pretrained: Pretrained) -> Adapter:
     return _on_base(tensors, method, pretrained, record.description)
 
 
+def saved_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]:
+    """The shapes of the leaves that a method's adapter has, which a run of it keeps.
+
+    Args:
+      method: the method.
+      pretrained: the base model.
+
+    Returns:
+      A shape for each path. Of what a method trains of the base, an adapter may lack some.
+    """
+
+    def keep(params: Params) -> Params:
+        extended = flatten(method.extend(params, jax.random.key(0)))
+        rules = (*method.rules, *method.saved)
+        saved = {path: leaf for path, leaf in extended.items() if _matches(path, rules)}
+        return method.finish(unflatten(saved))
+
+    kept = jax.eval_shape(keep, pretrained.params)
+    return {path: list(leaf.shape) for path, leaf in flatten(kept).items()}
+
+
 def _remove_abandoned(directory: epath.Path) -> None:
     """Removes what a save to the same place has left if it was killed."""
     if not is_local(directory) or not directory.parent.exists():
@@ -189,7 +210,7 @@ def _on_base(
     # What the method draws here is replaced; its settings and its cuts of the stack are needed.
     extended = flatten(method.extend(pretrained.params, jax.random.key(0)))
     trained = {path for path in extended if _matches(path, method.rules)}
-    replaced = trained - _finished_shapes(method, pretrained).keys()
+    replaced = trained - saved_shapes(method, pretrained).keys()
     given = {path: leaf for path, leaf in extended.items() if path not in replaced}
     given |= {path: jnp.asarray(leaf) for path, leaf in leaves.items()}
     params = flatten(method.reparametrize(unflatten(given)))
@@ -211,25 +232,12 @@ def _leaf_faults(
     trained: Mapping[str, np.ndarray], method: Method, pretrained: Pretrained
 ) -> list[str]:
     """Where leaves are not what the method trains on this model; a head is the formulation's."""
-    shapes = _finished_shapes(method, pretrained)
+    shapes = saved_shapes(method, pretrained)
     own = {path: shape for path, shape in _shapes(trained).items() if not _is_head(path)}
     # Of the base, a method may have left alone what its formulation does not read.
     required = shapes.keys() - flatten(pretrained.params).keys()
     expected = {path: shapes[path] for path in shapes if path in own or path in required}
     return _differences(own, expected) if trained else ["there are no trained leaves"]
-
-
-def _finished_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]:
-    """The shape of each leaf that a run of the method keeps, by path."""
-
-    def keep(params: Params) -> Params:
-        extended = flatten(method.extend(params, jax.random.key(0)))
-        rules = (*method.rules, *method.saved)
-        saved = {path: leaf for path, leaf in extended.items() if _matches(path, rules)}
-        return method.finish(unflatten(saved))
-
-    kept = jax.eval_shape(keep, pretrained.params)
-    return {path: list(leaf.shape) for path, leaf in flatten(kept).items()}
 
 
 def _matches(path: str, rules: Iterable[str]) -> bool:
