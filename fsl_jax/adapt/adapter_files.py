@@ -4,13 +4,15 @@
     adapter_model.safetensors   what the method trained
     head.safetensors            the task head, where there is one
     fsl_jax.json                method, task, base model with its hash, hashes of the tensor files
+    README.md                   for people and for the hub: what it is, and how to load it
 
 What PEFT has too is in its own format (see `peft`), which PEFT and what serves its adapters read.
 Of what adapts GPT-2's queries or values, which PEFT has as one layer, only LoRA is, and it is saved
 as a LoRA of more rank (see `peft.fused`). PEFT's heads are other ones than the heads of this
 project, so ours are in a file that PEFT passes over.
 What PEFT has no format for has tensors with the paths of the tree for names, and the kind in the
-config is a name such as FSL_JAX_BITFIT, which PEFT refuses.
+config is a name such as FSL_JAX_BITFIT, which PEFT refuses. Nothing that is loaded depends on
+README.md.
 """
 
 import dataclasses
@@ -33,6 +35,7 @@ from fsl_jax.adapt.adapter_record import (
     versions,
 )
 from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.model_card import model_card
 from fsl_jax.adapt.peft.fused import with_shared_matrices
 from fsl_jax.adapt.peft.kinds import KINDS, Kind, kind_of_config, kind_of_method
 from fsl_jax.adapt.peft.modules import task_type
@@ -47,6 +50,7 @@ CONFIG = "adapter_config.json"
 TENSORS = "adapter_model.safetensors"
 HEAD = "head.safetensors"
 RECORD = "fsl_jax.json"
+CARD = "README.md"
 
 _PICKLED = "adapter_model.bin"
 _OWN_KIND = "FSL_JAX_"
@@ -105,8 +109,10 @@ def save_adapter(
         "task_type": task_type(pretrained.config),
         "base_model_name_or_path": pretrained.name,
     }
-    if kind := kind_of_method(method, tensors, pretrained.config):
+    paths = list(tensors)
+    if kind := kind_of_method(method, paths, pretrained.config):
         tensors, config = kind.write(tensors, method, pretrained)
+    card = model_card(method, paths, pretrained, kind, config["peft_type"], HEAD if head else None)
     files = {TENSORS: encode_tensors(tensors)} | ({HEAD: encode_tensors(head)} if head else {})
     record = AdapterRecord(
         method=format_method(method),
@@ -117,7 +123,7 @@ def save_adapter(
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
     # The record is the last: on an object store, a directory without it is not complete.
-    files |= {CONFIG: encode_json(config), RECORD: record.encode()}
+    files |= {CARD: card.encode(), CONFIG: encode_json(config), RECORD: record.encode()}
     _remove_abandoned(epath.Path(directory))
     with staged_directory(directory) as staging:
         for name, data in files.items():

@@ -24,9 +24,7 @@ from fsl_jax.adapt.adapter_files import (
 from fsl_jax.adapt.adapter_record import parse_json, read_record
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.merging import merge
-from fsl_jax.adapt.method import Method
-from fsl_jax.adapt.peft.kinds import KINDS, kind_of_method
-from fsl_jax.adapt.registry import format_method
+from fsl_jax.adapt.peft.kinds import absence, kind_of_method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError, faults, unknown_name
 from fsl_jax.models.exporting import export
@@ -166,7 +164,10 @@ def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str
     own = _own(adapter, pretrained)
     kind = kind_of_method(method, own, config)
     if target == PEFT and kind is None:
-        raise InputError(_not_in_peft(method, config.family))
+        raise InputError(
+            f"{absence(method, config)}. Write a merged model instead (--for=merged), if it can be "
+            "merged."
+        )
     if target != VLLM:
         return []
     if found := _unserved(adapter, own, pretrained):
@@ -183,19 +184,6 @@ def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str
     elif kind is None:
         refusals.append("PEFT's format, which vLLM reads, cannot hold this adapter")
     return refusals
-
-
-def _not_in_peft(method: Method, family: str) -> str:
-    """Why PEFT has no format for an adapter, and what to do."""
-    kinds = [kind.peft_type for kind in KINDS if type(method) is kind.method]
-    name = format_method(method)
-    if kinds:
-        reason = f"PEFT has adapters of the kind {kinds[0]}, but not for what {name} adapts"
-    else:
-        reason = f"PEFT has no adapters of the kind {name}"
-    return (
-        f"{reason} on {family}. Write a merged model instead (--for=merged), if it can be merged."
-    )
 
 
 def _unserved(adapter: Adapter, own: Mapping[str, Any], pretrained: Pretrained) -> list[str]:

@@ -5,7 +5,7 @@ bias are what it makes of the identity and of zero. So there is no formula for e
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -105,6 +105,22 @@ def unmerge(merged: Params, params: Params, pretrained: Pretrained) -> Params:
     return unflatten(result | {path: leaves[path] for path in added})
 
 
+def obstacles(paths: Iterable[str], pretrained: Pretrained) -> list[str]:
+    """Why an adapter cannot be merged.
+
+    Args:
+      paths: of the leaves that are saved of it.
+      pretrained: the base model.
+
+    Returns:
+      The reasons, each once; none where `merge` takes it.
+    """
+    added = _added(paths, pretrained)
+    return [
+        reason for rule, reason in _REASONS.items() if any(re.search(rule, path) for path in added)
+    ]
+
+
 def is_spent(path: str) -> bool:
     """Whether `reparametrize` has made other leaves of this one, which the model does not read."""
     return _SPENT.fullmatch(path) is not None
@@ -183,16 +199,21 @@ def _without_magnitude(kernel: Array, update: Array, extra: Mapping[str, Array])
 
 def _require_mergeable(leaves: Params, pretrained: Pretrained) -> list[str]:
     """The paths of what was added to the base."""
-    base = flatten(pretrained.params)
-    added = [
-        path
-        for path in leaves
-        if not path.startswith("head/") and re.sub("^top_layers/", "layers/", path) not in base
-    ]
+    added = _added(leaves, pretrained)
     found = [f"{path}: {_reason(path)}" for path in added if not _is_mergeable(path, leaves)]
     if found:
         raise faults("this adaptation cannot be merged into the weights of the model:", found)
     return added
+
+
+def _added(paths: Iterable[str], pretrained: Pretrained) -> list[str]:
+    """Those paths that the base has not; a head's are none of them."""
+    base = flatten(pretrained.params)
+    return [
+        path
+        for path in paths
+        if not path.startswith("head/") and re.sub("^top_layers/", "layers/", path) not in base
+    ]
 
 
 def _is_mergeable(path: str, leaves: Params) -> bool:
