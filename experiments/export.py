@@ -4,8 +4,9 @@
         --for=vllm --output=served/lora
 
 writes what the target accepts: `peft` and `vllm` an adapter, `merged` a Hugging Face model with the
-adapter in its weights. What vLLM has no adapters for is merged too. What was written is read again
-and compared with the adapter before anything is said to be done.
+adapter in its weights. What vLLM has no adapters for is merged too; of encoders it serves
+embeddings. What was written is read again and compared with the adapter before anything is said to
+be done.
 """
 
 from absl import app, flags

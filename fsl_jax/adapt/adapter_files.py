@@ -4,13 +4,15 @@
     adapter_model.safetensors   what the method trained
     head.safetensors            the task head, where there is one
     fsl_jax.json                method, task, base model with its hash, hashes of the tensor files
+    README.md                   for people and for the hub: what it is, and how to load it
 
 What PEFT has too is in its own format (see `peft`), which PEFT and what serves its adapters read.
 Of what adapts GPT-2's queries or values, which PEFT has as one layer, only LoRA is, and it is saved
 as a LoRA of more rank (see `peft.fused`). PEFT's heads are other ones than the heads of this
 project, so ours are in a file that PEFT passes over.
 What PEFT has no format for has tensors with the paths of the tree for names, and the kind in the
-config is a name such as FSL_JAX_BITFIT, which PEFT refuses.
+config is a name such as FSL_JAX_BITFIT, which PEFT refuses. Nothing that is loaded depends on
+README.md.
 """
 
 import dataclasses
@@ -33,6 +35,7 @@ from fsl_jax.adapt.adapter_record import (
     versions,
 )
 from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.model_card import model_card
 from fsl_jax.adapt.peft.fused import with_shared_matrices
 from fsl_jax.adapt.peft.kinds import KINDS, Kind, kind_of_config, kind_of_method
 from fsl_jax.adapt.peft.modules import task_type
@@ -47,6 +50,7 @@ CONFIG = "adapter_config.json"
 TENSORS = "adapter_model.safetensors"
 HEAD = "head.safetensors"
 RECORD = "fsl_jax.json"
+CARD = "README.md"
 
 _PICKLED = "adapter_model.bin"
 _OWN_KIND = "FSL_JAX_"
@@ -105,8 +109,10 @@ def save_adapter(
         "task_type": task_type(pretrained.config),
         "base_model_name_or_path": pretrained.name,
     }
-    if kind := kind_of_method(method, tensors, pretrained.config):
+    paths = list(tensors)
+    if kind := kind_of_method(method, paths, pretrained.config):
         tensors, config = kind.write(tensors, method, pretrained)
+    card = model_card(method, paths, pretrained, kind, config["peft_type"], HEAD if head else None)
     files = {TENSORS: encode_tensors(tensors)} | ({HEAD: encode_tensors(head)} if head else {})
     record = AdapterRecord(
         method=format_method(method),
@@ -117,7 +123,7 @@ def save_adapter(
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
     # The record is the last: on an object store, a directory without it is not complete.
-    files |= {CONFIG: encode_json(config), RECORD: record.encode()}
+    files |= {CARD: card.encode(), CONFIG: encode_json(config), RECORD: record.encode()}
     _remove_abandoned(epath.Path(directory))
     with staged_directory(directory) as staging:
         for name, data in files.items():
@@ -171,6 +177,27 @@ def load_adapter(directory: epath.PathLike, pretrained: Pretrained) -> Adapter:
     return _on_base(tensors, method, pretrained, record.description)
 
 
+def saved_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]:
+    """The shapes of the leaves that a method's adapter has, which a run of it keeps.
+
+    Args:
+      method: the method.
+      pretrained: the base model.
+
+    Returns:
+      A shape for each path. Of what a method trains of the base, an adapter may lack some.
+    """
+
+    def keep(params: Params) -> Params:
+        extended = flatten(method.extend(params, jax.random.key(0)))
+        rules = (*method.rules, *method.saved)
+        saved = {path: leaf for path, leaf in extended.items() if _matches(path, rules)}
+        return method.finish(unflatten(saved))
+
+    kept = jax.eval_shape(keep, pretrained.params)
+    return {path: list(leaf.shape) for path, leaf in flatten(kept).items()}
+
+
 def _remove_abandoned(directory: epath.Path) -> None:
     """Removes what a save to the same place has left if it was killed."""
     if not is_local(directory) or not directory.parent.exists():
@@ -189,7 +216,7 @@ def _on_base(
     # What the method draws here is replaced; its settings and its cuts of the stack are needed.
     extended = flatten(method.extend(pretrained.params, jax.random.key(0)))
     trained = {path for path in extended if _matches(path, method.rules)}
-    replaced = trained - _finished_shapes(method, pretrained).keys()
+    replaced = trained - saved_shapes(method, pretrained).keys()
     given = {path: leaf for path, leaf in extended.items() if path not in replaced}
     given |= {path: jnp.asarray(leaf) for path, leaf in leaves.items()}
     params = flatten(method.reparametrize(unflatten(given)))
@@ -211,25 +238,12 @@ def _leaf_faults(
     trained: Mapping[str, np.ndarray], method: Method, pretrained: Pretrained
 ) -> list[str]:
     """Where leaves are not what the method trains on this model; a head is the formulation's."""
-    shapes = _finished_shapes(method, pretrained)
+    shapes = saved_shapes(method, pretrained)
     own = {path: shape for path, shape in _shapes(trained).items() if not _is_head(path)}
     # Of the base, a method may have left alone what its formulation does not read.
     required = shapes.keys() - flatten(pretrained.params).keys()
     expected = {path: shapes[path] for path in shapes if path in own or path in required}
     return _differences(own, expected) if trained else ["there are no trained leaves"]
-
-
-def _finished_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]:
-    """The shape of each leaf that a run of the method keeps, by path."""
-
-    def keep(params: Params) -> Params:
-        extended = flatten(method.extend(params, jax.random.key(0)))
-        rules = (*method.rules, *method.saved)
-        saved = {path: leaf for path, leaf in extended.items() if _matches(path, rules)}
-        return method.finish(unflatten(saved))
-
-    kept = jax.eval_shape(keep, pretrained.params)
-    return {path: list(leaf.shape) for path, leaf in flatten(kept).items()}
 
 
 def _matches(path: str, rules: Iterable[str]) -> bool:

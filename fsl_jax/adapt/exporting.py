@@ -4,7 +4,7 @@ What was written is loaded again and compared, so that a success is one.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,15 +12,23 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from fsl_jax.adapt.adapter_files import CONFIG, HEAD, RECORD, Adapter, load_adapter, save_adapter
+from fsl_jax.adapt.adapter_files import (
+    CONFIG,
+    HEAD,
+    RECORD,
+    Adapter,
+    load_adapter,
+    save_adapter,
+    saved_shapes,
+)
 from fsl_jax.adapt.adapter_record import parse_json, read_record
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.merging import merge
-from fsl_jax.adapt.peft.kinds import kind_of_method
-from fsl_jax.adapt.registry import format_method
+from fsl_jax.adapt.peft.kinds import absence, kind_of_method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError, faults, unknown_name
 from fsl_jax.models.exporting import export
+from fsl_jax.models.head_checkpoint import json_of
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.t5_layers import T5Config
@@ -44,6 +52,10 @@ _VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 _WITHOUT_LORA = ("gpt2",)
 """Families of decoders that vLLM serves without adapters."""
+
+_POOLED = ("BertModel", "RobertaModel", "RobertaForMaskedLM", "XLMRobertaModel")
+"""Encoders that vLLM serves as models of embeddings, without adapters, as its documentation lists
+them (docs/models/pooling_models/embed.md, read in November 2026)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +112,8 @@ def export_adapter(
       directory: the adapter, as `save_adapter`, `save_peft` or PEFT has saved it.
       pretrained: its base model, in float32.
       target: "peft" for an adapter that PEFT loads; "vllm" for one that vLLM loads, or a merged
-        model where it has no adapters of that kind; "merged" for a Hugging Face directory.
+        model where it has no adapters of that kind, as for encoders, of which it serves embeddings;
+        "merged" for a Hugging Face directory.
       output: where; it must not exist, or be empty.
       texts: what both are compared on.
 
@@ -120,7 +133,9 @@ def export_adapter(
     refusals = _refusals(adapter, pretrained, target)
     is_model = target == MERGED or bool(refusals)
     if is_model:
-        notes = _write_model(adapter, pretrained, output, refusals)
+        merged = _merged(adapter, pretrained, refusals)
+        notes = [f"It is merged: {refusal}." for refusal in refusals]
+        notes += _write_model(merged, pretrained, output, target, directory)
         again = load(str(output), dtype=jnp.float32)
         found = _numbers(again, again.params, pretrained, texts)
     else:
@@ -136,7 +151,7 @@ def export_adapter(
             f"differ by {difference:.1e} of the largest, and {TOLERANCE:.0e} is allowed. It was "
             "removed. Give the base model in float32."
         )
-    return Exported(output, is_model, difference, notes)
+    return Exported(output, is_model, difference, tuple(notes))
 
 
 def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str]:
@@ -146,26 +161,19 @@ def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str
       InputError: it takes no merged model either.
     """
     method, config = adapter.method, pretrained.config
-    kind = kind_of_method(method, _own(adapter), config)
+    own = _own(adapter, pretrained)
+    kind = kind_of_method(method, own, config)
     if target == PEFT and kind is None:
         raise InputError(
-            f"PEFT has no adapters of the kind {format_method(method)} on {config.family}. "
-            "Write a merged model instead (--for=merged), if it can be merged."
+            f"{absence(method, config)}. Write a merged model instead (--for=merged), if it can be "
+            "merged."
         )
     if target != VLLM:
         return []
-    found = []
-    if not config.is_decoder:
-        found.append(
-            f"{pretrained.name} is of the family {config.family}, and no decoder: what vLLM makes "
-            "of one are embeddings, for which --for=merged writes a model that it can load"
-        )
-    if "head" in adapter.params:
-        found.append("the task head gives classes, and vLLM gives words")
-    if found:
+    if found := _unserved(adapter, own, pretrained):
         raise faults("vLLM cannot serve this adapter, merged or not:", found)
     refusals = []
-    if config.family in _WITHOUT_LORA:
+    if config.family in _WITHOUT_LORA or not config.is_decoder:
         refusals.append(f"vLLM has no adapters for the family {config.family}")
     if not isinstance(method, LoRA):
         refusals.append(f"vLLM has LoRA alone, and this is {method.name}")
@@ -178,17 +186,34 @@ def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str
     return refusals
 
 
-def _own(adapter: Adapter) -> dict[str, Any]:
-    """The leaves of the adapter by path, those of a task head left out."""
-    mask = flatten(adapter.mask)
-    leaves = {path: leaf for path, leaf in flatten(adapter.params).items() if mask[path]}
-    return {path: leaf for path, leaf in leaves.items() if not path.startswith("head/")}
+def _unserved(adapter: Adapter, own: Mapping[str, Any], pretrained: Pretrained) -> list[str]:
+    """Why vLLM serves no model with this adapter in it."""
+    if pretrained.config.is_decoder:
+        classifies = "head" in adapter.params
+        return ["the task head gives classes, and vLLM gives words"] if classifies else []
+    values = json_of(pretrained.config, pretrained.head, pretrained.labels)
+    found = [
+        f"{pretrained.name} is a {name}, which is none of the encoders that vLLM serves for their "
+        f"embeddings: {', '.join(_POOLED)}. Write a merged model for others (--for=merged)"
+        for name in values["architectures"]
+        if name not in _POOLED
+    ]
+    if not own:
+        found.append("it is a task head alone, and vLLM gives embeddings: nothing would be left")
+    return found
+
+
+def _own(adapter: Adapter, pretrained: Pretrained) -> dict[str, Any]:
+    """The leaves that are saved of the adapter by path, those of a task head left out."""
+    mask, leaves = flatten(adapter.mask), flatten(adapter.params)
+    saved = saved_shapes(adapter.method, pretrained)
+    return {path: leaf for path, leaf in leaves.items() if mask[path] and path in saved}
 
 
 def _write_adapter(
     adapter: Adapter, pretrained: Pretrained, output: epath.Path, target: str
-) -> tuple[str, ...]:
-    leaves: Params = unflatten(_own(adapter))
+) -> list[str]:
+    leaves: Params = unflatten(_own(adapter, pretrained))
     notes = []
     if head := adapter.params.get("head"):
         leaves["head"] = head
@@ -197,26 +222,49 @@ def _write_adapter(
     if target == VLLM and isinstance(adapter.method, LoRA):
         rank = next(each for each in _VLLM_RANKS if each >= adapter.method.rank)
         notes.append(f"Start vLLM with --enable-lora --max-lora-rank={rank}, or more.")
-    return tuple(notes)
+    return notes
 
 
-def _write_model(
-    adapter: Adapter, pretrained: Pretrained, output: epath.Path, refusals: Sequence[str]
-) -> tuple[str, ...]:
+def _merged(adapter: Adapter, pretrained: Pretrained, refusals: Sequence[str]) -> Params:
     try:
-        merged = merge(adapter.params, pretrained)
+        return merge(adapter.params, pretrained)
     except InputError as error:
         if refusals:
             raise InputError(f"{'; '.join(refusals)}. And {error}") from error
         raise
-    notes = [f"It is merged: {refusal}." for refusal in refusals]
+
+
+def _write_model(
+    merged: Params,
+    pretrained: Pretrained,
+    output: epath.Path,
+    target: str,
+    source: epath.PathLike,
+) -> list[str]:
     head = merged.pop("head", None)
     export(pretrained, output, params=merged)
-    if head:
-        tensors = {f"head/{path}": np.asarray(leaf) for path, leaf in flatten(head).items()}
-        (output / HEAD).write_bytes(encode_tensors(tensors))
-        notes.append(f"The task head is in {HEAD}, which is no part of the model.")
-    return tuple(notes)
+    if target == VLLM and not pretrained.config.is_decoder:
+        return _notes_on_embeddings(head is not None, source)
+    if not head:
+        return []
+    tensors = {f"head/{path}": np.asarray(leaf) for path, leaf in flatten(head).items()}
+    (output / HEAD).write_bytes(encode_tensors(tensors))
+    return [f"The task head is in {HEAD}, which is no part of the model."]
+
+
+def _notes_on_embeddings(has_head: bool, source: epath.PathLike) -> list[str]:
+    notes = [
+        "vLLM serves its embeddings (--runner=pooling). It pools as the directory's config for "
+        "sentence-transformers says, which is not written here, or else takes the first token's "
+        """vector; for the mean start it with --pooler-config='{"pooling_type": "MEAN"}'."""
+    ]
+    if has_head:
+        # vLLM reads all files of tensors in a directory, and knows no others than the model's.
+        notes.append(
+            "The task head is left out, for vLLM has no place for it: experiments.evaluate and "
+            f"fsl_jax.adapt.load_adapter use it from {source}."
+        )
+    return notes
 
 
 def _numbers(

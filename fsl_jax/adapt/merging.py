@@ -5,7 +5,7 @@ bias are what it makes of the identity and of zero. So there is no formula for e
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -76,35 +76,49 @@ def unmerge(merged: Params, params: Params, pretrained: Pretrained) -> Params:
       The tree that `merge` was given, up to rounding.
 
     Raises:
-      InputError: something cannot be taken out: the lengths that DoRA replaces are lost, and so is
-        what IA3 has multiplied by zero.
+      InputError: something cannot be taken out: what IA3 or DoRA has multiplied by zero, or a
+        column that DoRA has changed by as much as its length, so that two kernels give the same;
+        it lists all.
     """
     leaves, result = flatten(params), flatten(merged)
     added = _require_mergeable(leaves, pretrained)
-    layers = _by_layer(leaves, added)
-    found = [f"{parent}: DoRA" for parent, extra in layers.items() if "lora_magnitude" in extra]
-    found += [
-        f"{parent}/{name}: it has zeros"
-        for parent, extra in layers.items()
-        for name in ("ia3", "ia3_in")
-        if name in extra and not extra[name].all()
-    ]
-    if found:
-        raise faults("this cannot be taken out of merged weights; load the base again:", found)
-    for parent, extra in layers.items():
+    found: list[str] = []
+    for parent, extra in _by_layer(leaves, added).items():
+        found += _zeros(parent, extra)
         kernel, bias = result[f"{parent}/kernel"], result.get(f"{parent}/bias")
         scaled = kernel.astype(jnp.float32)
         if "ia3" in extra:
             scaled = scaled / extra["ia3"][..., None, :]
         if "ia3_in" in extra:
             scaled = scaled / extra["ia3_in"][..., :, None]
-        low_rank = {name: leaf for name, leaf in extra.items() if name.startswith("lora")}
-        if low_rank:
-            scaled = scaled - _kernel(jnp.zeros_like(scaled), low_rank)
+        if "lora_a" in extra:
+            update = _kernel(jnp.zeros_like(scaled), _low_rank(extra))
+            if "lora_magnitude" in extra:
+                found += _lost_columns(parent, update, extra)
+                scaled = _without_magnitude(scaled, update, extra)
+            scaled = scaled - update
         result[f"{parent}/kernel"] = scaled.astype(kernel.dtype)
         if bias is not None and "ia3" in extra:
             result[f"{parent}/bias"] = (bias / extra["ia3"].astype(bias.dtype)).astype(bias.dtype)
+    if found:
+        raise faults("this cannot be taken out of merged weights; load the base again:", found)
     return unflatten(result | {path: leaves[path] for path in added})
+
+
+def obstacles(paths: Iterable[str], pretrained: Pretrained) -> list[str]:
+    """Why an adapter cannot be merged.
+
+    Args:
+      paths: of the leaves that are saved of it.
+      pretrained: the base model.
+
+    Returns:
+      The reasons, each once; none where `merge` takes it.
+    """
+    added = _added(paths, pretrained)
+    return [
+        reason for rule, reason in _REASONS.items() if any(re.search(rule, path) for path in added)
+    ]
 
 
 def is_spent(path: str) -> bool:
@@ -131,19 +145,76 @@ def _kernel(kernel: Array, extra: Mapping[str, Array]) -> Array:
     return jax.lax.map(lambda each: of_one(*each), (kernel, stacked))
 
 
+def _low_rank(extra: Mapping[str, Array]) -> dict[str, Array]:
+    """The leaves of the low-rank update alone."""
+    names = ("lora_a", "lora_b", "lora_e", "lora_scale")
+    return {name: extra[name] for name in names if name in extra}
+
+
+def _zeros(parent: str, extra: Mapping[str, Array]) -> list[str]:
+    """What IA3 has multiplied by zero."""
+    names = [name for name in ("ia3", "ia3_in") if name in extra and not extra[name].all()]
+    return [f"{parent}/{name}: it has zeros" for name in names]
+
+
+def _lost_columns(parent: str, update: Array, extra: Mapping[str, Array]) -> list[str]:
+    """Why columns that DoRA has stretched cannot be brought back."""
+    own = ~_is_not_stretched(extra)
+    zeros = int((own & (extra["lora_magnitude"] == 0)).sum())
+    long = int((own & (jnp.linalg.norm(update, axis=-2) >= extra["lora_norm"])).sum())
+    found = [f"{parent}/lora_magnitude: it has zeros, {zeros} of {own.size}"] if zeros else []
+    if long:
+        found.append(
+            f"{parent}: the update of DoRA is as long as the column that it changes, or longer, in "
+            f"{long} of {own.size}, so that two kernels give the same"
+        )
+    return found
+
+
+def _is_not_stretched(extra: Mapping[str, Array]) -> Array:
+    """Where DoRA leaves a column its length, as `Dense` has it: `[L, out]` or `[out]`."""
+    scale, norm = extra["lora_scale"], extra["lora_norm"]
+    return ((scale if scale.ndim == norm.ndim else scale[..., None]) == 0) | (norm == 0)
+
+
+@jax.jit
+def _without_magnitude(kernel: Array, update: Array, extra: Mapping[str, Array]) -> Array:
+    """The kernel with its update, from what DoRA has made of it, `[L, in, out]` or `[in, out]`.
+
+    A column w with the update d became c = m (w + d) / l, where m is its magnitude, n its norm, and
+    l^2 = n^2 + 2 w.d + |d|^2. So w = l u - d with u = c / m, and l^2 - 2 l u.d = n^2 - |d|^2. Where
+    |d| < n, one of the two solutions is positive, as l is. That n is the length of w is not used:
+    the kernel itself may have been trained.
+    """
+    fixed = _is_not_stretched(extra)
+    magnitude, norm = extra["lora_magnitude"], extra["lora_norm"]
+    unit = kernel / jnp.where(fixed, 1.0, magnitude)[..., None, :]
+    shared, own = (unit * update).sum(-2), jnp.linalg.norm(update, axis=-2)
+    rest = (norm - own) * (norm + own)
+    root = jnp.sqrt(shared**2 + rest)
+    # The difference of two numbers that are almost the same is never taken.
+    length = jnp.where(shared > 0, shared + root, rest / (root - shared))
+    return jnp.where(fixed[..., None, :], kernel, unit * length[..., None, :])
+
+
 def _require_mergeable(leaves: Params, pretrained: Pretrained) -> list[str]:
     """The paths of what was added to the base."""
-    base = flatten(pretrained.params)
-    added = [
-        path
-        for path in leaves
-        if not path.startswith("head/")
-        and re.sub("(^|/)top_layers/", r"\1layers/", path) not in base
-    ]
+    added = _added(leaves, pretrained)
     found = [f"{path}: {_reason(path)}" for path in added if not _is_mergeable(path, leaves)]
     if found:
         raise faults("this adaptation cannot be merged into the weights of the model:", found)
     return added
+
+
+def _added(paths: Iterable[str], pretrained: Pretrained) -> list[str]:
+    """Those paths that the base has not; a head's are none of them."""
+    base = flatten(pretrained.params)
+    return [
+        path
+        for path in paths
+        if not path.startswith("head/")
+        and re.sub("(^|/)top_layers/", r"\1layers/", path) not in base
+    ]
 
 
 def _is_mergeable(path: str, leaves: Params) -> bool:

@@ -16,7 +16,15 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from fsl_jax.adapt.adapter_files import CONFIG, HEAD, RECORD, TENSORS, load_adapter, save_adapter
+from fsl_jax.adapt.adapter_files import (
+    CARD,
+    CONFIG,
+    HEAD,
+    RECORD,
+    TENSORS,
+    load_adapter,
+    save_adapter,
+)
 from fsl_jax.adapt.bitfit import BitFit
 from fsl_jax.adapt.full import Full
 from fsl_jax.adapt.linear_probe import LinearProbe
@@ -90,7 +98,8 @@ def test_parts_of_a_layer_of_peft_may_have_no_format_of_pefts(tiny, tmp_path, me
 
 def test_the_files_say_what_they_are(bert, tmp_path):
     save_adapter(tmp_path / "a", trained_leaves(bert, BitFit()), BitFit(), bert, DESCRIPTION)
-    assert {path.name for path in (tmp_path / "a").iterdir()} == {CONFIG, TENSORS, HEAD, RECORD}
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    assert names == {CARD, CONFIG, TENSORS, HEAD, RECORD}
     assert json.loads((tmp_path / "a" / CONFIG).read_text()) == {
         "peft_type": "FSL_JAX_BITFIT",
         "task_type": "FEATURE_EXTRACTION",

@@ -1,5 +1,6 @@
 """Adapters for those who serve them: what is accepted, what is merged, and what is refused."""
 
+import dataclasses
 import json
 
 import jax
@@ -16,6 +17,8 @@ from fsl_jax.adapt.exporting import base_name, export_adapter
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import export
+from fsl_jax.models.families import module_of, parameter_shapes
+from fsl_jax.models.t5_layers import T5Config
 
 pytestmark = [
     pytest.mark.usefixtures("quick_compilation"),
@@ -26,11 +29,39 @@ TEXTS = ("w1 w2 east . Topic :", "w7 far", "very w9 w11 west")
 
 
 @pytest.fixture
-def save(tiny_bases, tmp_path):
+def base_of(tiny_bases):
+    """The tiny model of a family, drawn where there is none in `tiny_bases`."""
+
+    def of(family):
+        if family in tiny_bases:
+            return tiny_bases[family]
+        bert = tiny_bases["bert"]
+        config = dataclasses.replace(bert.config, family=family)
+        if family == "distilbert":
+            config = dataclasses.replace(config, num_token_types=0, has_pooler=False)
+        elif family == "t5":
+            config = T5Config(64, 16, 40, 2, 2, 4, 4, num_buckets=8, max_distance=12)
+        else:
+            config = dataclasses.replace(config, first_position=2)
+        random = np.random.default_rng(2)
+        leaves = {
+            path: jnp.asarray(random.normal(size=shape, scale=0.2), jnp.float32)
+            for path, shape in parameter_shapes(config).items()
+        }
+        module = module_of(config)
+        return dataclasses.replace(
+            bert, name=f"tiny-{family}", config=config, module=module, params=unflatten(leaves)
+        )
+
+    return of
+
+
+@pytest.fixture
+def save(base_of, tmp_path):
     """Saves an adapter that does something: the directory and its base model."""
 
     def of(family, text, head=False):
-        base, method = tiny_bases[family], parse_method(text)
+        base, method = base_of(family), parse_method(text)
         params = base.params | ({"head": {"kernel": jnp.ones((16, 3))}} if head else {})
         params, mask = attach(params, method, jax.random.key(0))
         random, leaves = np.random.default_rng(0), flatten(params)
@@ -87,6 +118,72 @@ def test_others_compute_with_it_what_was_trained(save, tmp_path, text, target, i
     assert np.abs(logits_of(model, base) - expected).max() < 1e-5 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("text", ["vera(2)", "prompt_tuning(2)", "p_tuning_v2(2)"])
+def test_peft_has_what_is_saved_of_an_adapter_and_no_more(save, tmp_path, text):
+    directory, base = save("llama", text)
+    found = export_adapter(directory, base, "peft", tmp_path / "out", TEXTS)
+    assert (found.is_model, found.notes) == (False, ())
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (directory / name).read_bytes()
+    export(base, tmp_path / "base")
+    plain = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    model = peft.PeftModel.from_pretrained(plain, str(tmp_path / "out"))
+    expected = np.asarray(ours(directory, base))
+    last = logits_of(model, base)[:, -expected.shape[1] :]
+    assert np.abs(last - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_a_model_that_vllm_has_without_adapters_is_merged(save, tmp_path):
+    directory, base = save("gpt2", "lora(2)")
+    found = export_adapter(directory, base, "vllm", tmp_path / "out", TEXTS)
+    assert found.notes == ("It is merged: vLLM has no adapters for the family gpt2.",)
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    expected = np.asarray(ours(directory, base))
+    assert np.abs(logits_of(model, base) - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    ("family", "architecture", "text"),
+    [
+        ("bert", "BertModel", "lora(2)"),
+        ("roberta", "RobertaModel", "bitfit"),
+        pytest.param("xlm-roberta", "XLMRobertaModel", "ia3", marks=pytest.mark.soak),
+    ],
+)
+def test_vllm_has_the_embeddings_of_encoders(save, tmp_path, family, architecture, text):
+    directory, base = save(family, text, head=True)
+    found = export_adapter(directory, base, "vllm", tmp_path / "out", TEXTS)
+    notes = " ".join(found.notes)
+    assert f"vLLM has no adapters for the family {family}." in notes
+    assert "(--runner=pooling)" in notes
+    assert "The task head is left out, for vLLM has no place for it: " in notes
+    assert notes.endswith(f"use it from {directory}.")
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    assert config["architectures"] == [architecture]
+    # vLLM reads whatever has this ending.
+    assert [each.name for each in (tmp_path / "out").glob("*.safetensors")] == ["model.safetensors"]
+    ids = np.array([base.tokenizer(TEXTS[0])["input_ids"]], np.int32)
+    expected = np.asarray(base.apply(load_adapter(directory, base).params, ids, ids >= 0).hidden)
+    model = transformers.AutoModel.from_pretrained(tmp_path / "out").eval()
+    with torch.no_grad():
+        hidden = model(input_ids=torch.tensor(ids).long()).last_hidden_state.numpy()
+    assert np.abs(hidden - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_an_encoder_decoder_is_compared_by_its_words(save, tmp_path):
+    directory, base = save("t5", "lora(2)")
+    found = export_adapter(directory, base, "merged", tmp_path / "out", TEXTS)
+    assert found.difference < 1e-5
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out").eval()
+    ids = np.array([base.tokenizer(TEXTS[0])["input_ids"]], np.int32)
+    start = np.array([[0]], np.int32)
+    params = load_adapter(directory, base).params
+    expected = np.asarray(base.apply(params, ids, ids >= 0, decoder_input_ids=start).logits)
+    with torch.no_grad():
+        found = model(torch.tensor(ids).long(), decoder_input_ids=torch.tensor(start).long())
+    assert np.abs(found.logits.numpy() - expected).max() < 1e-5 * np.abs(expected).max()
+
+
 def test_a_head_goes_into_a_file_of_its_own(save, tmp_path):
     directory, base = save("bert", "bitfit", head=True)
     found = export_adapter(directory, base, "merged", tmp_path / "out", TEXTS)
@@ -95,7 +192,7 @@ def test_a_head_goes_into_a_file_of_its_own(save, tmp_path):
     assert (tmp_path / "out" / HEAD).exists()
     assert "head" in load_adapter(directory, base).params
     # What PEFT has no adapters for is refused, and nothing is written.
-    with pytest.raises(InputError, match="PEFT has no adapters of the kind bitfit on bert"):
+    with pytest.raises(InputError, match="PEFT has no adapters of the kind bitfit"):
         export_adapter(directory, base, "peft", tmp_path / "other", TEXTS)
     assert not (tmp_path / "other").exists()
 
@@ -103,7 +200,18 @@ def test_a_head_goes_into_a_file_of_its_own(save, tmp_path):
 @pytest.mark.parametrize(
     ("family", "text", "head", "target", "message"),
     [
-        ("bert", "lora(2)", True, "vllm", "(?s)bert, and no decoder.*vLLM gives words"),
+        ("llama", "lora(2)", True, "vllm", "the task head gives classes, and vLLM gives words"),
+        ("bert", "linear_probe", True, "vllm", "a task head alone.*: nothing would be left"),
+        ("bert", "prompt_tuning(2)", False, "vllm", r"(?s)adapters for the family bert.*no weight"),
+        ("distilbert", "lora(2)", False, "vllm", "is a DistilBertModel, which is none of the enc"),
+        ("t5", "lora(2)", False, "vllm", "T5ForConditionalGeneration, which is none.*BertModel, "),
+        (
+            "gpt2",
+            "vera(2)",
+            False,
+            "peft",
+            "the kind VERA, but not for what this one adapts on gpt2",
+        ),
         ("llama", "adapter(size=2)", False, "vllm", "(?s)vLLM has LoRA alone.*is not linear"),
         ("llama", "adapter(size=2)", False, "merged", "a bottleneck is not linear"),
         ("llama", "ia3", False, "ollama", "unknown target of an export 'ollama'"),

@@ -1,5 +1,7 @@
 """Merged weights compute what the adapted ones do, and can be taken apart and exported."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,13 +19,19 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 KEY = jax.random.key(0)
 MERGEABLE = [
     ("bert", "lora(3, targets='mlp')+ia3(outputs='value', inputs='output')+bitfit"),
-    ("llama", "lora(2, dora=True)+top_layers(1)"),
+    ("llama", "lora(2, alpha=1, dora=True)+top_layers(1)"),
     ("gpt2", "vera(5)"),
     ("llama", "lora(2, scaling='rslora', layers='last 1')+ln_tuning"),
     ("gpt2", "lora(2, start='pissa')+ia3"),
     ("llama", "adalora"),
 ]
 QUICK = 3
+STRETCHED = [
+    ("bert", "lora(4, alpha=1, scaling='rslora', dora=True)"),
+    ("llama", "lora(2, alpha=1, dora=True, layers='last 1')+ia3(outputs='value', inputs='query')"),
+    ("gpt2", "lora(2, alpha=0.5, start='pissa', dora=True, targets='mlp/')"),
+]
+"""More of DoRA: the longest updates are a good part of the columns."""
 
 
 def cases(wanted=lambda text: True):
@@ -63,7 +71,7 @@ def test_merged_is_the_same_as_adapted(tiny, hidden, family, text):
     assert error(hidden(base, base.params), expected) > 1e-2
 
 
-@pytest.mark.parametrize(("family", "text"), [case for case in MERGEABLE if "dora" not in case[1]])
+@pytest.mark.parametrize(("family", "text"), [*MERGEABLE, *STRETCHED])
 def test_unmerged_is_what_it_was(tiny, family, text):
     base = tiny(family)
     params = adapted(base, text)
@@ -118,10 +126,55 @@ def test_a_bias_that_the_base_has_not_cannot_be_merged(llama):
 
 
 def test_what_is_lost_cannot_be_taken_out(llama):
-    params = adapted(llama, "lora(2, dora=True)+ia3")
-    params["layers"]["attention"]["value"]["ia3"] *= 0
-    with pytest.raises(InputError, match=r"(?s)query: DoRA.*value/ia3: it has zeros"):
+    params = adapted(llama, "lora(2, alpha=1, dora=True)+ia3")
+    query, value = (params["layers"]["attention"][name] for name in ("query", "value"))
+    query["lora_magnitude"] = query["lora_magnitude"].at[1, :2].set(0)
+    query["lora_b"] = query["lora_b"].at[2, :, 5].set(100)
+    value["ia3"] *= 0
+    lost = (
+        r"query/lora_magnitude: it has zeros, 2 of 48\n",
+        r"query: the update of DoRA is as long .* in 1 of 48, so that two kernels give the same\n",
+        "value/ia3: it has zeros$",
+    )
+    with pytest.raises(InputError, match="(?s)load the base again.*" + ".*".join(lost)):
         unmerge(merge(params, llama), params, llama)
+
+
+def test_a_long_update_has_two_kernels_that_give_the_same(llama):
+    params = adapted(llama, "lora(2, alpha=1, dora=True, targets='query$')")
+    query = params["layers"]["attention"]["query"]
+    # The update of one column w is 2 w, so that w and -w become the same column.
+    query["lora_a"] = query["lora_a"].at[0, :, 0].set(query["kernel"][0, :, 0])
+    query["lora_b"] = query["lora_b"].at[0, :, 0].set(jnp.array([4.0, 0.0], jnp.float32))
+    merged = merge(params, llama)
+    query["kernel"] = query["kernel"].at[0, :, 0].multiply(-1)
+    path = "layers/attention/query/kernel"
+    both = (flatten(tree)[path] for tree in (merged, merge(params, llama)))
+    np.testing.assert_allclose(*both, rtol=1e-5)
+    with pytest.raises(InputError, match=r"query: .* in 1 of 48, so that two kernels"):
+        unmerge(merged, params, llama)
+
+
+def test_columns_that_dora_turns_around_or_cannot_stretch_come_back(llama):
+    leaves = flatten(llama.params)
+    path = "layers/attention/query/kernel"
+    leaves[path] = leaves[path].at[0, :, 3].set(0)
+    base = dataclasses.replace(llama, params=unflatten(leaves))
+    params = adapted(base, "lora(2, alpha=1, dora=True)")
+    query = params["layers"]["attention"]["query"]
+    query["lora_magnitude"] = query["lora_magnitude"].at[1].multiply(-1)
+    again = flatten(unmerge(merge(params, base), params, base))[path]
+    assert error(again, np.asarray(leaves[path])) < 1e-5
+
+
+def test_dora_in_bfloat16_comes_back_as_far_as_it_can(llama):
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), llama.params)
+    base = dataclasses.replace(llama, params=half)
+    params = adapted(base, "lora(2, alpha=1, dora=True)")
+    again = flatten(unmerge(merge(params, base), params, base))["layers/attention/query/kernel"]
+    assert again.dtype == jnp.bfloat16
+    expected = np.float32(flatten(half)["layers/attention/query/kernel"])
+    assert error(np.float32(again), expected) < 1e-2
 
 
 def test_transformers_computes_the_same_with_what_was_exported(tiny_bases, tmp_path):

@@ -38,12 +38,13 @@ def export(run_script):
     return run
 
 
-def test_the_script_writes_what_it_has_read_again(adapter, export, tmp_path):
+@pytest.mark.parametrize(("text", "whom"), [("lora(2)", "vllm"), ("ia3", "peft")])
+def test_the_script_writes_what_it_has_read_again(adapter, export, tmp_path, text, whom):
     output = tmp_path / "served"
-    status, out, err = export(f"--adapter={adapter('lora(2)')}", "--for=vllm", f"--output={output}")
+    status, out, err = export(f"--adapter={adapter(text)}", f"--for={whom}", f"--output={output}")
     assert status == 0, err
     assert "Read again it computes the same" in out
-    assert f"{output} is an adapter for vllm" in out
+    assert f"{output} is an adapter for {whom}" in out
     assert (output / "adapter_model.safetensors").exists()
 
 

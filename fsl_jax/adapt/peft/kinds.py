@@ -95,6 +95,15 @@ def kind_of_method(method: Method, paths: Iterable[str], config: Config) -> Kind
     return next((kind for kind in fitting if kind.serves(paths, config)), None)
 
 
+def absence(method: Method, config: Config) -> str:
+    """Why `kind_of_method` found no kind for an adapter, as the beginning of a sentence."""
+    kinds = [kind.peft_type for kind in KINDS if type(method) is kind.method]
+    if kinds:
+        reason = f"PEFT has adapters of the kind {kinds[0]}, but not for what this one adapts"
+        return f"{reason} on {config.family}"
+    return f"PEFT has no adapters of the kind {method.name}"
+
+
 def kind_of_config(values: Mapping[str, Any]) -> Kind | None:
     """The kind that an `adapter_config.json` names; None for one that is not known."""
     return next((kind for kind in KINDS if kind.peft_type == values.get("peft_type")), None)

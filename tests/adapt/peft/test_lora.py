@@ -148,8 +148,9 @@ def test_the_refusal_of_peft_names_the_kind_of_a_method_it_does_not_know(tiny, t
 
     base = tiny("bert")
     save_adapter(tmp_path, {"embeddings": {"norm": {"bias": np.ones(16)}}}, BitFit(), base, {})
-    with pytest.raises(KeyError, match="FSL_JAX_BITFIT"):
+    with pytest.raises(KeyError, match="FSL_JAX_BITFIT") as raised:
         peft.PeftConfig.from_pretrained(str(tmp_path))
+    assert f"`KeyError: {raised.value}`" in (tmp_path / "README.md").read_text()
     (tmp_path / RECORD).unlink()
     with pytest.raises(InputError, match=r"fsl_jax\.json is missing.*FSL_JAX_BITFIT"):
         load_adapter(tmp_path, base)
