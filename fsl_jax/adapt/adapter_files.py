@@ -6,9 +6,9 @@
     fsl_jax.json                method, task, base model with its hash, hashes of the tensor files
 
 What PEFT has too is in its own format (see `peft`), which PEFT and what serves its adapters read.
-Of what adapts GPT-2's queries or values, which PEFT has as one layer, only LoRA is, and it is saved
-as a LoRA of more rank (see `peft.fused`). PEFT's heads are other ones than the heads of this
-project, so ours are in a file that PEFT passes over.
+LoRA and AdaLoRA on GPT-2's queries or values, which PEFT has as one layer, are saved with more rank
+(see `peft.fused`), and VeRA on them is in no format of PEFT's. PEFT's heads are other ones than the
+heads of this project, so ours are in a file that PEFT passes over.
 What PEFT has no format for has tensors with the paths of the tree for names, and the kind in the
 config is a name such as FSL_JAX_BITFIT, which PEFT refuses.
 """
@@ -97,7 +97,7 @@ def save_adapter(
     found = _leaf_faults(trained, method, pretrained)
     if found:
         raise faults(f"{directory}: what was to be saved is no {method.name} adapter:", found)
-    method, trained = with_shared_matrices(method, trained, pretrained.config)
+    method, trained = with_shared_matrices(method, trained, pretrained)
     head = {path: leaf for path, leaf in trained.items() if _is_head(path)}
     tensors = {path: leaf for path, leaf in trained.items() if not _is_head(path)}
     config: dict[str, Any] = {

@@ -1,7 +1,8 @@
 """VeRA as PEFT keeps it: two vectors for each linear layer, and the two random matrices.
 
 PEFT can leave the matrices out and draw them again. It does so with PyTorch's generator, so that an
-adapter without them cannot be read here.
+adapter without them cannot be read here. VeRA on parts of a layer of PEFT's, as GPT-2's queries
+are, goes neither way: they would share a vector there, and have different rows of a matrix.
 """
 
 import re
@@ -12,23 +13,27 @@ import jax
 import numpy as np
 from etils import epath
 
+from fsl_jax.adapt.peft.fused import fused_layers
 from fsl_jax.adapt.peft.lora_config import is_count, unsupported_fields
 from fsl_jax.adapt.peft.modules import (
+    Adapted,
     adapted_paths,
     has_layers_for,
     linear_layers,
     read_modules,
+    saved_modules,
     target_modules,
     task_type,
     unusable,
     write_modules,
 )
+from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_faults
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.adapt.vera import VeRA
 from fsl_jax.models.families import Config
 from fsl_jax.models.pretrained import Pretrained
 
-_READABLE = "What can be read is VeRA with its random matrices, each kind of layers in all or none"
+_READABLE = "What can be read is VeRA on linear layers, with its random matrices"
 _PARTS = {"vera_d": "vera_lambda_d", "vera_b": "vera_lambda_b"}
 _MATRICES = {"vera/a": "base_model.vera_A", "vera/b": "base_model.vera_B"}
 _READ = frozenset(
@@ -39,7 +44,6 @@ _READ = frozenset(
         "projection_prng_key",
         "r",
         "save_projection",
-        "target_modules",
         "vera_dropout",
     }
 )
@@ -72,15 +76,15 @@ def write_vera(
       The tensors by PEFT's names, and the values of `adapter_config.json`.
     """
     modules = linear_layers(pretrained.config)
-    chosen = [module for module in modules if f"{module.path}/vera_d" in leaves]
+    adapted = saved_modules(leaves, modules, _PARTS)
     matrices = {name: np.ascontiguousarray(leaves[path].T) for path, name in _MATRICES.items()}
-    return write_modules(leaves, chosen, _PARTS) | matrices, {
+    return write_modules(leaves, adapted, _PARTS) | matrices, {
         "peft_type": "VERA",
         "task_type": task_type(pretrained.config),
         "base_model_name_or_path": pretrained.name,
         "inference_mode": True,
         "r": method.rank,
-        "target_modules": target_modules(chosen, modules),
+        "target_modules": target_modules(adapted, modules),
         "projection_prng_key": method.projection_key,
         "save_projection": True,
         "vera_dropout": 0.0,
@@ -114,25 +118,29 @@ def read_vera(
     """
     if found := _config_faults(values):
         raise unusable(source, pretrained, found, _READABLE)
-    rank, targets = values["r"], values.get("target_modules")
-    named = None if isinstance(targets, str) or values.get("exclude_modules") else targets
+    rank, modules = values["r"], linear_layers(pretrained.config)
+    fused = fused_layers(pretrained.config)
     vectors = {name: each for name, each in tensors.items() if name not in _MATRICES.values()}
 
-    def shape_of(part: str, kernel: tuple[int, ...]) -> list[int]:
+    def shape_of(kernel: tuple[int, ...], part: str, name: str) -> list[int]:
         return [rank] if part == _PARTS["vera_d"] else [kernel[1]]
 
-    leaves, found = read_modules(vectors, pretrained, _PARTS, shape_of, named)
-    paths = adapted_paths(leaves)
+    targets = read_targets(values)
+    adapted, found = find_adapted(vectors, pretrained, [*modules, *fused], targets)
+    if joined := [each for each in adapted if each.module.parts]:
+        raise unusable(source, pretrained, [*found, *map(_refusal, joined)], _READABLE)
+    leaves, more = read_modules(vectors, pretrained, _PARTS, shape_of, modules, adapted)
+    paths, found = adapted_paths(leaves), found + more
     kernels = flatten(pretrained.params)
     found += _matrix_faults(tensors, rank, [kernels[f"{path}/kernel"].shape for path in paths])
     if found:
         raise unusable(source, pretrained, found, _READABLE)
     leaves |= {path: np.float32(tensors[name].T) for path, name in _MATRICES.items()}
-    targets = f"^({'|'.join(map(re.escape, paths))})$"
-    method = VeRA(rank, targets, projection_key=int(values.get("projection_prng_key") or 0))
+    pattern = f"^({'|'.join(map(re.escape, paths))})$"
+    method = VeRA(rank, pattern, projection_key=int(values.get("projection_prng_key") or 0))
     drawn = flatten(method.extend(pretrained.params, jax.random.key(0)))
     if any(not np.array_equal(drawn[path], leaves[path]) for path in _MATRICES):
-        method = VeRA(rank, targets, projection_key=-1)
+        method = VeRA(rank, pattern, projection_key=-1)
     return method, leaves
 
 
@@ -148,7 +156,16 @@ def _config_faults(values: Mapping[str, Any]) -> list[str]:
             "projection_prng_key, by PyTorch's generator. Save the adapter from PEFT with "
             "save_projection=True"
         )
-    return found + unsupported_fields(values, _READ)
+    return found + target_faults(values) + unsupported_fields(values, _READ)
+
+
+def _refusal(adapted: Adapted) -> str:
+    name = adapted.module.name
+    return (
+        f"vera on {name}: PEFT gives its {len(adapted.paths)} parts one vera_lambda_d and rows of "
+        "vera_B that follow each other, and here each is a layer with a vector of its own and the "
+        "first rows. Train VeRA on other layers, or LoRA on this one"
+    )
 
 
 def _matrix_faults(

@@ -207,9 +207,7 @@ def test_tensors_at_fault_are_all_listed(llama, files):
 def test_an_adapter_on_a_part_of_the_layers_is_refused(llama, files):
     values, tensors = files
     first = {name: tensor for name, tensor in tensors.items() if ".layers.0." in name}
-    with pytest.raises(
-        InputError, match=r"(?s)in the same layers or in none.*missing: .*layers\.1\."
-    ):
+    with pytest.raises(InputError, match=r"(?s)LoRA on linear layers:.*missing: .*layers\.1\."):
         read((values, first), llama)
 
 
@@ -227,8 +225,12 @@ def test_an_adapter_without_tensors_is_refused(llama, files):
         ("lora_alpha", None, "lora_alpha is None; expected a number above 0"),
         ("bias", "all", "bias is 'all', which is not supported"),
         ("modules_to_save", ["classifier"], r"modules_to_save is \['classifier'\], which is not"),
-        ("rank_pattern", {"q_proj": 4}, "rank_pattern is .* not supported"),
-        ("alpha_pattern", {"q_proj": 4}, "alpha_pattern is .* not supported"),
+        ("rank_pattern", {"q_proj": 4}, r"q_proj.lora_A.weight is \[2, 16\], expected \[4, 16\]"),
+        ("rank_pattern", {"q_proj": 0}, "rank_pattern is .*; expected whole numbers of at least 1"),
+        ("rank_pattern", {"k_proj": 2}, "rank_pattern has 'k_proj', which fits no layer that is"),
+        ("alpha_pattern", {"up": 2.5}, "alpha_pattern has 'up', which fits no layer that is"),
+        ("alpha_pattern", {"(": 2}, r"alpha_pattern has '\(', which is no regular expression"),
+        ("alpha_pattern", [2], r"alpha_pattern is \[2\]; expected numbers above 0 by names"),
         (
             "layers_to_transform",
             ["0"],
@@ -236,6 +238,16 @@ def test_an_adapter_without_tensors_is_refused(llama, files):
         ),
         ("layers_to_transform", [1, 3], r"has \[3\]; the layers are numbered from 0 to 2"),
         ("layers_to_transform", 1, r"not known: .*layers\.0.*, of a layer that is left out"),
+        ("target_modules", "q_proj", "target_modules 'q_proj' name no linear layer"),
+        ("target_modules", r".*\.q_proj", r"not known: .*v_proj.*, of a layer that is left out"),
+        ("target_modules", [1], r"target_modules is \[1\]; expected names"),
+        (
+            "exclude_modules",
+            ["0.self_attn.q_proj"],
+            r"not known: .*0\.self_attn\.q_proj.* left out",
+        ),
+        ("exclude_modules", "*", r"exclude_modules has '\*', which is no regular expression"),
+        ("layers_pattern", "[", r"layers_pattern has '\[', which is no regular expression"),
         ("lora_bias", True, "lora_bias is True, which is not supported"),
         ("trainable_token_indices", [3], "trainable_token_indices is .* not supported"),
         ("a_later_invention", {"on": 1}, "a_later_invention is .* not supported"),

@@ -75,7 +75,8 @@ def test_matrices_are_as_large_as_the_widest_layers(llama, files):
         ("peft_type", "LORA", "peft_type is 'LORA'; expected 'VERA'"),
         ("r", 0, "r is 0; expected a whole number"),
         ("bias", "vera_only", "bias is 'vera_only', which is not supported"),
-        ("layers_to_transform", [0], "layers_to_transform is .* not supported"),
+        ("layers_to_transform", [3], r"has \[3\]; the layers are numbered from 0 to 2"),
+        ("target_modules", "(", r"target_modules has '\(', which is no regular expression"),
     ],
 )
 def test_more_than_plain_vera_is_refused_by_name(llama, files, field, value, message):
