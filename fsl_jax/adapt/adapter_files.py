@@ -6,9 +6,9 @@
     fsl_jax.json                method, task, base model with its hash, hashes of the tensor files
 
 What PEFT has too is in its own format (see `peft`), which PEFT and what serves its adapters read.
-LoRA and AdaLoRA on GPT-2's queries or values, which PEFT has as one layer, are saved with more rank
-(see `peft.fused`), and VeRA on them is in no format of PEFT's. PEFT's heads are other ones than the
-heads of this project, so ours are in a file that PEFT passes over.
+What adapts GPT-2's queries or values by a low rank is saved with more of it, since PEFT has them as
+one layer (see `peft.fused`). PEFT's heads are other ones than the heads of this project, so ours
+are in a file that PEFT passes over.
 What PEFT has no format for has tensors with the paths of the tree for names, and the kind in the
 config is a name such as FSL_JAX_BITFIT, which PEFT refuses.
 """
@@ -34,6 +34,7 @@ from fsl_jax.adapt.adapter_record import (
 )
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.peft.fused import with_shared_matrices
+from fsl_jax.adapt.peft.fused_vera import with_shared_vectors
 from fsl_jax.adapt.peft.kinds import KINDS, Kind, kind_of_config, kind_of_method
 from fsl_jax.adapt.peft.modules import task_type
 from fsl_jax.adapt.registry import format_method, parse_method
@@ -98,6 +99,7 @@ def save_adapter(
     if found:
         raise faults(f"{directory}: what was to be saved is no {method.name} adapter:", found)
     method, trained = with_shared_matrices(method, trained, pretrained)
+    method, trained = with_shared_vectors(method, trained, pretrained)
     head = {path: leaf for path, leaf in trained.items() if _is_head(path)}
     tensors = {path: leaf for path, leaf in trained.items() if not _is_head(path)}
     config: dict[str, Any] = {

@@ -79,12 +79,12 @@ def test_what_is_saved_is_loaded_into_the_whole_tree(tiny, tmp_path, family, met
     [
         (LoRA(rank=2, dora=True), "LORA"),
         (AdaLoRA(), "ADALORA"),
-        (VeRA(rank=2), "FSL_JAX_VERA"),
+        (VeRA(rank=2), "VERA"),
         (LoRA(rank=2), "LORA"),
         (LoRA(rank=2, dora=True, targets="attention/output$|mlp/"), "LORA"),
     ],
 )
-def test_parts_of_a_layer_of_pefts_have_its_format_but_for_vera(tiny, tmp_path, method, kind):
+def test_parts_of_a_layer_of_pefts_have_its_format(tiny, tmp_path, method, kind):
     base = tiny("gpt2")
     save_adapter(tmp_path / "a", trained_leaves(base, method), method, base, DESCRIPTION)
     assert json.loads((tmp_path / "a" / CONFIG).read_text())["peft_type"] == kind

@@ -4,7 +4,7 @@ A matrix `lora_A` that all parts share goes with a `lora_B` that has the parts s
 of some parts alone, each with its own matrices, are such an update of more rank: their `lora_A` are
 put one after the other, and each part has zeros where the others have their `lora_B`. So it is for
 AdaLoRA, whose values go with `lora_A`, and for DoRA, whose lengths go with `lora_B`: a part that is
-not adapted has those of its kernel's columns.
+not adapted has those of its kernel's columns. VeRA is in `fused_vera`.
 """
 
 import dataclasses
@@ -25,8 +25,8 @@ from fsl_jax.models.pretrained import Pretrained
 Leaves = dict[str, np.ndarray]
 
 _RANK_AXES = {"lora_a": -1, "lora_e": -1, "lora_b": -2}
-_SHARED = ("lora_a", "lora_e")
-_SIDE_BY_SIDE = ("lora_b", "lora_magnitude")
+_SHARED = ("lora_a", "lora_e", "vera_d")
+_SIDE_BY_SIDE = ("lora_b", "lora_magnitude", "vera_b")
 
 
 def fused_layers(config: Config) -> list[Module]:

@@ -6,6 +6,7 @@ A leaf is one stack for all layers here, `[L, ...]`; PEFT has a tensor for each 
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -70,6 +71,11 @@ class Adapted:
         """In the tree: the module's, or those of its parts."""
         return self.module.parts or (self.module.path,)
 
+    def kernel_shape(self, leaves: Mapping[str, Any]) -> tuple[int, int]:
+        """`[in, out]` of its kernel, from the leaves of the base model by path."""
+        width_in, width_out = leaves[f"{self.paths[0]}/kernel"].shape[-2:]
+        return width_in, width_out * len(self.paths)
+
     @property
     def is_whole(self) -> bool:
         """Whether no copy is left out."""
@@ -80,23 +86,6 @@ class Adapted:
         for name, (_, index) in zip(self.names, self.module.each(), strict=True):
             if name is not None:
                 yield name, index
-
-
-def has_layers_for(paths: Iterable[str], config: Config) -> bool:
-    """Whether PEFT has a linear layer for each that is adapted.
-
-    It has one for queries, keys and values together where a checkpoint has them in one tensor, as
-    GPT-2's do, and no adapter for a part of it.
-
-    Args:
-      paths: of the adapted leaves: `layers/attention/query/lora_a`.
-      config: of the base model.
-
-    Returns:
-      True where the adapter can be written for PEFT.
-    """
-    known = {module.path for module in linear_layers(config)}
-    return all(path.rpartition("/")[0] in known for path in paths)
 
 
 def task_type(config: Config) -> str:
@@ -229,9 +218,8 @@ def read_modules(
     kernels = flatten(pretrained.params)
     stacks: dict[str, np.ndarray] = {}
     for each in adapted:
-        width_in, width_out = kernels[f"{each.paths[0]}/kernel"].shape[-2:]
-        kernel = (width_in, width_out * len(each.paths))
-        faulty = _tensor_faults(each, given, table, parts, functools.partial(shape_of, kernel))
+        shapes = functools.partial(shape_of, each.kernel_shape(kernels))
+        faulty = _tensor_faults(each, given, table, parts, shapes)
         found += faulty
         if not faulty:
             stacks |= _stacked(each, given, table, parts)

@@ -1,10 +1,10 @@
 """VeRA as PEFT keeps it: two vectors for each linear layer, and the two random matrices.
 
 PEFT can leave the matrices out and draw them again. It does so with PyTorch's generator, so that an
-adapter without them cannot be read here. VeRA on parts of a layer of PEFT's, as GPT-2's queries
-are, goes neither way: they would share a vector there, and have different rows of a matrix.
+adapter without them cannot be read here.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,12 +13,10 @@ import jax
 import numpy as np
 from etils import epath
 
-from fsl_jax.adapt.peft.fused import fused_layers
+from fsl_jax.adapt.peft.fused import fuse, fused_layers, has_layers_or_parts_for, take_apart
+from fsl_jax.adapt.peft.fused_vera import columns_of_parts
 from fsl_jax.adapt.peft.lora_config import is_count, unsupported_fields
 from fsl_jax.adapt.peft.modules import (
-    Adapted,
-    adapted_paths,
-    has_layers_for,
     linear_layers,
     read_modules,
     saved_modules,
@@ -29,7 +27,7 @@ from fsl_jax.adapt.peft.modules import (
 )
 from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_faults
 from fsl_jax.adapt.tree import flatten
-from fsl_jax.adapt.vera import VeRA
+from fsl_jax.adapt.vera import VeRA, format_columns
 from fsl_jax.models.families import Config
 from fsl_jax.models.pretrained import Pretrained
 
@@ -50,7 +48,7 @@ _READ = frozenset(
 
 
 def has_targets_for(paths: Iterable[str], config: Config) -> bool:
-    """Whether PEFT has a linear layer for each that is adapted.
+    """Whether PEFT has a linear layer for each that is adapted, or one that it is a part of.
 
     Args:
       paths: of the saved leaves.
@@ -59,7 +57,7 @@ def has_targets_for(paths: Iterable[str], config: Config) -> bool:
     Returns:
       True where the adapter can be written for PEFT.
     """
-    return has_layers_for((path for path in paths if path not in _MATRICES), config)
+    return has_layers_or_parts_for((path for path in paths if path not in _MATRICES), config)
 
 
 def write_vera(
@@ -68,14 +66,16 @@ def write_vera(
     """The tensors and the config of a PEFT adapter.
 
     Args:
-      leaves: `vera_d [L, R]` and `vera_b [L, out]` by path, and `vera/a` and `vera/b`.
+      leaves: `vera_d [L, R]` and `vera_b [L, out]` by path, and `vera/a` and `vera/b`. Parts of a
+        layer of PEFT's share the first (see `fused_vera`).
       method: the method.
       pretrained: the base model.
 
     Returns:
       The tensors by PEFT's names, and the values of `adapter_config.json`.
     """
-    modules = linear_layers(pretrained.config)
+    modules = [*linear_layers(pretrained.config), *fused_layers(pretrained.config)]
+    leaves = fuse(leaves, pretrained.config)
     adapted = saved_modules(leaves, modules, _PARTS)
     matrices = {name: np.ascontiguousarray(leaves[path].T) for path, name in _MATRICES.items()}
     return write_modules(leaves, adapted, _PARTS) | matrices, {
@@ -118,29 +118,31 @@ def read_vera(
     """
     if found := _config_faults(values):
         raise unusable(source, pretrained, found, _READABLE)
-    rank, modules = values["r"], linear_layers(pretrained.config)
-    fused = fused_layers(pretrained.config)
+    rank, config = values["r"], pretrained.config
+    modules = [*linear_layers(config), *fused_layers(config)]
     vectors = {name: each for name, each in tensors.items() if name not in _MATRICES.values()}
 
     def shape_of(kernel: tuple[int, ...], part: str, name: str) -> list[int]:
         return [rank] if part == _PARTS["vera_d"] else [kernel[1]]
 
-    targets = read_targets(values)
-    adapted, found = find_adapted(vectors, pretrained, [*modules, *fused], targets)
-    if joined := [each for each in adapted if each.module.parts]:
-        raise unusable(source, pretrained, [*found, *map(_refusal, joined)], _READABLE)
+    adapted, found = find_adapted(vectors, pretrained, modules, read_targets(values))
     leaves, more = read_modules(vectors, pretrained, _PARTS, shape_of, modules, adapted)
-    paths, found = adapted_paths(leaves), found + more
     kernels = flatten(pretrained.params)
-    found += _matrix_faults(tensors, rank, [kernels[f"{path}/kernel"].shape for path in paths])
+    found += more + _matrix_faults(tensors, rank, [x.kernel_shape(kernels) for x in adapted])
     if found:
         raise unusable(source, pretrained, found, _READABLE)
+    leaves = take_apart(leaves, config)
+    columns = columns_of_parts([each.module for each in adapted], leaves)
     leaves |= {path: np.float32(tensors[name].T) for path, name in _MATRICES.items()}
-    pattern = f"^({'|'.join(map(re.escape, paths))})$"
-    method = VeRA(rank, pattern, projection_key=int(values.get("projection_prng_key") or 0))
+    method = VeRA(
+        rank,
+        f"^({'|'.join(map(re.escape, sorted(path for x in adapted for path in x.paths)))})$",
+        projection_key=int(values.get("projection_prng_key") or 0),
+        columns=format_columns(columns),
+    )
     drawn = flatten(method.extend(pretrained.params, jax.random.key(0)))
     if any(not np.array_equal(drawn[path], leaves[path]) for path in _MATRICES):
-        method = VeRA(rank, pattern, projection_key=-1)
+        method = dataclasses.replace(method, projection_key=-1)
     return method, leaves
 
 
@@ -159,21 +161,12 @@ def _config_faults(values: Mapping[str, Any]) -> list[str]:
     return found + target_faults(values) + unsupported_fields(values, _READ)
 
 
-def _refusal(adapted: Adapted) -> str:
-    name = adapted.module.name
-    return (
-        f"vera on {name}: PEFT gives its {len(adapted.paths)} parts one vera_lambda_d and rows of "
-        "vera_B that follow each other, and here each is a layer with a vector of its own and the "
-        "first rows. Train VeRA on other layers, or LoRA on this one"
-    )
-
-
 def _matrix_faults(
-    tensors: Mapping[str, np.ndarray], rank: int, kernels: list[tuple[int, ...]]
+    tensors: Mapping[str, np.ndarray], rank: int, kernels: list[tuple[int, int]]
 ) -> list[str]:
     """What is wrong with the random matrices, which are as large as the widest layers."""
     found = []
-    widest_in, widest_out = (max((k[axis] for k in kernels), default=0) for axis in (-2, -1))
+    widest_in, widest_out = (max((k[axis] for k in kernels), default=0) for axis in (0, 1))
     expected = {"base_model.vera_A": [rank, widest_in], "base_model.vera_B": [widest_out, rank]}
     for name, shape in expected.items():
         if name not in tensors:
