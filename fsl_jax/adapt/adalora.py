@@ -131,7 +131,7 @@ class AdaLoRA(Method):
     def penalty(self, params: Params) -> Float[Array, ""]:
         """How far the singular vectors are from being orthogonal, times `penalty_weight`."""
         leaves = flatten(params)
-        norms = []
+        norms, adapted = [], []
         for path in _adapted(leaves):
             a, b = leaves[f"{path}/lora_a"], leaves[f"{path}/lora_b"]
             there = _is_there(a).reshape(-1, 1, a.shape[-1]).astype(jnp.float32)
@@ -139,8 +139,13 @@ class AdaLoRA(Method):
             for vectors in (a, jnp.swapaxes(b, -1, -2)):
                 flat = vectors.reshape(-1, *vectors.shape[-2:])
                 excess = jnp.swapaxes(flat, -1, -2) @ flat - identity
-                norms.append(jnp.sqrt(jnp.square(excess).sum((-1, -2))))
-        return self.penalty_weight * jnp.concatenate(norms).mean()
+                squares = jnp.square(excess).sum((-1, -2))
+                # A root has no slope at zero, where a layer that is not adapted is.
+                positive = squares > 0
+                norms.append(jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0))
+                adapted.append(there.any((-1, -2)))
+        count = jnp.concatenate(adapted).sum().astype(jnp.float32)
+        return self.penalty_weight * jnp.concatenate(norms).sum() / count
 
     def memory(self, trainable: Params) -> dict[str, Importance]:
         """By adapted layer, what is known of the importance of its singular values."""

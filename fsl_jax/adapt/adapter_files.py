@@ -7,9 +7,9 @@
     README.md                   for people and for the hub: what it is, and how to load it
 
 What PEFT has too is in its own format (see `peft`), which PEFT and what serves its adapters read.
-Of what adapts GPT-2's queries or values, which PEFT has as one layer, only LoRA is, and it is saved
-as a LoRA of more rank (see `peft.fused`). PEFT's heads are other ones than the heads of this
-project, so ours are in a file that PEFT passes over.
+What adapts GPT-2's queries or values by a low rank is saved with more of it, since PEFT has them as
+one layer (see `peft.fused`). PEFT's heads are other ones than the heads of this project, so ours
+are in a file that PEFT passes over.
 What PEFT has no format for has tensors with the paths of the tree for names, and the kind in the
 config is a name such as FSL_JAX_BITFIT, which PEFT refuses. Nothing that is loaded depends on
 README.md.
@@ -37,6 +37,7 @@ from fsl_jax.adapt.adapter_record import (
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.model_card import model_card
 from fsl_jax.adapt.peft.fused import with_shared_matrices
+from fsl_jax.adapt.peft.fused_vera import with_shared_vectors
 from fsl_jax.adapt.peft.kinds import KINDS, Kind, kind_of_config, kind_of_method
 from fsl_jax.adapt.peft.modules import task_type
 from fsl_jax.adapt.registry import format_method, parse_method
@@ -101,7 +102,8 @@ def save_adapter(
     found = _leaf_faults(trained, method, pretrained)
     if found:
         raise faults(f"{directory}: what was to be saved is no {method.name} adapter:", found)
-    method, trained = with_shared_matrices(method, trained, pretrained.config)
+    method, trained = with_shared_matrices(method, trained, pretrained)
+    method, trained = with_shared_vectors(method, trained, pretrained)
     head = {path: leaf for path, leaf in trained.items() if _is_head(path)}
     tensors = {path: leaf for path, leaf in trained.items() if not _is_head(path)}
     config: dict[str, Any] = {

@@ -9,7 +9,7 @@ https://arxiv.org/abs/2312.03732), DoRA (Liu et al., 2024, https://arxiv.org/abs
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -23,8 +23,9 @@ from fsl_jax.adapt.pissa import principal_part
 from fsl_jax.adapt.targets import target_layers
 from fsl_jax.adapt.tree import Params, flatten, key_of, unflatten
 from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.models.pretrained import Pretrained
 
-SCALINGS = ("standard", "rslora")
+SCALINGS = ("standard", "rslora", "given")
 STARTS = ("zero", "pissa")
 
 
@@ -45,7 +46,9 @@ class LoRA(Method):
       layers: which layers of a stack are adapted: 'all', 'first 4', 'last 4', or numbers from 0
         such as '0,2,5-7'.
       scaling: 'standard' for a scale of alpha / rank, 'rslora' for alpha / sqrt(rank), which lets
-        large ranks learn as fast as small ones.
+        large ranks learn as fast as small ones. 'given' is what an adapter has whose layers came
+        with scales of their own: it is saved with a scale of alpha / rank, and `lora_b` makes up
+        for the difference.
       start: 'zero', or 'pissa': the update starts out as the principal part of the weight, and
         what it was at the start is subtracted. That start moves faster and wants lower learning
         rates. Saved, it is a LoRA of twice the rank with a start of zero, for the frozen weight is
@@ -133,8 +136,18 @@ class LoRA(Method):
             leaves |= {f"{parent}/lora_a": joined_a, f"{parent}/lora_b": joined_b}
         return unflatten(leaves) if starts else params
 
+    def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> Method:
+        """Itself; scales that came with an adapter are not there where a training starts anew."""
+        if self.scaling == "given":
+            raise InputError(
+                "lora's scaling 'given' is that of loaded adapters: choose 'standard' or 'rslora'"
+            )
+        return self
+
     def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
-        """A PiSSA adapter as a LoRA of twice the rank that starts at zero."""
+        """As a LoRA with one scale, and a PiSSA adapter as one of twice the rank."""
+        if self.scaling == "given":
+            return self._with_one_scale(leaves)
         if self.start == "zero":
             return self, leaves
         extended = flatten(self.extend(base, jax.random.key(0)))
@@ -146,6 +159,18 @@ class LoRA(Method):
             start="zero",
         )
         return plain, self.reparametrize(unflatten(starts | flatten(leaves)))
+
+    def _with_one_scale(self, leaves: Params) -> tuple[Method, Params]:
+        """What is read by all who take PEFT's files, of whom some pass over patterns of scales."""
+        plain, flat = dataclasses.replace(self, scaling="standard"), flatten(leaves)
+        for path in [path for path in flat if path.endswith("/lora_b")]:
+            parent = path.removesuffix("/lora_b")
+            if re.search(self.targets, parent):
+                if f"{parent}/lora_scale" not in flat:
+                    raise InputError("lora's scales came with an adapter: save lora_scale too")
+                ratio = flat.pop(f"{parent}/lora_scale") / plain.scale
+                flat[path] = flat[path] * ratio[..., None, None]
+        return plain, unflatten(flat)
 
     def _leaves(self, parent: str, kernel: jax.Array, key: jax.Array) -> Params:
         stack = kernel.shape[:-2]

@@ -87,7 +87,8 @@ def budget_at(
       The number, of all layers together.
     """
     all_values = sum(each.present.sum() for each in known.values())
-    aim = target_rank * sum(each.present.size // each.present.shape[-1] for each in known.values())
+    # A layer of which no value is present is not adapted.
+    aim = target_rank * sum(each.present.any(-1).sum() for each in known.values())
     done = jnp.clip((step - start).astype(jnp.float32) / max(end - start, 1), 0.0, 1.0)
     more = jnp.maximum(all_values - aim, 0).astype(jnp.float32)
     return jnp.floor(more * (1 - done) ** 3).astype(jnp.int32) + jnp.minimum(aim, all_values)

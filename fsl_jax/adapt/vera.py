@@ -6,6 +6,8 @@ https://arxiv.org/abs/2310.11454.
 
 import dataclasses
 import math
+import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -15,7 +17,7 @@ from fsl_jax.adapt.method import ONLY_TRAINS, Method
 from fsl_jax.adapt.patterns import require_pattern
 from fsl_jax.adapt.targets import target_layers
 from fsl_jax.adapt.tree import Params, flatten, unflatten
-from fsl_jax.errors import InputError
+from fsl_jax.errors import InputError, faults
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +35,16 @@ class VeRA(Method):
       initial: what `vera_d` starts at.
       projection_key: the key that the random matrices are drawn from, whatever the run's seed; -1
         for matrices that came with an adapter from elsewhere.
+      columns: the first column in `b` of targets that do not begin with the first of all, as
+        'layers/attention/key:768,layers/attention/value:1536'. Adapters of PEFT's on GPT-2 have
+        them, since queries, keys and values are one layer there.
     """
 
     rank: int = 256
     targets: str = "attention/(query|value)$"
     initial: float = dataclasses.field(default=0.1, metadata=ONLY_TRAINS)
     projection_key: int = 0
+    columns: str = ""
     name: ClassVar[str] = "vera"
     paper: ClassVar[str] = "Kopiczko et al. 2024, https://arxiv.org/abs/2310.11454"
     learning_rates: ClassVar[tuple[float, ...]] = (4e-3, 1e-2, 3e-2)
@@ -52,11 +58,24 @@ class VeRA(Method):
         if not math.isfinite(self.initial):
             raise InputError(f"vera needs a finite initial, found {self.initial}")
         require_pattern("vera's targets", self.targets)
+        if not re.fullmatch(r"([^:,]+:\d+(,(?!$)|$))*", self.columns):
+            raise InputError(
+                f"vera's columns {self.columns!r} cannot be read: expected paths with numbers, as "
+                "in 'layers/attention/key:768,layers/attention/value:1536'"
+            )
 
     @property
     def structure(self) -> tuple[Any, ...]:
         """What runs must share to be stacked."""
-        return (self.targets,)
+        return (self.targets, self.columns)
+
+    def first_column(self, path: str) -> int:
+        """Where in `b` the columns of a target begin."""
+        return self._first_columns().get(path, 0)
+
+    def _first_columns(self) -> dict[str, int]:
+        entries = (entry.rpartition(":") for entry in self.columns.split(",") if entry)
+        return {path: int(number) for path, _, number in entries}
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Adds `vera_d [L, R]` and `vera_b [L, out]` to each target, `vera/a [in, R]`, `vera/b`.
@@ -64,10 +83,12 @@ class VeRA(Method):
         `vera/b` is `[R, out]`; these two are of the largest `in` and `out`, and settings.
         """
         leaves = flatten(params)
-        widths = []
-        for parent in target_layers("vera's targets", self.targets, leaves):
+        targets, widths = target_layers("vera's targets", self.targets, leaves), []
+        if idle := self._first_columns().keys() - set(targets):
+            raise faults("vera's columns are of what is not among its targets:", sorted(idle))
+        for parent in targets:
             *stack, width_in, width_out = leaves[f"{parent}/kernel"].shape
-            widths.append((width_in, width_out))
+            widths.append((width_in, self.first_column(parent) + width_out))
             leaves[f"{parent}/vera_d"] = jnp.full((*stack, self.rank), self.initial, jnp.float32)
             leaves[f"{parent}/vera_b"] = jnp.zeros((*stack, width_out), jnp.float32)
         return unflatten(leaves | self._projections(*map(max, zip(*widths, strict=True))))
@@ -78,7 +99,8 @@ class VeRA(Method):
         for path in [path for path in leaves if path.endswith("/vera_d")]:
             parent = path.removesuffix("/vera_d")
             width_in, width_out = leaves[f"{parent}/kernel"].shape[-2:]
-            a, b = leaves["vera/a"][:width_in], leaves["vera/b"][:, :width_out]
+            first = self.first_column(parent)
+            a, b = leaves["vera/a"][:width_in], leaves["vera/b"][:, first : first + width_out]
             stacked = leaves[path].ndim > 1
             leaves |= {
                 f"{parent}/lora_a": a[None] if stacked else a,
@@ -108,3 +130,8 @@ class VeRA(Method):
             "vera/a": draw(key_a, (width_in, self.rank)),
             "vera/b": draw(key_b, (self.rank, width_out)),
         }
+
+
+def format_columns(columns: Mapping[str, int]) -> str:
+    """The setting `columns` for the first columns of targets by path."""
+    return ",".join(f"{path}:{first}" for path, first in sorted(columns.items()) if first)

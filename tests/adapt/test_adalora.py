@@ -133,6 +133,16 @@ def test_the_penalty_is_pefts_whatever_fills_up_the_rank(twin, more):
     np.testing.assert_allclose(found, 0.3 * np.mean(expected), rtol=1e-5)
 
 
+def test_a_layer_that_is_not_adapted_has_no_part_in_the_penalty(twin):
+    leaves = leaves_of(twin)
+    more = {path: jnp.concatenate([leaf, 0 * leaf[:1]]) for path, leaf in leaves.items()}
+    expected = jax.grad(METHOD.penalty)(unflatten(leaves))
+    found = flatten(jax.grad(METHOD.penalty)(unflatten(more)))
+    for path, leaf in flatten(expected).items():
+        np.testing.assert_allclose(found[path][:-1], leaf, rtol=1e-5, atol=1e-7)
+        assert not found[path][-1].any()
+
+
 @pytest.mark.parametrize("more", [0, 3])
 def test_the_budget_is_spent_as_peft_spends_it(twin, more):
     """Both are given the same gradients, and values that have moved since the last step."""

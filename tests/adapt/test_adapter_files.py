@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from fsl_jax.adapt.adalora import AdaLoRA
 from fsl_jax.adapt.adapter_files import (
     CARD,
     CONFIG,
@@ -84,13 +85,14 @@ def test_what_is_saved_is_loaded_into_the_whole_tree(tiny, tmp_path, family, met
 @pytest.mark.parametrize(
     ("method", "kind"),
     [
-        (LoRA(rank=2, dora=True), "FSL_JAX_LORA"),
-        (VeRA(rank=2), "FSL_JAX_VERA"),
+        (LoRA(rank=2, dora=True), "LORA"),
+        (AdaLoRA(), "ADALORA"),
+        (VeRA(rank=2), "VERA"),
         (LoRA(rank=2), "LORA"),
         (LoRA(rank=2, dora=True, targets="attention/output$|mlp/"), "LORA"),
     ],
 )
-def test_parts_of_a_layer_of_peft_may_have_no_format_of_pefts(tiny, tmp_path, method, kind):
+def test_parts_of_a_layer_of_pefts_have_its_format(tiny, tmp_path, method, kind):
     base = tiny("gpt2")
     save_adapter(tmp_path / "a", trained_leaves(base, method), method, base, DESCRIPTION)
     assert json.loads((tmp_path / "a" / CONFIG).read_text())["peft_type"] == kind
@@ -296,6 +298,7 @@ KILLED = """
 import os, signal, sys
 import fsl_jax.files
 import numpy as np
+from fsl_jax.adapt.adalora import AdaLoRA
 from fsl_jax.adapt.adapter_files import save_adapter
 from fsl_jax.adapt.bitfit import BitFit
 from fsl_jax.models.bert import BertConfig

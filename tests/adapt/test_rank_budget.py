@@ -42,6 +42,11 @@ def test_what_fills_up_a_smaller_rank_counts_for_nothing():
     np.testing.assert_array_equal(kept["two"], [[True, True, False]])
 
 
+def test_a_layer_that_is_not_adapted_asks_for_no_budget():
+    layers = {"one": known(np.ones((2, 6)), [[True] * 6, [False] * 6])}
+    assert budget_at(jnp.int32(30), 2, 18, 2, layers) == 2
+
+
 def test_a_budget_that_all_fit_in_keeps_all():
     layers = {"one": known([[0, 0]])}
     assert keep_most_important(layers, jnp.int32(2))["one"].all()

@@ -59,6 +59,19 @@ def test_a_layer_adds_what_its_vectors_make_of_its_part_of_the_matrices(llama, h
     assert jnp.abs(found - hidden(llama, llama.params)).max() > 1e-2
 
 
+def test_columns_of_a_target_may_begin_further_on(llama, hidden, moved):
+    method = VeRA(rank=5, targets="(value|down)$", columns="layers/attention/value:12")
+    params, _ = attach(llama.params, method, KEY)
+    assert params["vera"]["b"].shape == (5, 12 + 8)
+    leaves = flatten(moved) | {"vera/b": params["vera"]["b"]}
+    found = flatten(method.reparametrize(unflatten(leaves)))
+    value, down = (found[f"layers/{path}/lora_b"][0] for path in ("attention/value", "mlp/down"))
+    np.testing.assert_array_equal(value, params["vera"]["b"][:, 12:])
+    np.testing.assert_array_equal(down, params["vera"]["b"][:, :16])
+    with pytest.raises(InputError, match=r"(?s)not among its targets:.*attention/key"):
+        attach(llama.params, VeRA(columns="layers/attention/key:4"), KEY)
+
+
 def test_the_matrices_are_drawn_from_the_setting_whatever_the_runs_key(llama):
     def matrices(method, key):
         return method.extend(llama.params, key)["vera"]
@@ -103,6 +116,8 @@ def test_matrices_from_elsewhere_must_be_among_what_is_saved(llama, moved):
     [
         ({"rank": 0}, "rank of at least 1, found 0"),
         ({"initial": float("nan")}, "a finite initial, found nan"),
+        ({"columns": "key:1,"}, "columns 'key:1,' cannot be read: expected paths with numbers"),
+        ({"columns": "key"}, "columns 'key' cannot be read"),
         ({"targets": "(query"}, r"targets '\(query' are no regular expression"),
     ],
 )

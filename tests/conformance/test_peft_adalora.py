@@ -42,8 +42,21 @@ CONFIG = {
 }
 
 
+SOME = r".*\.0\.self_attn\.(q|v)_proj|.*\.1\.mlp\.down_proj"
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(CONFIG["target_modules"], 6), pytest.param((SOME, 3), marks=pytest.mark.soak)],
+    ids=["all-layers", "some-layers"],
+)
+def targets(request):
+    """What is adapted: in all layers, or in some; and how many matrices that are."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def place(tiny_bases, tmp_path_factory):
+def place(tiny_bases, tmp_path_factory, targets):
     directory = tmp_path_factory.mktemp("adalora")
     export(tiny_bases["llama"], directory / "base")
     return directory
@@ -58,10 +71,12 @@ def plain(place):
 
 
 @pytest.fixture(scope="module")
-def twin(plain, place):
+def twin(plain, place, targets):
     """PEFT's model with an adapter that does something; it is saved before it is trained."""
     torch.manual_seed(0)
-    twin = peft.get_peft_model(plain(), peft.AdaLoraConfig(**CONFIG))
+    twin = peft.get_peft_model(
+        plain(), peft.AdaLoraConfig(**CONFIG | {"target_modules": targets[0]})
+    )
     with torch.no_grad():
         for parameter in twin.parameters():
             if parameter.requires_grad:
@@ -130,7 +145,7 @@ def assert_close(found, expected):
 
 
 def test_both_take_the_same_steps_within_the_same_budget(
-    tiny_bases, twin, losses_of_peft, plain, place, tmp_path
+    tiny_bases, twin, losses_of_peft, plain, place, tmp_path, targets
 ):
     base = tiny_bases["llama"]
     adapter = load_adapter(place / "start", base)
@@ -147,7 +162,7 @@ def test_both_take_the_same_steps_within_the_same_budget(
     np.testing.assert_allclose(losses, losses_of_peft, rtol=1e-3)
     assert losses[-1] < 0.9 * losses[0]
     left = sum((leaf != 0).sum() for path, leaf in leaves.items() if path.endswith("lora_e"))
-    assert left == 2 * 2 * 3
+    assert left == 2 * targets[1]
 
     save_adapter(tmp_path / "ours", unflatten(leaves), adapter.method, base, {})
     again = peft.PeftModel.from_pretrained(plain(), str(tmp_path / "ours")).eval()

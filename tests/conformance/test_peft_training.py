@@ -38,6 +38,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning"),
     pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False:UserWarning"),
     pytest.mark.filterwarnings("ignore:Unsupported layer type:UserWarning"),
+    # AdaLoRA's pattern has names of parameters, where LoRA's has names of layers.
+    pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning"),
 ]
 
 STEPS, RATE, DECAY = 20, 1e-2, 0.1
@@ -55,6 +57,15 @@ QUICK = [
     ("bert", peft.LoraConfig(r=2, target_modules=["query", "dense"], layers_to_transform=[1])),
     ("llama", peft.LoraConfig(r=3, target_modules=["q_proj", "down_proj"], use_dora=True)),
     ("llama", peft.VeraConfig(r=5, target_modules=["q_proj", "v_proj", "down_proj"])),
+    (
+        "bert",
+        peft.LoraConfig(
+            r=2,
+            target_modules=r".*(query|1\.intermediate\.dense)",
+            rank_pattern={r"1\.attention\.self\.query": 4},
+            alpha_pattern={r".*\.dense": 3},
+        ),
+    ),
 ]
 SOAK = [
     ("gemma2", peft.IA3Config()),
@@ -68,7 +79,27 @@ SOAK = [
     ("gpt2", peft.LoraConfig(r=4, target_modules=["c_fc"], use_dora=True)),
     ("bert", peft.VeraConfig(r=5, target_modules=["query", "value"])),
     ("gpt2", peft.VeraConfig(r=4, target_modules=["c_fc"])),
+    (
+        "llama",
+        peft.LoraConfig(
+            r=2,
+            target_modules=["q_proj", "up_proj"],
+            exclude_modules=["0.self_attn.q_proj"],
+            rank_pattern={"up_proj": 3},
+            use_dora=True,
+        ),
+    ),
+    ("llama", peft.VeraConfig(r=5, target_modules=["q_proj", "o_proj"], layers_to_transform=[1])),
 ]
+
+# The layers of these are in several parts here.
+PARTS = [
+    ("gpt2", peft.LoraConfig(r=2, target_modules=["c_attn", "c_fc"], use_dora=True)),
+    ("gpt2", peft.LoraConfig(r=3, target_modules=["c_attn"], rank_pattern={r"h\.0\..*": 1})),
+    ("gpt2", peft.AdaLoraConfig(init_r=3, target_r=2, total_step=9, target_modules=["c_attn"])),
+    ("gpt2", peft.VeraConfig(r=3, target_modules=["c_attn"])),
+]
+PARTS_OF = {"c_attn": ["attention/query", "attention/key", "attention/value"], "c_fc": ["mlp/up"]}
 
 
 def prompts():
@@ -116,7 +147,23 @@ class Pair:
 @pytest.fixture(scope="module", params=cases())
 def pair(request, tiny_bases, tmp_path_factory):
     family, config = request.param
-    base, place = tiny_bases[family], tmp_path_factory.mktemp("pair")
+    return made_pair(tiny_bases[family], config, tmp_path_factory.mktemp("pair"))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(case, marks=pytest.mark.soak if number else (), id=f"parts-{number}")
+        for number, case in enumerate(PARTS)
+    ],
+)
+def pair_of_parts(request, tiny_bases, tmp_path_factory):
+    family, config = request.param
+    return made_pair(tiny_bases[family], config, tmp_path_factory.mktemp("parts"))
+
+
+def made_pair(base, config, place):
+    """An adapter that PEFT has made and saved, and ours that was loaded from it."""
     export(base, place / "base")
     kind = transformers.AutoModel
     if base.config.is_decoder:
@@ -214,6 +261,10 @@ def train(pair, trainable, frozen):
 
 
 def test_both_compute_the_same(pair):
+    compare(pair)
+
+
+def compare(pair):
     with torch.no_grad():
         expected, of_base = torch_logits(pair.twin).numpy(), torch_logits(pair.plain()).numpy()
     found = np.asarray(our_logits(pair.base, pair.adapter.params))
@@ -242,6 +293,54 @@ def test_both_take_the_same_steps_and_peft_loads_what_was_trained(pair, tmp_path
     scale = np.abs(expected).max()
     assert np.abs(found - expected).max() < 1e-5 * scale
     assert np.abs(trained - expected).max() < 1e-2 * scale
+
+
+def test_parts_of_a_layer_compute_the_same_and_their_gradients_add_up(pair_of_parts):
+    """What the parts share there each has for itself here."""
+    compare(pair_of_parts)
+    method, params = pair_of_parts.adapter.method, pair_of_parts.adapter.params
+    trainable, frozen = partition(params, mask_from_rules(params, method.rules))
+
+    def loss_of(trainable):
+        whole = method.reparametrize(combine(trainable, frozen))
+        logits = our_logits(pair_of_parts.base, whole)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, LABELS).mean()
+
+    found = flatten(jax.jit(jax.grad(loss_of))(trainable))
+    twin = pair_of_parts.twin
+    twin.zero_grad()
+    torch.nn.functional.cross_entropy(torch_logits(twin), torch.tensor(LABELS)).backward()
+    compared = 0
+    for name, parameter in twin.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        place = re.search(r"h\.(\d)\.\w+\.(c_\w+)\.(\w+?)(_vector)?\.default", name)
+        leaf = place[3].lower().replace("vera_lambda", "vera")
+        own = [found[f"layers/{part}/{leaf}"][int(place[1])] for part in PARTS_OF[place[2]]]
+        shared = leaf in ("lora_a", "lora_e", "vera_d")
+        ours = sum(own) if shared else np.concatenate(own, axis=-1)
+        expected = parameter.grad.numpy().T
+        ours = np.asarray(ours)[tuple(slice(size) for size in expected.shape[-ours.ndim :])]
+        np.testing.assert_allclose(
+            ours, expected.reshape(ours.shape), rtol=1e-4, atol=1e-5 * np.abs(expected).max()
+        )
+        compared += 1
+    assert compared >= 2 * pair_of_parts.base.config.num_layers
+
+
+def test_parts_that_were_trained_apart_go_back_to_peft(pair_of_parts, tmp_path):
+    method, params = pair_of_parts.adapter.method, pair_of_parts.adapter.params
+    trainable, frozen = partition(params, mask_from_rules(params, method.rules))
+    last, losses = train(pair_of_parts, trainable, frozen)
+    assert losses[-1] < 0.97 * losses[0]
+    trained = combine(last, frozen)
+    save_peft(tmp_path / "trained", trained, pair_of_parts.base, method)
+    assert load_adapter(tmp_path / "trained", pair_of_parts.base).method.rank == 3 * method.rank
+    again = peft.PeftModel.from_pretrained(pair_of_parts.plain(), str(tmp_path / "trained")).eval()
+    found = np.asarray(our_logits(pair_of_parts.base, method.reparametrize(trained)))
+    with torch.no_grad():
+        expected = torch_logits(again).numpy()
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
 
 
 def test_pissa_starts_and_trains_as_in_peft_and_leaves_the_base_as_it_is(tiny_bases, tmp_path):

@@ -12,20 +12,23 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.adalora import AdaLoRA
+from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
 from fsl_jax.adapt.peft.lora_config import alpha_faults, is_count, unsupported_fields
 from fsl_jax.adapt.peft.modules import (
     PREFIX,
     adapted_paths,
     linear_layers,
     read_modules,
+    saved_modules,
     target_modules,
     task_type,
     unusable,
     write_modules,
 )
+from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_faults
 from fsl_jax.models.pretrained import Pretrained
 
-_READABLE = "What can be read is AdaLoRA on linear layers, each kind of them in all layers or none"
+_READABLE = "What can be read is AdaLoRA on linear layers"
 _PARTS = {"lora_a": "lora_A", "lora_e": "lora_E", "lora_b": "lora_B"}
 _STEPS = 1000
 _READ = frozenset(
@@ -40,7 +43,6 @@ _READ = frozenset(
         "peft_type",
         "r",
         "rank_pattern",
-        "target_modules",
         "target_r",
         "tfinal",
         "tinit",
@@ -56,21 +58,23 @@ def write_adalora(
     """The tensors and the config of a PEFT adapter.
 
     Args:
-      leaves: `lora_a [L, in, R]`, `lora_e [L, R]` and `lora_b [L, R, out]` by path.
+      leaves: `lora_a [L, in, R]`, `lora_e [L, R]` and `lora_b [L, R, out]` by path. Parts of a
+        layer of PEFT's share the first two (see `fused`).
       method: the method.
       pretrained: the base model.
 
     Returns:
       The tensors by PEFT's names, and the values of `adapter_config.json`.
     """
-    modules = linear_layers(pretrained.config)
-    chosen = [module for module in modules if f"{module.path}/lora_e" in leaves]
+    modules = [*linear_layers(pretrained.config), *fused_layers(pretrained.config)]
+    leaves = fuse(leaves, pretrained.config)
+    adapted = saved_modules(leaves, modules, _PARTS)
     whole = write_modules(
         {
             path: leaf[..., None, :] if path.endswith("/lora_e") else leaf
             for path, leaf in leaves.items()
         },
-        chosen,
+        adapted,
         _PARTS,
     )
     pattern = {name: _kept(whole[name]) for name in whole if name.endswith(".lora_E")}
@@ -89,7 +93,7 @@ def write_adalora(
         "target_r": method.target_rank,
         "lora_alpha": int(method.alpha) if method.alpha.is_integer() else method.alpha,
         "lora_dropout": 0.0,
-        "target_modules": target_modules(chosen, modules),
+        "target_modules": target_modules(adapted, modules),
         "total_step": _STEPS,
         "tinit": round(method.warmup * _STEPS),
         "tfinal": round(method.final * _STEPS),
@@ -101,6 +105,7 @@ def write_adalora(
             name.removeprefix(PREFIX): kept.tolist() for name, kept in pattern.items()
         },
         "bias": "none",
+        "fan_in_fan_out": pretrained.config.family == "gpt2",
         "modules_to_save": None,
     }
 
@@ -129,10 +134,9 @@ def read_adalora(
     """
     if found := _config_faults(values):
         raise unusable(source, pretrained, found, _READABLE)
-    rank, targets = values["init_r"], values.get("target_modules")
-    named = None if isinstance(targets, str) or values.get("exclude_modules") else targets
+    rank, config = values["init_r"], pretrained.config
 
-    def shape_of(part: str, kernel: tuple[int, ...]) -> list[int]:
+    def shape_of(kernel: tuple[int, ...], part: str, name: str) -> list[int]:
         width_in, width_out = kernel
         return {
             "lora_A": [rank, width_in],
@@ -141,9 +145,12 @@ def read_adalora(
         }[part]
 
     whole, found = _filled_up(tensors, values.get("rank_pattern") or {}, rank)
-    leaves, more = read_modules(whole, pretrained, _PARTS, shape_of, named)
-    if found + more:
-        raise unusable(source, pretrained, found + more, _READABLE)
+    modules = [*linear_layers(config), *fused_layers(config)]
+    adapted, more = find_adapted(tensors, pretrained, modules, read_targets(values))
+    leaves, faulty = read_modules(whole, pretrained, _PARTS, shape_of, modules, adapted)
+    if found := found + more + faulty:
+        raise unusable(source, pretrained, found, _READABLE)
+    leaves = take_apart(leaves, config)
     paths = adapted_paths(leaves)
     method = _method(values, f"^({'|'.join(map(re.escape, paths))})$")
     for path in paths:
@@ -217,4 +224,5 @@ def _config_faults(values: Mapping[str, Any]) -> list[str]:
     pattern = values.get("rank_pattern") or {}
     if not (isinstance(pattern, dict) and all(isinstance(kept, list) for kept in pattern.values())):
         found.append(f"rank_pattern is {pattern!r}; expected lists of true and false by layer")
-    return found + alpha_faults(values) + unsupported_fields(values, _READ)
+    found += alpha_faults(values) + target_faults(values)
+    return found + unsupported_fields(values, _READ)

@@ -13,7 +13,7 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.ia3 import IA3
-from fsl_jax.adapt.peft.modules import PREFIX, Module, target_modules, task_type, unusable
+from fsl_jax.adapt.peft.modules import PREFIX, Adapted, Module, target_modules, task_type, unusable
 from fsl_jax.adapt.peft.slots import Slot, config_faults, read_slots
 from fsl_jax.models.families import FAMILIES, Config, parameter_shapes
 from fsl_jax.models.pretrained import Pretrained
@@ -60,10 +60,10 @@ def write_ia3(
         module = Module(slot.module, layers[0], slot.copies)
         modules.append(module)
         if f"{layers[0]}/ia3_in" in leaves:
-            inputs.append(module)
+            inputs.append(Adapted.in_all(module))
             stack = leaves[f"{layers[0]}/ia3_in"][..., None, :]
         elif any(f"{layer}/ia3" in leaves for layer in layers):
-            outputs.append(module)
+            outputs.append(Adapted.in_all(module))
             stack = _joined(leaves, layers)[..., :, None]
         else:
             continue

@@ -14,11 +14,10 @@ from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.p_tuning import PTuning
 from fsl_jax.adapt.p_tuning_v2 import PTuningV2
 from fsl_jax.adapt.peft.adalora import read_adalora, write_adalora
-from fsl_jax.adapt.peft.fused import has_layers_for_lora
+from fsl_jax.adapt.peft.fused import has_layers_or_parts_for
 from fsl_jax.adapt.peft.ia3 import has_vectors_for, read_ia3, write_ia3
 from fsl_jax.adapt.peft.ln_tuning import has_norms_for, read_ln_tuning, write_ln_tuning
 from fsl_jax.adapt.peft.lora import read_lora, write_lora
-from fsl_jax.adapt.peft.modules import has_layers_for
 from fsl_jax.adapt.peft.prefix_tuning import (
     has_prefixes,
     read_prefix_tuning,
@@ -66,8 +65,8 @@ class Kind(NamedTuple):
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind("LORA", LoRA, has_layers_for_lora, write_lora, read_lora),
-    Kind("ADALORA", AdaLoRA, has_layers_for, write_adalora, read_adalora),
+    Kind("LORA", LoRA, has_layers_or_parts_for, write_lora, read_lora),
+    Kind("ADALORA", AdaLoRA, has_layers_or_parts_for, write_adalora, read_adalora),
     Kind("VERA", VeRA, has_targets_for, write_vera, read_vera),
     Kind("IA3", IA3, has_vectors_for, write_ia3, read_ia3),
     Kind("LN_TUNING", LNTuning, has_norms_for, write_ln_tuning, read_ln_tuning),

@@ -8,7 +8,7 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.ln_tuning import LNTuning
-from fsl_jax.adapt.peft.modules import PREFIX, Module, target_modules, task_type, unusable
+from fsl_jax.adapt.peft.modules import PREFIX, Adapted, Module, target_modules, task_type, unusable
 from fsl_jax.adapt.peft.slots import Slot, config_faults, read_slots
 from fsl_jax.models.families import FAMILIES, Config, parameter_shapes
 from fsl_jax.models.pretrained import Pretrained
@@ -59,7 +59,7 @@ def write_ln_tuning(
         for path, slot in slots.items()
         if path.endswith("/scale")
     }
-    chosen = [norm for path, norm in norms.items() if path in leaves]
+    chosen = [Adapted.in_all(norm) for path, norm in norms.items() if path in leaves]
     return tensors, {
         "peft_type": "LN_TUNING",
         "task_type": task_type(pretrained.config),

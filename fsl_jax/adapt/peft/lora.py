@@ -5,8 +5,9 @@ is one stack for all layers here, `lora_a [L, in, R]`; PEFT has a tensor for eac
 as PyTorch's weights are: `lora_A.weight [R, in]`. Layers that are not adapted have no tensors.
 """
 
+import dataclasses
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,23 +18,20 @@ from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
 from fsl_jax.adapt.peft.lora_config import PeftLora, config_faults, read_config
 from fsl_jax.adapt.peft.modules import (
-    PREFIX,
-    Module,
-    adapted_paths,
+    Adapted,
+    filled_up,
     linear_layers,
-    named_layers,
     read_modules,
+    saved_modules,
     target_modules,
     task_type,
     unusable,
     write_modules,
 )
+from fsl_jax.adapt.peft.targets import find_adapted, layers_setting
 from fsl_jax.models.pretrained import Pretrained
 
-_READABLE = (
-    "What can be read is LoRA of one rank on linear layers, each kind of them in the same layers "
-    "or in none"
-)
+_READABLE = "What can be read is LoRA on linear layers"
 _PARTS = {
     "lora_a": "lora_A.weight",
     "lora_b": "lora_B.weight",
@@ -56,14 +54,9 @@ def write_lora(
       The tensors by PEFT's names, and the values of `adapter_config.json`.
     """
     modules = [*linear_layers(pretrained.config), *fused_layers(pretrained.config)]
-    leaves = fuse(leaves, pretrained.config)
-    chosen = [module for module in modules if f"{module.path}/lora_a" in leaves]
-    tensors, targets = write_modules(leaves, chosen, _PARTS), target_modules(chosen, modules)
-    if method.layers != "all":
-        targets = [name for module in chosen for name in _adapted(module, method)]
-        starts = tuple(f"{PREFIX}{name}." for name in targets)
-        tensors = {name: tensor for name, tensor in tensors.items() if name.startswith(starts)}
-    return tensors, {
+    leaves = fuse(_in_chosen_layers(leaves, method), pretrained.config)
+    adapted = saved_modules(leaves, modules, _PARTS)
+    return write_modules(leaves, adapted, _PARTS), {
         "peft_type": "LORA",
         "task_type": task_type(pretrained.config),
         "base_model_name_or_path": pretrained.name,
@@ -71,7 +64,7 @@ def write_lora(
         "r": method.rank,
         "lora_alpha": int(method.alpha) if method.alpha.is_integer() else method.alpha,
         "lora_dropout": 0.0,
-        "target_modules": targets,
+        "target_modules": target_modules(adapted, modules),
         "bias": "none",
         "fan_in_fan_out": pretrained.config.family == "gpt2",
         "use_rslora": method.scaling == "rslora",
@@ -97,68 +90,77 @@ def read_lora(
       source: the adapter, for errors.
 
     Returns:
-      The method, whose alpha is the one that gives the adapter's scale over its rank, and by path
-      `lora_a [L, in, R]`, `lora_b [L, R, out]` and `lora_scale [L]`, float32.
+      The method, and by path `lora_a [L, in, R]`, `lora_b [L, R, out]` and `lora_scale [L]`,
+      float32. R is the largest rank; zeros fill up the others, and stand for what is left out.
 
     Raises:
-      InputError: the config asks for more than LoRA of one rank, or tensors are not known, missing,
-        there twice, or of the wrong shape; it lists all.
+      InputError: the config asks for more than LoRA, names what is not there, or tensors are not
+        known, missing, there twice, or of the wrong shape; it lists all.
     """
     if found := config_faults(values):
         raise unusable(source, pretrained, found, _READABLE)
-    lora = read_config(values)
+    lora, config = read_config(values), pretrained.config
     parts = _PARTS if lora.dora else {leaf: _PARTS[leaf] for leaf in ("lora_a", "lora_b")}
 
-    def shape_of(part: str, kernel: tuple[int, ...]) -> list[int]:
-        width_in, width_out = kernel
+    def shape_of(kernel: tuple[int, ...], part: str, name: str) -> list[int]:
+        (width_in, width_out), rank = kernel, lora.rank_of(name)
         if part == _PARTS["lora_magnitude"]:
             return [width_out]
-        return [lora.rank, width_in] if part == _PARTS["lora_a"] else [width_out, lora.rank]
+        return [rank, width_in] if part == _PARTS["lora_a"] else [width_out, rank]
 
-    fused = [] if lora.dora else fused_layers(pretrained.config)
-    only, found = _chosen_layers(lora, [*linear_layers(pretrained.config), *fused], pretrained)
-    if not found:
-        leaves, found = read_modules(
-            tensors, pretrained, parts, shape_of, lora.targets, only, fused
-        )
-    if found:
-        raise unusable(source, pretrained, found, _READABLE)
-    leaves = take_apart(leaves, pretrained.config)
+    modules = [*linear_layers(config), *fused_layers(config)]
+    adapted, found = find_adapted(tensors, pretrained, modules, lora.targets)
+    found += lora.idle_patterns([name for each in adapted for name, _ in each.each()])
+    leaves, more = read_modules(tensors, pretrained, parts, shape_of, modules, adapted)
+    if found + more:
+        raise unusable(source, pretrained, found + more, _READABLE)
+    method = _method(lora, adapted)
+    for each in adapted:
+        lora_a, lora_b = (f"{each.module.path}/{part}" for part in ("lora_a", "lora_b"))
+        leaves[lora_a] = filled_up(leaves[lora_a], -1, method.rank)
+        leaves[lora_b] = filled_up(leaves[lora_b], -2, method.rank)
+    return method, take_apart(leaves, config) | _scales(lora, adapted)
+
+
+def _in_chosen_layers(leaves: Mapping[str, np.ndarray], method: LoRA) -> dict[str, np.ndarray]:
+    """The leaves with zeros in the layers that are left out, whose scale is zero."""
+    if method.layers == "all":
+        return dict(leaves)
+    kept = {}
+    for path, leaf in leaves.items():
+        chosen = chosen_layers("lora's layers", method.layers, len(leaf))
+        kept[path] = leaf * chosen.reshape(-1, *[1] * (leaf.ndim - 1))
+    return kept
+
+
+def _method(lora: PeftLora, adapted: Sequence[Adapted]) -> LoRA:
+    """The method of the largest rank; where scales differ, the one whose scale layers are given."""
+    names = [name for each in adapted for name, _ in each.each()]
+    kinds = {(lora.rank_of(name), lora.alpha_of(name)) for name in names}
     method = LoRA(
-        lora.rank,
+        max(rank for rank, _ in kinds),
         lora.alpha,
-        f"^({'|'.join(map(re.escape, adapted_paths(leaves)))})$",
-        layers="all" if only is None else ",".join(map(str, sorted(only))),
+        f"^({'|'.join(map(re.escape, sorted(path for x in adapted for path in x.paths)))})$",
+        layers=layers_setting(adapted),
         scaling="rslora" if lora.rank_stabilised else "standard",
         dora=lora.dora,
     )
-    for path in adapted_paths(leaves):
-        scale = np.full(leaves[f"{path}/lora_a"].shape[:-2], method.scale, np.float32)
-        if only is not None:
-            scale[~np.isin(np.arange(len(scale)), sorted(only))] = 0
-        leaves[f"{path}/lora_scale"] = scale
-    return method, leaves
+    if len(kinds) == 1:
+        return dataclasses.replace(method, alpha=kinds.pop()[1])
+    scales = {lora.scale(*kind) for kind in kinds}
+    if len(scales) == 1:
+        alpha, scaling = scales.pop() * method.rank, "standard"
+    else:
+        alpha, scaling = lora.scale(lora.rank, lora.alpha) * method.rank, "given"
+    return dataclasses.replace(method, alpha=alpha, scaling=scaling)
 
 
-def _chosen_layers(
-    lora: PeftLora, modules: list[Module], pretrained: Pretrained
-) -> tuple[Collection[int] | None, list[str]]:
-    """The numbers of the layers that are adapted, None for all, and what is wrong with them."""
-    if lora.layers is None:
-        return named_layers(modules, pretrained, lora.targets), []
-    depth = max(module.copies or 0 for module in modules)
-    absent = [number for number in sorted(lora.layers) if not 0 <= number < depth]
-    if absent:
-        last = depth - 1
-        return lora.layers, [
-            f"layers_to_transform has {absent}; the layers are numbered from 0 to {last}"
-        ]
-    return lora.layers, []
-
-
-def _adapted(module: Module, method: LoRA) -> list[str]:
-    """The names of the copies of a linear layer in the layers that are adapted."""
-    if module.copies is None:
-        return []
-    chosen = chosen_layers("lora's layers", method.layers, module.copies)
-    return [name for name, (number,) in module.each() if chosen[number]]
+def _scales(lora: PeftLora, adapted: Sequence[Adapted]) -> dict[str, np.ndarray]:
+    """By path, what the update of each layer is multiplied by; zero where there is none."""
+    found: dict[str, np.ndarray] = {}
+    for each in adapted:
+        scale = np.zeros(() if each.module.copies is None else each.module.copies, np.float32)
+        for name, index in each.each():
+            scale[index] = lora.scale(lora.rank_of(name), lora.alpha_of(name))
+        found |= {f"{path}/lora_scale": scale for path in each.paths}
+    return found

@@ -2,8 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
+
+from fsl_jax.adapt.peft.targets import Targets, pattern_faults, read_targets, target_faults
 
 _WITHOUT_EFFECT = frozenset(
     {
@@ -15,6 +18,7 @@ _WITHOUT_EFFECT = frozenset(
         "fan_in_fan_out",
         "inference_mode",
         "layers_pattern",
+        "layers_to_transform",
         "loftq_config",
         "lora_dropout",
         "megatron_core",
@@ -22,10 +26,11 @@ _WITHOUT_EFFECT = frozenset(
         "qalora_group_size",
         "revision",
         "runtime_config",
+        "target_modules",
         "task_type",
     }
 )
-"""Fields of the config that change nothing in what a saved adapter computes."""
+"""Fields of the config that change nothing in what a saved adapter computes, and its targets."""
 
 _READ = frozenset(
     {
@@ -34,9 +39,9 @@ _READ = frozenset(
         "lora_alpha",
         "use_rslora",
         "use_dora",
-        "target_modules",
-        "layers_to_transform",
         "init_lora_weights",
+        "rank_pattern",
+        "alpha_pattern",
     }
 )
 _STARTS = (True, False, "gaussian", "eva", "orthogonal")
@@ -48,20 +53,43 @@ class PeftLora:
     """The settings of a LoRA adapter.
 
     Attributes:
-      rank: R.
-      alpha: the numerator of the scale.
+      rank: R, of the layers that no pattern names.
+      alpha: the numerator of the scale of these.
       rank_stabilised: whether the scale is alpha / sqrt(R).
       dora: whether the adapted columns have lengths of their own.
-      targets: ends of the names of the adapted modules; None where they are given otherwise.
-      layers: the numbers of the layers that are adapted; None for all that the targets name.
+      targets: which layers are adapted.
+      ranks: the ranks of others, by regular expressions of names and of their ends.
+      alphas: likewise.
     """
 
     rank: int
     alpha: float
     rank_stabilised: bool
     dora: bool
-    targets: tuple[str, ...] | None
-    layers: frozenset[int] | None
+    targets: Targets
+    ranks: Mapping[str, int]
+    alphas: Mapping[str, float]
+
+    def rank_of(self, name: str) -> int:
+        """The rank of a layer."""
+        return next((self.ranks[each] for each in self.ranks if _fits(each, name)), self.rank)
+
+    def alpha_of(self, name: str) -> float:
+        """The numerator of a layer's scale."""
+        return next((self.alphas[each] for each in self.alphas if _fits(each, name)), self.alpha)
+
+    def scale(self, rank: int, alpha: float) -> float:
+        """What an update is multiplied by."""
+        return alpha / (math.sqrt(rank) if self.rank_stabilised else rank)
+
+    def idle_patterns(self, names: Collection[str]) -> list[str]:
+        """A line for each pattern that fits none of the adapted layers."""
+        return [
+            f"{field} has {pattern!r}, which fits no layer that is adapted"
+            for field, patterns in (("rank_pattern", self.ranks), ("alpha_pattern", self.alphas))
+            for pattern in patterns
+            if not any(_fits(pattern, name) for name in names)
+        ]
 
 
 def read_config(values: Mapping[str, Any]) -> PeftLora:
@@ -73,22 +101,19 @@ def read_config(values: Mapping[str, Any]) -> PeftLora:
     Returns:
       The settings.
     """
-    targets, layers = values.get("target_modules"), values.get("layers_to_transform")
-    ends = None
-    if isinstance(targets, list) and not values.get("exclude_modules"):
-        ends = tuple(map(str, targets))
     return PeftLora(
         values["r"],
         float(values["lora_alpha"]),
         bool(values.get("use_rslora")),
         bool(values.get("use_dora")),
-        ends,
-        None if layers in (None, []) else frozenset(_listed(layers)),
+        read_targets(values),
+        values.get("rank_pattern") or {},
+        {each: float(alpha) for each, alpha in (values.get("alpha_pattern") or {}).items()},
     )
 
 
 def config_faults(values: Mapping[str, Any]) -> list[str]:
-    """What keeps an adapter with this config from being read: all that is not LoRA of one rank.
+    """What keeps an adapter with this config from being read: all that is more than LoRA.
 
     Args:
       values: what `adapter_config.json` says.
@@ -106,10 +131,9 @@ def config_faults(values: Mapping[str, Any]) -> list[str]:
     found += alpha_faults(values)
     if start not in _STARTS:
         found.append(f"init_lora_weights is {start!r}, which changes the base: that is not here")
-    if not all(isinstance(layer, int) for layer in _listed(values.get("layers_to_transform"))):
-        layers = values["layers_to_transform"]
-        found.append(f"layers_to_transform is {layers!r}; expected numbers of layers")
-    return found + unsupported_fields(values, _READ)
+    found += _pattern_faults(values, "rank_pattern", is_count, "whole numbers of at least 1")
+    found += _pattern_faults(values, "alpha_pattern", is_alpha, "numbers above 0")
+    return found + target_faults(values) + unsupported_fields(values, _READ)
 
 
 def unsupported_fields(values: Mapping[str, Any], read: Collection[str]) -> list[str]:
@@ -132,9 +156,13 @@ def unsupported_fields(values: Mapping[str, Any], read: Collection[str]) -> list
 def alpha_faults(values: Mapping[str, Any]) -> list[str]:
     """What is wrong with the scale's numerator in a config, a line for each fault."""
     alpha = values.get("lora_alpha")
-    if isinstance(alpha, int | float) and not isinstance(alpha, bool) and 0 < alpha < math.inf:
-        return []
-    return [f"lora_alpha is {alpha!r}; expected a number above 0"]
+    return [] if is_alpha(alpha) else [f"lora_alpha is {alpha!r}; expected a number above 0"]
+
+
+def is_alpha(value: Any) -> bool:
+    """Whether a value is a finite number above 0."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 < value < math.inf
 
 
 def is_count(value: Any) -> bool:
@@ -142,8 +170,15 @@ def is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _listed(layers: Any) -> list[Any]:
-    """PEFT takes one number for a list of one."""
-    if layers is None:
-        return []
-    return layers if isinstance(layers, list) else [layers]
+def _pattern_faults(
+    values: Mapping[str, Any], field: str, is_sound: Callable[[Any], bool], expected: str
+) -> list[str]:
+    patterns = values.get(field) or {}
+    if not isinstance(patterns, dict) or not all(map(is_sound, patterns.values())):
+        return [f"{field} is {patterns!r}; expected {expected} by names of layers"]
+    return [fault for pattern in patterns for fault in pattern_faults(field, pattern)]
+
+
+def _fits(pattern: str, name: str) -> bool:
+    """Whether a pattern fits a name, or what follows a dot in it, to the end."""
+    return bool(re.match(rf"(.*\.)?({pattern})$", name))

@@ -4,7 +4,9 @@ A leaf is one stack for all layers here, `[L, ...]`; PEFT has a tensor for each 
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -47,21 +49,43 @@ class Module:
             yield from ((self.name.format(layer=i), (i,)) for i in range(self.copies))
 
 
-def has_layers_for(paths: Iterable[str], config: Config) -> bool:
-    """Whether PEFT has a linear layer for each that is adapted.
+@dataclasses.dataclass(frozen=True)
+class Adapted:
+    """A linear layer, and which of its copies an adapter is of.
 
-    It has one for queries, keys and values together where a checkpoint has them in one tensor, as
-    GPT-2's do, and no adapter for a part of it.
-
-    Args:
-      paths: of the adapted leaves: `layers/attention/query/lora_a`.
-      config: of the base model.
-
-    Returns:
-      True where the adapter can be written for PEFT.
+    Attributes:
+      module: the linear layer.
+      names: of each copy in the adapted model; None for one that is left out.
     """
-    known = {module.path for module in linear_layers(config)}
-    return all(path.rpartition("/")[0] in known for path in paths)
+
+    module: Module
+    names: tuple[str | None, ...]
+
+    @classmethod
+    def in_all(cls, module: Module) -> "Adapted":
+        """A linear layer that is adapted in all its copies."""
+        return cls(module, tuple(name for name, _ in module.each()))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """In the tree: the module's, or those of its parts."""
+        return self.module.parts or (self.module.path,)
+
+    def kernel_shape(self, leaves: Mapping[str, Any]) -> tuple[int, int]:
+        """`[in, out]` of its kernel, from the leaves of the base model by path."""
+        width_in, width_out = leaves[f"{self.paths[0]}/kernel"].shape[-2:]
+        return width_in, width_out * len(self.paths)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no copy is left out."""
+        return None not in self.names
+
+    def each(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """The name of each adapted copy, and its index in the stacked leaf."""
+        for name, (_, index) in zip(self.names, self.module.each(), strict=True):
+            if name is not None:
+                yield name, index
 
 
 def task_type(config: Config) -> str:
@@ -93,47 +117,77 @@ def _depth(path: str, config: Config) -> int:
     return config.num_layers
 
 
-def target_modules(chosen: list[Module], modules: list[Module]) -> list[str]:
-    """The shortest ends of names that PEFT matches with the chosen modules and with no others."""
-    others = [name for module in modules if module not in chosen for name, _ in module.each()]
-    chosen_names = {name for module in chosen for name, _ in module.each()}
-    others += [name for name in _ALSO_THERE if name not in chosen_names]
+def target_modules(adapted: Sequence[Adapted], modules: Sequence[Module]) -> list[str]:
+    """The shortest ends of names that PEFT matches with what is adapted and with nothing else.
 
-    def ends(module: Module) -> list[str]:
-        parts = module.name.rpartition("{layer}.")[2].split(".")
+    Args:
+      adapted: the linear layers that are adapted.
+      modules: all that there are.
+
+    Returns:
+      The ends; whole names where layers of a stack are left out.
+    """
+    chosen = {name for each in adapted for name, _ in each.each()}
+    others = [name for module in modules for name, _ in module.each() if name not in chosen]
+    others += [name for name in _ALSO_THERE if name not in chosen]
+
+    def ends(each: Adapted) -> list[str]:
+        parts = each.module.name.rpartition("{layer}.")[2].split(".")
         for start in reversed(range(len(parts))):
             end = ".".join(parts[start:])
-            if not any(_ends_in(other, end) for other in others):
+            if not any(f".{other}".endswith(f".{end}") for other in others):
                 return [end]
         # Where even the whole name ends like another one, every layer has to be spelt out.
-        return [name for name, _ in module.each()]
+        return [name for name, _ in each.each()]
 
-    return sorted({end for module in chosen for end in ends(module)})
+    return sorted({end for each in adapted for end in ends(each)})
 
 
-def _ends_in(name: str, end: str) -> bool:
-    return f".{name}".endswith(f".{end}")
+def saved_modules(
+    leaves: Mapping[str, np.ndarray], modules: Sequence[Module], parts: Iterable[str]
+) -> list[Adapted]:
+    """The linear layers that leaves are of.
+
+    Args:
+      leaves: by path: `layers/attention/query/lora_a`.
+      modules: the linear layers there are.
+      parts: the names of leaves: `lora_a`.
+
+    Returns:
+      Those that have leaves. A copy whose numbers are all zero is left out, as it does nothing and
+      learns nothing, unless all are.
+    """
+    found = []
+    for module in modules:
+        own = [leaves[path] for part in parts if (path := f"{module.path}/{part}") in leaves]
+        if own:
+            names = [name for name, _ in module.each()]
+            used = [any(leaf[index].any() for leaf in own) for _, index in module.each()]
+            pairs = zip(names, used, strict=True)
+            kept = tuple(name if it or not any(used) else None for name, it in pairs)
+            found.append(Adapted(module, kept))
+    return found
 
 
 def write_modules(
-    leaves: Mapping[str, np.ndarray], modules: Sequence[Module], parts: Mapping[str, str]
+    leaves: Mapping[str, np.ndarray], adapted: Sequence[Adapted], parts: Mapping[str, str]
 ) -> dict[str, np.ndarray]:
     """The tensors of the linear layers that are adapted, transposed as PyTorch's are.
 
     Args:
       leaves: by path: `layers/attention/query/lora_a`.
-      modules: the linear layers.
+      adapted: the linear layers.
       parts: PEFT's word for each leaf: `lora_A.weight` for `lora_a`.
 
     Returns:
       The tensors by PEFT's names, one for each layer of a stack.
     """
     return {
-        f"{PREFIX}{name}.{part}": np.ascontiguousarray(leaves[f"{module.path}/{leaf}"][index].T)
-        for module in modules
+        f"{PREFIX}{name}.{part}": np.ascontiguousarray(leaves[path][index].T)
+        for each in adapted
         for leaf, part in parts.items()
-        if f"{module.path}/{leaf}" in leaves
-        for name, index in module.each()
+        if (path := f"{each.module.path}/{leaf}") in leaves
+        for name, index in each.each()
     }
 
 
@@ -141,10 +195,9 @@ def read_modules(
     tensors: Mapping[str, np.ndarray],
     pretrained: Pretrained,
     parts: Mapping[str, str],
-    shape_of: Callable[[str, tuple[int, ...]], Sequence[int]],
-    targets: Sequence[str] | None,
-    only: Collection[int] | None = None,
-    fused: Sequence[Module] = (),
+    shape_of: Callable[[tuple[int, ...], str, str], Sequence[int]],
+    modules: Sequence[Module],
+    adapted: Sequence[Adapted],
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """The inverse of `write_modules`, strict: every tensor is known and each has its shape.
 
@@ -152,59 +205,32 @@ def read_modules(
       tensors: by PEFT's names.
       pretrained: the base model.
       parts: PEFT's word for each leaf.
-      shape_of: the shape that a part has beside a kernel `[in, out]`.
-      targets: ends of the names of the adapted linear layers; None where they are given otherwise.
-      only: the layers of a stack that are adapted, zeros standing for the others; None for all.
-      fused: linear layers that the tree has in parts, and that can be read whole.
+      shape_of: the shape that beside a kernel `[in, out]` a part has, of the layer of a name.
+      modules: the linear layers there are.
+      adapted: those that the adapter is of.
 
     Returns:
-      The leaves by path, those of a stack joined, and all that is wrong.
+      The leaves by path, those of a stack joined, and all that is wrong. Zeros stand for the copies
+      that are left out, and fill up what is smaller than the largest of its stack.
     """
-    config = pretrained.config
-    table, modules = FAMILIES[config.family].names(config), [*linear_layers(config), *fused]
-    # A layer that is not in a stack has no number to be chosen by.
-    modules = [module for module in modules if only is None or module.copies is not None]
-    given, found = _by_canonical_name(tensors, table, modules, parts)
-    targeted = [each for each in modules if _is_targeted(each, given, parts, targets, table)]
-    if not targeted:
-        return {}, [*found, "no linear layer has tensors"]
+    table = FAMILIES[pretrained.config.family].names(pretrained.config)
+    given, found = _by_canonical_name(tensors, table, modules, parts, adapted)
     kernels = flatten(pretrained.params)
     stacks: dict[str, np.ndarray] = {}
-    for module in targeted:
-        kernel = kernels[f"{(module.parts or (module.path,))[0]}/kernel"].shape[-2:]
-        kernel = (kernel[0], kernel[1] * max(len(module.parts), 1))
-        shapes = {part: list(shape_of(part, kernel)) for part in parts.values()}
-        faulty = _tensor_faults(module, given, table, shapes, only)
+    for each in adapted:
+        shapes = functools.partial(shape_of, each.kernel_shape(kernels))
+        faulty = _tensor_faults(each, given, table, parts, shapes)
         found += faulty
         if not faulty:
-            stacks |= _stacked(module, given, table, parts)
+            stacks |= _stacked(each, given, table, parts)
     return stacks, found
 
 
-def named_layers(
-    modules: Sequence[Module], pretrained: Pretrained, targets: Sequence[str] | None
-) -> set[int] | None:
-    """The numbers of the layers of stacks that an adapter is of, where it is not of all.
-
-    Args:
-      modules: the linear layers there are.
-      pretrained: the base model.
-      targets: ends of the names of the adapted linear layers, or whole names; None where they are
-        given otherwise.
-
-    Returns:
-      The numbers, where some layers are named and others of their kind are not; None for all.
-    """
-    table = FAMILIES[pretrained.config.family].names(pretrained.config)
-    numbers: set[int] = set()
-    some = False
-    for module in modules:
-        names = [table.canonical(name) for name, _ in module.each()]
-        named = {number for number, name in enumerate(names) if _is_named(name, targets, table)}
-        if module.copies is not None:
-            numbers |= named
-            some = some or 0 < len(named) < module.copies
-    return numbers if some else None
+def filled_up(leaf: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """A leaf with zeros behind, so that an axis has a size."""
+    widths = [(0, 0)] * leaf.ndim
+    widths[axis] = (0, size - leaf.shape[axis])
+    return np.pad(leaf, widths)
 
 
 def adapted_paths(leaves: Iterable[str]) -> list[str]:
@@ -236,77 +262,60 @@ def _by_canonical_name(
     table: NameTable,
     modules: Sequence[Module],
     parts: Mapping[str, str],
+    adapted: Sequence[Adapted],
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Tensors by names without prefixes, and what is wrong with the names."""
-    known = {
-        f"{table.canonical(name)}.{part}"
-        for module in modules
-        for name, _ in module.each()
-        for part in parts.values()
-    }
+    there = {table.canonical(name) for module in modules for name, _ in module.each()}
+    chosen = {table.canonical(name) for each in adapted for name, _ in each.each()}
     given: dict[str, np.ndarray] = {}
     found = []
     for full, tensor in tensors.items():
         name = table.canonical(full.removeprefix(PREFIX))
-        if name not in known:
+        part = next((part for part in parts.values() if name.endswith(f".{part}")), None)
+        layer = name.removesuffix(f".{part}")
+        if part is None or layer not in there:
             found.append(f"not known: {full}")
+        elif layer not in chosen:
+            found.append(f"not known: {full}, of a layer that is left out")
         elif name in given:
             found.append(f"duplicate: {full} is there under another name too")
         given[name] = tensor
     return given, found
 
 
-def _is_targeted(
-    module: Module,
-    given: Mapping[str, np.ndarray],
-    parts: Mapping[str, str],
-    targets: Sequence[str] | None,
-    table: NameTable,
-) -> bool:
-    """Whether any copy of a layer has a tensor, or is named by the targets."""
-    names = [table.canonical(name) for name, _ in module.each()]
-    if any(f"{name}.{part}" in given for name in names for part in parts.values()):
-        return True
-    return any(_is_named(name, targets, table) for name in names)
-
-
-def _is_named(name: str, targets: Sequence[str] | None, table: NameTable) -> bool:
-    return any(_ends_in(table.prefix + name, end) for end in targets or ())
-
-
 def _tensor_faults(
-    module: Module,
+    adapted: Adapted,
     given: Mapping[str, np.ndarray],
     table: NameTable,
-    shapes: Mapping[str, list[int]],
-    only: Collection[int] | None,
+    parts: Mapping[str, str],
+    shape_of: Callable[[str, str], Sequence[int]],
 ) -> list[str]:
     found = []
-    for name, index in module.each():
-        left_out = only is not None and index and index[0] not in only
-        for part, expected in shapes.items():
-            tensor = given.get(f"{table.canonical(name)}.{part}")
-            if left_out:
-                if tensor is not None:
-                    found.append(f"not known: {PREFIX}{name}.{part}, of a layer that is left out")
-            elif tensor is None:
+    for name, _ in adapted.each():
+        for part in parts.values():
+            tensor, expected = given.get(f"{table.canonical(name)}.{part}"), shape_of(part, name)
+            if tensor is None:
                 found.append(f"missing: {PREFIX}{name}.{part}")
-            elif list(tensor.shape) != expected:
-                shape = list(tensor.shape)
-                found.append(f"wrong shape: {PREFIX}{name}.{part} is {shape}, expected {expected}")
+            elif list(tensor.shape) != list(expected):
+                shape = f"{list(tensor.shape)}, expected {list(expected)}"
+                found.append(f"wrong shape: {PREFIX}{name}.{part} is {shape}")
     return found
 
 
 def _stacked(
-    module: Module,
+    adapted: Adapted,
     given: Mapping[str, np.ndarray],
     table: NameTable,
     parts: Mapping[str, str],
 ) -> dict[str, np.ndarray]:
     leaves = {}
     for leaf, part in parts.items():
-        each = [given.get(f"{table.canonical(name)}.{part}") for name, _ in module.each()]
-        present = next(tensor for tensor in each if tensor is not None)
-        filled = [np.zeros_like(present.T) if tensor is None else tensor.T for tensor in each]
-        leaves[f"{module.path}/{leaf}"] = filled[0] if module.copies is None else np.stack(filled)
+        own = {index: given[f"{table.canonical(name)}.{part}"].T for name, index in adapted.each()}
+        depth = () if adapted.module.copies is None else (adapted.module.copies,)
+        widest = np.max([tensor.shape for tensor in own.values()], axis=0)
+        stack = np.zeros((*depth, *widest), next(iter(own.values())).dtype)
+        for index, tensor in own.items():
+            place: tuple[int | slice, ...] = (*index, *map(slice, tensor.shape))
+            stack[place] = tensor
+        leaves[f"{adapted.module.path}/{leaf}"] = stack
     return leaves

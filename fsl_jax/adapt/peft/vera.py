@@ -4,6 +4,7 @@ PEFT can leave the matrices out and draw them again. It does so with PyTorch's g
 adapter without them cannot be read here.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,23 +13,25 @@ import jax
 import numpy as np
 from etils import epath
 
+from fsl_jax.adapt.peft.fused import fuse, fused_layers, has_layers_or_parts_for, take_apart
+from fsl_jax.adapt.peft.fused_vera import columns_of_parts
 from fsl_jax.adapt.peft.lora_config import is_count, unsupported_fields
 from fsl_jax.adapt.peft.modules import (
-    adapted_paths,
-    has_layers_for,
     linear_layers,
     read_modules,
+    saved_modules,
     target_modules,
     task_type,
     unusable,
     write_modules,
 )
+from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_faults
 from fsl_jax.adapt.tree import flatten
-from fsl_jax.adapt.vera import VeRA
+from fsl_jax.adapt.vera import VeRA, format_columns
 from fsl_jax.models.families import Config
 from fsl_jax.models.pretrained import Pretrained
 
-_READABLE = "What can be read is VeRA with its random matrices, each kind of layers in all or none"
+_READABLE = "What can be read is VeRA on linear layers, with its random matrices"
 _PARTS = {"vera_d": "vera_lambda_d", "vera_b": "vera_lambda_b"}
 _MATRICES = {"vera/a": "base_model.vera_A", "vera/b": "base_model.vera_B"}
 _READ = frozenset(
@@ -39,14 +42,13 @@ _READ = frozenset(
         "projection_prng_key",
         "r",
         "save_projection",
-        "target_modules",
         "vera_dropout",
     }
 )
 
 
 def has_targets_for(paths: Iterable[str], config: Config) -> bool:
-    """Whether PEFT has a linear layer for each that is adapted.
+    """Whether PEFT has a linear layer for each that is adapted, or one that it is a part of.
 
     Args:
       paths: of the saved leaves.
@@ -55,7 +57,7 @@ def has_targets_for(paths: Iterable[str], config: Config) -> bool:
     Returns:
       True where the adapter can be written for PEFT.
     """
-    return has_layers_for((path for path in paths if path not in _MATRICES), config)
+    return has_layers_or_parts_for((path for path in paths if path not in _MATRICES), config)
 
 
 def write_vera(
@@ -64,23 +66,25 @@ def write_vera(
     """The tensors and the config of a PEFT adapter.
 
     Args:
-      leaves: `vera_d [L, R]` and `vera_b [L, out]` by path, and `vera/a` and `vera/b`.
+      leaves: `vera_d [L, R]` and `vera_b [L, out]` by path, and `vera/a` and `vera/b`. Parts of a
+        layer of PEFT's share the first (see `fused_vera`).
       method: the method.
       pretrained: the base model.
 
     Returns:
       The tensors by PEFT's names, and the values of `adapter_config.json`.
     """
-    modules = linear_layers(pretrained.config)
-    chosen = [module for module in modules if f"{module.path}/vera_d" in leaves]
+    modules = [*linear_layers(pretrained.config), *fused_layers(pretrained.config)]
+    leaves = fuse(leaves, pretrained.config)
+    adapted = saved_modules(leaves, modules, _PARTS)
     matrices = {name: np.ascontiguousarray(leaves[path].T) for path, name in _MATRICES.items()}
-    return write_modules(leaves, chosen, _PARTS) | matrices, {
+    return write_modules(leaves, adapted, _PARTS) | matrices, {
         "peft_type": "VERA",
         "task_type": task_type(pretrained.config),
         "base_model_name_or_path": pretrained.name,
         "inference_mode": True,
         "r": method.rank,
-        "target_modules": target_modules(chosen, modules),
+        "target_modules": target_modules(adapted, modules),
         "projection_prng_key": method.projection_key,
         "save_projection": True,
         "vera_dropout": 0.0,
@@ -114,25 +118,31 @@ def read_vera(
     """
     if found := _config_faults(values):
         raise unusable(source, pretrained, found, _READABLE)
-    rank, targets = values["r"], values.get("target_modules")
-    named = None if isinstance(targets, str) or values.get("exclude_modules") else targets
+    rank, config = values["r"], pretrained.config
+    modules = [*linear_layers(config), *fused_layers(config)]
     vectors = {name: each for name, each in tensors.items() if name not in _MATRICES.values()}
 
-    def shape_of(part: str, kernel: tuple[int, ...]) -> list[int]:
+    def shape_of(kernel: tuple[int, ...], part: str, name: str) -> list[int]:
         return [rank] if part == _PARTS["vera_d"] else [kernel[1]]
 
-    leaves, found = read_modules(vectors, pretrained, _PARTS, shape_of, named)
-    paths = adapted_paths(leaves)
+    adapted, found = find_adapted(vectors, pretrained, modules, read_targets(values))
+    leaves, more = read_modules(vectors, pretrained, _PARTS, shape_of, modules, adapted)
     kernels = flatten(pretrained.params)
-    found += _matrix_faults(tensors, rank, [kernels[f"{path}/kernel"].shape for path in paths])
+    found += more + _matrix_faults(tensors, rank, [x.kernel_shape(kernels) for x in adapted])
     if found:
         raise unusable(source, pretrained, found, _READABLE)
+    leaves = take_apart(leaves, config)
+    columns = columns_of_parts([each.module for each in adapted], leaves)
     leaves |= {path: np.float32(tensors[name].T) for path, name in _MATRICES.items()}
-    targets = f"^({'|'.join(map(re.escape, paths))})$"
-    method = VeRA(rank, targets, projection_key=int(values.get("projection_prng_key") or 0))
+    method = VeRA(
+        rank,
+        f"^({'|'.join(map(re.escape, sorted(path for x in adapted for path in x.paths)))})$",
+        projection_key=int(values.get("projection_prng_key") or 0),
+        columns=format_columns(columns),
+    )
     drawn = flatten(method.extend(pretrained.params, jax.random.key(0)))
     if any(not np.array_equal(drawn[path], leaves[path]) for path in _MATRICES):
-        method = VeRA(rank, targets, projection_key=-1)
+        method = dataclasses.replace(method, projection_key=-1)
     return method, leaves
 
 
@@ -148,15 +158,15 @@ def _config_faults(values: Mapping[str, Any]) -> list[str]:
             "projection_prng_key, by PyTorch's generator. Save the adapter from PEFT with "
             "save_projection=True"
         )
-    return found + unsupported_fields(values, _READ)
+    return found + target_faults(values) + unsupported_fields(values, _READ)
 
 
 def _matrix_faults(
-    tensors: Mapping[str, np.ndarray], rank: int, kernels: list[tuple[int, ...]]
+    tensors: Mapping[str, np.ndarray], rank: int, kernels: list[tuple[int, int]]
 ) -> list[str]:
     """What is wrong with the random matrices, which are as large as the widest layers."""
     found = []
-    widest_in, widest_out = (max((k[axis] for k in kernels), default=0) for axis in (-2, -1))
+    widest_in, widest_out = (max((k[axis] for k in kernels), default=0) for axis in (0, 1))
     expected = {"base_model.vera_A": [rank, widest_in], "base_model.vera_B": [widest_out, rank]}
     for name, shape in expected.items():
         if name not in tensors:

@@ -94,7 +94,8 @@ def test_a_pattern_that_does_not_fit_is_refused(llama, files):
         ("rank_pattern", [True], r"rank_pattern is \[True\]; expected lists of true and false"),
         ("lora_alpha", 0, "lora_alpha is 0; expected a number above 0"),
         ("bias", "all", "bias is 'all', which is not supported"),
-        ("layers_to_transform", [0], "layers_to_transform is .* not supported"),
+        ("layers_to_transform", [3], r"has \[3\]; the layers are numbered from 0 to 2"),
+        ("alpha_pattern", {"q_proj": 4}, "alpha_pattern is .* not supported"),
     ],
 )
 def test_more_than_plain_adalora_is_refused_by_name(llama, files, field, value, message):

@@ -1,4 +1,4 @@
-"""LoRA on GPT-2's queries, keys and values, which PEFT has as one layer."""
+"""Adapters on GPT-2's queries, keys and values, which PEFT has as one layer."""
 
 import json
 
@@ -10,7 +10,7 @@ import safetensors.numpy
 import torch
 import transformers
 
-from fsl_jax.adapt import LoRA, attach, load_adapter, load_peft, save_peft
+from fsl_jax.adapt import IA3, AdaLoRA, LoRA, VeRA, attach, load_adapter, load_peft, save_peft
 from fsl_jax.adapt.peft.fused import with_shared_matrices
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.families import FAMILIES
@@ -19,6 +19,8 @@ from fsl_jax.models.names import write_tensors
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning"),
     pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False:UserWarning"),
+    # AdaLoRA's pattern has names of parameters, where LoRA's has names of layers.
+    pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning"),
 ]
 
 KEY = jax.random.key(0)
@@ -82,6 +84,13 @@ def moved(base, method):
         (LoRA(rank=2, alpha=4.0, targets="(query|value|up)$"), 4, 8),
         (LoRA(rank=3, alpha=6.0, targets="key$", layers="1"), 3, 6),
         (LoRA(rank=1, alpha=4.0, targets="(query|key|value)$", scaling="rslora"), 3, 4 * 3**0.5),
+        (LoRA(rank=2, alpha=4.0, targets="(query|value|up)$", dora=True), 4, 8),
+        (LoRA(rank=2, alpha=4.0, targets="value$", layers="0,2", dora=True), 2, 4),
+        (AdaLoRA(rank=3, target_rank=2, alpha=6.0, targets="(query|value|up)$"), 6, 12),
+        (AdaLoRA(rank=2, target_rank=2, alpha=4.0, targets="key$"), 2, 4),
+        (VeRA(rank=2), 4, None),
+        (VeRA(rank=2, targets="(query|key|value|up|down)$"), 8, None),
+        (VeRA(rank=3, targets="(key|output)$"), 6, None),
     ],
 )
 def test_peft_loads_updates_of_parts_as_one_of_more_rank(
@@ -90,24 +99,39 @@ def test_peft_loads_updates_of_parts_as_one_of_more_rank(
     params = moved(gpt2, method)
     save_peft(tmp_path / "a", params, gpt2, method)
     config = json.loads((tmp_path / "a/adapter_config.json").read_text())
-    assert (config["peft_type"], config["r"]) == ("LORA", rank)
-    assert config["lora_alpha"] == pytest.approx(alpha)
-    expected = logits(gpt2, params)
+    assert config["peft_type"] == method.name.upper()
+    assert config["init_r" if isinstance(method, AdaLoRA) else "r"] == rank
+    assert alpha is None or config["lora_alpha"] == pytest.approx(alpha, rel=1e-5)
+    expected = logits(gpt2, method.reparametrize(params))
     of_base = torch_logits(plain)
     assert_close(torch_logits(peft.PeftModel.from_pretrained(plain, str(tmp_path / "a"))), expected)
     adapter = load_adapter(tmp_path / "a", gpt2)
-    assert (adapter.method.rank, adapter.method.layers) == (rank, method.layers)
+    assert adapter.method.rank == rank
+    assert getattr(adapter.method, "layers", None) == getattr(method, "layers", None)
     assert_close(logits(gpt2, adapter.params), expected)
     assert np.abs(of_base - expected).max() > 1e-2 * np.abs(expected).max()
 
 
-def test_an_adapter_of_pefts_comes_back_as_it_was(gpt2, plain, tmp_path):
-    config = peft.LoraConfig(r=2, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True)
+TARGETS = {"target_modules": ["c_attn", "c_fc"], "fan_in_fan_out": True}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        peft.LoraConfig(r=2, **TARGETS),
+        peft.LoraConfig(r=2, use_dora=True, layers_to_transform=[0, 2], **TARGETS),
+        peft.AdaLoraConfig(init_r=2, target_r=1, total_step=10, **TARGETS),
+        peft.VeraConfig(r=2, **TARGETS),
+        peft.VeraConfig(r=2, target_modules=["c_attn"], layers_to_transform=[1]),
+    ],
+)
+def test_an_adapter_of_pefts_comes_back_as_it_was(gpt2, plain, tmp_path, config):
     model = peft.get_peft_model(plain, config).eval()
     torch.manual_seed(0)
-    for name, parameter in model.named_parameters():
-        if "lora_" in name:
-            torch.nn.init.normal_(parameter, std=0.3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.3 * torch.randn(parameter.shape))
     model.save_pretrained(str(tmp_path / "theirs"))
     adapter = load_adapter(tmp_path / "theirs", gpt2)
     assert adapter.method.rank == 2
@@ -122,6 +146,20 @@ def test_an_adapter_of_pefts_comes_back_as_it_was(gpt2, plain, tmp_path):
         np.testing.assert_array_equal(tensor, expected[name], name)
 
 
+def test_values_of_zero_are_left_out_of_parts_too(gpt2, plain, tmp_path):
+    method = AdaLoRA(rank=2, target_rank=1, targets="(query|value)$")
+    params = moved(gpt2, method)
+    values = params["layers"]["attention"]["value"]
+    values["lora_e"] = values["lora_e"].at[1].set(0.0)
+    save_peft(tmp_path / "a", params, gpt2, method)
+    config = json.loads((tmp_path / "a/adapter_config.json").read_text())
+    kept = config["rank_pattern"]["transformer.h.1.attn.c_attn.lora_E"]
+    assert kept == [True, True, False, False]
+    again = peft.PeftModel.from_pretrained(plain, str(tmp_path / "a"))
+    assert_close(torch_logits(again), logits(gpt2, params))
+    assert_close(logits(gpt2, load_peft(tmp_path / "a", gpt2)), logits(gpt2, params))
+
+
 def test_an_adapter_that_has_not_been_trained_comes_back_too(gpt2, tmp_path):
     params, _ = attach(gpt2.params, LoRA(rank=2), KEY)
     save_peft(tmp_path / "a", params, gpt2, LoRA(rank=2))
@@ -131,12 +169,12 @@ def test_an_adapter_that_has_not_been_trained_comes_back_too(gpt2, tmp_path):
 
 
 def test_what_adapts_no_part_is_left_as_it_is(gpt2, llama):
-    for base, method in ((gpt2, LoRA(targets="mlp/")), (llama, LoRA()), (gpt2, LoRA(dora=True))):
+    for base, method in ((gpt2, LoRA(targets="mlp/")), (llama, LoRA()), (gpt2, IA3())):
         leaves = {
             path: np.zeros(leaf.shape, np.float32)
             for path, leaf in flatten(jax.eval_shape(method.extend, base.params, KEY)).items()
-            if "/lora_" in path
+            if path not in flatten(base.params)
         }
-        same, kept = with_shared_matrices(method, leaves, base.config)
+        same, kept = with_shared_matrices(method, leaves, base)
         assert same is method
         assert kept is leaves

@@ -1,9 +1,11 @@
 """LoRA to PEFT and back: PEFT itself is the reference."""
 
+import dataclasses
 import json
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import peft
 import pytest
@@ -14,6 +16,7 @@ from etils import epath
 from fsl_jax.adapt.adapter_files import CONFIG, RECORD, load_adapter, save_adapter
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.peft.lora import read_lora, write_lora
+from fsl_jax.adapt.peft_directory import save_peft
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models.families import FAMILIES
@@ -143,6 +146,122 @@ def test_an_adapter_that_peft_made_computes_what_it_computes_there(
         np.testing.assert_allclose(again[path], leaves[path], rtol=1e-6)
 
 
+QUERY_1 = "layer.1.attention.self.query"
+SOME = [
+    (
+        "bert",
+        peft.LoraConfig(r=2, target_modules=r".*\.[01]\..*(query|value)|.*2\.intermediate\.dense"),
+        LoRA(2, 8.0, "", "all"),
+    ),
+    (
+        "bert",
+        peft.LoraConfig(
+            r=2, target_modules=["key"], exclude_modules=["layer.1.attention.self.key"]
+        ),
+        LoRA(2, 8.0, "", "0,2"),
+    ),
+    (
+        "llama",
+        peft.LoraConfig(r=3, target_modules=["up_proj"], layers_to_transform=1, use_dora=True),
+        LoRA(3, 8.0, "", "1", dora=True),
+    ),
+    (
+        "bert",
+        # The first rank is as large as the scale asks for, so that one scale is left.
+        peft.LoraConfig(
+            r=2,
+            lora_alpha=4,
+            target_modules=["query", "key"],
+            rank_pattern={QUERY_1: 4},
+            alpha_pattern={QUERY_1: 8},
+        ),
+        LoRA(4, 8.0, ""),
+    ),
+    (
+        "bert",
+        peft.LoraConfig(
+            r=2,
+            lora_alpha=3,
+            target_modules=["query", "pooler.dense"],
+            exclude_modules=["layer.0.attention.self.query"],
+            rank_pattern={QUERY_1: 4},
+            alpha_pattern={"dense": 5},
+        ),
+        LoRA(4, 6.0, "", scaling="given"),
+    ),
+    (
+        "llama",
+        peft.LoraConfig(
+            r=4,
+            lora_alpha=2,
+            use_dora=True,
+            use_rslora=True,
+            target_modules=["q_proj", "v_proj"],
+            exclude_modules=r".*2\.self_attn\.v_proj",
+            rank_pattern={"q_proj": 1, r"0\..*v_proj": 3},
+        ),
+        LoRA(4, 4.0, "", scaling="given", dora=True),
+    ),
+]
+
+
+@pytest.mark.parametrize(("family", "config", "method"), SOME)
+@pytest.mark.filterwarnings("ignore:Using Rank-Stabilized LoRA with rank_pattern:UserWarning")
+def test_an_adapter_on_some_layers_goes_here_and_back(tiny, tmp_path, family, config, method):
+    base = tiny(family)
+    theirs = peft.get_peft_model(torch_model(base), config).eval()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.3 * torch.randn(parameter.shape))
+    theirs.save_pretrained(str(tmp_path / "theirs"))
+    expected = outputs_of_torch(theirs)
+    assert relative_error(outputs_of_torch(torch_model(base)), expected) > 1e-2
+    adapter = load_adapter(tmp_path / "theirs", base)
+    assert dataclasses.replace(adapter.method, targets="") == method
+    assert relative_error(outputs_of_ours(base, adapter.params), expected) < 1e-5
+    save_peft(tmp_path / "ours", adapter.params, base, adapter.method)
+    again = peft.PeftModel.from_pretrained(torch_model(base), str(tmp_path / "ours")).eval()
+    assert relative_error(outputs_of_torch(again), expected) < 1e-5
+    adapted = [set(each.base_model.targeted_module_names) for each in (theirs, again)]
+    assert adapted[0] == adapted[1]
+    loaded = load_adapter(tmp_path / "ours", base)
+    assert loaded.method.scaling == "standard"
+    assert relative_error(outputs_of_ours(base, loaded.params), expected) < 1e-5
+
+
+def test_what_fills_up_ranks_and_layers_has_no_gradient(tiny, tmp_path):
+    family, config, _ = SOME[4]
+    base = tiny(family)
+    theirs = peft.get_peft_model(torch_model(base), config)
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.3 * torch.randn(parameter.shape))
+    theirs.save_pretrained(str(tmp_path))
+    params = load_adapter(tmp_path, base).params
+    gradients = jax.grad(lambda params: jnp.square(base.apply(params, IDS, MASK).hidden).sum())
+    query = jax.jit(gradients)(params)["layers"]["attention"]["query"]
+    for name, filling in (
+        ("lora_a", query["lora_a"][2, :, 2:]),
+        ("lora_b", query["lora_b"][2, 2:]),
+    ):
+        assert not query[name][0].any()
+        assert not filling.any()
+        assert query[name][1].all()
+
+
+def test_scales_that_came_with_an_adapter_are_saved_with_it_or_not_at_all(tiny, tmp_path):
+    base = tiny("bert")
+    method = LoRA(rank=2, alpha=4.0, targets="query$", scaling="given")
+    leaves = trained(base, method)
+    with pytest.raises(InputError, match="scales came with an adapter: save lora_scale too"):
+        save_adapter(tmp_path / "a", unflatten(leaves), method, base, {})
+    with pytest.raises(InputError, match="scaling 'given' is that of loaded adapters"):
+        method.resolve(base, ())
+
+
 def test_the_refusal_of_peft_names_the_kind_of_a_method_it_does_not_know(tiny, tmp_path):
     from fsl_jax.adapt.bitfit import BitFit
 
@@ -208,9 +327,7 @@ def test_tensors_at_fault_are_all_listed(llama, files):
 def test_an_adapter_on_a_part_of_the_layers_is_refused(llama, files):
     values, tensors = files
     first = {name: tensor for name, tensor in tensors.items() if ".layers.0." in name}
-    with pytest.raises(
-        InputError, match=r"(?s)in the same layers or in none.*missing: .*layers\.1\."
-    ):
+    with pytest.raises(InputError, match=r"(?s)LoRA on linear layers:.*missing: .*layers\.1\."):
         read((values, first), llama)
 
 
@@ -228,8 +345,12 @@ def test_an_adapter_without_tensors_is_refused(llama, files):
         ("lora_alpha", None, "lora_alpha is None; expected a number above 0"),
         ("bias", "all", "bias is 'all', which is not supported"),
         ("modules_to_save", ["classifier"], r"modules_to_save is \['classifier'\], which is not"),
-        ("rank_pattern", {"q_proj": 4}, "rank_pattern is .* not supported"),
-        ("alpha_pattern", {"q_proj": 4}, "alpha_pattern is .* not supported"),
+        ("rank_pattern", {"q_proj": 4}, r"q_proj.lora_A.weight is \[2, 16\], expected \[4, 16\]"),
+        ("rank_pattern", {"q_proj": 0}, "rank_pattern is .*; expected whole numbers of at least 1"),
+        ("rank_pattern", {"k_proj": 2}, "rank_pattern has 'k_proj', which fits no layer that is"),
+        ("alpha_pattern", {"up": 2.5}, "alpha_pattern has 'up', which fits no layer that is"),
+        ("alpha_pattern", {"(": 2}, r"alpha_pattern has '\(', which is no regular expression"),
+        ("alpha_pattern", [2], r"alpha_pattern is \[2\]; expected numbers above 0 by names"),
         (
             "layers_to_transform",
             ["0"],
@@ -237,6 +358,16 @@ def test_an_adapter_without_tensors_is_refused(llama, files):
         ),
         ("layers_to_transform", [1, 3], r"has \[3\]; the layers are numbered from 0 to 2"),
         ("layers_to_transform", 1, r"not known: .*layers\.0.*, of a layer that is left out"),
+        ("target_modules", "q_proj", "target_modules 'q_proj' name no linear layer"),
+        ("target_modules", r".*\.q_proj", r"not known: .*v_proj.*, of a layer that is left out"),
+        ("target_modules", [1], r"target_modules is \[1\]; expected names"),
+        (
+            "exclude_modules",
+            ["0.self_attn.q_proj"],
+            r"not known: .*0\.self_attn\.q_proj.* left out",
+        ),
+        ("exclude_modules", "*", r"exclude_modules has '\*', which is no regular expression"),
+        ("layers_pattern", "[", r"layers_pattern has '\[', which is no regular expression"),
         ("lora_bias", True, "lora_bias is True, which is not supported"),
         ("trainable_token_indices", [3], "trainable_token_indices is .* not supported"),
         ("a_later_invention", {"on": 1}, "a_later_invention is .* not supported"),

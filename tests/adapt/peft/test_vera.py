@@ -1,16 +1,22 @@
-"""VeRA from PEFT: what is refused, and why. What is read is in `tests/conformance`."""
+"""VeRA from PEFT: on which layers, and what is refused. The numbers are in `tests/conformance`."""
 
 import json
 
 import jax
 import numpy as np
+import peft
 import pytest
+import safetensors.numpy
+import torch
+import transformers
 from etils import epath
 
-from fsl_jax.adapt import VeRA
+from fsl_jax.adapt import VeRA, load_adapter, save_peft
 from fsl_jax.adapt.peft.vera import read_vera, write_vera
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
+
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
 
 METHOD = VeRA(rank=3, targets="(query|value)$")
 
@@ -36,6 +42,36 @@ def test_the_key_is_known_where_the_matrices_are_drawn_from_it(llama, files):
     assert read(files, llama)[0].projection_key == 0
     others = tensors | {"base_model.vera_A": 2 * tensors["base_model.vera_A"]}
     assert read((values, others), llama)[0].projection_key == -1
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        {"target_modules": ["q_proj", "down_proj"], "layers_to_transform": [0, 2]},
+        {"target_modules": r".*\.0\..*(q|up)_proj|.*\.1\..*v_proj"},
+    ],
+)
+def test_an_adapter_of_pefts_on_some_layers_comes_back_as_it_was(llama, tmp_path, targets):
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "vocab_size": 50}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    plain = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, **heads))
+    model = peft.get_peft_model(plain, peft.VeraConfig(r=3, **targets))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn(parameter.shape))
+    model.save_pretrained(str(tmp_path / "theirs"))
+    adapter = load_adapter(tmp_path / "theirs", llama)
+    save_peft(tmp_path / "ours", adapter.params, llama, adapter.method)
+    found, expected = (
+        safetensors.numpy.load_file(tmp_path / name / "adapter_model.safetensors")
+        for name in ("ours", "theirs")
+    )
+    assert found.keys() == expected.keys()
+    for name, tensor in found.items():
+        np.testing.assert_array_equal(tensor, expected[name], name)
+    names = json.loads((tmp_path / "ours/adapter_config.json").read_text())["target_modules"]
+    assert {f"base_model.model.{name}.vera_lambda_b" for name in names} < found.keys()
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -75,7 +111,8 @@ def test_matrices_are_as_large_as_the_widest_layers(llama, files):
         ("peft_type", "LORA", "peft_type is 'LORA'; expected 'VERA'"),
         ("r", 0, "r is 0; expected a whole number"),
         ("bias", "vera_only", "bias is 'vera_only', which is not supported"),
-        ("layers_to_transform", [0], "layers_to_transform is .* not supported"),
+        ("layers_to_transform", [3], r"has \[3\]; the layers are numbered from 0 to 2"),
+        ("target_modules", "(", r"target_modules has '\(', which is no regular expression"),
     ],
 )
 def test_more_than_plain_vera_is_refused_by_name(llama, files, field, value, message):
