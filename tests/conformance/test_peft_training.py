@@ -57,6 +57,7 @@ QUICK = [
     ("bert", peft.LoraConfig(r=2, target_modules=["query", "dense"], layers_to_transform=[1])),
     ("llama", peft.LoraConfig(r=3, target_modules=["q_proj", "down_proj"], use_dora=True)),
     ("llama", peft.VeraConfig(r=5, target_modules=["q_proj", "v_proj", "down_proj"])),
+    ("t5", peft.LoraConfig(r=2, target_modules=["v", "wo"], use_dora=True)),
     (
         "bert",
         peft.LoraConfig(
@@ -90,6 +91,10 @@ SOAK = [
         ),
     ),
     ("llama", peft.VeraConfig(r=5, target_modules=["q_proj", "o_proj"], layers_to_transform=[1])),
+    ("t5", peft.LoraConfig(r=2, target_modules=["q", "wi_0"], use_rslora=True)),
+    ("t5", peft.VeraConfig(r=5, target_modules=["q", "v", "wo"])),
+    ("t5", peft.IA3Config()),
+    ("t5", peft.LNTuningConfig(target_modules=["layer_norm"])),
 ]
 
 # The layers of these are in several parts here.
@@ -168,6 +173,8 @@ def made_pair(base, config, place):
     kind = transformers.AutoModel
     if base.config.is_decoder:
         kind = transformers.AutoModelForCausalLM
+    elif base.config.is_encoder_decoder:
+        kind = transformers.AutoModelForSeq2SeqLM
 
     def plain():
         return kind.from_pretrained(place / "base").eval()
@@ -183,21 +190,28 @@ def made_pair(base, config, place):
 
 
 def torch_logits(model):
-    """Class logits of the mean over tokens, through a head that is not trained."""
-    output = model(
-        input_ids=torch.tensor(IDS).long(),
-        attention_mask=torch.tensor(MASK).long(),
-        output_hidden_states=True,
-    )
+    """Class logits of the mean over tokens, through a head that is not trained.
+
+    The decoder of an encoder-decoder reads the tokens too, and its states are taken.
+    """
+    read = {"input_ids": torch.tensor(IDS).long(), "attention_mask": torch.tensor(MASK).long()}
+    states = "hidden_states"
+    if model.config.is_encoder_decoder:
+        read |= {f"decoder_{name}": tensor for name, tensor in read.items()}
+        states = "decoder_hidden_states"
+    output = model(**read, output_hidden_states=True)
     weights = torch.tensor(MASK)[:, :, None].float()
     # PEFT gives a soft prompt's outputs too, before those of the tokens.
-    hidden = output.hidden_states[-1][:, -IDS.shape[1] :]
+    hidden = output[states][-1][:, -IDS.shape[1] :]
     return ((hidden * weights).sum(1) / weights.sum(1)) @ torch.tensor(HEAD)
 
 
 def our_logits(base, params):
     """The same of our model."""
-    hidden = base.apply(params, IDS, MASK, unembed=False).hidden
+    more = {}
+    if base.config.is_encoder_decoder:
+        more = {"decoder_input_ids": IDS, "decoder_attention_mask": MASK}
+    hidden = base.apply(params, IDS, MASK, **more, unembed=False).hidden
     weights = jnp.asarray(MASK)[:, :, None].astype(jnp.float32)
     return ((hidden * weights).sum(1) / weights.sum(1)) @ HEAD
 
