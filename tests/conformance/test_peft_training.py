@@ -126,6 +126,7 @@ def prompts():
         ("bert", peft.PrefixTuningConfig(num_virtual_tokens=4, **computed, **encoder)),
         ("gpt2", peft.PrefixTuningConfig(num_virtual_tokens=4, **decoder)),
         ("gemma2", peft.PrefixTuningConfig(num_virtual_tokens=4, **decoder)),
+        ("t5", peft.PromptTuningConfig(num_virtual_tokens=4, task_type="SEQ_2_SEQ_LM")),
     ]
 
 
