@@ -130,8 +130,7 @@ def apply_rows(
       As `Pretrained.apply`.
     """
     rows = row_params(pretrained, params, stacked, index)
-    if len(rows.index) != len(input_ids):
-        raise InputError(f"index is for {len(rows.index)} rows, and there are {len(input_ids)}")
+    require_rows(rows, len(input_ids))
     if SUFFIX in rows.own and position_ids is not None:
         raise InputError("an adapter has a suffix, whose positions follow the text's: give none")
     given = {
@@ -156,6 +155,12 @@ def apply_rows(
 
     output: ModelOutput = map_rows(of_row, rows, given, prefix if shared is None else None, keys)
     return output
+
+
+def require_rows(rows: RowParams, count: int) -> None:
+    """Raises an error unless a batch has as many rows as there are parameters for."""
+    if len(rows.index) != count:
+        raise InputError(f"index is for {len(rows.index)} rows, and there are {count}")
 
 
 def _own_leaves(tree: Params, base: Params) -> Params:
@@ -263,8 +268,9 @@ def _require_base(pretrained: Pretrained, params: Params) -> None:
     base = flatten(pretrained.params).keys()
     present = {path for path, leaf in flatten(params).items() if leaf is not None}
     found = [f"missing: {path}" for path in sorted(base - present)]
-    added = sorted(path for path in present - base if not path.startswith("head/"))
-    found += [f"not the base's, so it belongs into `stacked`: {path}" for path in added]
+    found += [
+        f"not the base's, so it belongs into `stacked`: {path}" for path in sorted(present - base)
+    ]
     if found:
         raise faults(
             f"params are not those of {pretrained.name}; give the base's, such as its `params`:",
