@@ -26,6 +26,7 @@ _UNREAD = re.compile(r".+/lora_[ab]_start|(prefix|prompt)_encoder/.+|.+/vera_d")
 """Leaves that the model does not read before `reparametrize` has made others of them."""
 
 AnyArray = Array | np.ndarray
+Stacked = Params | tuple[Params, ...]
 
 
 def stack_adapters(trees: Sequence[Params], pretrained: Pretrained) -> Params:
@@ -62,15 +63,16 @@ def stack_adapters(trees: Sequence[Params], pretrained: Pretrained) -> Params:
 
 
 def row_params(
-    pretrained: Pretrained, params: Params, stacked: Params, index: Int[AnyArray, "B"]
+    pretrained: Pretrained, params: Params, stacked: Stacked, index: Int[AnyArray, "B"]
 ) -> RowParams:
     """The parameters of rows with different adapters, for `fsl_jax.models.generate`.
 
     Args:
       pretrained: the base model.
       params: its parameters, which are held once.
-      stacked: leaves `[N, ...]` of N adapters, from `stack_adapters`, or the trained half of a
-        training's stack combined with its settings; a leaf may be None.
+      stacked: leaves `[N, ...]` of N adapters, from `stack_adapters`; or what a training's stack
+        has of its runs, `(stack.trainable, stack.settings)`. Where one of several trees has a leaf,
+        it is None in the others or absent.
       index: int32 `[B]`, which adapter a row has, from 0 to N - 1, or -1 for none: such a row gets
         the numbers of the base. Another number is an error, or where it is traced gives a row of
         NaN.
@@ -81,7 +83,10 @@ def row_params(
     Raises:
       InputError: there is no such adapter, or the parameters are not those of the base.
     """
-    leaves = {path: leaf for path, leaf in flatten(stacked).items() if leaf is not None}
+    trees = stacked if isinstance(stacked, tuple) else (stacked,)
+    leaves = {
+        path: leaf for tree in trees for path, leaf in flatten(tree).items() if leaf is not None
+    }
     numbers = jnp.asarray(index, jnp.int32)
     _require_in_range(numbers, {leaf.shape[0] for leaf in leaves.values()})
     _require_base(pretrained, params)
@@ -91,7 +96,7 @@ def row_params(
 def apply_rows(
     pretrained: Pretrained,
     params: Params,
-    stacked: Params,
+    stacked: Stacked,
     index: Int[AnyArray, "_"],
     input_ids: Int[AnyArray, "B T"],
     attention_mask: Bool[AnyArray, "B T"] | Bool[AnyArray, "B T S"],
@@ -107,7 +112,8 @@ def apply_rows(
 ) -> ModelOutput:
     """Runs the model with another adapter for each row.
 
-    It can be differentiated by `stacked`; the gradient of an adapter is that of its rows.
+    It can be differentiated by `stacked`; the gradient of an adapter is that of its rows. What was
+    put there to change nothing has a gradient too: mask it where adapters of several methods train.
 
     Args:
       pretrained: the base model.

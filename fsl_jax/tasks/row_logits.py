@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fsl_jax.adapt.batched import HEAD_MASK, require_rows, row_params
+from fsl_jax.adapt.batched import HEAD_MASK, Stacked, require_rows, row_params
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError, faults
 from fsl_jax.models.after_tokens import suffix_length, without_suffix
@@ -21,7 +21,7 @@ from fsl_jax.tasks.head import HeadFormulation
 def row_logits(
     formulation: Formulation,
     params: Params,
-    stacked: Params,
+    stacked: Stacked,
     index: Int[Array, "B"] | Int[np.ndarray, "B"],
     batch: Batch,
     *,

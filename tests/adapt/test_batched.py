@@ -5,15 +5,18 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from fsl_jax.adapt import METHODS, apply_rows, attach, parse_method, stack_adapters
+from fsl_jax.adapt import METHODS, apply_rows, attach, parse_method, partition, stack_adapters
+from fsl_jax.adapt.mask import mask_from_rules
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import append_suffix
 from fsl_jax.models.families import initialise, module_of
 from fsl_jax.models.llama import LlamaConfig
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.training.stack import stack_padded
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -188,6 +191,94 @@ def test_gradients_are_those_of_an_adapters_own_rows(bert):
         for path, leaf in found.items():
             np.testing.assert_allclose(leaf[number], alone[path], 1e-4, 1e-5, err_msg=path)
             assert np.abs(leaf[number]).max() > 1e-3
+
+
+TRAINED = {
+    "llama": ("lora(2, start='pissa')", "lora(3, start='pissa')"),
+    "gpt2": ("prefix_tuning(2, hidden=4)", "prefix_tuning(3, hidden=5)"),
+}
+TRAINED_TOO = {
+    "bert": ("lora(2, dora=True, learning_rate_ratio=4)", "lora(1, dora=True, layers='0')"),
+    "llama": ("vera(3)", "vera(4)"),
+    "gpt2": ("p_tuning(2, hidden=4)", "p_tuning(3, hidden=5)"),
+}
+
+
+def halves_of(base, text, seed):
+    """What a method trains, and its settings; None where the other or the base has a leaf."""
+    method = parse_method(text)
+    params, mask = attach(base.params, method, jax.random.key(seed))
+    trained, frozen = partition(params, mask)
+    settings = mask_from_rules(params, method.settings)
+    return method, trained, partition(frozen, settings)[0]
+
+
+def present(tree):
+    return {path: leaf for path, leaf in flatten(tree).items() if leaf is not None}
+
+
+def train(loss, trained, steps=3):
+    """The leaves after some steps of AdamW."""
+    optimizer = optax.adamw(1e-2, weight_decay=0.1)
+
+    @jax.jit
+    def step(trained, state):
+        updates, state = optimizer.update(jax.grad(loss)(trained), state, trained)
+        return optax.apply_updates(trained, updates), state
+
+    # What optax adds up is not of one dtype.
+    with jax.numpy_dtype_promotion("standard"):
+        state = optimizer.init(trained)
+        for _ in range(steps):
+            trained, state = step(trained, state)
+    return trained
+
+
+def loss_of(hidden, rows):
+    """Of each row its own loss, which reads all real tokens."""
+    target = jnp.asarray(np.random.default_rng(5).normal(size=(5, 6, 16)), jnp.float32)
+    errors = jnp.where(MASK[rows][..., None], hidden - target[rows], 0.0)
+    return (errors**2).sum((1, 2))
+
+
+@pytest.mark.parametrize(
+    ("family", "texts"),
+    [
+        *TRAINED.items(),
+        *(pytest.param(*case, marks=pytest.mark.soak) for case in TRAINED_TOO.items()),
+    ],
+)
+def test_adapters_that_train_in_one_batch_become_what_they_become_alone(tiny, family, texts):
+    base = tiny(family)
+    halves = [halves_of(base, text, seed) for seed, text in enumerate(texts)]
+    methods, trained, settings = zip(*halves, strict=True)
+    index, frozen = np.array([1, -1, 0, 1, 0], np.int32), stack_padded(settings)
+
+    def hidden(stacked):
+        both = (stacked, frozen)
+        options = {"reparametrize": methods[0].reparametrize}
+        return apply_rows(base, base.params, both, index, IDS, MASK, **options).hidden
+
+    def together(stacked):
+        return loss_of(hidden(stacked), slice(None)).sum()
+
+    found = train(together, stack_padded(trained))
+    for number, (method, own, fixed) in enumerate(zip(methods, trained, settings, strict=True)):
+        rows = np.flatnonzero(number == index)
+
+        def alone(leaves, method=method, fixed=fixed, rows=rows):
+            whole = flatten(base.params) | present(leaves) | present(fixed)
+            tree = method.reparametrize(unflatten(whole))
+            return loss_of(base.apply(tree, IDS[rows], MASK[rows]).hidden, rows).sum()
+
+        start, expected = present(own), present(train(alone, own))
+        assert present(found).keys() == expected.keys()
+        for path, leaf in expected.items():
+            trained_leaf = present(found)[path][(number, *map(slice, leaf.shape))]
+            np.testing.assert_allclose(trained_leaf, leaf, rtol=1e-5, atol=1e-5, err_msg=path)
+            assert np.abs(leaf - start[path]).max() > 1e-3
+    plain = jax.jit(base.apply)(base.params, IDS[1:2], MASK[1:2]).hidden[0]
+    np.testing.assert_allclose(jax.jit(hidden)(found)[1], plain, rtol=1e-5, atol=1e-5)
 
 
 def test_a_prefix_is_shared_by_all_rows_or_each_has_its_own(llama):
