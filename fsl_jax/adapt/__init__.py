@@ -3,7 +3,7 @@
 from fsl_jax.adapt.adalora import AdaLoRA
 from fsl_jax.adapt.adapter_files import Adapter, load_adapter, save_adapter
 from fsl_jax.adapt.attach import attach
-from fsl_jax.adapt.batched import apply_rows, stack_adapters
+from fsl_jax.adapt.batched import apply_rows, row_params, stack_adapters
 from fsl_jax.adapt.bitfit import BitFit
 from fsl_jax.adapt.bottleneck import BottleneckAdapter
 from fsl_jax.adapt.full import Full
@@ -52,6 +52,7 @@ __all__ = [
     "merge",
     "parse_method",
     "partition",
+    "row_params",
     "save_adapter",
     "save_peft",
     "stack_adapters",

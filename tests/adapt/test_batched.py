@@ -1,17 +1,22 @@
 """Many adapters in one batch: each row is what its adapter computes alone."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from fsl_jax.adapt import apply_rows, attach, parse_method, stack_adapters
+from fsl_jax.adapt import METHODS, apply_rows, attach, parse_method, partition, stack_adapters
+from fsl_jax.adapt.mask import mask_from_rules
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import append_suffix
 from fsl_jax.models.families import initialise, module_of
 from fsl_jax.models.llama import LlamaConfig
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.training.stack import stack_padded
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -23,10 +28,29 @@ CASES = {
     "bert": ("bitfit", "adapter('houlsby', size=3)", "ln_tuning+ia3"),
     "gpt2": ("prefix_tuning(2)", "lora(2)", "prefix_tuning(3)+bitfit"),
 }
-SOAK = {
-    "gpt2": ("vera(4)", "vera(2)", "ia3"),
-    "llama": ("lora(2, dora=True)", "lora(3, dora=True)", "ia3"),
-}
+EVERY_KIND = (
+    "full",
+    "bitfit",
+    "ln_tuning",
+    "lora(2)",
+    "lora(3, layers='last 1', targets='mlp|query')",
+    "lora(2, start='pissa')",
+    "lora(2, dora=True)",
+    "lora(1, dora=True, layers='0')",
+    "vera(4)",
+    "adalora(3, 2)",
+    "ia3",
+    "adapter('houlsby', size=3)",
+    "adapter('pfeiffer', size=2, activation='gelu')",
+    "adapter('parallel', size=3)",
+    "prompt_tuning(2)",
+    "prompt_tuning(2, position='suffix')",
+    "prompt_tuning(3, position='suffix')",
+    "p_tuning(3, hidden=4)",
+    "prefix_tuning(3, hidden=4)",
+    "p_tuning_v2(2)",
+    "vera(2)+prefix_tuning(2, hidden=4)",
+)
 
 
 def adapted(base, text, seed=0):
@@ -45,10 +69,7 @@ def numbers_of(base, output):
     return np.asarray(output.logits if base.config.is_decoder else output.hidden)
 
 
-@pytest.mark.parametrize(
-    ("family", "texts"),
-    [*CASES.items(), *(pytest.param(*case, marks=pytest.mark.soak) for case in SOAK.items())],
-)
+@pytest.mark.parametrize(("family", "texts"), CASES.items())
 def test_rows_are_what_their_adapters_compute_alone(tiny, family, texts):
     base = tiny(family)
     trees = [adapted(base, text, seed) for seed, text in enumerate(texts)]
@@ -72,6 +93,60 @@ def test_rows_are_what_their_adapters_compute_alone(tiny, family, texts):
             # A soft prompt has keys before those of the tokens.
             pair = output.key_values.keys[:, rows, -6:], expected.key_values.keys[:, rows, -6:]
             np.testing.assert_allclose(*(each[:, real] for each in pair), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def alone(tiny):
+    """For every kind of adapter a tree, and the hidden states of a text and of what follows it."""
+    base = tiny("gpt2")
+
+    @jax.jit
+    def read(tree):
+        return base.apply(tree, *append_suffix(tree, IDS[:1], MASK[:1])).hidden[0]
+
+    trees = [adapted(base, text, seed) for seed, text in enumerate(EVERY_KIND)]
+    return [(tree, read(tree)) for tree in [*trees, base.params]]
+
+
+def require_rows(base, chosen):
+    """Raises an error unless rows of adapters, and one of none, are what each gives alone."""
+    trees, expected = zip(*chosen, strict=True)
+    stacked = stack_adapters(trees[:-1], base)
+    index = np.array([*range(len(trees) - 1), -1], np.int32)
+    ids, mask = (np.repeat(each[:1], len(index), axis=0) for each in (IDS, MASK))
+
+    @jax.jit
+    def together(stacked):
+        return apply_rows(base, base.params, stacked, index, ids, mask).hidden
+
+    for found, numbers in zip(together(stacked), expected, strict=True):
+        np.testing.assert_allclose(found[: len(numbers)], numbers, rtol=1e-5, atol=1e-5)
+
+
+def test_all_kinds_of_adapters_share_a_batch(tiny, alone):
+    names = {part.partition("(")[0] for text in EVERY_KIND for part in text.split("+")}
+    # A linear probe has nothing but a head, and layers that are cut in two share no batch.
+    assert names == METHODS.keys() - {"linear_probe", "top_layers"}
+    for (_, one), (_, other) in itertools.combinations(alone, 2):
+        assert one.shape != other.shape or np.abs(one - other).max() > 1e-3
+    require_rows(tiny("gpt2"), alone)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("lora(3, layers='last 1', targets='mlp|query')", "vera(2)+prefix_tuning(2, hidden=4)"),
+        ("lora(2, dora=True)", "adalora(3, 2)"),
+    ],
+)
+def test_two_kinds_of_low_rank_updates_share_a_batch(tiny, alone, texts):
+    require_rows(tiny("gpt2"), [*(alone[EVERY_KIND.index(text)] for text in texts), alone[-1]])
+
+
+@pytest.mark.soak
+def test_any_two_kinds_of_adapters_share_a_batch(tiny, alone):
+    for pair in itertools.combinations(alone[:-1], 2):
+        require_rows(tiny("gpt2"), [*pair, alone[-1]])
 
 
 def test_a_suffix_follows_the_texts_of_its_rows(llama):
@@ -116,6 +191,94 @@ def test_gradients_are_those_of_an_adapters_own_rows(bert):
         for path, leaf in found.items():
             np.testing.assert_allclose(leaf[number], alone[path], 1e-4, 1e-5, err_msg=path)
             assert np.abs(leaf[number]).max() > 1e-3
+
+
+TRAINED = {
+    "llama": ("lora(2, start='pissa')", "lora(3, start='pissa')"),
+    "gpt2": ("prefix_tuning(2, hidden=4)", "prefix_tuning(3, hidden=5)"),
+}
+TRAINED_TOO = {
+    "bert": ("lora(2, dora=True, learning_rate_ratio=4)", "lora(1, dora=True, layers='0')"),
+    "llama": ("vera(3)", "vera(4)"),
+    "gpt2": ("p_tuning(2, hidden=4)", "p_tuning(3, hidden=5)"),
+}
+
+
+def halves_of(base, text, seed):
+    """What a method trains, and its settings; None where the other or the base has a leaf."""
+    method = parse_method(text)
+    params, mask = attach(base.params, method, jax.random.key(seed))
+    trained, frozen = partition(params, mask)
+    settings = mask_from_rules(params, method.settings)
+    return method, trained, partition(frozen, settings)[0]
+
+
+def present(tree):
+    return {path: leaf for path, leaf in flatten(tree).items() if leaf is not None}
+
+
+def train(loss, trained, steps=3):
+    """The leaves after some steps of AdamW."""
+    optimizer = optax.adamw(1e-2, weight_decay=0.1)
+
+    @jax.jit
+    def step(trained, state):
+        updates, state = optimizer.update(jax.grad(loss)(trained), state, trained)
+        return optax.apply_updates(trained, updates), state
+
+    # What optax adds up is not of one dtype.
+    with jax.numpy_dtype_promotion("standard"):
+        state = optimizer.init(trained)
+        for _ in range(steps):
+            trained, state = step(trained, state)
+    return trained
+
+
+def loss_of(hidden, rows):
+    """Of each row its own loss, which reads all real tokens."""
+    target = jnp.asarray(np.random.default_rng(5).normal(size=(5, 6, 16)), jnp.float32)
+    errors = jnp.where(MASK[rows][..., None], hidden - target[rows], 0.0)
+    return (errors**2).sum((1, 2))
+
+
+@pytest.mark.parametrize(
+    ("family", "texts"),
+    [
+        *TRAINED.items(),
+        *(pytest.param(*case, marks=pytest.mark.soak) for case in TRAINED_TOO.items()),
+    ],
+)
+def test_adapters_that_train_in_one_batch_become_what_they_become_alone(tiny, family, texts):
+    base = tiny(family)
+    halves = [halves_of(base, text, seed) for seed, text in enumerate(texts)]
+    methods, trained, settings = zip(*halves, strict=True)
+    index, frozen = np.array([1, -1, 0, 1, 0], np.int32), stack_padded(settings)
+
+    def hidden(stacked):
+        both = (stacked, frozen)
+        options = {"reparametrize": methods[0].reparametrize}
+        return apply_rows(base, base.params, both, index, IDS, MASK, **options).hidden
+
+    def together(stacked):
+        return loss_of(hidden(stacked), slice(None)).sum()
+
+    found = train(together, stack_padded(trained))
+    for number, (method, own, fixed) in enumerate(zip(methods, trained, settings, strict=True)):
+        rows = np.flatnonzero(number == index)
+
+        def alone(leaves, method=method, fixed=fixed, rows=rows):
+            whole = flatten(base.params) | present(leaves) | present(fixed)
+            tree = method.reparametrize(unflatten(whole))
+            return loss_of(base.apply(tree, IDS[rows], MASK[rows]).hidden, rows).sum()
+
+        start, expected = present(own), present(train(alone, own))
+        assert present(found).keys() == expected.keys()
+        for path, leaf in expected.items():
+            trained_leaf = present(found)[path][(number, *map(slice, leaf.shape))]
+            np.testing.assert_allclose(trained_leaf, leaf, rtol=1e-5, atol=1e-5, err_msg=path)
+            assert np.abs(leaf - start[path]).max() > 1e-3
+    plain = jax.jit(base.apply)(base.params, IDS[1:2], MASK[1:2]).hidden[0]
+    np.testing.assert_allclose(jax.jit(hidden)(found)[1], plain, rtol=1e-5, atol=1e-5)
 
 
 def test_a_prefix_is_shared_by_all_rows_or_each_has_its_own(llama):
@@ -180,17 +343,36 @@ def test_the_base_is_not_copied_for_each_row():
     assert memory.temp_size_in_bytes < weights / 2
 
 
-@pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        (("lora(2)", "lora(2, dora=True)"), "different things(?s:.)*attention/query: lora_"),
-        (("vera(2)", "adalora"), "different things"),
-        (("lora(2)", "top_layers(1)"), "cut in two"),
-    ],
-)
-def test_what_cannot_share_a_batch_is_an_error(llama, texts, message):
-    with pytest.raises(InputError, match=message):
-        stack_adapters([adapted(llama, text) for text in texts], llama)
+def test_what_cannot_share_a_batch_is_an_error_that_lists_all(llama, tiny):
+    texts = ("top_layers(1)", "lora(2)", "lora(2, start='pissa')", "vera(2)", "p_tuning(2)")
+    key, methods = jax.random.key(0), [parse_method(text) for text in texts]
+    trees = [method.extend(llama.params, key) for method in methods]
+    with pytest.raises(InputError) as caught:
+        stack_adapters([*trees, tiny("bert").params], llama)
+    lines = str(caught.value).splitlines()[1:]
+    assert lines[0].startswith("  - adapter 0: its layers are cut in two")
+    assert {line.partition(":")[0][-1] for line in lines} == set("02345")
+    for place in (
+        "2: layers/attention/query/lora_a_start is not what the model reads",
+        "3: layers/attention/query/vera_d is not",
+        "4: prompt_encoder/embedding is not",
+        "5: layers/mlp/up/kernel is [3, 16, 32] and the base's is",
+    ):
+        assert sum(place in line for line in lines) == (place[0] != "5")
+    assert any("5: " in line and "and the base's is [" in line for line in lines)
+    with pytest.raises(InputError, match="found 1 trees without a leaf that is not the base's"):
+        stack_adapters([llama.params], llama)
+
+
+def test_parameters_that_are_not_the_bases_are_an_error(bert):
+    tree = adapted(bert, "prompt_tuning(2)")
+    stacked = stack_adapters([tree, tree, tree], bert)
+    with pytest.raises(InputError) as caught:
+        apply_rows(bert, {"embeddings": tree["embeddings"]}, stacked, INDEX, IDS, MASK)
+    assert "missing: layers/attention/query/bias\n" in str(caught.value)
+    assert "so it belongs into `stacked`: embeddings/word/prompt_mask" in str(caught.value)
+    with pytest.raises(InputError, match="index is for 5 rows, and there are 2"):
+        apply_rows(bert, bert.params, stacked, INDEX, IDS[:2], MASK[:2])
 
 
 def test_an_adapter_that_is_not_there_is_an_error(llama):

@@ -29,11 +29,11 @@ from fsl_jax.models.generation.cache import append as append_to_cache
 from fsl_jax.models.generation.decode_loop import Batch, is_end, repeat_encoded
 from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.sampling import draw_several, mark_seen, process, seen_in
-from fsl_jax.models.outputs import Params
+from fsl_jax.models.row_params import AnyParams
 
 
 def start(
-    reader: Reader, capacity: int, beams: int, params: Params, batch: Batch, options: BeamOptions
+    reader: Reader, capacity: int, beams: int, params: AnyParams, batch: Batch, options: BeamOptions
 ) -> tuple[BeamState, Candidates]:
     """Reads the prompts and proposes the first token of each beam.
 
@@ -63,7 +63,7 @@ def start(
     slots = reader.decoder_length(params, batch.input_ids) + capacity - 1
     lengths = jnp.zeros((prompts, beams), jnp.int32)
     state = BeamState(
-        cache=allocate(read.key_values, slots, beams, reader.window),
+        cache=allocate(read.key_values, slots, beams, reader.cache_window(params)),
         encoded=repeat_encoded(read.encoded, beams),
         positions=positions,
         seen=seen,
@@ -78,7 +78,7 @@ def start(
 
 def run(
     reader: Reader,
-    params: Params,
+    params: AnyParams,
     state: BeamState,
     candidates: Candidates,
     batch: Batch,
@@ -105,7 +105,7 @@ def run(
 
 
 def propose(
-    reader: Reader, params: Params, state: BeamState, batch: Batch, options: BeamOptions
+    reader: Reader, params: AnyParams, state: BeamState, batch: Batch, options: BeamOptions
 ) -> tuple[BeamState, Candidates]:
     """Reads the last token of each beam, and proposes the next ones.
 

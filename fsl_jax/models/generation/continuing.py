@@ -15,7 +15,7 @@ from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.searching import search
 from fsl_jax.models.generation.settings import Settings
 from fsl_jax.models.generation.stopping import CHUNK, stopped_rows
-from fsl_jax.models.outputs import Params
+from fsl_jax.models.row_params import AnyParams, RowParams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Found:
 
 def continue_batch(
     reader: Reader,
-    params: Params,
+    params: AnyParams,
     batch: PromptBatch,
     keys: jax.Array,
     ends: Sequence[int],
@@ -45,7 +45,7 @@ def continue_batch(
 
     Args:
       reader: the model.
-      params: the parameter tree.
+      params: the parameter tree, or those of all prompts.
       batch: the prompts.
       keys: threefry keys of all prompts, `[prompts, copies]`.
       ends: the tokens that end a continuation.
@@ -63,13 +63,14 @@ def continue_batch(
         idle=jnp.arange(rows) >= len(batch.indices),
         ends=jnp.array(ends, jnp.int32),
     )
+    own = params.take(places) if isinstance(params, RowParams) else params
     continued = _search if settings.num_beams > 1 else _decode
-    found = continued(reader, params, batch.capacity, arrays, settings)
+    found = continued(reader, own, batch.capacity, arrays, settings)
     return found[: len(batch.indices)]
 
 
 def _decode(
-    reader: Reader, params: Params, capacity: int, batch: Batch, settings: Settings
+    reader: Reader, params: AnyParams, capacity: int, batch: Batch, settings: Settings
 ) -> list[list[Found]]:
     """Greedy and sampled continuations; stop strings are looked for between chunks of steps."""
     sampling, tokenizer = settings.sampling, reader.pretrained.tokenizer
@@ -106,7 +107,7 @@ def _decoded(state: DecodeState, stopped: dict[int, int], settings: Settings) ->
 
 
 def _search(
-    reader: Reader, params: Params, capacity: int, batch: Batch, settings: Settings
+    reader: Reader, params: AnyParams, capacity: int, batch: Batch, settings: Settings
 ) -> list[list[Found]]:
     """The best beams, without places that the search could not fill."""
     best = search(reader, params, capacity, batch, settings)

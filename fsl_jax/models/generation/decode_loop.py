@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from fsl_jax.models.generation.cache import allocate, append
 from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.sampling import Sampling, choose, mark_seen, seen_in
-from fsl_jax.models.outputs import Params
+from fsl_jax.models.row_params import AnyParams
 
 
 @struct.dataclass
@@ -63,7 +63,7 @@ class DecodeState:
 
 
 def start(
-    reader: Reader, capacity: int, copies: int, params: Params, batch: Batch, sampling: Sampling
+    reader: Reader, capacity: int, copies: int, params: AnyParams, batch: Batch, sampling: Sampling
 ) -> DecodeState:
     """Reads the prompts and chooses the first token of each row.
 
@@ -91,7 +91,7 @@ def start(
     )
     logits, positions, seen, idle = repeated
     state = DecodeState(
-        cache=allocate(read.key_values, slots, copies, reader.window),
+        cache=allocate(read.key_values, slots, copies, reader.cache_window(params)),
         encoded=repeat_encoded(read.encoded, copies),
         last=jnp.zeros(rows, jnp.int32),
         positions=positions,
@@ -107,7 +107,7 @@ def start(
 
 def run(
     reader: Reader,
-    params: Params,
+    params: AnyParams,
     state: DecodeState,
     batch: Batch,
     sampling: Sampling,

@@ -19,8 +19,8 @@ from fsl_jax.models.generation.prompts import (
 from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.settings import Settings
 from fsl_jax.models.generation.stopping import cut, end_tokens
-from fsl_jax.models.outputs import Params
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.row_params import AnyParams, RowParams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -50,7 +50,7 @@ def generate(
     pretrained: Pretrained,
     prompts: Sequence[Prompt],
     *,
-    params: Params | None = None,
+    params: AnyParams | None = None,
     max_new_tokens: int = 64,
     temperature: float = 0.0,
     top_k: int | None = None,
@@ -81,7 +81,9 @@ def generate(
       pretrained: a decoder, or an encoder-decoder.
       prompts: texts; with `chat` texts that a user says, or lists of messages, each a mapping with
         `role` and `content`.
-      params: a tree like `pretrained.params`, such as an adapter's; those by default.
+      params: a tree like `pretrained.params`, such as an adapter's; those by default. Or, from
+        `fsl_jax.adapt.row_params`, those of as many rows as there are prompts, so that each prompt
+        is continued with its own adapter.
       max_new_tokens: tokens of a continuation at most. With the prompt they have to stay within the
         model's longest sequence.
       temperature: what logits are divided by; 0 takes the likeliest token.
@@ -130,7 +132,7 @@ def generate(
     )
     params = pretrained.params if params is None else params
     reader = Reader.of(pretrained, params)
-    encoded, ends = _check(reader, prompts, settings)
+    encoded, ends = _check(reader, params, prompts, settings)
     keys = _keys(settings, row_seeds(encoded))
     results: list[list[Continuation]] = [[] for _ in prompts]
     for batch in batches(reader, encoded, settings):
@@ -141,7 +143,7 @@ def generate(
 
 
 def _check(
-    reader: Reader, prompts: Sequence[Prompt], settings: Settings
+    reader: Reader, params: AnyParams, prompts: Sequence[Prompt], settings: Settings
 ) -> tuple[list[list[int]], list[int]]:
     """Tokens of the prompts and those that end them, or an error with all that is wrong."""
     pretrained, found = reader.pretrained, settings.faults()
@@ -152,6 +154,10 @@ def _check(
         prompts = []
     elif not prompts:
         found.append("there are no prompts")
+    elif isinstance(params, RowParams) and len(params.index) != len(prompts):
+        found.append(
+            f"there are {len(prompts)} prompts, and params are those of {len(params.index)} rows"
+        )
     encoded = tokenize(pretrained, prompts, settings.chat, found)
     ends = end_tokens(pretrained, settings.stop_tokens, found)
     found += length_faults(reader, encoded, max(settings.max_new_tokens, 1))

@@ -5,6 +5,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.models.after_tokens import append_suffix, suffix_length
@@ -12,9 +13,12 @@ from fsl_jax.models.before_tokens import decoder_prefix_length, length_before, p
 from fsl_jax.models.outputs import KeyValues, Params
 from fsl_jax.models.pooling import last_token
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.row_params import AnyParams, RowParams, map_rows, one_tree
+
+# Fields of what has been read are leaves of trees, which are traced.
 
 
-@dataclasses.dataclass(frozen=True)
+@struct.dataclass
 class Read:
     """What there is once a prompt of `B` rows has been read.
 
@@ -27,17 +31,19 @@ class Read:
       decoder_mask: True where they are real, `[B, T]`.
     """
 
-    logits: Float[Array, "B V"]
-    key_values: KeyValues
-    encoded: KeyValues | None
-    positions: Int[Array, "B"]
-    decoder_ids: Int[Array, "B T"]
-    decoder_mask: Bool[Array, "B T"]
+    logits: Any
+    key_values: Any
+    encoded: Any
+    positions: Any
+    decoder_ids: Any
+    decoder_mask: Any
 
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
     """A model without its weights; readers of equal modules are equal, so programs are found again.
+
+    Where it is given the parameters of rows, each row is read with its own.
 
     Attributes:
       module: the Flax module, by which readers are compared.
@@ -52,9 +58,9 @@ class Reader:
     longest_written: int = dataclasses.field(compare=False)
 
     @classmethod
-    def of(cls, pretrained: Pretrained, params: Params | None = None) -> "Reader":
+    def of(cls, pretrained: Pretrained, params: AnyParams | None = None) -> "Reader":
         """The reader of a model with its own parameters, or with others."""
-        params = pretrained.params if params is None else params
+        params = pretrained.params if params is None else one_tree(params)
         most, module = pretrained.config.max_length, pretrained.module
         longest = most - length_before(params) - suffix_length(params)
         written = most - decoder_prefix_length(params)
@@ -72,13 +78,26 @@ class Reader:
         sliding = getattr(config, "sliding", ())
         return config.window if sliding and all(sliding) else None
 
-    def decoder_length(self, params: Params, input_ids: Int[Array, "B T"]) -> int:
+    def cache_window(self, params: AnyParams) -> int | None:
+        """The window that a cache may be a ring of; None where it has to hold all that was read.
+
+        A ring keeps the last columns. Between a soft prompt and a text there may be padding, and a
+        suffix that is shorter in some rows is padding itself: what is near is then far in columns.
+        """
+        tree = one_tree(params)
+        return None if prompt_length(tree) or suffix_length(tree) else self.window
+
+    def decoder_length(self, params: AnyParams, input_ids: Int[Array, "B T"]) -> int:
         """How many columns the decoder has read once the prompts have been."""
-        added = prompt_length(params) + suffix_length(params)
+        tree = one_tree(params)
+        added = prompt_length(tree) + suffix_length(tree)
         return 1 if self.has_encoder else added + input_ids.shape[1]
 
-    def read(self, params: Params, ids: Int[Array, "B T"], mask: Bool[Array, "B T"]) -> Read:
+    def read(self, params: AnyParams, ids: Int[Array, "B T"], mask: Bool[Array, "B T"]) -> Read:
         """Reads prompts that end in the last column; of an encoder's prompts any column will do."""
+        if isinstance(params, RowParams):
+            read: Read = map_rows(self.read, params, ids, mask)
+            return read
         if self.has_encoder:
             return self._encode(params, ids, mask)
         whole, real = append_suffix(params, ids, mask)
@@ -90,7 +109,7 @@ class Reader:
 
     def step(
         self,
-        params: Params,
+        params: AnyParams,
         tokens: Int[Array, "B"],
         positions: Int[Array, "B"],
         cache: KeyValues,
@@ -99,7 +118,7 @@ class Reader:
         """Reads one more token of each row.
 
         Args:
-          params: the parameter tree.
+          params: the parameter tree, or those of the prompts, which B / copies rows continue each.
           tokens: `[B]`.
           positions: of these tokens, `[B]`.
           cache: of the decoder's tokens before.
@@ -108,6 +127,11 @@ class Reader:
         Returns:
           The logits of what follows, `[B, V]`, and the token's keys and values.
         """
+        if isinstance(params, RowParams):
+            found: tuple[Array, KeyValues] = map_rows(
+                self.step, params, tokens, positions, cache, encoded
+            )
+            return found
         ids, mask = tokens[:, None], jnp.ones((len(tokens), 1), bool)
         options: dict[str, Any] = {"position_ids": positions[:, None], "prefix": cache}
         if encoded is None:

@@ -14,11 +14,11 @@ from fsl_jax.models.generation.programs import program
 from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.settings import Settings
 from fsl_jax.models.generation.stopping import has_stop
-from fsl_jax.models.outputs import Params
+from fsl_jax.models.row_params import AnyParams
 
 
 def search(
-    reader: Reader, params: Params, capacity: int, batch: Batch, settings: Settings
+    reader: Reader, params: AnyParams, capacity: int, batch: Batch, settings: Settings
 ) -> Finished:
     """The best beams of each prompt, or those that were drawn.
 
@@ -49,7 +49,7 @@ def search(
 
 def _step_by_step(
     reader: Reader,
-    params: Params,
+    params: AnyParams,
     state: BeamState,
     candidates: Candidates,
     batch: Batch,

@@ -1,5 +1,7 @@
 """Generation after what an adaptation puts before the tokens."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from fsl_jax.adapt import PromptTuning, PTuningV2
 from fsl_jax.adapt.soft_prompt import with_word_leaves
 from fsl_jax.errors import InputError
+from fsl_jax.models.families import module_of
 from fsl_jax.models.generation.generate import generate
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -44,6 +47,19 @@ def test_a_prompt_of_words_is_as_if_they_stood_in_the_text(tiny_bases, t5, famil
     for ours, theirs in zip(found, expected, strict=True):
         assert ours[0].tokens == theirs[0].tokens
         np.testing.assert_allclose(ours[0].score, theirs[0].score, rtol=1e-4)
+
+
+def test_padding_behind_a_soft_prompt_takes_no_room_in_a_window(tiny_bases):
+    llama = tiny_bases["llama"]
+    config = dataclasses.replace(llama.config, window=6, sliding=(True, True))
+    base = dataclasses.replace(llama, config=config, module=module_of(config))
+    table = 2 * base.params["embeddings"]["word"]["embedding"]
+    leaves = {"prompt": table[40:43], "prompt_mask": jnp.ones(3)}
+    params = with_word_leaves(base.params, leaves)
+    [[found]] = generate(base, PROMPTS[:1], params=params, max_new_tokens=6)
+    ids = np.array([[30, 31, *found.tokens]], np.int32)
+    logits = jax.jit(base.apply)(params, ids, np.ones(ids.shape, bool)).logits[0]
+    assert found.tokens == tuple(np.argmax(logits[1:-1], axis=-1).tolist())
 
 
 def test_every_token_sees_a_learned_prefix(tiny_bases):
