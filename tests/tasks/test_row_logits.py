@@ -49,6 +49,7 @@ def compute(formulation, stacked, index=INDEX):
         ("bert", "mean", ("lora(2)", "linear_probe", "bitfit")),
         ("llama", "last", ("prompt_tuning(2, position='suffix')", "ia3", "prefix_tuning(2)")),
         ("llama", "mean", ("prompt_tuning(2)", "prompt_tuning(3, position='suffix')", "lora(2)")),
+        ("t5", "last", ("prompt_tuning(2)", "prefix_tuning(2)", "lora(2)")),
     ],
 )
 def test_each_row_has_the_logits_of_its_own_head(tiny_bases, family, pooling, texts):
@@ -69,8 +70,9 @@ def test_each_row_has_the_logits_of_its_own_head(tiny_bases, family, pooling, te
         assert np.isneginf(found[rows, classes:]).all()
 
 
-def test_a_template_has_words_for_rows_with_an_adapter_and_without(tiny_formulations):
-    formulation = tiny_formulations["llama-words"]
+@pytest.mark.parametrize("name", ["llama-words", "t5-words"])
+def test_a_template_has_words_for_rows_with_an_adapter_and_without(tiny_formulations, name):
+    formulation = tiny_formulations[name]
     trees = [adapted(formulation, text) for text in ("lora(2)", "prompt_tuning(2)")]
     base = formulation.pretrained
     found = compute(formulation, stack_adapters(trees, base), np.array([1, -1, 0], np.int32))
