@@ -290,7 +290,7 @@ def tiny_formulations(tiny_bases, tiny_dataset):
         "gpt2-template": template({}, "gpt2"),
         "gemma2-template": template({}, "gemma2"),
         "t5-head": HeadFormulation(tiny_bases["t5"], labels),
-        "t5-words": template(longer, "t5"),
+        "t5-words": template(longer | {"north": "very north"}, "t5"),
     }
 
 
