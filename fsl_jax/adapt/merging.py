@@ -15,6 +15,7 @@ from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import faults
 from fsl_jax.models.layers import Dense
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.segments import cut_like, join_segments
 
 _MERGED = re.compile(r"(.+)/(lora_(?:a|b|e|scale|magnitude|norm)|ia3|ia3_in)")
 """Leaves that keep a linear layer affine."""
@@ -37,7 +38,8 @@ def merge(params: Params, pretrained: Pretrained) -> Params:
     """The parameters with what was added to linear layers merged into their kernels and biases.
 
     LoRA and its variants, VeRA, AdaLoRA and IA3 are merged; what a method has trained of the base
-    itself stays as it is. The model computes the same, and its layers cost what the base's do.
+    itself stays as it is, and layers that were cut in two are joined. The model computes the same,
+    and its layers cost what the base's do.
 
     Args:
       params: the whole tree, as `load_adapter`, `load_peft` or a method's `reparametrize` gives it.
@@ -60,7 +62,7 @@ def merge(params: Params, pretrained: Pretrained) -> Params:
         kept[f"{parent}/kernel"] = _kernel(kernel, extra).astype(kernel.dtype)
         if bias is not None and "ia3" in extra:
             kept[f"{parent}/bias"] = (bias * extra["ia3"].astype(bias.dtype)).astype(bias.dtype)
-    return unflatten(kept)
+    return join_segments(unflatten(kept))
 
 
 def unmerge(merged: Params, params: Params, pretrained: Pretrained) -> Params:
@@ -80,7 +82,7 @@ def unmerge(merged: Params, params: Params, pretrained: Pretrained) -> Params:
         column that DoRA has changed by as much as its length, so that two kernels give the same;
         it lists all.
     """
-    leaves, result = flatten(params), flatten(merged)
+    leaves, result = flatten(params), flatten(cut_like(join_segments(merged), params))
     added = _require_mergeable(leaves, pretrained)
     found: list[str] = []
     for parent, extra in _by_layer(leaves, added).items():

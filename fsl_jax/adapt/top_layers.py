@@ -8,6 +8,8 @@ import jax
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
+from fsl_jax.models.segments import cut_segments
+from fsl_jax.models.stack import depth
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +52,9 @@ class TopLayers(Method):
         )
 
     def _cut(self, params: Params) -> Params:
-        depth = jax.tree.leaves(params["layers"])[0].shape[0]
-        if self.k > depth:
+        layers = depth(params["layers"])
+        if self.k > layers:
             raise InputError(
-                f"top_layers(k={self.k}) on a model of {depth} layers: choose a smaller k"
+                f"top_layers(k={self.k}) on a model of {layers} layers: choose a smaller k"
             )
-        cut = depth - self.k
-        return params | {
-            "layers": jax.tree.map(lambda stack: stack[:cut], params["layers"]),
-            "top_layers": jax.tree.map(lambda stack: stack[cut:], params["layers"]),
-        }
+        return cut_segments(params, layers - self.k)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
@@ -17,6 +16,7 @@ from fsl_jax.models.head_checkpoint import json_of, names_of, shapes_of
 from fsl_jax.models.names import Shape, write_tensors
 from fsl_jax.models.outputs import Params
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.segments import join_segments
 from fsl_jax.models.tensor_files import encode_tensors
 
 SHARD_BYTES = 2 * 10**9
@@ -55,7 +55,7 @@ def export(
     directory = epath.Path(directory)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError(f"{directory}: it is there already. Choose a directory that is not.")
-    leaves = flatten_dict(_joined(pretrained.params if params is None else params), sep="/")
+    leaves = flatten_dict(join_segments(pretrained.params if params is None else params), sep="/")
     config, head = pretrained.config, pretrained.head
     labels = pretrained.labels
     _check(pretrained.name, leaves, shapes_of(config, head, len(labels)))
@@ -67,17 +67,6 @@ def export(
         (staging / "config.json").write_text(json.dumps(values, indent=2) + "\n")
         pretrained.tokenizer.save_pretrained(staging)
     return directory
-
-
-def _joined(params: Params) -> Params:
-    """The tree with the two segments of a stack of layers as one, wherever it was cut."""
-    whole = {
-        name: _joined(part) if isinstance(part, dict) else part for name, part in params.items()
-    }
-    if (top := whole.pop("top_layers", None)) is not None:
-        stacks = whole["layers"], top
-        whole["layers"] = jax.tree.map(lambda *both: jnp.concatenate(both), *stacks)
-    return whole
 
 
 def _check(name: str, leaves: Mapping[str, Any], shapes: Mapping[str, Shape]) -> None:
