@@ -23,7 +23,7 @@ from fsl_jax.adapt.adapter_files import (
 )
 from fsl_jax.adapt.adapter_record import parse_json, read_record
 from fsl_jax.adapt.lora import LoRA
-from fsl_jax.adapt.merging import merge
+from fsl_jax.adapt.merging import merge, obstacles
 from fsl_jax.adapt.peft.kinds import absence, kind_of_method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError, faults, unknown_name
@@ -49,6 +49,8 @@ TOLERANCE = 1e-5
 
 _VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM's --max-lora-rank may be, as its configuration has it (vllm/config/lora.py)."""
+
+_MERGE_INSTEAD = "Write a merged model instead (--for=merged)"
 
 _WITHOUT_LORA = ("gpt2",)
 """Families of decoders that vLLM serves without adapters."""
@@ -164,10 +166,9 @@ def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str
     own = _own(adapter, pretrained)
     kind = kind_of_method(method, own, config)
     if target == PEFT and kind is None:
-        raise InputError(
-            f"{absence(method, config)}. Write a merged model instead (--for=merged), if it can be "
-            "merged."
-        )
+        reasons = "; ".join(obstacles(own, pretrained))
+        advice = f"And it cannot be merged: {reasons}" if reasons else _MERGE_INSTEAD
+        raise InputError(f"{absence(method, config)}. {advice}.")
     if target != VLLM:
         return []
     if found := _unserved(adapter, own, pretrained):
@@ -192,9 +193,10 @@ def _unserved(adapter: Adapter, own: Mapping[str, Any], pretrained: Pretrained) 
         classifies = "head" in adapter.params
         return ["the task head gives classes, and vLLM gives words"] if classifies else []
     values = json_of(pretrained.config, pretrained.head, pretrained.labels)
+    advice = "" if obstacles(own, pretrained) else f". {_MERGE_INSTEAD}"
     found = [
-        f"{pretrained.name} is a {name}, which is none of the encoders that vLLM serves for their "
-        f"embeddings: {', '.join(_POOLED)}. Write a merged model for others (--for=merged)"
+        f"{pretrained.name} is a {name}, which is no decoder and none of the encoders that vLLM "
+        f"serves for their embeddings: {', '.join(_POOLED)}{advice}"
         for name in values["architectures"]
         if name not in _POOLED
     ]
