@@ -14,9 +14,10 @@ from absl import app, flags
 from benchmarks.measure import alternate, machine, require_same_losses
 from benchmarks.ours import Ours, start_of
 from benchmarks.peers import Peer, has_peer
+from benchmarks.variants import lines as every_line
 from benchmarks.work import make_work
 from fsl_jax.adapt.method import Method
-from fsl_jax.adapt.registry import METHODS, parse_method
+from fsl_jax.adapt.registry import parse_method
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.loading import load
 from fsl_jax.studies.table import markdown_table
@@ -71,7 +72,7 @@ def _spread(above: list[float], below: list[float]) -> str:
 def main(_: list[str]) -> None:
     """Prints the table, a line as soon as it is measured."""
     lines = []
-    for name in _METHODS.value or METHODS:
+    for name in _METHODS.value or every_line():
         lines.append(cells(name))
         print(markdown_table(HEADINGS, lines[-1:], texts=1).splitlines()[-1], flush=True)
     print(f"\n{machine()}\n\n{markdown_table(HEADINGS, lines, texts=1)}")

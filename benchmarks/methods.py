@@ -21,10 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
+from benchmarks.variants import VARIANTS, lines
 from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.peft.kinds import KINDS
-from fsl_jax.adapt.registry import METHODS, parse_method
+from fsl_jax.adapt.registry import parse_method
 from fsl_jax.adapt.summary import count_parameters
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
@@ -57,18 +58,6 @@ HEADINGS = (
     "PEFT",
     "paper",
 )
-VARIANTS = {
-    "lora(scaling='rslora')": "Kalajdzievski 2023, https://arxiv.org/abs/2312.03732",
-    "lora(dora=True)": "Liu et al. 2024, https://arxiv.org/abs/2402.09353",
-    "lora(learning_rate_ratio=16)": "Hayou et al. 2024, https://arxiv.org/abs/2402.12354",
-    "lora(start='pissa')": "Meng et al. 2024, https://arxiv.org/abs/2404.02948",
-    "adapter(placement='houlsby')": None,
-    "adapter(placement='parallel')": None,
-    "p_tuning(encoder='mlp')": None,
-    "prefix_tuning+adapter(placement='parallel')": "He et al. 2022, https://arxiv.org/abs/2110.04366",
-}
-"""Methods with other settings that have a line, and whose paper where it is another one."""
-
 BATCH, TOKENS, LABELS = 16, 32, ("a", "b")
 SETTINGS = FitSettings(steps=10, batch_size=BATCH, evaluate_every=10)
 
@@ -191,18 +180,6 @@ def cells(formulation: HeadFormulation, text: str) -> list[str]:
         families(method),
         ", ".join(kinds) or "-",
         VARIANTS.get(text) or method.paper,
-    ]
-
-
-def lines() -> list[str]:
-    """Every method and its variants after it."""
-    return [
-        text
-        for name in METHODS
-        for text in (
-            name,
-            *(each for each in VARIANTS if each.startswith((f"{name}(", f"{name}+"))),
-        )
     ]
 
 

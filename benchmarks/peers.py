@@ -194,7 +194,8 @@ def has_peer(method: Method) -> bool:
 
     What is saved is then what was trained, but for networks that are left out once they are.
     """
-    saved = type(method).finish is Method.finish
+    # PEFT trains PiSSA's start too, once it has been saved as a LoRA of twice the rank.
+    saved = type(method).finish is Method.finish and getattr(method, "start", "") != "pissa"
     return has_network(method) or (saved and any(type(method) is kind.method for kind in KINDS))
 
 
