@@ -165,10 +165,12 @@ UNSTABLE = {
     ("full", "gpt2-template"): (5e-6, LEAF_TOLERANCE),
     ("full", "gemma2-template"): (1e-3, 1e-2),
     ("full", "t5-head"): (LOSS_TOLERANCE, 1e-4),
+    ("pfeiffer", "t5-head"): (LOSS_TOLERANCE, 1e-4),
 }
 """Wider tolerances of losses and leaves on eight devices: a change of 1e-7 in the first parameters
 makes one of 2e-6 in the losses of the first case, and of 2e-4 in those of the second, two of whose
-runs have learning rates that are high for it. In the third, one number of 7,680 differs by 3e-5."""
+runs have learning rates that are high for it. In the last two, up to three numbers of 8,000 differ
+by 2e-5 to 3e-5."""
 
 
 def applies(method, formulation):
