@@ -8,7 +8,12 @@ class InputError(ValueError):
     """Something that the user gave cannot be used; the message says why and what to do.
 
     Scripts print it without a traceback, so the message has to stand on its own.
+
+    Attributes:
+      found: the faults that the message lists; empty where it tells of one thing only.
     """
+
+    found: tuple[str, ...] = ()
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
@@ -33,9 +38,12 @@ def faults(summary: str, found: Iterable[str]) -> InputError:
 
     Args:
       summary: what is wrong with what, and what to do about it.
-      found: the faults.
+      found: the faults, of which each is told once.
 
     Returns:
       An `InputError` to raise.
     """
-    return InputError("\n".join([summary, *(f"  - {fault}" for fault in found)]))
+    told = tuple(dict.fromkeys(found))
+    error = InputError("\n".join([summary, *(f"  - {fault}" for fault in told)]))
+    error.found = told
+    return error

@@ -160,23 +160,18 @@ def load_adapter(directory: epath.PathLike, pretrained: Pretrained) -> Adapter:
             config, tensors, pretrained, directory
         )
         return _on_base(leaves, peft_method, pretrained, None)
-    method = parse_method(record.method)
-    found: list[str] = []
-    kind = kind_of_config(config)
-    if kind:
-        peft_method, tensors = kind.read(config, tensors, pretrained, directory)
-        found += _disagreements(peft_method, method)
-    if HEAD in contents:
-        tensors |= decode_tensors(contents[HEAD], directory / HEAD)
-    trained = _trained_leaves(unflatten(tensors), method)
-    if not kind:
-        # What follows from the method is not written.
-        found += [f"not known: {path}" for path in sorted(tensors.keys() - trained.keys())]
-    found += _differences(_shapes(trained), record.trained)
-    found += _leaf_faults(trained, method, pretrained)
-    if found:
+    head = decode_tensors(contents[HEAD], directory / HEAD) if HEAD in contents else {}
+    found = _base_faults(record, pretrained)
+    found += [f"not known: {path}" for path in sorted(head) if not _is_head(path)]
+    try:
+        method, leaves, more = _read_own(directory, config, tensors, head, record, pretrained)
+    except InputError as error:
+        if not found:
+            raise
+        more = [*(error.found or (str(error),))]
+    if found := found + more:
         raise faults(f"{directory}: this adapter does not fit {pretrained.name}:", found)
-    return _on_base(tensors, method, pretrained, record.description)
+    return _on_base(leaves, method, pretrained, record.description)
 
 
 def saved_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]:
@@ -198,6 +193,29 @@ def saved_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]
 
     kept = jax.eval_shape(keep, pretrained.params)
     return {path: list(leaf.shape) for path, leaf in flatten(kept).items()}
+
+
+def _read_own(
+    directory: epath.Path,
+    config: Mapping[str, Any],
+    tensors: dict[str, np.ndarray],
+    head: dict[str, np.ndarray],
+    record: AdapterRecord,
+    pretrained: Pretrained,
+) -> tuple[Method, dict[str, np.ndarray], list[str]]:
+    """The method of an adapter of ours, its leaves with the head's, and what is wrong with them."""
+    method, found = parse_method(record.method), []
+    kind = kind_of_config(config)
+    if kind:
+        peft_method, tensors = kind.read(config, tensors, pretrained, directory)
+        found += _disagreements(peft_method, method)
+    leaves = tensors | head
+    trained = _trained_leaves(unflatten(leaves), method)
+    if not kind:
+        # What follows from the method is not written.
+        found += [f"not known: {path}" for path in sorted(leaves.keys() - trained.keys())]
+    found += _differences(_shapes(trained), record.trained)
+    return method, leaves, found + _leaf_faults(trained, method, pretrained)
 
 
 def _remove_abandoned(directory: epath.Path) -> None:
@@ -294,9 +312,8 @@ def _read_files(
             found.append(f"{name}: damaged; its SHA-256 is {digest}, expected {hashes[name]}")
         elif name == HEAD and name not in hashes:
             found.append(f"{name}: {RECORD} does not list it" if record else f"{RECORD}: missing")
-    if record and record.base_model["sha256"] != pretrained.sha256:
-        found.append(_other_base(record.base_model, pretrained))
     if found:
+        found += _base_faults(record, pretrained) if record else []
         raise faults(f"{directory}: this adapter cannot be loaded:", found)
     return contents
 
@@ -307,12 +324,15 @@ def _advice(directory: epath.Path, name: str) -> str:
     return ""
 
 
-def _other_base(base: Mapping[str, Any], pretrained: Pretrained) -> str:
-    return (
+def _base_faults(record: AdapterRecord, pretrained: Pretrained) -> list[str]:
+    base = record.base_model
+    if base["sha256"] == pretrained.sha256:
+        return []
+    return [
         f"it was trained on {base['name']}, whose weights have the SHA-256 {base['sha256']}, and "
         f"{pretrained.name} has {pretrained.sha256}: on other weights its numbers would be others. "
         "Load the base that it was trained on."
-    )
+    ]
 
 
 def _peft_kind(directory: epath.Path, config: Mapping[str, Any]) -> Kind:
@@ -324,7 +344,7 @@ def _peft_kind(directory: epath.Path, config: Mapping[str, Any]) -> Kind:
         )
     found = kind_of_config(config)
     if found is None:
-        raise unknown_name("peft_type", kind, [each.peft_type for each in KINDS])
+        raise unknown_name("peft_type", kind, {each.peft_type for each in KINDS})
     return found
 
 

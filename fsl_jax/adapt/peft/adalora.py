@@ -13,9 +13,15 @@ from etils import epath
 
 from fsl_jax.adapt.adalora import AdaLoRA
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
-from fsl_jax.adapt.peft.lora_config import alpha_faults, is_count, unsupported_fields
+from fsl_jax.adapt.peft.lora_config import (
+    alpha_faults,
+    count_faults,
+    is_count,
+    unsupported_fields,
+)
 from fsl_jax.adapt.peft.modules import (
     PREFIX,
+    Adapted,
     adapted_paths,
     linear_layers,
     read_modules,
@@ -26,6 +32,7 @@ from fsl_jax.adapt.peft.modules import (
     write_modules,
 )
 from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_faults
+from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.pretrained import Pretrained
 
 _READABLE = "What can be read is AdaLoRA on linear layers"
@@ -132,23 +139,25 @@ def read_adalora(
       InputError: the config asks for more, or tensors are not known, missing, there twice, or of
         the wrong shape; it lists all.
     """
-    if found := _config_faults(values):
-        raise unusable(source, pretrained, found, _READABLE)
+    found = _config_faults(values)
+    if unreadable := _setting_faults(values):
+        raise unusable(source, pretrained, unreadable + found, _READABLE)
     rank, config = values["init_r"], pretrained.config
+    kernels = flatten(pretrained.params)
 
-    def shape_of(kernel: tuple[int, ...], part: str, name: str) -> list[int]:
-        width_in, width_out = kernel
+    def shape_of(each: Adapted, part: str, name: str) -> list[int]:
+        width_in, width_out = each.kernel_shape(kernels)
         return {
             "lora_A": [rank, width_in],
             "lora_E": [rank, 1],
             "lora_B": [width_out, rank],
         }[part]
 
-    whole, found = _filled_up(tensors, values.get("rank_pattern") or {}, rank)
+    whole, misfits = _filled_up(tensors, values.get("rank_pattern") or {}, rank)
     modules = [*linear_layers(config), *fused_layers(config)]
     adapted, more = find_adapted(tensors, pretrained, modules, read_targets(values))
     leaves, faulty = read_modules(whole, pretrained, _PARTS, shape_of, modules, adapted)
-    if found := found + more + faulty:
+    if found := found + misfits + more + faulty:
         raise unusable(source, pretrained, found, _READABLE)
     leaves = take_apart(leaves, config)
     paths = adapted_paths(leaves)
@@ -211,18 +220,21 @@ def _method(values: Mapping[str, Any], targets: str) -> AdaLoRA:
     )
 
 
+def _setting_faults(values: Mapping[str, Any]) -> list[str]:
+    """What keeps the settings from being read without which no tensor can be judged."""
+    found, pattern = count_faults(values, "init_r"), values.get("rank_pattern") or {}
+    if not (isinstance(pattern, dict) and all(isinstance(kept, list) for kept in pattern.values())):
+        found.append(f"rank_pattern is {pattern!r}; expected lists of true and false by layer")
+    return found + target_faults(values)
+
+
 def _config_faults(values: Mapping[str, Any]) -> list[str]:
     found = []
     if values.get("peft_type") != "ADALORA":
         found.append(f"peft_type is {values.get('peft_type')!r}; expected 'ADALORA'")
-    for name in ("init_r", "target_r", "total_step"):
-        if not is_count(values.get(name)):
-            found.append(f"{name} is {values.get(name)!r}; expected a whole number of at least 1")
+    for name in ("target_r", "total_step"):
+        found += count_faults(values, name)
     for name in ("tinit", "tfinal"):
         if not is_count(values.get(name, 0)) and values.get(name, 0) != 0:
             found.append(f"{name} is {values[name]!r}; expected a number of steps")
-    pattern = values.get("rank_pattern") or {}
-    if not (isinstance(pattern, dict) and all(isinstance(kept, list) for kept in pattern.values())):
-        found.append(f"rank_pattern is {pattern!r}; expected lists of true and false by layer")
-    found += alpha_faults(values) + target_faults(values)
-    return found + unsupported_fields(values, _READ)
+    return found + alpha_faults(values) + unsupported_fields(values, _READ)

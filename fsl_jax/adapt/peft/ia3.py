@@ -2,23 +2,38 @@
 
 `ia3 [L, out]` becomes `ia3_l [out, 1]` for each layer, and `ia3_in [L, in]` becomes `ia3_l [1, in]`
 of what PEFT calls feedforward modules. GPT-2 has queries, keys and values in one layer there: the
-vector of a part that is not scaled is all ones.
+vector of a part that is not scaled is all ones, and so is that of a layer which PEFT leaves out.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.ia3 import IA3
-from fsl_jax.adapt.peft.modules import PREFIX, Adapted, Module, target_modules, task_type, unusable
-from fsl_jax.adapt.peft.slots import Slot, config_faults, read_slots
-from fsl_jax.models.families import FAMILIES, Config, parameter_shapes
+from fsl_jax.adapt.peft.feedforward import Feedforward, feedforward_faults, feedforward_modules
+from fsl_jax.adapt.peft.fused import fused_layers
+from fsl_jax.adapt.peft.modules import (
+    Adapted,
+    Module,
+    linear_layers,
+    read_modules,
+    target_modules,
+    task_type,
+    unusable,
+    write_modules,
+)
+from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_faults
+from fsl_jax.adapt.peft.vector_config import config_faults
+from fsl_jax.adapt.tree import flatten
+from fsl_jax.models.families import Config
 from fsl_jax.models.pretrained import Pretrained
 
-_READABLE = "What can be read is IA3 on linear layers, each kind of them in all layers or in none"
+_READABLE = "What can be read is IA3 on linear layers, each kind of them at its input or its output"
+_PARTS = {"ia3": "ia3_l"}
+_READ = frozenset({"feedforward_modules"})
 
 
 def has_vectors_for(paths: Iterable[str], config: Config) -> bool:
@@ -33,10 +48,10 @@ def has_vectors_for(paths: Iterable[str], config: Config) -> bool:
     """
     paths = set(paths)
     held: set[str] = set()
-    for layers in _slots(config).values():
-        outputs = {f"{layer}/ia3" for layer in layers} & paths
-        inputs = {f"{layer}/ia3_in" for layer in layers} & paths
-        if (outputs and inputs) or (inputs and len(layers) > 1):
+    for module in _modules(config):
+        outputs = {f"{layer}/ia3" for layer in module.paths} & paths
+        inputs = {f"{layer}/ia3_in" for layer in module.paths} & paths
+        if (outputs and inputs) or (inputs and module.parts):
             return False
         held |= outputs | inputs
     return held == paths
@@ -55,22 +70,17 @@ def write_ia3(
     Returns:
       The tensors by PEFT's names, and the values of `adapter_config.json`.
     """
-    tensors, modules, outputs, inputs = {}, [], [], []
-    for slot, layers in _slots(pretrained.config).items():
-        module = Module(slot.module, layers[0], slot.copies)
-        modules.append(module)
-        if f"{layers[0]}/ia3_in" in leaves:
+    modules, outputs, inputs = _modules(pretrained.config), [], []
+    vectors = {}
+    for module in modules:
+        if f"{module.path}/ia3_in" in leaves:
             inputs.append(Adapted.in_all(module))
-            stack = leaves[f"{layers[0]}/ia3_in"][..., None, :]
-        elif any(f"{layer}/ia3" in leaves for layer in layers):
+            vectors[f"{module.path}/ia3"] = leaves[f"{module.path}/ia3_in"][..., :, None]
+        elif any(f"{layer}/ia3" in leaves for layer in module.paths):
             outputs.append(Adapted.in_all(module))
-            stack = _joined(leaves, layers)[..., :, None]
-        else:
-            continue
-        for name, index in slot.each():
-            tensors[f"{PREFIX}{name}.{slot.part}"] = np.ascontiguousarray(stack[index])
-    ends = target_modules(inputs, modules)
-    return tensors, {
+            vectors[f"{module.path}/ia3"] = _joined(leaves, module)[..., None, :]
+    ends = feedforward_modules(inputs, outputs, modules)
+    return write_modules(vectors, [*outputs, *inputs], _PARTS), {
         "peft_type": "IA3",
         "task_type": task_type(pretrained.config),
         "base_model_name_or_path": pretrained.name,
@@ -97,65 +107,56 @@ def read_ia3(
       source: the adapter, for errors.
 
     Returns:
-      The method, and `ia3` and `ia3_in` by path.
+      The method, and `ia3 [L, out]` and `ia3_in [L, in]` by path, float32, with ones in the layers
+      that are left out.
 
     Raises:
-      InputError: the config asks for more, or tensors are not known, missing, there twice, or of
-        the wrong shape; it lists all.
+      InputError: the config asks for more, names what is not there, or tensors are not known,
+        missing, there twice, or of the wrong shape; it lists all.
     """
-    config = pretrained.config
-    slots = _slots(config)
-    found = config_faults(values, "IA3")
-    targets = None if values.get("exclude_modules") else values.get("target_modules")
-    table = FAMILIES[config.family].names(config)
-    filled, more = read_slots(tensors, list(slots), table, targets)
-    if found + more:
-        raise unusable(source, pretrained, found + more, _READABLE)
+    found = config_faults(values, "IA3", _READ)
+    if unreadable := target_faults(values) + feedforward_faults(values):
+        raise unusable(source, pretrained, unreadable + found, _READABLE)
+    modules, kernels = _modules(pretrained.config), flatten(pretrained.params)
+    adapted, more = find_adapted(tensors, pretrained, modules, read_targets(values))
+    feedforward = Feedforward.read(values, tensors)
+
+    def shape_of(each: Adapted, part: str, name: str) -> list[int]:
+        width_in, width_out = each.kernel_shape(kernels)
+        return [1, width_in] if feedforward.has(name) else [width_out, 1]
+
+    vectors, faulty = read_modules(tensors, pretrained, _PARTS, shape_of, modules, adapted)
+    if found := found + more + feedforward.misfits(adapted) + faulty:
+        raise unusable(source, pretrained, found, _READABLE)
     leaves: dict[str, np.ndarray] = {}
-    for slot, stack in filled.items():
-        if stack.shape[-1] == 1:
-            leaves |= _parts(stack[..., 0], slots[slot])
+    for each in adapted:
+        stack = vectors[f"{each.module.path}/ia3"]
+        stack = each.with_rest(stack, np.ones_like(stack))
+        if feedforward.has(next(name for name, _ in each.each())):
+            leaves[f"{each.module.path}/ia3_in"] = stack[..., :, 0]
         else:
-            leaves[f"{slots[slot][0]}/ia3_in"] = stack[..., 0, :]
-    outputs, inputs = (
-        [path.removesuffix(leaf) for path in leaves if path.endswith(leaf)]
-        for leaf in ("/ia3", "/ia3_in")
-    )
-    return IA3(_pattern(outputs), _pattern(inputs)), leaves
+            leaves |= _parts(stack[..., 0, :], each.paths)
+    return IA3(_pattern(leaves, "/ia3"), _pattern(leaves, "/ia3_in")), leaves
 
 
-def _pattern(layers: list[str]) -> str:
+def _pattern(leaves: Iterable[str], end: str) -> str:
+    layers = [path.removesuffix(end) for path in leaves if path.endswith(end)]
     return f"^({'|'.join(map(re.escape, layers))})$" if layers else ""
 
 
-def _slots(config: Config) -> dict[Slot, list[str]]:
-    """The slot of each linear layer of Hugging Face's model, and the paths of what it is here."""
-    table, shapes = FAMILIES[config.family].names(config), parameter_shapes(config)
-    layers: dict[str, list[str]] = {}
-    for entry in sorted(table.names, key=lambda entry: entry.part):
-        if entry.path.endswith("/kernel") and entry.path != "unembedding/kernel":
-            layers.setdefault(entry.tensor, []).append(entry.path.removesuffix("/kernel"))
-    slots = {}
-    for tensor, paths in layers.items():
-        kernels = [shapes[f"{path}/kernel"] for path in paths]
-        width_out = sum(kernel[-1] for kernel in kernels)
-        upright, lying = (width_out, 1), (1, kernels[0][-2])
-        copies = kernels[0][0] if "{layer}" in tensor else None
-        # A vector over the input of several layers in one would scale the input of each.
-        allowed = (upright, lying) if len(paths) == 1 else (upright,)
-        slots[Slot(tensor.removesuffix(".weight"), "ia3_l", copies, allowed)] = paths
-    return slots
+def _modules(config: Config) -> list[Module]:
+    return [*linear_layers(config), *fused_layers(config)]
 
 
-def _joined(leaves: Mapping[str, np.ndarray], layers: list[str]) -> np.ndarray:
+def _joined(leaves: Mapping[str, np.ndarray], module: Module) -> np.ndarray:
     """The vectors of layers that are one in Hugging Face's model, `[L, out]`, as one."""
-    vectors = [leaves.get(f"{layer}/ia3") for layer in layers]
+    vectors = [leaves.get(f"{layer}/ia3") for layer in module.paths]
     present = next(vector for vector in vectors if vector is not None)
     ones = np.ones_like(present)
     return np.concatenate([ones if each is None else each for each in vectors], axis=-1)
 
 
-def _parts(stack: np.ndarray, layers: list[str]) -> dict[str, np.ndarray]:
+def _parts(stack: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
     """The vectors of layers by path, out of one for all of them; a query's ones are left out."""
     vectors = dict(zip(layers, np.split(stack, len(layers), axis=-1), strict=True))
     return {

@@ -1,4 +1,8 @@
-"""LN tuning as PEFT keeps it: a copy of each norm that was trained, and its config."""
+"""LN tuning as PEFT keeps it: a copy of each norm that was trained, and its config.
+
+Of a stack PEFT may have some norms only. The others keep the base model's numbers, and the leaf has
+these for them.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,14 +12,29 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.ln_tuning import LNTuning
-from fsl_jax.adapt.peft.modules import PREFIX, Adapted, Module, target_modules, task_type, unusable
-from fsl_jax.adapt.peft.slots import Slot, config_faults, read_slots
-from fsl_jax.models.families import FAMILIES, Config, parameter_shapes
+from fsl_jax.adapt.peft.modules import (
+    Adapted,
+    Module,
+    copies_of,
+    read_modules,
+    target_modules,
+    task_type,
+    unusable,
+    write_modules,
+)
+from fsl_jax.adapt.peft.targets import (
+    ALL_LINEAR,
+    find_adapted,
+    read_targets,
+    target_faults,
+)
+from fsl_jax.adapt.peft.vector_config import config_faults
+from fsl_jax.adapt.tree import flatten
+from fsl_jax.models.families import FAMILIES, Config
 from fsl_jax.models.pretrained import Pretrained
 
-_READABLE = (
-    "What can be read is LN tuning of whole norms, each kind of them in all layers or in none"
-)
+_READABLE = "What can be read is LN tuning of whole norms"
+_PARTS = {"scale": "ln_tuning_layers.weight", "bias": "ln_tuning_layers.bias"}
 _LEAF = re.compile("(.*norm)/(scale|bias)")
 
 
@@ -31,7 +50,7 @@ def has_norms_for(paths: Iterable[str], config: Config) -> bool:
     """
     paths = set(paths)
     parents = {path.rpartition("/")[0] for path in paths}
-    return paths == {path for path in _slots(config) if path.rpartition("/")[0] in parents}
+    return paths == {path for path in _leaves(config) if path.rpartition("/")[0] in parents}
 
 
 def write_ln_tuning(
@@ -47,25 +66,14 @@ def write_ln_tuning(
     Returns:
       The tensors by PEFT's names, and the values of `adapter_config.json`.
     """
-    slots = _slots(pretrained.config)
-    tensors = {
-        f"{PREFIX}{name}.{slot.part}": np.ascontiguousarray(leaves[path][index])
-        for path, slot in slots.items()
-        if path in leaves
-        for name, index in slot.each()
-    }
-    norms = {
-        path: Module(slot.module, path, slot.copies)
-        for path, slot in slots.items()
-        if path.endswith("/scale")
-    }
-    chosen = [Adapted.in_all(norm) for path, norm in norms.items() if path in leaves]
-    return tensors, {
+    norms = _norms(pretrained.config)
+    adapted = [Adapted.in_all(norm) for norm in norms if f"{norm.path}/scale" in leaves]
+    return write_modules(leaves, adapted, _PARTS), {
         "peft_type": "LN_TUNING",
         "task_type": task_type(pretrained.config),
         "base_model_name_or_path": pretrained.name,
         "inference_mode": True,
-        "target_modules": target_modules(chosen, list(norms.values())),
+        "target_modules": target_modules(adapted, norms),
         "modules_to_save": None,
     }
 
@@ -85,33 +93,52 @@ def read_ln_tuning(
       source: the adapter, for errors.
 
     Returns:
-      The method, and `scale` and `bias` of the norms by path.
+      The method, and `scale [L, D]` and `bias [L, D]` of the norms by path, float32, with the base
+      model's numbers in the layers that are left out.
 
     Raises:
-      InputError: the config asks for more, or tensors are not known, missing, there twice, or of
-        the wrong shape; it lists all.
+      InputError: the config asks for more, names what is not there, or tensors are not known,
+        missing, there twice, or of the wrong shape; it lists all.
     """
-    table = FAMILIES[pretrained.config.family].names(pretrained.config)
-    slots = _slots(pretrained.config)
     found = config_faults(values, "LN_TUNING")
-    targets = None if values.get("exclude_modules") else values.get("target_modules")
-    filled, more = read_slots(tensors, list(slots.values()), table, targets)
-    if found + more:
-        raise unusable(source, pretrained, found + more, _READABLE)
-    leaves = {path: filled[slot] for path, slot in slots.items() if slot in filled}
-    norms = dict.fromkeys(path.rpartition("/")[0] for path in leaves)
-    return LNTuning("|".join(map(re.escape, norms))), leaves
+    if unreadable := _target_faults(values):
+        raise unusable(source, pretrained, unreadable + found, _READABLE)
+    base, norms = flatten(pretrained.params), _norms(pretrained.config)
+    parts = {leaf: _PARTS[leaf] for leaf in _PARTS if f"{norms[0].path}/{leaf}" in base}
+
+    def shape_of(each: Adapted, part: str, name: str) -> list[int]:
+        return [base[f"{each.module.path}/scale"].shape[-1]]
+
+    adapted, more = find_adapted(tensors, pretrained, norms, read_targets(values))
+    leaves, faulty = read_modules(tensors, pretrained, parts, shape_of, norms, adapted)
+    if found := found + more + faulty:
+        raise unusable(source, pretrained, found, _READABLE)
+    for each in adapted:
+        for path in (f"{each.module.path}/{leaf}" for leaf in parts):
+            leaves[path] = each.with_rest(leaves[path], np.asarray(base[path], np.float32))
+    return LNTuning("|".join(re.escape(each.module.path) for each in adapted)), leaves
 
 
-def _slots(config: Config) -> dict[str, Slot]:
-    """The slot of each leaf of a norm, by its path."""
-    shapes = parameter_shapes(config)
-    slots = {}
-    for entry in FAMILIES[config.family].names(config).names:
-        if _LEAF.fullmatch(entry.path):
-            module, _, part = entry.tensor.rpartition(".")
-            shape = shapes[entry.path]
-            copies = shape[0] if "{layer}" in module else None
-            part = f"ln_tuning_layers.{part}"
-            slots[entry.path] = Slot(module, part, copies, (shape[-1:],))
-    return slots
+def _target_faults(values: Mapping[str, Any]) -> list[str]:
+    named = values.get("target_modules")
+    if isinstance(named, str) and named.lower() == ALL_LINEAR:
+        return [f"target_modules is {named!r}, and no norm is a linear layer"]
+    return target_faults(values)
+
+
+def _leaves(config: Config) -> list[str]:
+    """The paths of the leaves of all norms."""
+    names = FAMILIES[config.family].names(config).names
+    return [entry.path for entry in names if _LEAF.fullmatch(entry.path)]
+
+
+def _norms(config: Config) -> list[Module]:
+    return [
+        Module(
+            entry.tensor.rpartition(".")[0],
+            entry.path.removesuffix("/scale"),
+            copies_of(entry, config),
+        )
+        for entry in FAMILIES[config.family].names(config).names
+        if entry.path.endswith("norm/scale")
+    ]

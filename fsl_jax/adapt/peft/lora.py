@@ -16,7 +16,7 @@ from etils import epath
 from fsl_jax.adapt.layer_choice import chosen_layers
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
-from fsl_jax.adapt.peft.lora_config import PeftLora, config_faults, read_config
+from fsl_jax.adapt.peft.lora_config import PeftLora, config_faults, read_config, setting_faults
 from fsl_jax.adapt.peft.modules import (
     Adapted,
     filled_up,
@@ -29,6 +29,7 @@ from fsl_jax.adapt.peft.modules import (
     write_modules,
 )
 from fsl_jax.adapt.peft.targets import find_adapted, layers_setting
+from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.pretrained import Pretrained
 
 _READABLE = "What can be read is LoRA on linear layers"
@@ -97,20 +98,22 @@ def read_lora(
       InputError: the config asks for more than LoRA, names what is not there, or tensors are not
         known, missing, there twice, or of the wrong shape; it lists all.
     """
-    if found := config_faults(values):
-        raise unusable(source, pretrained, found, _READABLE)
+    found = config_faults(values)
+    if unreadable := setting_faults(values):
+        raise unusable(source, pretrained, unreadable + found, _READABLE)
     lora, config = read_config(values), pretrained.config
+    kernels = flatten(pretrained.params)
     parts = _PARTS if lora.dora else {leaf: _PARTS[leaf] for leaf in ("lora_a", "lora_b")}
 
-    def shape_of(kernel: tuple[int, ...], part: str, name: str) -> list[int]:
-        (width_in, width_out), rank = kernel, lora.rank_of(name)
+    def shape_of(each: Adapted, part: str, name: str) -> list[int]:
+        (width_in, width_out), rank = each.kernel_shape(kernels), lora.rank_of(name)
         if part == _PARTS["lora_magnitude"]:
             return [width_out]
         return [rank, width_in] if part == _PARTS["lora_a"] else [width_out, rank]
 
     modules = [*linear_layers(config), *fused_layers(config)]
-    adapted, found = find_adapted(tensors, pretrained, modules, lora.targets)
-    found += lora.idle_patterns([name for each in adapted for name, _ in each.each()])
+    adapted, more = find_adapted(tensors, pretrained, modules, lora.targets)
+    found += more + lora.idle_patterns([name for each in adapted for name, _ in each.each()])
     leaves, more = read_modules(tensors, pretrained, parts, shape_of, modules, adapted)
     if found + more:
         raise unusable(source, pretrained, found + more, _READABLE)

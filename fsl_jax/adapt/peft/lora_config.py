@@ -93,7 +93,7 @@ class PeftLora:
 
 
 def read_config(values: Mapping[str, Any]) -> PeftLora:
-    """The settings in a config that has no faults.
+    """The settings in a config of which `setting_faults` finds none.
 
     Args:
       values: what `adapter_config.json` says.
@@ -112,8 +112,8 @@ def read_config(values: Mapping[str, Any]) -> PeftLora:
     )
 
 
-def config_faults(values: Mapping[str, Any]) -> list[str]:
-    """What keeps an adapter with this config from being read: all that is more than LoRA.
+def setting_faults(values: Mapping[str, Any]) -> list[str]:
+    """What keeps the settings in a config from being read, without which no tensor can be judged.
 
     Args:
       values: what `adapter_config.json` says.
@@ -121,19 +121,28 @@ def config_faults(values: Mapping[str, Any]) -> list[str]:
     Returns:
       A line for each fault.
     """
-    rank = values.get("r")
+    found = count_faults(values, "r") + alpha_faults(values)
+    found += _pattern_faults(values, "rank_pattern", is_count, "whole numbers of at least 1")
+    found += _pattern_faults(values, "alpha_pattern", is_alpha, "numbers above 0")
+    return found + target_faults(values)
+
+
+def config_faults(values: Mapping[str, Any]) -> list[str]:
+    """What else keeps an adapter with this config from being read: all that is more than LoRA.
+
+    Args:
+      values: what `adapter_config.json` says.
+
+    Returns:
+      A line for each fault.
+    """
     start = values.get("init_lora_weights", True)
     found = []
     if values.get("peft_type") != "LORA":
         found.append(f"peft_type is {values.get('peft_type')!r}; expected 'LORA'")
-    if not is_count(rank):
-        found.append(f"r is {rank!r}; expected a whole number of at least 1")
-    found += alpha_faults(values)
     if start not in _STARTS:
         found.append(f"init_lora_weights is {start!r}, which changes the base: that is not here")
-    found += _pattern_faults(values, "rank_pattern", is_count, "whole numbers of at least 1")
-    found += _pattern_faults(values, "alpha_pattern", is_alpha, "numbers above 0")
-    return found + target_faults(values) + unsupported_fields(values, _READ)
+    return found + unsupported_fields(values, _READ)
 
 
 def unsupported_fields(values: Mapping[str, Any], read: Collection[str]) -> list[str]:
@@ -151,6 +160,14 @@ def unsupported_fields(values: Mapping[str, Any], read: Collection[str]) -> list
         for name in sorted(values.keys() - _WITHOUT_EFFECT - set(read))
         if values[name] not in (None, False, "none", [], {})
     ]
+
+
+def count_faults(values: Mapping[str, Any], field: str) -> list[str]:
+    """A line where a field of a config should be a count and is none."""
+    value = values.get(field)
+    return (
+        [] if is_count(value) else [f"{field} is {value!r}; expected a whole number of at least 1"]
+    )
 
 
 def alpha_faults(values: Mapping[str, Any]) -> list[str]:

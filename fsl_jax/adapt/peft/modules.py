@@ -1,20 +1,18 @@
-"""The linear layers that PEFT adapts, by the names of Hugging Face's models and by tree paths.
+"""The layers that PEFT adapts, by the names of Hugging Face's models and by tree paths.
 
 A leaf is one stack for all layers here, `[L, ...]`; PEFT has a tensor for each layer.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from etils import epath
 
-from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError, faults
 from fsl_jax.models.families import FAMILIES, Config
-from fsl_jax.models.names import NameTable
+from fsl_jax.models.names import Name, NameTable
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.t5_layers import T5Config
 
@@ -27,7 +25,7 @@ _ALSO_THERE = ("pooler.dense", "lm_head")
 
 @dataclasses.dataclass(frozen=True)
 class Module:
-    """A linear layer, or one for each layer of a stack.
+    """A linear layer or a norm, or one for each layer of a stack.
 
     Attributes:
       name: in Hugging Face's model, `{layer}` standing for the number of the layer.
@@ -48,13 +46,18 @@ class Module:
         else:
             yield from ((self.name.format(layer=i), (i,)) for i in range(self.copies))
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """In the tree: its own, or those of its parts."""
+        return self.parts or (self.path,)
+
 
 @dataclasses.dataclass(frozen=True)
 class Adapted:
-    """A linear layer, and which of its copies an adapter is of.
+    """A layer, and which of its copies an adapter is of.
 
     Attributes:
-      module: the linear layer.
+      module: the layer.
       names: of each copy in the adapted model; None for one that is left out.
     """
 
@@ -63,13 +66,13 @@ class Adapted:
 
     @classmethod
     def in_all(cls, module: Module) -> "Adapted":
-        """A linear layer that is adapted in all its copies."""
+        """A layer that is adapted in all its copies."""
         return cls(module, tuple(name for name, _ in module.each()))
 
     @property
     def paths(self) -> tuple[str, ...]:
         """In the tree: the module's, or those of its parts."""
-        return self.module.parts or (self.module.path,)
+        return self.module.paths
 
     def kernel_shape(self, leaves: Mapping[str, Any]) -> tuple[int, int]:
         """`[in, out]` of its kernel, from the leaves of the base model by path."""
@@ -87,6 +90,13 @@ class Adapted:
             if name is not None:
                 yield name, index
 
+    def with_rest(self, leaf: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """A leaf `[L, ...]` that has another one's numbers in the copies that are left out."""
+        if self.is_whole:
+            return leaf
+        left_out = np.array([name is None for name in self.names])
+        return np.where(left_out.reshape(-1, *[1] * (leaf.ndim - 1)), rest, leaf)
+
 
 def task_type(config: Config) -> str:
     """What PEFT calls the use of a model of this family."""
@@ -101,7 +111,7 @@ def linear_layers(config: Config) -> list[Module]:
         Module(
             entry.tensor.removesuffix(".weight"),
             entry.path.removesuffix("/kernel"),
-            _depth(entry.path, config) if "{layer}" in entry.tensor else None,
+            copies_of(entry, config),
         )
         for entry in FAMILIES[config.family].names(config).names
         if entry.path.endswith("/kernel")
@@ -110,9 +120,11 @@ def linear_layers(config: Config) -> list[Module]:
     ]
 
 
-def _depth(path: str, config: Config) -> int:
-    """How many layers the stack has that a leaf is of."""
-    if isinstance(config, T5Config) and path.startswith("decoder/"):
+def copies_of(entry: Name, config: Config) -> int | None:
+    """How many layers the stack has that a leaf is of; None where it is of none."""
+    if "{layer}" not in entry.tensor:
+        return None
+    if isinstance(config, T5Config) and entry.path.startswith("decoder/"):
         return config.num_decoder_layers
     return config.num_layers
 
@@ -195,7 +207,7 @@ def read_modules(
     tensors: Mapping[str, np.ndarray],
     pretrained: Pretrained,
     parts: Mapping[str, str],
-    shape_of: Callable[[tuple[int, ...], str, str], Sequence[int]],
+    shape_of: Callable[[Adapted, str, str], Sequence[int]],
     modules: Sequence[Module],
     adapted: Sequence[Adapted],
 ) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -205,8 +217,8 @@ def read_modules(
       tensors: by PEFT's names.
       pretrained: the base model.
       parts: PEFT's word for each leaf.
-      shape_of: the shape that beside a kernel `[in, out]` a part has, of the layer of a name.
-      modules: the linear layers there are.
+      shape_of: the shape of a part, of the copy of a layer that has a name.
+      modules: the layers there are.
       adapted: those that the adapter is of.
 
     Returns:
@@ -215,11 +227,9 @@ def read_modules(
     """
     table = FAMILIES[pretrained.config.family].names(pretrained.config)
     given, found = _by_canonical_name(tensors, table, modules, parts, adapted)
-    kernels = flatten(pretrained.params)
     stacks: dict[str, np.ndarray] = {}
     for each in adapted:
-        shapes = functools.partial(shape_of, each.kernel_shape(kernels))
-        faulty = _tensor_faults(each, given, table, parts, shapes)
+        faulty = _tensor_faults(each, given, table, parts, shape_of)
         found += faulty
         if not faulty:
             stacks |= _stacked(each, given, table, parts)
@@ -288,12 +298,13 @@ def _tensor_faults(
     given: Mapping[str, np.ndarray],
     table: NameTable,
     parts: Mapping[str, str],
-    shape_of: Callable[[str, str], Sequence[int]],
+    shape_of: Callable[[Adapted, str, str], Sequence[int]],
 ) -> list[str]:
     found = []
     for name, _ in adapted.each():
         for part in parts.values():
-            tensor, expected = given.get(f"{table.canonical(name)}.{part}"), shape_of(part, name)
+            tensor = given.get(f"{table.canonical(name)}.{part}")
+            expected = shape_of(adapted, part, name)
             if tensor is None:
                 found.append(f"missing: {PREFIX}{name}.{part}")
             elif list(tensor.shape) != list(expected):

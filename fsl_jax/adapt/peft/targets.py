@@ -1,4 +1,4 @@
-"""Which linear layers an adapter is of, as its config names them by PEFT's rules."""
+"""Which layers an adapter is of, as its config names them by PEFT's rules."""
 
 import dataclasses
 import re
@@ -12,7 +12,9 @@ from fsl_jax.models.families import FAMILIES
 from fsl_jax.models.names import NameTable
 from fsl_jax.models.pretrained import Pretrained
 
-_ALL_LINEAR = "all-linear"
+ALL_LINEAR = "all-linear"
+"""PEFT's word for all linear layers but the output embedding."""
+
 _FIELDS = ("target_modules", "exclude_modules", "layers_pattern")
 
 
@@ -34,7 +36,7 @@ class Targets:
     patterns: tuple[str, ...] = ()
 
     def has(self, name: str) -> bool:
-        """Whether a linear layer is adapted, by its whole name in the adapted model."""
+        """Whether a layer is adapted, by its whole name in the adapted model."""
         if _is_among(name, self.excluded) or not _is_among(name, self.named or ()):
             return False
         # PEFT asks for the number only where the end of a name is given.
@@ -61,7 +63,7 @@ def read_targets(values: Mapping[str, Any]) -> Targets:
     """
     named, layers = values.get("target_modules"), _listed(values.get("layers_to_transform"))
     if isinstance(named, str):
-        named = ".*" if named.lower() == _ALL_LINEAR else named
+        named = ".*" if named.lower() == ALL_LINEAR else named
     elif named is not None:
         named = tuple(named)
     excluded = values.get("exclude_modules") or ()
@@ -105,12 +107,12 @@ def pattern_faults(field: str, pattern: str) -> list[str]:
 def find_adapted(
     tensors: Iterable[str], pretrained: Pretrained, modules: Sequence[Module], targets: Targets
 ) -> tuple[list[Adapted], list[str]]:
-    """The linear layers that an adapter is of.
+    """The layers that an adapter is of.
 
     Args:
       tensors: the names of its tensors.
       pretrained: the base model.
-      modules: the linear layers there are.
+      modules: the layers there are that this kind of adapter can be of.
       targets: what its config says of them. Where it leaves them to PEFT, those that have tensors
         are adapted in all layers of their stack.
 
@@ -168,9 +170,12 @@ def _target_faults(
             f"layers_to_transform has {absent}; the layers are numbered from 0 to {depth - 1}"
         )
     if not adapted and targets.named is None:
-        found.append("no linear layer has tensors")
+        found.append("no layer has tensors")
     elif not adapted:
-        found.append(f"target_modules {targets.named!r} name no linear layer, or none is left in")
+        found.append(
+            f"target_modules {targets.named!r} name no layer that this kind of adapter is for, or "
+            "none is left in"
+        )
     return found
 
 

@@ -15,8 +15,9 @@ from etils import epath
 
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, has_layers_or_parts_for, take_apart
 from fsl_jax.adapt.peft.fused_vera import columns_of_parts
-from fsl_jax.adapt.peft.lora_config import is_count, unsupported_fields
+from fsl_jax.adapt.peft.lora_config import count_faults, unsupported_fields
 from fsl_jax.adapt.peft.modules import (
+    Adapted,
     linear_layers,
     read_modules,
     saved_modules,
@@ -116,19 +117,22 @@ def read_vera(
       InputError: the config asks for more, tensors are not known, missing, there twice, or of the
         wrong shape, or the random matrices are not there; it lists all.
     """
-    if found := _config_faults(values):
-        raise unusable(source, pretrained, found, _READABLE)
+    found = _config_faults(values)
+    if unreadable := count_faults(values, "r") + target_faults(values):
+        raise unusable(source, pretrained, unreadable + found, _READABLE)
     rank, config = values["r"], pretrained.config
+    kernels = flatten(pretrained.params)
     modules = [*linear_layers(config), *fused_layers(config)]
     vectors = {name: each for name, each in tensors.items() if name not in _MATRICES.values()}
 
-    def shape_of(kernel: tuple[int, ...], part: str, name: str) -> list[int]:
-        return [rank] if part == _PARTS["vera_d"] else [kernel[1]]
+    def shape_of(each: Adapted, part: str, name: str) -> list[int]:
+        return [rank] if part == _PARTS["vera_d"] else [each.kernel_shape(kernels)[1]]
 
-    adapted, found = find_adapted(vectors, pretrained, modules, read_targets(values))
-    leaves, more = read_modules(vectors, pretrained, _PARTS, shape_of, modules, adapted)
-    kernels = flatten(pretrained.params)
-    found += more + _matrix_faults(tensors, rank, [x.kernel_shape(kernels) for x in adapted])
+    adapted, more = find_adapted(vectors, pretrained, modules, read_targets(values))
+    leaves, faulty = read_modules(vectors, pretrained, _PARTS, shape_of, modules, adapted)
+    found += (
+        more + faulty + _matrix_faults(tensors, rank, [x.kernel_shape(kernels) for x in adapted])
+    )
     if found:
         raise unusable(source, pretrained, found, _READABLE)
     leaves = take_apart(leaves, config)
@@ -150,15 +154,13 @@ def _config_faults(values: Mapping[str, Any]) -> list[str]:
     found = []
     if values.get("peft_type") != "VERA":
         found.append(f"peft_type is {values.get('peft_type')!r}; expected 'VERA'")
-    if not is_count(values.get("r")):
-        found.append(f"r is {values.get('r')!r}; expected a whole number of at least 1")
     if not values.get("save_projection", True):
         found.append(
             "save_projection is False: PEFT draws the random matrices again from "
             "projection_prng_key, by PyTorch's generator. Save the adapter from PEFT with "
             "save_projection=True"
         )
-    return found + target_faults(values) + unsupported_fields(values, _READ)
+    return found + unsupported_fields(values, _READ)
 
 
 def _matrix_faults(
