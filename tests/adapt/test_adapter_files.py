@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 import re
@@ -329,3 +330,48 @@ def test_a_kill_while_saving_leaves_nothing_half_written(bert, tmp_path):
     save_adapter(tmp_path / "a", trained_leaves(bert, BitFit()), BitFit(), bert, DESCRIPTION)
     assert load_adapter(tmp_path / "a", bert).method == BitFit()
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def smuggle(directory, name, file):
+    """Adds a tensor to a file, and says so in the record's hash."""
+    path = directory / file
+    tensors = safetensors.numpy.load_file(path) | {name: np.zeros((2, 16), np.float32)}
+    path.write_bytes(safetensors.numpy.save(tensors))
+    record = json.loads((directory / RECORD).read_text())
+    record["sha256"][file] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (directory / RECORD).write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("method", [BitFit(), LoRA(rank=2)])
+@pytest.mark.parametrize("file", [TENSORS, HEAD])
+def test_each_fault_is_told_once_beside_that_of_the_base(bert, tmp_path, method, file):
+    save_adapter(tmp_path, trained_leaves(bert, method), method, bert, DESCRIPTION)
+    smuggle(tmp_path, "embeddings/word/embedding", file)
+    unknown = "not known: embeddings/word/embedding"
+    with pytest.raises(InputError) as error:
+        load_adapter(tmp_path, bert)
+    assert error.value.found == (unknown,)
+    with pytest.raises(InputError) as error:
+        load_adapter(tmp_path, dataclasses.replace(bert, name="other-bert", sha256="cd" * 32))
+    other, second = error.value.found
+    assert re.search(f"{'ab' * 32}, and other-bert has {'cd' * 32}", other)
+    assert second == unknown
+
+
+def test_a_setting_in_the_file_of_the_head_is_not_taken(bert, tmp_path):
+    method = LoRA(rank=2)
+    save_adapter(tmp_path, trained_leaves(bert, method), method, bert, DESCRIPTION)
+    smuggle(tmp_path, "layers/attention/query/lora_scale", HEAD)
+    with pytest.raises(InputError) as error:
+        load_adapter(tmp_path, bert)
+    assert error.value.found == ("not known: layers/attention/query/lora_scale",)
+
+
+def test_a_method_that_does_not_fit_another_base_is_told_beside_its_hash(bert, tmp_path):
+    method = TopLayers(2)
+    save_adapter(tmp_path, trained_leaves(bert, method), method, bert, DESCRIPTION)
+    edit(RECORD, method="top_layers(k=99)")(tmp_path)
+    with pytest.raises(InputError) as error:
+        load_adapter(tmp_path, dataclasses.replace(bert, sha256="cd" * 32))
+    assert len(error.value.found) == 2
+    assert "99" in error.value.found[1]

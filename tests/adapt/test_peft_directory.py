@@ -75,5 +75,6 @@ def test_a_kind_that_is_not_known_names_the_known_ones(tiny_bases, tmp_path):
     (tmp_path / "adapter/fsl_jax.json").unlink()
     config = tmp_path / "adapter/adapter_config.json"
     config.write_text(config.read_text().replace('"LORA"', '"LOKR"'))
-    with pytest.raises(InputError, match=r"LOKR.*LORA"):
+    with pytest.raises(InputError, match=r"LOKR.*LORA") as error:
         load_peft(tmp_path / "adapter", base)
+    assert str(error.value).count("PREFIX_TUNING") == 1

@@ -324,16 +324,13 @@ def test_tensors_at_fault_are_all_listed(llama, files):
     ]
 
 
-def test_an_adapter_on_a_part_of_the_layers_is_refused(llama, files):
+def test_an_adapter_on_a_part_of_the_layers_or_on_none_is_refused(llama, files):
     values, tensors = files
     first = {name: tensor for name, tensor in tensors.items() if ".layers.0." in name}
     with pytest.raises(InputError, match=r"(?s)LoRA on linear layers:.*missing: .*layers\.1\."):
         read((values, first), llama)
-
-
-def test_an_adapter_without_tensors_is_refused(llama, files):
     with pytest.raises(InputError, match="no layer has tensors"):
-        read((files[0] | {"target_modules": None}, {}), llama)
+        read((values | {"target_modules": None}, {}), llama)
 
 
 @pytest.mark.parametrize(
@@ -387,3 +384,16 @@ def test_every_field_that_peft_writes_is_known(tiny, tmp_path):
     values |= {"fan_in_fan_out": True, "lora_dropout": 0.5, "revision": "main"}
     (tmp_path / CONFIG).write_text(json.dumps(values))
     assert load_adapter(tmp_path, tiny("bert")).method.targets == "^(layers/attention/key)$"
+
+
+def test_faults_of_the_config_and_of_tensors_are_told_together(llama, files):
+    values, tensors = files
+    smuggled = "base_model.model.model.embed_tokens.weight"
+    values |= {"bias": "all", "modules_to_save": ["embed_tokens"]}
+    with pytest.raises(InputError) as error:
+        read((values, tensors | {smuggled: np.zeros((50, 16), np.float32)}), llama)
+    assert error.value.found == (
+        "bias is 'all', which is not supported",
+        "modules_to_save is ['embed_tokens'], which is not supported",
+        f"not known: {smuggled}",
+    )

@@ -1,4 +1,4 @@
-"""Vectors in PEFT's files are read strictly: IA3 and LN tuning, whose tensors fill slots."""
+"""IA3 and LN tuning in PEFT's files, which are read strictly."""
 
 import numpy as np
 import pytest
@@ -122,3 +122,19 @@ def test_layers_scaled_in_different_places_cannot_be_one_leaf(llama):
 def test_an_adapter_of_another_kind_or_of_nothing_is_an_error(llama, kind):
     with pytest.raises(InputError, match=r"(?s)peft_type is 'LORA'.*no layer has tensors"):
         READ[kind]({"peft_type": "LORA"}, {}, llama, "there")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("target_modules", "all-linear", "target_modules is 'all-linear', and no norm is a linear"),
+        ("target_modules", "(", r"target_modules has '\(', which is no regular expression"),
+        ("target_modules", ["q_proj"], r"target_modules \('q_proj',\) name no layer that this"),
+        ("layers_to_transform", [1], r"layers_to_transform is \[1\], which is not supported"),
+        ("feedforward_modules", ["norm"], "feedforward_modules is .*, which is not supported"),
+    ],
+)
+def test_targets_that_are_no_norms_are_refused(llama, field, value, message):
+    tensors, values = write_ln_tuning(leaves_of("LN_TUNING", llama), LNTuning(), llama)
+    with pytest.raises(InputError, match=message):
+        read_ln_tuning(values | {field: value}, tensors, llama, "there")
