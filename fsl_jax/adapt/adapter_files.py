@@ -38,6 +38,7 @@ from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.model_card import model_card
 from fsl_jax.adapt.peft.fused import with_shared_matrices
 from fsl_jax.adapt.peft.fused_vera import with_shared_vectors
+from fsl_jax.adapt.peft.ia3 import with_whole_layers
 from fsl_jax.adapt.peft.kinds import KINDS, Kind, kind_of_config, kind_of_method
 from fsl_jax.adapt.peft.modules import task_type
 from fsl_jax.adapt.registry import format_method, parse_method
@@ -102,10 +103,11 @@ def save_adapter(
     found = _leaf_faults(trained, method, pretrained)
     if found:
         raise faults(f"{directory}: what was to be saved is no {method.name} adapter:", found)
-    method, trained = with_shared_matrices(method, trained, pretrained)
-    method, trained = with_shared_vectors(method, trained, pretrained)
     head = {path: leaf for path, leaf in trained.items() if _is_head(path)}
     tensors = {path: leaf for path, leaf in trained.items() if not _is_head(path)}
+    for with_whole in (with_shared_matrices, with_shared_vectors, with_whole_layers):
+        method, tensors = with_whole(method, tensors, pretrained)
+    shapes = _shapes(tensors | head)
     config: dict[str, Any] = {
         "peft_type": _OWN_KIND + method.name.upper(),
         "task_type": task_type(pretrained.config),
@@ -120,7 +122,7 @@ def save_adapter(
         method=format_method(method),
         base_model={"name": pretrained.name, "sha256": pretrained.sha256},
         description=dict(description),
-        trained=_shapes(trained),
+        trained=shapes,
         versions=versions(),
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )

@@ -5,6 +5,7 @@ of what PEFT calls feedforward modules. GPT-2 has queries, keys and values in on
 vector of a part that is not scaled is all ones, and so is that of a layer which PEFT leaves out.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.ia3 import IA3
+from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.peft.feedforward import Feedforward, feedforward_faults, feedforward_modules
 from fsl_jax.adapt.peft.fused import fused_layers
 from fsl_jax.adapt.peft.modules import (
@@ -30,6 +32,8 @@ from fsl_jax.adapt.peft.vector_config import config_faults
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.families import Config
 from fsl_jax.models.pretrained import Pretrained
+
+Leaves = dict[str, np.ndarray]
 
 _READABLE = "What can be read is IA3 on linear layers, each kind of them at its input or its output"
 _PARTS = {"ia3": "ia3_l"}
@@ -55,6 +59,32 @@ def has_vectors_for(paths: Iterable[str], config: Config) -> bool:
             return False
         held |= outputs | inputs
     return held == paths
+
+
+def with_whole_layers(
+    method: Method, leaves: Leaves, pretrained: Pretrained
+) -> tuple[Method, Leaves]:
+    """An IA3 that scales the parts of a layer which it has once PEFT's format has been read.
+
+    Args:
+      method: the method; all but IA3 is left as it is.
+      leaves: what is saved of it, by path.
+      pretrained: the base model.
+
+    Returns:
+      An IA3 of all parts, those that were not scaled having ones, and its leaves; or what was
+      given.
+    """
+    if not isinstance(method, IA3) or not has_vectors_for(leaves, pretrained.config):
+        return method, leaves
+    whole = dict(leaves)
+    for module in fused_layers(pretrained.config):
+        if own := {f"{part}/ia3" for part in module.parts} & leaves.keys():
+            whole = {path: leaf for path, leaf in whole.items() if path not in own}
+            whole |= _parts(_joined(leaves, module), module.parts)
+    if whole.keys() == leaves.keys():
+        return method, leaves
+    return dataclasses.replace(method, outputs=_pattern(whole, "/ia3")), whole
 
 
 def write_ia3(

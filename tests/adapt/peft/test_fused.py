@@ -3,6 +3,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import peft
 import pytest
@@ -110,6 +111,28 @@ def test_peft_loads_updates_of_parts_as_one_of_more_rank(
     assert getattr(adapter.method, "layers", None) == getattr(method, "layers", None)
     assert_close(logits(gpt2, adapter.params), expected)
     assert np.abs(of_base - expected).max() > 1e-2 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("outputs", ["query", "attention/(query|value)$", "(query|key|value)$"])
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_peft_loads_vectors_of_parts_with_ones_for_the_others(
+    gpt2, plain, tmp_path, outputs, is_trained
+):
+    method = IA3(outputs)
+    start, _ = attach(gpt2.params, method, KEY)
+    params = moved(gpt2, method) if is_trained else start
+    expected = logits(gpt2, params)
+    head = {"kernel": jnp.ones((16, 2)), "bias": jnp.zeros(2)}
+    save_peft(tmp_path / "a", params | {"head": head}, gpt2, method)
+    assert_close(torch_logits(peft.PeftModel.from_pretrained(plain, str(tmp_path / "a"))), expected)
+    adapter = load_adapter(tmp_path / "a", gpt2)
+    assert_close(logits(gpt2, adapter.params), expected)
+    assert adapter.params["head"]["kernel"].shape == (16, 2)
+    for part in ("query", "key", "value"):
+        trees = (start, adapter.params)
+        own, found = ("ia3" in tree["layers"]["attention"][part] for tree in trees)
+        # What only has ones may be left out.
+        assert found or not (own and is_trained)
 
 
 TARGETS = {"target_modules": ["c_attn", "c_fc"], "fan_in_fan_out": True}
