@@ -206,7 +206,7 @@ def test_a_head_goes_into_a_file_of_its_own(save, tmp_path):
         ("distilbert", "lora(2)", False, "vllm", r"DistilBertModel, .*Write a merged model"),
         ("t5", "lora(2)", False, "vllm", "T5ForConditionalGeneration, which is no decoder.*Write"),
         ("t5", "prompt_tuning(2)", False, "vllm", "which is no decoder.*XLMRobertaModel$"),
-        ("gpt2", "ia3(outputs='query')", False, "peft", r"on gpt2\. Write a merged model"),
+        ("gpt2", "ia3(inputs='query')", False, "peft", r"on gpt2\. Write a merged model"),
         ("llama", "adapter(size=2)", False, "peft", r"And it cannot be merged: a bottleneck is"),
         ("llama", "adapter(size=2)", False, "vllm", "(?s)vLLM has LoRA alone.*is not linear"),
         ("llama", "adapter(size=2)", False, "merged", "a bottleneck is not linear"),

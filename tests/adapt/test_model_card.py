@@ -75,7 +75,11 @@ def test_peft_and_fsl_jax_load_it_as_the_card_says(tiny_bases, tmp_path, family)
     [
         ("bert", "adapter(size=2)", "PEFT has no adapters of the kind adapter"),
         ("bert", "linear_probe", "PEFT has no adapters of the kind linear_probe"),
-        ("gpt2", "vera(2)", "of the kind VERA, but not for what this one adapts on gpt2"),
+        (
+            "gpt2",
+            "ia3(inputs='query')",
+            "of the kind IA3, but not for what this one adapts on gpt2",
+        ),
     ],
 )
 def test_what_peft_has_not_says_what_peft_raises(tiny_bases, tmp_path, family, text, absence):
