@@ -57,7 +57,7 @@ _MAX_PROMPT_TOKENS = flags.DEFINE_integer(
     "Tokens of a prompt with its demonstrations at most, in what trains nothing.",
 )
 _FORMULATION = flags.DEFINE_string(
-    "formulation", "auto", "head, template, or auto: a template for decoders."
+    "formulation", "auto", "head, template, or auto: a template for what has a decoder."
 )
 _POOLING = flags.DEFINE_string("pooling", "", "Of the head: mean, cls or last.")
 _TEMPLATE = flags.DEFINE_string(

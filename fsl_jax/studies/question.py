@@ -35,7 +35,8 @@ class Question:
       max_test: test examples at most; None for all.
       max_length: tokens of an example at most, in what trains; None for as many as the model takes.
       max_prompt_tokens: tokens of a prompt with its demonstrations at most.
-      formulation: `head`, `template`, or `auto`: a template for decoders where a method allows it.
+      formulation: `head`, `template`, or `auto`: a template for what has a decoder, where a method
+        allows it.
       pooling: of the head; empty for the model's usual one.
       template: of prompts.
       verbalizer: JSON object from labels to words; empty for the labels themselves.
