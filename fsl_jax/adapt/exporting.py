@@ -4,7 +4,7 @@ What was written is loaded again and compared, so that a success is one.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -26,9 +26,15 @@ from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.merging import merge, obstacles
 from fsl_jax.adapt.peft.kinds import absence, kind_of_method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.adapt.vllm import (
+    MERGE_INSTEAD,
+    note_on_rank,
+    notes_on_embeddings,
+    unserved,
+    why_merged,
+)
 from fsl_jax.errors import InputError, faults, unknown_name
 from fsl_jax.models.exporting import export
-from fsl_jax.models.head_checkpoint import json_of
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.t5_layers import T5Config
@@ -46,18 +52,6 @@ TEXTS = (
 
 TOLERANCE = 1e-5
 """By how much of the largest number the others may differ."""
-
-_VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM's --max-lora-rank may be, as its configuration has it (vllm/config/lora.py)."""
-
-_MERGE_INSTEAD = "Write a merged model instead (--for=merged)"
-
-_WITHOUT_LORA = ("gpt2",)
-"""Families of decoders that vLLM serves without adapters."""
-
-_POOLED = ("BertModel", "RobertaModel", "RobertaForMaskedLM", "XLMRobertaModel")
-"""Encoders that vLLM serves as models of embeddings, without adapters, as its documentation lists
-them (docs/models/pooling_models/embed.md, read in November 2026)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,42 +161,13 @@ def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str
     kind = kind_of_method(method, own, config)
     if target == PEFT and kind is None:
         reasons = "; ".join(obstacles(own, pretrained))
-        advice = f"And it cannot be merged: {reasons}" if reasons else _MERGE_INSTEAD
+        advice = f"And it cannot be merged: {reasons}" if reasons else MERGE_INSTEAD
         raise InputError(f"{absence(method, config)}. {advice}.")
     if target != VLLM:
         return []
-    if found := _unserved(adapter, own, pretrained):
+    if found := unserved(own, pretrained, has_head="head" in adapter.params):
         raise faults("vLLM cannot serve this adapter, merged or not:", found)
-    refusals = []
-    if config.family in _WITHOUT_LORA or not config.is_decoder:
-        refusals.append(f"vLLM has no adapters for the family {config.family}")
-    if not isinstance(method, LoRA):
-        refusals.append(f"vLLM has LoRA alone, and this is {method.name}")
-    elif method.dora:
-        refusals.append("vLLM has no DoRA")
-    elif method.rank > max(_VLLM_RANKS):
-        refusals.append(f"vLLM has ranks up to {max(_VLLM_RANKS)}, and this is {method.rank}")
-    elif kind is None:
-        refusals.append("PEFT's format, which vLLM reads, cannot hold this adapter")
-    return refusals
-
-
-def _unserved(adapter: Adapter, own: Mapping[str, Any], pretrained: Pretrained) -> list[str]:
-    """Why vLLM serves no model with this adapter in it."""
-    if pretrained.config.is_decoder:
-        classifies = "head" in adapter.params
-        return ["the task head gives classes, and vLLM gives words"] if classifies else []
-    values = json_of(pretrained.config, pretrained.head, pretrained.labels)
-    advice = "" if obstacles(own, pretrained) else f". {_MERGE_INSTEAD}"
-    found = [
-        f"{pretrained.name} is a {name}, which is no decoder and none of the encoders that vLLM "
-        f"serves for their embeddings: {', '.join(_POOLED)}{advice}"
-        for name in values["architectures"]
-        if name not in _POOLED
-    ]
-    if not own:
-        found.append("it is a task head alone, and vLLM gives embeddings: nothing would be left")
-    return found
+    return why_merged(method, config, in_peft_format=kind is not None)
 
 
 def _own(adapter: Adapter, pretrained: Pretrained) -> dict[str, Any]:
@@ -222,8 +187,7 @@ def _write_adapter(
         notes.append(f"The task head is in {HEAD}, which only this project reads.")
     save_adapter(output, leaves, adapter.method, pretrained, adapter.description or {})
     if target == VLLM and isinstance(adapter.method, LoRA):
-        rank = next(each for each in _VLLM_RANKS if each >= adapter.method.rank)
-        notes.append(f"Start vLLM with --enable-lora --max-lora-rank={rank}, or more.")
+        notes.append(note_on_rank(adapter.method.rank))
     return notes
 
 
@@ -246,27 +210,12 @@ def _write_model(
     head = merged.pop("head", None)
     export(pretrained, output, params=merged)
     if target == VLLM and not pretrained.config.is_decoder:
-        return _notes_on_embeddings(head is not None, source)
+        return notes_on_embeddings(source if head else None)
     if not head:
         return []
     tensors = {f"head/{path}": np.asarray(leaf) for path, leaf in flatten(head).items()}
     (output / HEAD).write_bytes(encode_tensors(tensors))
     return [f"The task head is in {HEAD}, which is no part of the model."]
-
-
-def _notes_on_embeddings(has_head: bool, source: epath.PathLike) -> list[str]:
-    notes = [
-        "vLLM serves its embeddings (--runner=pooling). It pools as the directory's config for "
-        "sentence-transformers says, which is not written here, or else takes the first token's "
-        """vector; for the mean start it with --pooler-config='{"pooling_type": "MEAN"}'."""
-    ]
-    if has_head:
-        # vLLM reads all files of tensors in a directory, and knows no others than the model's.
-        notes.append(
-            "The task head is left out, for vLLM has no place for it: experiments.evaluate and "
-            f"fsl_jax.adapt.load_adapter use it from {source}."
-        )
-    return notes
 
 
 def _numbers(
