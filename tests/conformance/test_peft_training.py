@@ -4,6 +4,7 @@ A case is an adapter of PEFT on a tiny model. It is saved by PEFT and loaded her
 same with it, take the same 20 steps of AdamW, and what was trained here is loaded by PEFT again.
 """
 
+import copy
 import dataclasses
 import re
 from typing import Any
@@ -181,7 +182,8 @@ def made_pair(base, config, place):
         return kind.from_pretrained(place / "base").eval()
 
     torch.manual_seed(0)
-    twin = peft.get_peft_model(plain(), config)
+    # PEFT writes the base model's name into a config, which may be made a model of twice.
+    twin = peft.get_peft_model(plain(), copy.deepcopy(config))
     with torch.no_grad():
         for parameter in twin.parameters():
             if parameter.requires_grad:
