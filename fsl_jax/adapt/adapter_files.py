@@ -197,6 +197,22 @@ def saved_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]
     return {path: list(leaf.shape) for path, leaf in flatten(kept).items()}
 
 
+def settings_of(method: Method, leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the leaves by path that are the method's settings, such as scales.
+
+    Of an adapter they are saved beside what was trained: they may have come with it, and what was
+    worked out of the base may come out a little different where that is done again.
+
+    Args:
+      method: the method.
+      leaves: of a whole tree.
+
+    Returns:
+      The settings by path.
+    """
+    return {path: leaf for path, leaf in leaves.items() if _matches(path, method.settings)}
+
+
 def _read_own(
     directory: epath.Path,
     config: Mapping[str, Any],

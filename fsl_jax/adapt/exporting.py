@@ -20,6 +20,7 @@ from fsl_jax.adapt.adapter_files import (
     load_adapter,
     save_adapter,
     saved_shapes,
+    settings_of,
 )
 from fsl_jax.adapt.adapter_record import parse_json, read_record
 from fsl_jax.adapt.lora import LoRA
@@ -180,7 +181,8 @@ def _own(adapter: Adapter, pretrained: Pretrained) -> dict[str, Any]:
 def _write_adapter(
     adapter: Adapter, pretrained: Pretrained, output: epath.Path, target: str
 ) -> list[str]:
-    leaves: Params = unflatten(_own(adapter, pretrained))
+    settings = settings_of(adapter.method, flatten(adapter.params))
+    leaves: Params = unflatten(settings | _own(adapter, pretrained))
     notes = []
     if head := adapter.params.get("head"):
         leaves["head"] = head

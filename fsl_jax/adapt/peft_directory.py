@@ -1,10 +1,8 @@
 """A whole parameter tree to a PEFT directory, and back."""
 
-import re
-
 from etils import epath
 
-from fsl_jax.adapt.adapter_files import load_adapter, save_adapter
+from fsl_jax.adapt.adapter_files import load_adapter, save_adapter, settings_of
 from fsl_jax.adapt.mask import HEAD_RULE, mask_from_rules
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
@@ -30,13 +28,7 @@ def save_peft(
     rules = (*method.rules, HEAD_RULE) if "head" in params else method.rules
     chosen, leaves = flatten(mask_from_rules(params, rules)), flatten(params)
     trained = {path: leaf for path, leaf in leaves.items() if chosen[path]}
-    # What was worked out of the base may come out a little different where this is done again.
-    settings = {
-        path: leaf
-        for path, leaf in leaves.items()
-        if any(re.search(rule, path) for rule in method.settings)
-    }
-    kept = settings | flatten(method.finish(unflatten(trained)))
+    kept = settings_of(method, leaves) | flatten(method.finish(unflatten(trained)))
     save_adapter(directory, unflatten(kept), method, pretrained, {})
 
 

@@ -118,6 +118,32 @@ def test_others_compute_with_it_what_was_trained(save, tmp_path, text, target, i
     assert np.abs(logits_of(model, base) - expected).max() < 1e-5 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("target", ["peft", "vllm"])
+def test_an_adapter_of_pefts_whose_layers_differ_in_scale_is_served(base_of, tmp_path, target):
+    base = base_of("llama")
+    export(base, tmp_path / "base")
+    config = peft.LoraConfig(
+        r=2,
+        target_modules=["q_proj", "v_proj"],
+        rank_pattern={"q_proj": 4},
+        alpha_pattern={"v_proj": 3},
+    )
+    plain = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    theirs = peft.get_peft_model(plain, config).eval()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.3 * torch.randn(parameter.shape))
+    theirs.save_pretrained(str(tmp_path / "theirs"))
+    expected = logits_of(theirs, base)
+    found = export_adapter(tmp_path / "theirs", base, target, tmp_path / "out", TEXTS)
+    assert not found.is_model
+    plain = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    again = peft.PeftModel.from_pretrained(plain, str(tmp_path / "out"))
+    assert np.abs(logits_of(again, base) - expected).max() < 1e-5 * np.abs(expected).max()
+
+
 @pytest.mark.parametrize("text", ["vera(2)", "prompt_tuning(2)", "p_tuning_v2(2)"])
 def test_peft_has_what_is_saved_of_an_adapter_and_no_more(save, tmp_path, text):
     directory, base = save("llama", text)
