@@ -386,14 +386,7 @@ def test_every_field_that_peft_writes_is_known(tiny, tmp_path):
     assert load_adapter(tmp_path, tiny("bert")).method.targets == "^(layers/attention/key)$"
 
 
-def test_faults_of_the_config_and_of_tensors_are_told_together(llama, files):
-    values, tensors = files
-    smuggled = "base_model.model.model.embed_tokens.weight"
-    values |= {"bias": "all", "modules_to_save": ["embed_tokens"]}
-    with pytest.raises(InputError) as error:
-        read((values, tensors | {smuggled: np.zeros((50, 16), np.float32)}), llama)
-    assert error.value.found == (
-        "bias is 'all', which is not supported",
-        "modules_to_save is ['embed_tokens'], which is not supported",
-        f"not known: {smuggled}",
-    )
+def test_faults_of_the_config_and_of_tensors_are_told_together(
+    llama, files, require_faults_together
+):
+    require_faults_together(read, files, llama)

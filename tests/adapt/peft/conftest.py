@@ -1,0 +1,25 @@
+"""What holds for reading every kind of low-rank adapter."""
+
+import numpy as np
+import pytest
+
+from fsl_jax.errors import InputError
+
+
+@pytest.fixture
+def require_faults_together():
+    """Checks that `read((values, tensors), base)` tells all that is wrong in one error."""
+
+    def check(read, files, base):
+        values, tensors = files
+        smuggled = "base_model.model.model.embed_tokens.weight"
+        values |= {"bias": "all", "modules_to_save": ["embed_tokens"]}
+        with pytest.raises(InputError) as error:
+            read((values, tensors | {smuggled: np.zeros((50, 16), np.float32)}), base)
+        assert error.value.found == (
+            "bias is 'all', which is not supported",
+            "modules_to_save is ['embed_tokens'], which is not supported",
+            f"not known: {smuggled}",
+        )
+
+    return check
