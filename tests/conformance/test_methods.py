@@ -248,7 +248,8 @@ def assert_same_training(found, expected, tolerances=(LOSS_TOLERANCE, LEAF_TOLER
         np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), field)
     for field in ("losses", "validation_losses", "best_loss"):
         pair = getattr(found, field), getattr(expected, field)
-        np.testing.assert_allclose(*pair, rtol=of_losses, err_msg=field)
+        # A small loss is the difference of logits near 1, whose rounding is no smaller for it.
+        np.testing.assert_allclose(*pair, rtol=of_losses, atol=of_losses, err_msg=field)
     for half in ("trainable", "best"):
         leaves, others = present(getattr(found, half)), present(getattr(expected, half))
         assert leaves.keys() == others.keys()
