@@ -1,6 +1,7 @@
 """Strict settings for every test, and tiny models and programs for the tests of several floors."""
 
 import contextlib
+import copy
 import dataclasses
 import functools
 import os
@@ -266,6 +267,55 @@ def tiny_bases(tiny_tokenizer):
         return Pretrained(name, config, module_of(config), params, tiny_tokenizer, "ab" * 32)
 
     return {config.family: build(config) for config in configs}
+
+
+@pytest.fixture(scope="session")
+def move():
+    """Moves every trained leaf of a tree, so that no adapter starts out as nothing."""
+
+    def make(params, mask, seed=0, scale=0.2):
+        random = np.random.default_rng(seed)
+
+        def moved(leaf, trained):
+            if not trained:
+                return leaf
+            return leaf + random.normal(size=leaf.shape, scale=scale).astype(np.float32)
+
+        return jax.tree.map(moved, params, mask)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def adapted(move):
+    """Makes the tree that a model reads under a method, every trained leaf of which was moved."""
+    from fsl_jax.adapt import attach, parse_method
+
+    def make(base, text, seed=0, scale=0.2):
+        method = parse_method(text)
+        params, mask = attach(base.params, method, jax.random.key(seed))
+        return method.reparametrize(move(params, mask, seed, scale))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def adapted_by_peft():
+    """Makes a model of PEFT's out of one of transformers, every trained parameter moved."""
+    import peft
+    import torch
+
+    def make(model, config, scale=0.3):
+        torch.manual_seed(0)
+        # PEFT writes the base model's name into a config, which may be made a model of twice.
+        model = peft.get_peft_model(model, copy.deepcopy(config)).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(scale * torch.randn(parameter.shape))
+        return model
+
+    return make
 
 
 @pytest.fixture(scope="session")

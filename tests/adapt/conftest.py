@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsl_jax.adapt.tree import unflatten
+from fsl_jax.adapt import attach, parse_method, save_adapter
+from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.models.bert import BertConfig
 from fsl_jax.models.families import module_of, parameter_shapes
 from fsl_jax.models.gpt2 import GPT2Config
@@ -78,6 +79,21 @@ def tiny():
         return made[family]
 
     return make
+
+
+@pytest.fixture
+def save_moved(move):
+    """Saves an adapter that does something, beside a task's head if one is wanted."""
+
+    def save(directory, base, text, head=False, description=None):
+        method = parse_method(text)
+        params = base.params | ({"head": {"kernel": jnp.ones((16, 3))}} if head else {})
+        params, mask = attach(params, method, jax.random.key(0))
+        moved = flatten(move(params, mask))
+        trained = {path: moved[path] for path, chosen in flatten(mask).items() if chosen}
+        save_adapter(directory, method.finish(unflatten(trained)), method, base, description or {})
+
+    return save
 
 
 @pytest.fixture

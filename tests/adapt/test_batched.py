@@ -53,24 +53,12 @@ EVERY_KIND = (
 )
 
 
-def adapted(base, text, seed=0):
-    """A tree that the model reads, every trained leaf of which was moved."""
-    method = parse_method(text)
-    params, mask = attach(base.params, method, jax.random.key(seed))
-    random, leaves = np.random.default_rng(seed), flatten(params)
-    for path, chosen in flatten(mask).items():
-        if chosen:
-            noise = random.normal(size=leaves[path].shape, scale=0.2)
-            leaves[path] = leaves[path] + jnp.asarray(noise, jnp.float32)
-    return method.reparametrize(unflatten(leaves))
-
-
 def numbers_of(base, output):
     return np.asarray(output.logits if base.config.is_decoder else output.hidden)
 
 
 @pytest.mark.parametrize(("family", "texts"), CASES.items())
-def test_rows_are_what_their_adapters_compute_alone(tiny, family, texts):
+def test_rows_are_what_their_adapters_compute_alone(tiny, family, texts, adapted):
     base = tiny(family)
     trees = [adapted(base, text, seed) for seed, text in enumerate(texts)]
     stacked = stack_adapters(trees, base)
@@ -96,7 +84,7 @@ def test_rows_are_what_their_adapters_compute_alone(tiny, family, texts):
 
 
 @pytest.fixture(scope="module")
-def alone(tiny):
+def alone(tiny, adapted):
     """For every kind of adapter a tree, and the hidden states of a text and of what follows it."""
     base = tiny("gpt2")
 
@@ -149,7 +137,7 @@ def test_any_two_kinds_of_adapters_share_a_batch(tiny, alone):
         require_rows(tiny("gpt2"), [*pair, alone[-1]])
 
 
-def test_a_suffix_follows_the_texts_of_its_rows(llama):
+def test_a_suffix_follows_the_texts_of_its_rows(llama, adapted):
     trees = [adapted(llama, f"prompt_tuning({length}, position='suffix')") for length in (2, 3)]
     index = np.array([0, 1, -1])
     ids, mask = IDS[:3], MASK[:3]
@@ -167,7 +155,7 @@ def test_a_suffix_follows_the_texts_of_its_rows(llama):
         apply_rows(llama, llama.params, stacked, index, ids, mask, position_ids=ids)
 
 
-def test_gradients_are_those_of_an_adapters_own_rows(bert):
+def test_gradients_are_those_of_an_adapters_own_rows(bert, adapted):
     trees = [adapted(bert, "lora(2)", seed) for seed in range(3)]
     stacked = stack_adapters(trees, bert)
 
@@ -189,8 +177,9 @@ def test_gradients_are_those_of_an_adapters_own_rows(bert):
     for number, tree in enumerate(trees):
         alone = flatten(gradient_alone(tree, number == INDEX))
         for path, leaf in found.items():
-            np.testing.assert_allclose(leaf[number], alone[path], 1e-4, 1e-5, err_msg=path)
-            assert np.abs(leaf[number]).max() > 1e-3
+            largest = np.abs(leaf[number]).max()
+            assert largest > 1e-3
+            assert np.abs(leaf[number] - alone[path]).max() < 1e-4 * largest, path
 
 
 TRAINED = {
@@ -281,7 +270,7 @@ def test_adapters_that_train_in_one_batch_become_what_they_become_alone(tiny, fa
     np.testing.assert_allclose(jax.jit(hidden)(found)[1], plain, rtol=1e-5, atol=1e-5)
 
 
-def test_a_prefix_is_shared_by_all_rows_or_each_has_its_own(llama):
+def test_a_prefix_is_shared_by_all_rows_or_each_has_its_own(llama, adapted):
     before = jax.jit(llama.apply)(llama.params, IDS[:, :3], MASK[:, :3] | True).key_values
     stacked = stack_adapters([adapted(llama, "lora(2)", seed) for seed in range(3)], llama)
     first = jax.tree.map(lambda array: array[:1], before)
@@ -298,7 +287,7 @@ def test_a_prefix_is_shared_by_all_rows_or_each_has_its_own(llama):
 
 
 @pytest.mark.soak
-def test_an_encoder_decoder_has_adapters_for_each_row(tiny):
+def test_an_encoder_decoder_has_adapters_for_each_row(tiny, adapted):
     base = tiny("t5")
     tree = adapted(base, "ia3")
     inputs, options = (IDS[:2], MASK[:2]), {"decoder_input_ids": IDS[:2, :4]}
@@ -364,7 +353,7 @@ def test_what_cannot_share_a_batch_is_an_error_that_lists_all(llama, tiny):
         stack_adapters([llama.params], llama)
 
 
-def test_parameters_that_are_not_the_bases_are_an_error(bert):
+def test_parameters_that_are_not_the_bases_are_an_error(bert, adapted):
     tree = adapted(bert, "prompt_tuning(2)")
     stacked = stack_adapters([tree, tree, tree], bert)
     with pytest.raises(InputError) as caught:
@@ -375,7 +364,7 @@ def test_parameters_that_are_not_the_bases_are_an_error(bert):
         apply_rows(bert, bert.params, stacked, INDEX, IDS[:2], MASK[:2])
 
 
-def test_an_adapter_that_is_not_there_is_an_error(llama):
+def test_an_adapter_that_is_not_there_is_an_error(llama, adapted):
     stacked = stack_adapters([adapted(llama, "ia3")], llama)
     for wrong in (1, -2):
         with pytest.raises(InputError, match=f"no adapter {wrong}: there are 1"):
@@ -383,7 +372,7 @@ def test_an_adapter_that_is_not_there_is_an_error(llama):
 
 
 @pytest.mark.parametrize("method", ["ia3", "lora(2)"])
-def test_in_a_program_a_row_of_an_adapter_that_is_not_there_has_no_numbers(llama, method):
+def test_in_a_program_a_row_of_an_adapter_that_is_not_there_has_no_numbers(llama, method, adapted):
     stacked = stack_adapters([adapted(llama, method, seed) for seed in range(2)], llama)
 
     @jax.jit

@@ -11,10 +11,10 @@ import pytest
 import torch
 import transformers
 
-from fsl_jax.adapt import attach, exporting, load_adapter, parse_method, save_adapter
+from fsl_jax.adapt import exporting, load_adapter
 from fsl_jax.adapt.adapter_files import HEAD
 from fsl_jax.adapt.exporting import base_name, export_adapter
-from fsl_jax.adapt.tree import flatten, unflatten
+from fsl_jax.adapt.tree import unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import export
 from fsl_jax.models.families import module_of, parameter_shapes
@@ -57,21 +57,12 @@ def base_of(tiny_bases):
 
 
 @pytest.fixture
-def save(base_of, tmp_path):
+def save(base_of, save_moved, tmp_path):
     """Saves an adapter that does something: the directory and its base model."""
 
     def of(family, text, head=False):
-        base, method = base_of(family), parse_method(text)
-        params = base.params | ({"head": {"kernel": jnp.ones((16, 3))}} if head else {})
-        params, mask = attach(params, method, jax.random.key(0))
-        random, leaves = np.random.default_rng(0), flatten(params)
-        trained = {
-            path: leaves[path] + np.float32(random.normal(size=leaves[path].shape, scale=0.2))
-            for path, chosen in flatten(mask).items()
-            if chosen
-        }
-        directory = tmp_path / "adapter"
-        save_adapter(directory, method.finish(unflatten(trained)), method, base, {"kind": "test"})
+        directory, base = tmp_path / "adapter", base_of(family)
+        save_moved(directory, base, text, head, {"kind": "test"})
         return directory, base
 
     return of
@@ -119,7 +110,9 @@ def test_others_compute_with_it_what_was_trained(save, tmp_path, text, target, i
 
 
 @pytest.mark.parametrize("target", ["peft", "vllm"])
-def test_an_adapter_of_pefts_whose_layers_differ_in_scale_is_served(base_of, tmp_path, target):
+def test_an_adapter_of_pefts_whose_layers_differ_in_scale_is_served(
+    base_of, tmp_path, target, adapted_by_peft
+):
     base = base_of("llama")
     export(base, tmp_path / "base")
     config = peft.LoraConfig(
@@ -129,12 +122,7 @@ def test_an_adapter_of_pefts_whose_layers_differ_in_scale_is_served(base_of, tmp
         alpha_pattern={"v_proj": 3},
     )
     plain = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base")
-    theirs = peft.get_peft_model(plain, config).eval()
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in theirs.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.3 * torch.randn(parameter.shape))
+    theirs = adapted_by_peft(plain, config)
     theirs.save_pretrained(str(tmp_path / "theirs"))
     expected = logits_of(theirs, base)
     found = export_adapter(tmp_path / "theirs", base, target, tmp_path / "out", TEXTS)

@@ -43,24 +43,12 @@ def cases(wanted=lambda text: True):
     ]
 
 
-def adapted(base, text):
-    """The tree that the model reads, every trained leaf of which was moved."""
-    method = parse_method(text)
-    params, mask = attach(base.params, method, KEY)
-    random, leaves = np.random.default_rng(0), flatten(params)
-    for path, chosen in flatten(mask).items():
-        if chosen:
-            noise = random.normal(size=leaves[path].shape, scale=0.2)
-            leaves[path] = leaves[path] + jnp.asarray(noise, jnp.float32)
-    return method.reparametrize(unflatten(leaves))
-
-
 def error(found, expected):
     return np.abs(found - expected).max() / np.abs(expected).max()
 
 
 @pytest.mark.parametrize(("family", "text"), cases())
-def test_merged_is_the_same_as_adapted(tiny, hidden, family, text):
+def test_merged_is_the_same_as_adapted(tiny, hidden, family, text, adapted):
     base = tiny(family)
     params = adapted(base, text)
     merged = merge(params, base)
@@ -71,7 +59,7 @@ def test_merged_is_the_same_as_adapted(tiny, hidden, family, text):
 
 
 @pytest.mark.parametrize(("family", "text"), [*MERGEABLE, *STRETCHED])
-def test_unmerged_is_what_it_was(tiny, family, text):
+def test_unmerged_is_what_it_was(tiny, family, text, adapted):
     base = tiny(family)
     params = adapted(base, text)
     found, expected = flatten(unmerge(merge(params, base), params, base)), flatten(params)
@@ -87,7 +75,7 @@ def test_a_base_in_bfloat16_stays_in_it(llama):
         assert leaf.dtype == jnp.bfloat16, path
 
 
-def test_the_head_stays(bert):
+def test_the_head_stays(bert, adapted):
     params = adapted(bert, "lora(2)") | {"head": {"kernel": jnp.ones((16, 3))}}
     assert (merge(params, bert)["head"]["kernel"] == 1).all()
 
@@ -100,7 +88,7 @@ def test_the_head_stays(bert):
         ("prefix_tuning(2)", "layers/attention/prefix_key: a prefix is no weight"),
     ],
 )
-def test_what_cannot_be_merged_says_why(llama, text, message):
+def test_what_cannot_be_merged_says_why(llama, text, message, adapted):
     with pytest.raises(InputError, match=message):
         merge(adapted(llama, text), llama)
 
@@ -124,7 +112,7 @@ def test_a_bias_that_the_base_has_not_cannot_be_merged(llama):
         merge(unflatten(leaves), llama)
 
 
-def test_what_is_lost_cannot_be_taken_out(llama):
+def test_what_is_lost_cannot_be_taken_out(llama, adapted):
     params = adapted(llama, "lora(2, alpha=1, dora=True)+ia3")
     query, value = (params["layers"]["attention"][name] for name in ("query", "value"))
     query["lora_magnitude"] = query["lora_magnitude"].at[1, :2].set(0)
@@ -139,7 +127,7 @@ def test_what_is_lost_cannot_be_taken_out(llama):
         unmerge(merge(params, llama), params, llama)
 
 
-def test_a_long_update_has_two_kernels_that_give_the_same(llama):
+def test_a_long_update_has_two_kernels_that_give_the_same(llama, adapted):
     params = adapted(llama, "lora(2, alpha=1, dora=True, targets='query$')")
     query = params["layers"]["attention"]["query"]
     # The update of one column w is 2 w, so that w and -w become the same column.
@@ -154,7 +142,7 @@ def test_a_long_update_has_two_kernels_that_give_the_same(llama):
         unmerge(merged, params, llama)
 
 
-def test_columns_that_dora_turns_around_or_cannot_stretch_come_back(llama):
+def test_columns_that_dora_turns_around_or_cannot_stretch_come_back(llama, adapted):
     leaves = flatten(llama.params)
     path = "layers/attention/query/kernel"
     leaves[path] = leaves[path].at[0, :, 3].set(0)
@@ -166,7 +154,7 @@ def test_columns_that_dora_turns_around_or_cannot_stretch_come_back(llama):
     assert error(again, np.asarray(leaves[path])) < 1e-5
 
 
-def test_dora_in_bfloat16_comes_back_as_far_as_it_can(llama):
+def test_dora_in_bfloat16_comes_back_as_far_as_it_can(llama, adapted):
     half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), llama.params)
     base = dataclasses.replace(llama, params=half)
     params = adapted(base, "lora(2, alpha=1, dora=True)")
@@ -176,7 +164,7 @@ def test_dora_in_bfloat16_comes_back_as_far_as_it_can(llama):
     assert error(np.float32(again), expected) < 1e-2
 
 
-def test_transformers_computes_the_same_with_what_was_exported(tiny_bases, tmp_path):
+def test_transformers_computes_the_same_with_what_was_exported(tiny_bases, tmp_path, adapted):
     base = tiny_bases["llama"]
     params = adapted(base, "lora(2)+ia3+top_layers(1)")
     export(base, tmp_path / "merged", params=merge(params, base))

@@ -4,8 +4,6 @@ import dataclasses
 import re
 
 import huggingface_hub
-import jax
-import jax.numpy as jnp
 import numpy as np
 import peft
 import pytest
@@ -13,7 +11,7 @@ import torch
 import transformers
 
 import fsl_jax
-from fsl_jax.adapt import METHODS, attach, load_adapter, merge, parse_method, save_adapter
+from fsl_jax.adapt import METHODS, load_adapter, merge, save_adapter
 from fsl_jax.adapt.adapter_files import CARD, HEAD
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
@@ -27,19 +25,15 @@ pytestmark = [
 IDS = np.arange(2, 10, dtype=np.int32)[None]
 
 
-def save(directory, base, text, head=False):
-    """Saves an adapter that does something."""
-    method = parse_method(text)
-    params = base.params | ({"head": {"kernel": jnp.ones((16, 3))}} if head else {})
-    params, mask = attach(params, method, jax.random.key(0))
-    random, leaves = np.random.default_rng(0), flatten(params)
-    trained = {
-        path: leaves[path] + np.float32(random.normal(size=leaves[path].shape, scale=0.2))
-        for path, chosen in flatten(mask).items()
-        if chosen
-    }
-    save_adapter(directory, method.finish(unflatten(trained)), method, base, {})
-    return huggingface_hub.ModelCard.load(directory / CARD)
+@pytest.fixture
+def save(save_moved):
+    """Saves an adapter that does something: its card."""
+
+    def to(directory, *given, **options):
+        save_moved(directory, *given, **options)
+        return huggingface_hub.ModelCard.load(directory / CARD)
+
+    return to
 
 
 def run(card, number, **places):
@@ -53,7 +47,7 @@ def run(card, number, **places):
 
 
 @pytest.mark.parametrize("family", ["bert", "llama"])
-def test_peft_and_fsl_jax_load_it_as_the_card_says(tiny_bases, tmp_path, family):
+def test_peft_and_fsl_jax_load_it_as_the_card_says(tiny_bases, tmp_path, family, save):
     export(tiny_bases[family], tmp_path / "base")
     base = fsl_jax.load(str(tmp_path / "base"))
     card = save(tmp_path / "adapter", base, "lora(2)", head=True)
@@ -82,7 +76,7 @@ def test_peft_and_fsl_jax_load_it_as_the_card_says(tiny_bases, tmp_path, family)
         ),
     ],
 )
-def test_what_peft_has_not_says_what_peft_raises(tiny_bases, tmp_path, family, text, absence):
+def test_what_peft_has_not_says_what_peft_raises(tiny_bases, tmp_path, family, text, absence, save):
     card = save(tmp_path / "adapter", tiny_bases[family], text, head=True)
     assert (card.data.library_name, card.data.base_model) == ("fsl_jax", f"tiny-{family}")
     assert absence in card.text
@@ -92,7 +86,7 @@ def test_what_peft_has_not_says_what_peft_raises(tiny_bases, tmp_path, family, t
     assert f"`KeyError: {raised.value}`" in card.text
 
 
-def test_it_says_of_every_method_whether_merging_takes_it(tiny_bases, tmp_path):
+def test_it_says_of_every_method_whether_merging_takes_it(tiny_bases, tmp_path, save):
     base, refused = tiny_bases["bert"], set()
     for name in METHODS.keys() - {"linear_probe"}:
         text = save(tmp_path / name, base, name).text
@@ -120,7 +114,9 @@ def test_it_says_of_every_method_whether_merging_takes_it(tiny_bases, tmp_path):
         ("here", None),
     ],
 )
-def test_the_hub_is_told_of_no_base_but_its_own(tiny_bases, tmp_path, monkeypatch, name, found):
+def test_the_hub_is_told_of_no_base_but_its_own(
+    tiny_bases, tmp_path, monkeypatch, name, found, save
+):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
     base = dataclasses.replace(tiny_bases["llama"], name=name)
@@ -148,7 +144,7 @@ def test_an_adapter_of_pefts_that_is_saved_again_has_a_card_of_its_own(tiny_base
     assert not re.search(r"\btrained\b|learning", card.text)
 
 
-def test_nothing_that_is_loaded_depends_on_it(tiny_bases, tmp_path):
+def test_nothing_that_is_loaded_depends_on_it(tiny_bases, tmp_path, save):
     save(tmp_path / "adapter", tiny_bases["llama"], "ia3")
     (tmp_path / "adapter" / CARD).write_text("mine")
     load_adapter(tmp_path / "adapter", tiny_bases["llama"])

@@ -36,18 +36,6 @@ def test_the_principal_part_is_the_nearest_matrix_of_its_rank(shape):
     )
 
 
-def moved(params, mask):
-    """Trained leaves, each a little off its start."""
-    random = np.random.default_rng(1)
-    return jax.tree.map(
-        lambda leaf, trained: (
-            leaf + 0.1 * random.normal(size=leaf.shape).astype(np.float32) if trained else leaf
-        ),
-        params,
-        mask,
-    )
-
-
 @pytest.mark.parametrize("scaling", ["standard", "rslora"])
 def test_the_model_starts_out_as_the_base_and_its_update_as_its_principal_part(
     llama, hidden, scaling
@@ -64,9 +52,9 @@ def test_the_model_starts_out_as_the_base_and_its_update_as_its_principal_part(
 
 
 @pytest.mark.parametrize(("scaling", "alpha"), [("standard", 10.0), ("rslora", 5 * 2**0.5)])
-def test_it_is_saved_as_a_lora_of_twice_the_rank(llama, hidden, tmp_path, scaling, alpha):
+def test_it_is_saved_as_a_lora_of_twice_the_rank(llama, hidden, tmp_path, scaling, alpha, move):
     method = LoRA(rank=3, alpha=5.0, start="pissa", scaling=scaling)
-    params = moved(*attach(llama.params, method, KEY))
+    params = move(*attach(llama.params, method, KEY), scale=0.1)
     expected = hidden(llama, method.reparametrize(params))
     save_peft(tmp_path / "a", params, llama, method)
     config = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
@@ -79,9 +67,9 @@ def test_it_is_saved_as_a_lora_of_twice_the_rank(llama, hidden, tmp_path, scalin
     assert jnp.abs(expected - hidden(llama, llama.params)).max() > 1e-2
 
 
-def test_without_its_start_among_the_leaves_that_is_worked_out_again(llama):
+def test_without_its_start_among_the_leaves_that_is_worked_out_again(llama, move):
     method = LoRA(rank=2, start="pissa", layers="last 1")
-    params = moved(*attach(llama.params, method, KEY))
+    params = move(*attach(llama.params, method, KEY), scale=0.1)
     whole = {path: leaf for path, leaf in flatten(params).items() if "lora" in path}
     trained = {path: leaf for path, leaf in whole.items() if path.endswith(("_a", "_b"))}
     plain, leaves = method.to_save(unflatten(trained), llama.params)

@@ -14,17 +14,9 @@ METHOD = VeRA(rank=5, targets="(value|down)$")
 
 
 @pytest.fixture
-def moved(llama):
+def moved(llama, move):
     """A tree with vectors that do something."""
-    params, mask = attach(llama.params, METHOD, KEY)
-    random = np.random.default_rng(0)
-    return jax.tree.map(
-        lambda leaf, trained: (
-            leaf + random.normal(size=leaf.shape).astype(np.float32) if trained else leaf
-        ),
-        params,
-        mask,
-    )
+    return move(*attach(llama.params, METHOD, KEY), scale=1.0)
 
 
 def test_leaves_have_the_shapes_of_their_kernels_and_the_model_starts_out_as_the_base(

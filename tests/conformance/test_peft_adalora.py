@@ -71,18 +71,12 @@ def plain(place):
 
 
 @pytest.fixture(scope="module")
-def twin(plain, place, targets):
+def twin(adapted_by_peft, plain, place, targets):
     """PEFT's model with an adapter that does something; it is saved before it is trained."""
-    torch.manual_seed(0)
-    twin = peft.get_peft_model(
-        plain(), peft.AdaLoraConfig(**CONFIG | {"target_modules": targets[0]})
-    )
-    with torch.no_grad():
-        for parameter in twin.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.2 * torch.randn(parameter.shape))
+    config = peft.AdaLoraConfig(**CONFIG | {"target_modules": targets[0]})
+    twin = adapted_by_peft(plain(), config, scale=0.2)
     twin.save_pretrained(place / "start")
-    return twin.eval()
+    return twin
 
 
 @pytest.fixture(scope="module")

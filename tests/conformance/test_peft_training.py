@@ -4,7 +4,6 @@ A case is an adapter of PEFT on a tiny model. It is saved by PEFT and loaded her
 same with it, take the same 20 steps of AdamW, and what was trained here is loaded by PEFT again.
 """
 
-import copy
 import dataclasses
 import re
 from typing import Any
@@ -151,10 +150,32 @@ class Pair:
     plain: Any
 
 
+@pytest.fixture(scope="module")
+def make_pair(adapted_by_peft):
+    """Makes an adapter that PEFT saves, and ours that was loaded from it."""
+
+    def make(base, config, place):
+        export(base, place / "base")
+        kind = transformers.AutoModel
+        if base.config.is_decoder:
+            kind = transformers.AutoModelForCausalLM
+        elif base.config.is_encoder_decoder:
+            kind = transformers.AutoModelForSeq2SeqLM
+
+        def plain():
+            return kind.from_pretrained(place / "base").eval()
+
+        twin = adapted_by_peft(plain(), config, scale=0.2)
+        twin.save_pretrained(place / "adapter")
+        return Pair(base, load_adapter(place / "adapter", base), twin, plain)
+
+    return make
+
+
 @pytest.fixture(scope="module", params=cases())
-def pair(request, tiny_bases, tmp_path_factory):
+def pair(request, make_pair, tiny_bases, tmp_path_factory):
     family, config = request.param
-    return made_pair(tiny_bases[family], config, tmp_path_factory.mktemp("pair"))
+    return make_pair(tiny_bases[family], config, tmp_path_factory.mktemp("pair"))
 
 
 @pytest.fixture(
@@ -164,32 +185,9 @@ def pair(request, tiny_bases, tmp_path_factory):
         for number, case in enumerate(PARTS)
     ],
 )
-def pair_of_parts(request, tiny_bases, tmp_path_factory):
+def pair_of_parts(request, make_pair, tiny_bases, tmp_path_factory):
     family, config = request.param
-    return made_pair(tiny_bases[family], config, tmp_path_factory.mktemp("parts"))
-
-
-def made_pair(base, config, place):
-    """An adapter that PEFT has made and saved, and ours that was loaded from it."""
-    export(base, place / "base")
-    kind = transformers.AutoModel
-    if base.config.is_decoder:
-        kind = transformers.AutoModelForCausalLM
-    elif base.config.is_encoder_decoder:
-        kind = transformers.AutoModelForSeq2SeqLM
-
-    def plain():
-        return kind.from_pretrained(place / "base").eval()
-
-    torch.manual_seed(0)
-    # PEFT writes the base model's name into a config, which may be made a model of twice.
-    twin = peft.get_peft_model(plain(), copy.deepcopy(config))
-    with torch.no_grad():
-        for parameter in twin.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.2 * torch.randn(parameter.shape))
-    twin.save_pretrained(place / "adapter")
-    return Pair(base, load_adapter(place / "adapter", base), twin.eval(), plain)
+    return make_pair(tiny_bases[family], config, tmp_path_factory.mktemp("parts"))
 
 
 def torch_logits(model):

@@ -1,12 +1,14 @@
 """Class logits of rows with different adapters: each row's are those of its adapter alone."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsl_jax.adapt import attach, parse_method, stack_adapters
-from fsl_jax.adapt.tree import flatten, unflatten
+from fsl_jax.adapt import stack_adapters
+from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
 from fsl_jax.tasks import HeadFormulation, row_logits
 
@@ -24,17 +26,16 @@ def batch(rows=slice(None)):
     return {name: jnp.asarray(array[rows]) for name, array in BATCH.items()}
 
 
-def adapted(formulation, text, seed=0):
-    """A tree every trained leaf of which was moved, the head among them."""
-    method, key = parse_method(text), jax.random.key(seed)
-    params = formulation.prepare(formulation.pretrained.params, key)
-    params, mask = attach(params, method, key)
-    random, leaves = np.random.default_rng(seed), flatten(params)
-    for path, chosen in flatten(mask).items():
-        if chosen:
-            noise = random.normal(size=leaves[path].shape, scale=0.3)
-            leaves[path] = leaves[path] + jnp.asarray(noise, jnp.float32)
-    return method.reparametrize(unflatten(leaves))
+@pytest.fixture
+def with_head(adapted):
+    """Makes a tree every trained leaf of which was moved, the head of a formulation among them."""
+
+    def make(formulation, text, seed=0):
+        base = formulation.pretrained
+        params = formulation.prepare(base.params, jax.random.key(seed))
+        return adapted(dataclasses.replace(base, params=params), text, seed, scale=0.3)
+
+    return make
 
 
 def compute(formulation, stacked, index=INDEX):
@@ -52,12 +53,12 @@ def compute(formulation, stacked, index=INDEX):
         ("t5", "last", ("prompt_tuning(2)", "prefix_tuning(2)", "lora(2)")),
     ],
 )
-def test_each_row_has_the_logits_of_its_own_head(tiny_bases, family, pooling, texts):
+def test_each_row_has_the_logits_of_its_own_head(tiny_bases, family, pooling, texts, with_head):
     formulations = [
         HeadFormulation(tiny_bases[family], LABELS[:classes], pooling) for classes in (3, 2, 3)
     ]
     trees = [
-        adapted(formulation, text, seed)
+        with_head(formulation, text, seed)
         for seed, (formulation, text) in enumerate(zip(formulations, texts, strict=True))
     ]
     found = compute(formulations[0], stack_adapters(trees, tiny_bases[family]))
@@ -71,9 +72,11 @@ def test_each_row_has_the_logits_of_its_own_head(tiny_bases, family, pooling, te
 
 
 @pytest.mark.parametrize("name", ["llama-words", "t5-words"])
-def test_a_template_has_words_for_rows_with_an_adapter_and_without(tiny_formulations, name):
+def test_a_template_has_words_for_rows_with_an_adapter_and_without(
+    tiny_formulations, name, with_head
+):
     formulation = tiny_formulations[name]
-    trees = [adapted(formulation, text) for text in ("lora(2)", "prompt_tuning(2)")]
+    trees = [with_head(formulation, text) for text in ("lora(2)", "prompt_tuning(2)")]
     base = formulation.pretrained
     found = compute(formulation, stack_adapters(trees, base), np.array([1, -1, 0], np.int32))
     for row, tree in enumerate((trees[1], base.params, trees[0])):
@@ -81,12 +84,12 @@ def test_a_template_has_words_for_rows_with_an_adapter_and_without(tiny_formulat
         np.testing.assert_allclose(found[row], expected[0], rtol=1e-5, atol=1e-5)
 
 
-def test_rows_without_a_head_are_an_error_that_lists_them(tiny_formulations):
+def test_rows_without_a_head_are_an_error_that_lists_them(tiny_formulations, with_head):
     formulation = tiny_formulations["bert-head"]
     base = formulation.pretrained
-    with_head = adapted(formulation, "ia3")
-    without = {name: part for name, part in with_head.items() if name != "head"}
-    stacked = stack_adapters([without, with_head], base)
+    headed = with_head(formulation, "ia3")
+    without = {name: part for name, part in headed.items() if name != "head"}
+    stacked = stack_adapters([without, headed], base)
     index = np.array([1, 0, -1, 1, 0], np.int32)
     with pytest.raises(InputError) as caught:
         row_logits(formulation, base.params, stacked, index, batch())
@@ -103,10 +106,10 @@ def test_rows_without_a_head_are_an_error_that_lists_them(tiny_formulations):
 
 
 @pytest.mark.parametrize("masked", [True, False])
-def test_in_a_program_a_row_without_a_head_has_no_numbers(tiny_formulations, masked):
+def test_in_a_program_a_row_without_a_head_has_no_numbers(tiny_formulations, masked, with_head):
     formulation = tiny_formulations["bert-head"]
     base = formulation.pretrained
-    tree = adapted(formulation, "ia3")
+    tree = with_head(formulation, "ia3")
     headless = {name: part for name, part in tree.items() if name != "head"}
     stacked = stack_adapters([tree, headless if masked else tree], base)
     if not masked:
@@ -121,9 +124,9 @@ def test_in_a_program_a_row_without_a_head_has_no_numbers(tiny_formulations, mas
     assert found.any(axis=1).tolist() == found.all(axis=1).tolist() == [0, masked, 1, 1, 0]
 
 
-def test_gradients_pass_by_the_classes_that_an_adapter_does_not_have(tiny_bases):
+def test_gradients_pass_by_the_classes_that_an_adapter_does_not_have(tiny_bases, with_head):
     formulations = [HeadFormulation(tiny_bases["bert"], LABELS[:n]) for n in (2, 3)]
-    trees = [adapted(each, "ia3", seed) for seed, each in enumerate(formulations)]
+    trees = [with_head(each, "ia3", seed) for seed, each in enumerate(formulations)]
     base, stacked = tiny_bases["bert"], stack_adapters(trees, tiny_bases["bert"])
     index = np.array([0, 0, 0, 1, 1], np.int32)
 
@@ -147,10 +150,10 @@ def test_gradients_pass_by_the_classes_that_an_adapter_does_not_have(tiny_bases)
         assert not path.startswith("head") or not own[..., 2:].any()
 
 
-def test_dropout_draws_for_each_row(tiny_formulations):
+def test_dropout_draws_for_each_row(tiny_formulations, with_head):
     formulation = tiny_formulations["bert-head"]
     base = formulation.pretrained
-    stacked = stack_adapters([adapted(formulation, "ia3")], base)
+    stacked = stack_adapters([with_head(formulation, "ia3")], base)
     twice = {name: jnp.stack([array[0]] * 2) for name, array in batch().items()}
 
     def run(rate, key):

@@ -67,18 +67,6 @@ def assert_close(found, expected):
     assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
 
 
-def moved(base, method):
-    params, mask = attach(base.params, method, KEY)
-    random = np.random.default_rng(0)
-    return jax.tree.map(
-        lambda leaf, trained: (
-            leaf + 0.3 * random.normal(size=leaf.shape).astype(np.float32) if trained else leaf
-        ),
-        params,
-        mask,
-    )
-
-
 @pytest.mark.parametrize(
     ("method", "rank", "alpha"),
     [
@@ -95,9 +83,9 @@ def moved(base, method):
     ],
 )
 def test_peft_loads_updates_of_parts_as_one_of_more_rank(
-    gpt2, plain, tmp_path, method, rank, alpha
+    gpt2, plain, tmp_path, method, rank, alpha, move
 ):
-    params = moved(gpt2, method)
+    params = move(*attach(gpt2.params, method, KEY), scale=0.3)
     save_peft(tmp_path / "a", params, gpt2, method)
     config = json.loads((tmp_path / "a/adapter_config.json").read_text())
     assert config["peft_type"] == method.name.upper()
@@ -116,11 +104,11 @@ def test_peft_loads_updates_of_parts_as_one_of_more_rank(
 @pytest.mark.parametrize("outputs", ["query", "attention/(query|value)$", "(query|key|value)$"])
 @pytest.mark.parametrize("is_trained", [True, False])
 def test_peft_loads_vectors_of_parts_with_ones_for_the_others(
-    gpt2, plain, tmp_path, outputs, is_trained
+    gpt2, plain, tmp_path, outputs, is_trained, move
 ):
     method = IA3(outputs)
-    start, _ = attach(gpt2.params, method, KEY)
-    params = moved(gpt2, method) if is_trained else start
+    start, mask = attach(gpt2.params, method, KEY)
+    params = move(start, mask, scale=0.3) if is_trained else start
     expected = logits(gpt2, params)
     head = {"kernel": jnp.ones((16, 2)), "bias": jnp.zeros(2)}
     save_peft(tmp_path / "a", params | {"head": head}, gpt2, method)
@@ -148,13 +136,8 @@ TARGETS = {"target_modules": ["c_attn", "c_fc"], "fan_in_fan_out": True}
         peft.VeraConfig(r=2, target_modules=["c_attn"], layers_to_transform=[1]),
     ],
 )
-def test_an_adapter_of_pefts_comes_back_as_it_was(gpt2, plain, tmp_path, config):
-    model = peft.get_peft_model(plain, config).eval()
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.3 * torch.randn(parameter.shape))
+def test_an_adapter_of_pefts_comes_back_as_it_was(gpt2, plain, tmp_path, config, adapted_by_peft):
+    model = adapted_by_peft(plain, config)
     model.save_pretrained(str(tmp_path / "theirs"))
     adapter = load_adapter(tmp_path / "theirs", gpt2)
     assert adapter.method.rank == 2
@@ -169,9 +152,9 @@ def test_an_adapter_of_pefts_comes_back_as_it_was(gpt2, plain, tmp_path, config)
         np.testing.assert_array_equal(tensor, expected[name], name)
 
 
-def test_values_of_zero_are_left_out_of_parts_too(gpt2, plain, tmp_path):
+def test_values_of_zero_are_left_out_of_parts_too(gpt2, plain, tmp_path, move):
     method = AdaLoRA(rank=2, target_rank=1, targets="(query|value)$")
-    params = moved(gpt2, method)
+    params = move(*attach(gpt2.params, method, KEY), scale=0.3)
     values = params["layers"]["attention"]["value"]
     values["lora_e"] = values["lora_e"].at[1].set(0.0)
     save_peft(tmp_path / "a", params, gpt2, method)

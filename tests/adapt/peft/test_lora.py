@@ -124,14 +124,10 @@ def test_peft_loads_what_was_saved_and_computes_the_same(tiny, tmp_path, family,
     ],
 )
 def test_an_adapter_that_peft_made_computes_what_it_computes_there(
-    tiny, tmp_path, family, settings
+    tiny, tmp_path, family, settings, adapted_by_peft
 ):
     base = tiny(family)
-    model = peft.get_peft_model(torch_model(base), peft.LoraConfig(**settings)).eval()
-    torch.manual_seed(0)
-    for name, parameter in model.named_parameters():
-        if "lora_" in name:
-            torch.nn.init.normal_(parameter, std=0.3)
+    model = adapted_by_peft(torch_model(base), peft.LoraConfig(**settings))
     model.save_pretrained(str(tmp_path))
     adapter = load_adapter(tmp_path, base)
     assert adapter.description is None
@@ -207,14 +203,11 @@ SOME = [
 
 @pytest.mark.parametrize(("family", "config", "method"), SOME)
 @pytest.mark.filterwarnings("ignore:Using Rank-Stabilized LoRA with rank_pattern:UserWarning")
-def test_an_adapter_on_some_layers_goes_here_and_back(tiny, tmp_path, family, config, method):
+def test_an_adapter_on_some_layers_goes_here_and_back(
+    tiny, tmp_path, family, config, method, adapted_by_peft
+):
     base = tiny(family)
-    theirs = peft.get_peft_model(torch_model(base), config).eval()
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in theirs.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.3 * torch.randn(parameter.shape))
+    theirs = adapted_by_peft(torch_model(base), config)
     theirs.save_pretrained(str(tmp_path / "theirs"))
     expected = outputs_of_torch(theirs)
     assert relative_error(outputs_of_torch(torch_model(base)), expected) > 1e-2
@@ -231,14 +224,10 @@ def test_an_adapter_on_some_layers_goes_here_and_back(tiny, tmp_path, family, co
     assert relative_error(outputs_of_ours(base, loaded.params), expected) < 1e-5
 
 
-def test_what_fills_up_ranks_and_layers_has_no_gradient(tiny, tmp_path):
+def test_what_fills_up_ranks_and_layers_has_no_gradient(tiny, tmp_path, adapted_by_peft):
     family, config, _ = SOME[4]
     base = tiny(family)
-    theirs = peft.get_peft_model(torch_model(base), config)
-    with torch.no_grad():
-        for parameter in theirs.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.3 * torch.randn(parameter.shape))
+    theirs = adapted_by_peft(torch_model(base), config)
     theirs.save_pretrained(str(tmp_path))
     params = load_adapter(tmp_path, base).params
     gradients = jax.grad(lambda params: jnp.square(base.apply(params, IDS, MASK).hidden).sum())

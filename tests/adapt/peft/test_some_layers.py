@@ -86,18 +86,6 @@ def plain_of(tiny_bases, tmp_path):
     return make
 
 
-def adapted(model, config, directory):
-    """An adapter of PEFT's with random numbers, which is saved too."""
-    torch.manual_seed(0)
-    model = peft.get_peft_model(model, config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.3 * torch.randn(parameter.shape))
-    model.save_pretrained(directory)
-    return model.eval()
-
-
 def outputs_of_torch(model):
     read = {"input_ids": torch.tensor(IDS).long(), "attention_mask": torch.tensor(MASK).long()}
     if model.config.is_encoder_decoder:
@@ -120,10 +108,11 @@ def relative_error(found, expected):
 
 @pytest.mark.parametrize(("family", "config", "leaves"), SOME)
 def test_an_adapter_on_some_layers_goes_here_and_back(
-    tiny_bases, plain_of, tmp_path, family, config, leaves
+    tiny_bases, plain_of, tmp_path, family, config, leaves, adapted_by_peft
 ):
     base = tiny_bases[family]
-    theirs = adapted(plain_of(family), config, tmp_path / "theirs")
+    theirs = adapted_by_peft(plain_of(family), config)
+    theirs.save_pretrained(tmp_path / "theirs")
     expected = outputs_of_torch(theirs)
     assert relative_error(outputs_of_torch(plain_of(family)), expected) > 1e-2
     adapter = load_adapter(tmp_path / "theirs", base)
@@ -157,9 +146,9 @@ def test_an_adapter_on_some_layers_goes_here_and_back(
     ],
 )
 def test_tensors_that_peft_would_pass_over_are_named(
-    tiny_bases, plain_of, tmp_path, config, edited, left_out
+    tiny_bases, plain_of, tmp_path, config, edited, left_out, adapted_by_peft
 ):
-    adapted(plain_of("t5"), config, tmp_path / "theirs")
+    adapted_by_peft(plain_of("t5"), config).save_pretrained(tmp_path / "theirs")
     file = tmp_path / "theirs" / CONFIG
     file.write_text(json.dumps(json.loads(file.read_text()) | edited))
     name = f"base_model.model.encoder.block.1.{'' if 'layer.0' in left_out else 'layer.0.'}"

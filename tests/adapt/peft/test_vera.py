@@ -7,7 +7,6 @@ import numpy as np
 import peft
 import pytest
 import safetensors.numpy
-import torch
 import transformers
 from etils import epath
 
@@ -51,15 +50,13 @@ def test_the_key_is_known_where_the_matrices_are_drawn_from_it(llama, files):
         {"target_modules": r".*\.0\..*(q|up)_proj|.*\.1\..*v_proj"},
     ],
 )
-def test_an_adapter_of_pefts_on_some_layers_comes_back_as_it_was(llama, tmp_path, targets):
+def test_an_adapter_of_pefts_on_some_layers_comes_back_as_it_was(
+    llama, tmp_path, targets, adapted_by_peft
+):
     sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "vocab_size": 50}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
     plain = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, **heads))
-    model = peft.get_peft_model(plain, peft.VeraConfig(r=3, **targets))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(torch.randn(parameter.shape))
+    model = adapted_by_peft(plain, peft.VeraConfig(r=3, **targets), scale=1.0)
     model.save_pretrained(str(tmp_path / "theirs"))
     adapter = load_adapter(tmp_path / "theirs", llama)
     save_peft(tmp_path / "ours", adapter.params, llama, adapter.method)
