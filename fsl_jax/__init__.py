@@ -10,10 +10,13 @@ if TYPE_CHECKING:
 __all__ = ["Pretrained", "load"]
 
 _HOMES = {"load": "fsl_jax.models.loading", "Pretrained": "fsl_jax.models.pretrained"}
+_PACKAGES = ("adapt", "data", "incontext", "models", "studies", "tasks", "training")
 
 
 def __getattr__(name: str) -> Any:
     # Found when they are asked for: a script that only prints its flags should not import JAX.
+    if name in _PACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

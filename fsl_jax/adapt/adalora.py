@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from fsl_jax.adapt.method import ONLY_TRAINS, Method
 from fsl_jax.adapt.patterns import require_pattern
 from fsl_jax.adapt.rank_budget import Importance, budget_at, keep_most_important
-from fsl_jax.adapt.targets import target_layers
+from fsl_jax.adapt.targets import low_rank_targets
 from fsl_jax.adapt.tree import Params, flatten, key_of, unflatten
 from fsl_jax.errors import InputError
 
@@ -118,7 +118,7 @@ class AdaLoRA(Method):
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Adds `lora_a [L, in, R]`, `lora_e [L, R]`, `lora_b [L, R, out]`, `lora_scale [L]`."""
         leaves = flatten(params)
-        for parent in target_layers("adalora's targets", self.targets, leaves):
+        for parent in low_rank_targets("adalora", self.targets, leaves):
             *stack, width_in, width_out = leaves[f"{parent}/kernel"].shape
             leaves |= {
                 f"{parent}/lora_a": self._draw(key, parent, "a", (*stack, width_in, self.rank)),

@@ -20,7 +20,7 @@ from fsl_jax.adapt.layer_choice import chosen_layers, require_layers
 from fsl_jax.adapt.method import ONLY_TRAINS, Method
 from fsl_jax.adapt.patterns import require_pattern
 from fsl_jax.adapt.pissa import principal_part
-from fsl_jax.adapt.targets import target_layers
+from fsl_jax.adapt.targets import low_rank_targets
 from fsl_jax.adapt.tree import Params, flatten, key_of, unflatten
 from fsl_jax.errors import InputError, unknown_name
 from fsl_jax.models.pretrained import Pretrained
@@ -118,7 +118,7 @@ class LoRA(Method):
         kernel's columns, and for PiSSA `lora_a_start` and `lora_b_start`.
         """
         leaves = flatten(params)
-        for parent in target_layers("lora's targets", self.targets, leaves):
+        for parent in low_rank_targets("lora", self.targets, leaves):
             kernel = leaves[f"{parent}/kernel"]
             if self.layers == "all" or kernel.ndim > 2:
                 leaves |= self._leaves(parent, kernel, key)

@@ -50,10 +50,10 @@ class PromptTuning(Method):
 
     The paper trains with a rate of 0.3 (Adafactor, without parameter scaling) vectors in the
     vocabulary of T5, whose entries are 10 to 100 times those of BERT's or Llama's; with AdamW and
-    such a vocabulary, 2e-4 (GPT-3, Hu et al. 2021) to 1e-2 (P-tuning v2's authors) were used, in
-    thousands of steps. The rates to choose from lie between that and the paper's. In the paper,
-    more than 20 vectors gain little. Where a model multiplies embedded words, as Gemma does, it
-    multiplies the prompt too: a rate moves it as much further.
+    such a vocabulary, P-tuning v2's authors used up to 1e-2, in thousands of steps. The rates to
+    choose from lie between that and the paper's. In the paper, more than 20 vectors gain little.
+    Where a model multiplies embedded words, as Gemma does, it multiplies the prompt too: a rate
+    moves it as much further.
 
     Attributes:
       length: P.

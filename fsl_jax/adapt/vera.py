@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from fsl_jax.adapt.method import ONLY_TRAINS, Method
 from fsl_jax.adapt.patterns import require_pattern
-from fsl_jax.adapt.targets import target_layers
+from fsl_jax.adapt.targets import low_rank_targets
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError, faults
 
@@ -83,7 +83,7 @@ class VeRA(Method):
         `vera/b` is `[R, out]`; these two are of the largest `in` and `out`, and settings.
         """
         leaves = flatten(params)
-        targets, widths = target_layers("vera's targets", self.targets, leaves), []
+        targets, widths = low_rank_targets("vera", self.targets, leaves), []
         if idle := self._first_columns().keys() - set(targets):
             raise faults("vera's columns are of what is not among its targets:", sorted(idle))
         for parent in targets:

@@ -1,7 +1,7 @@
 """The layers that every family is built from, with every hook that an adaptation has.
 
 A layer applies an extra leaf where it finds one beside its weight, and does nothing where it does
-not. This is the only file where an adaptation touches the computation.
+not. This is the only file where an adaptation touches the computation with a weight.
 
 Weights and activations are in the model's dtype; a leaf in another one (a float32 leaf that is
 trained beside a bfloat16 base) is cast when it is read. Norms compute in float32.

@@ -15,7 +15,6 @@ from fsl_jax.adapt import (
     Full,
     Joined,
     LinearProbe,
-    LNTuning,
     LoRA,
     Method,
     TopLayers,
@@ -164,14 +163,24 @@ def test_all_that_cannot_be_joined_is_listed():
         Joined((LORA,))
 
 
-def test_two_parts_that_add_the_same_leaf_are_an_error(llama):
-    method = Joined((LORA, LNTuning(), LoRA(4)))
-    with pytest.raises(
-        InputError, match=r"(?s)lora adds the same parameters as lora.*query/lora_a"
-    ):
-        attach(llama.params, method, KEY)
-    apart = Joined((LORA, LoRA(4, targets="mlp/up$")))
-    params, _ = attach(llama.params, apart, KEY)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lora(2)+lora(4)", "lora cannot be added: .*update already:.*attention/query"),
+        ("lora+vera", "vera cannot be added: .*update already:.*attention/query"),
+        ("vera+adalora", "adalora cannot be added: .*update already:.*attention/query"),
+        ("prompt_tuning(2)+p_tuning(2)", "p_tuning cannot be added: .* a soft prompt already"),
+        ("prefix_tuning(2)+p_tuning_v2", "p_tuning_v2 cannot be added: .* a prefix already"),
+        ("adapter(size=2)+adapter(size=3)", "adapter adds the same parameters as adapter"),
+    ],
+)
+def test_two_parts_for_one_place_are_an_error(llama, text, message):
+    with pytest.raises(InputError, match=f"(?s){message}"):
+        attach(llama.params, parse_method(text), KEY)
+
+
+def test_two_parts_of_one_kind_have_other_targets(llama):
+    params, _ = attach(llama.params, Joined((LORA, LoRA(4, targets="mlp/up$"))), KEY)
     assert flatten(params)["layers/mlp/up/lora_a"].shape == (3, 16, 4)
 
 
