@@ -17,7 +17,6 @@ README.md.
 
 import dataclasses
 import hashlib
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -27,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
+from fsl_jax.adapt.adapter_layout import CARD, CONFIG, HEAD, RECORD, TENSORS
 from fsl_jax.adapt.adapter_record import (
     AdapterRecord,
     encode_json,
@@ -34,6 +34,7 @@ from fsl_jax.adapt.adapter_record import (
     read_record,
     versions,
 )
+from fsl_jax.adapt.config_agreement import disagreements
 from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.model_card import model_card
 from fsl_jax.adapt.peft.fused import with_shared_matrices
@@ -43,16 +44,10 @@ from fsl_jax.adapt.peft.kinds import KINDS, Kind, kind_of_config, kind_of_method
 from fsl_jax.adapt.peft.modules import task_type
 from fsl_jax.adapt.registry import format_method, parse_method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
-from fsl_jax.errors import InputError, faults, unknown_name
+from fsl_jax.errors import InputError, faults
 from fsl_jax.files import STAGING, is_local, staged_directory
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.tensor_files import decode_tensors, encode_tensors
-
-CONFIG = "adapter_config.json"
-TENSORS = "adapter_model.safetensors"
-HEAD = "head.safetensors"
-RECORD = "fsl_jax.json"
-CARD = "README.md"
 
 _PICKLED = "adapter_model.bin"
 _OWN_KIND = "FSL_JAX_"
@@ -226,7 +221,7 @@ def _read_own(
     kind = kind_of_config(config)
     if kind:
         peft_method, tensors = kind.read(config, tensors, pretrained, directory)
-        found += _disagreements(peft_method, method)
+        found += disagreements(peft_method, tensors, method, pretrained)
     leaves = tensors | head
     trained = _trained_leaves(unflatten(leaves), method)
     if not kind:
@@ -300,19 +295,6 @@ def _differences(found: Mapping[str, list[int]], expected: Mapping[str, list[int
     ]
 
 
-def _disagreements(peft_method: Method, method: Method) -> list[str]:
-    """Where the two config files say different things about the numbers of an adapter."""
-    found = []
-    for field in dataclasses.fields(method):
-        ours = getattr(method, field.name)
-        theirs = getattr(peft_method, field.name, ours)
-        numbers = isinstance(ours, int | float) and not isinstance(ours, bool)
-        counts = numbers and not field.metadata.get("only_trains")
-        if counts and not math.isclose(ours, theirs, rel_tol=1e-6):
-            found.append(f"{CONFIG} says {field.name} {theirs}, {RECORD} says {field.name} {ours}")
-    return found
-
-
 def _read_files(
     directory: epath.Path, record: AdapterRecord | None, pretrained: Pretrained
 ) -> dict[str, bytes]:
@@ -362,7 +344,11 @@ def _peft_kind(directory: epath.Path, config: Mapping[str, Any]) -> Kind:
         )
     found = kind_of_config(config)
     if found is None:
-        raise unknown_name("peft_type", kind, {each.peft_type for each in KINDS})
+        known = ", ".join(sorted({each.peft_type for each in KINDS}))
+        raise InputError(
+            f"{directory}: {CONFIG} says peft_type {config.get('peft_type')!r}, which cannot be "
+            f"read here. Adapters of these kinds can: {known}."
+        )
     return found
 
 

@@ -13,15 +13,13 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.adapter_files import (
-    CONFIG,
-    HEAD,
-    RECORD,
     Adapter,
     load_adapter,
     save_adapter,
     saved_shapes,
     settings_of,
 )
+from fsl_jax.adapt.adapter_layout import CONFIG, HEAD, RECORD
 from fsl_jax.adapt.adapter_record import parse_json, read_record
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.merging import merge, obstacles
@@ -128,6 +126,8 @@ def export_adapter(
         raise InputError(f"{output}: it is there already. Choose a directory that is not.")
     adapter = load_adapter(directory, pretrained)
     refusals = _refusals(adapter, pretrained, target)
+    expected = _numbers(pretrained, adapter.params, pretrained, texts)
+    _require_finite(expected, adapter, directory)
     is_model = target == MERGED or bool(refusals)
     if is_model:
         merged = _merged(adapter, pretrained, refusals)
@@ -139,7 +139,6 @@ def export_adapter(
         notes = _write_adapter(adapter, pretrained, output, target)
         params = load_adapter(output, pretrained).params
         found = _numbers(pretrained, params, pretrained, texts)
-    expected = _numbers(pretrained, adapter.params, pretrained, texts)
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not difference < TOLERANCE:
         output.rmtree()
@@ -149,6 +148,21 @@ def export_adapter(
             "removed. Give the base model in float32."
         )
     return Exported(output, is_model, difference, tuple(notes))
+
+
+def _require_finite(numbers: np.ndarray, adapter: Adapter, directory: epath.PathLike) -> None:
+    if np.isfinite(numbers).all():
+        return
+    lost = [
+        path
+        for path, leaf in flatten(adapter.params).items()
+        if not np.isfinite(np.asarray(leaf, np.float32)).all()
+    ]
+    raise faults(
+        f"{directory}: the model computes numbers that are not finite with this adapter, so its "
+        "training has diverged or its files are damaged. Such numbers are in:",
+        lost or ["none of its leaves: they are too large"],
+    )
 
 
 def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str]:

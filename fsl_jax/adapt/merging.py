@@ -47,7 +47,8 @@ def merge(params: Params, pretrained: Pretrained) -> Params:
       pretrained: the base model.
 
     Returns:
-      A tree with the leaves of the base, in their dtypes, and the head. `fsl_jax.models.export`
+      A tree with the leaves of the base, and the head. Kernels and biases keep their dtypes, and
+      what was trained of the base itself the one that it was trained in. `fsl_jax.models.export`
       writes it, without the head.
 
     Raises:

@@ -18,15 +18,8 @@ import pytest
 import safetensors.numpy
 
 from fsl_jax.adapt.adalora import AdaLoRA
-from fsl_jax.adapt.adapter_files import (
-    CARD,
-    CONFIG,
-    HEAD,
-    RECORD,
-    TENSORS,
-    load_adapter,
-    save_adapter,
-)
+from fsl_jax.adapt.adapter_files import load_adapter, save_adapter
+from fsl_jax.adapt.adapter_layout import CARD, CONFIG, HEAD, RECORD, TENSORS
 from fsl_jax.adapt.bitfit import BitFit
 from fsl_jax.adapt.full import Full
 from fsl_jax.adapt.linear_probe import LinearProbe
@@ -198,7 +191,6 @@ def write(name, content):
         ([edit(RECORD, base_model={})], r"(?s)base_model.name\n.*base_model.sha256"),
         ([edit(RECORD, method="lorra")], "unknown method 'lorra'"),
         ([edit(CONFIG, r=4)], "wrong shape: .* expected"),
-        ([edit(CONFIG, lora_alpha=4)], "says alpha 4.0, .* says alpha 16.0"),
         ([edit(RECORD, method="lora(rank=2, targets='key$')")], r"(?s)missing: .*key.*not known"),
         ([edit(RECORD, trained={"x": [1]})], r"(?s)missing: x.*not known: head/bias"),
         ([edit(RECORD, sha256={})], r"head.safetensors: fsl_jax.json does not list it"),
@@ -375,3 +367,17 @@ def test_a_method_that_does_not_fit_another_base_is_told_beside_its_hash(bert, t
         load_adapter(tmp_path, dataclasses.replace(bert, sha256="cd" * 32))
     assert len(error.value.found) == 2
     assert "99" in error.value.found[1]
+
+
+@pytest.mark.parametrize(("kind", "found"), [("LOHA", "'LOHA'"), (None, "None")])
+def test_a_kind_that_is_not_here_is_told_from_those_that_are(bert, tmp_path, kind, found):
+    method = LoRA(rank=2)
+    save_adapter(tmp_path, trained_leaves(bert, method), method, bert, DESCRIPTION)
+    (tmp_path / RECORD).unlink()
+    (tmp_path / HEAD).unlink()
+    edit(CONFIG, peft_type=kind)(tmp_path)
+    message = (
+        f"{re.escape(str(tmp_path))}: .* peft_type {found}, which cannot be read here.*ADALORA"
+    )
+    with pytest.raises(InputError, match=message):
+        load_adapter(tmp_path, bert)

@@ -15,7 +15,8 @@ import torch
 import transformers
 
 from fsl_jax.adapt import IA3, BitFit, LNTuning, LoRA, TopLayers, attach, combine, merge, partition
-from fsl_jax.adapt.adapter_files import CONFIG, load_adapter, save_adapter
+from fsl_jax.adapt.adapter_files import load_adapter, save_adapter
+from fsl_jax.adapt.adapter_layout import CONFIG
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import export

@@ -11,10 +11,10 @@ import pytest
 import torch
 import transformers
 
-from fsl_jax.adapt import exporting, load_adapter
-from fsl_jax.adapt.adapter_files import HEAD
+from fsl_jax.adapt import exporting, load_adapter, save_adapter
+from fsl_jax.adapt.adapter_layout import HEAD
 from fsl_jax.adapt.exporting import base_name, export_adapter
-from fsl_jax.adapt.tree import unflatten
+from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import export
 from fsl_jax.models.families import module_of, parameter_shapes
@@ -244,6 +244,19 @@ def test_what_computes_something_else_is_removed(save, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "merge", wrong)
     with pytest.raises(InputError, match="computed other numbers"):
         export_adapter(directory, base, "merged", tmp_path / "out", TEXTS)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("target", ["peft", "merged"])
+def test_numbers_that_are_not_finite_are_found_in_the_adapter(save, tmp_path, target):
+    directory, base = save("llama", "lora(2)")
+    adapter = load_adapter(directory, base)
+    leaves = {path: leaf for path, leaf in flatten(adapter.params).items() if "lora" in path}
+    broken = "layers/attention/query/lora_b"
+    leaves[broken] = leaves[broken].at[0, 0, 0].set(jnp.nan)
+    save_adapter(directory, unflatten(leaves), adapter.method, base, {})
+    with pytest.raises(InputError, match=f"(?s)not finite with this adapter.*  - {broken}$"):
+        export_adapter(directory, base, target, tmp_path / "out", TEXTS)
     assert not (tmp_path / "out").exists()
 
 

@@ -12,7 +12,7 @@ import transformers
 
 import fsl_jax
 from fsl_jax.adapt import METHODS, load_adapter, merge, save_adapter
-from fsl_jax.adapt.adapter_files import CARD, HEAD
+from fsl_jax.adapt.adapter_layout import CARD, HEAD
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import export

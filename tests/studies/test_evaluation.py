@@ -11,7 +11,8 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from fsl_jax.adapt.adapter_files import RECORD, save_adapter
+from fsl_jax.adapt.adapter_files import save_adapter
+from fsl_jax.adapt.adapter_layout import RECORD
 from fsl_jax.adapt.bitfit import BitFit
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.prompt_tuning import PromptTuning

@@ -1,7 +1,7 @@
 """AdaLoRA as PEFT keeps it: three tensors for each linear layer, of the ranks that are left.
 
 Values of zero are left out with their vectors, and `rank_pattern` in the config says where they
-were. PEFT counts the training in steps: here it has a thousand of them.
+were.
 """
 
 import re
@@ -12,13 +12,15 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.adalora import AdaLoRA
-from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
-from fsl_jax.adapt.peft.lora_config import (
-    alpha_faults,
-    count_faults,
-    is_count,
-    unsupported_fields,
+from fsl_jax.adapt.peft.adalora_training import (
+    TRAINING,
+    read_training,
+    training_config,
+    training_faults,
 )
+from fsl_jax.adapt.peft.config_fields import count_faults, unsupported_fields
+from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
+from fsl_jax.adapt.peft.lora_config import WITHOUT_EFFECT, alpha_faults
 from fsl_jax.adapt.peft.modules import (
     PREFIX,
     Adapted,
@@ -37,26 +39,15 @@ from fsl_jax.models.pretrained import Pretrained
 
 _READABLE = "What can be read is AdaLoRA on linear layers"
 _PARTS = {"lora_a": "lora_A", "lora_e": "lora_E", "lora_b": "lora_B"}
-_STEPS = 1000
-_READ = frozenset(
-    {
-        "beta1",
-        "beta2",
-        "deltaT",
-        "init_lora_weights",
-        "init_r",
-        "lora_alpha",
-        "orth_reg_weight",
-        "peft_type",
-        "r",
-        "rank_pattern",
-        "target_r",
-        "tfinal",
-        "tinit",
-        "total_step",
-        "use_rslora",
-    }
-)
+_READ = TRAINING | {
+    "init_lora_weights",
+    "init_r",
+    "lora_alpha",
+    "peft_type",
+    "r",
+    "rank_pattern",
+    "use_rslora",
+}
 
 
 def write_adalora(
@@ -97,17 +88,10 @@ def write_adalora(
         "base_model_name_or_path": pretrained.name,
         "inference_mode": True,
         "init_r": method.rank,
-        "target_r": method.target_rank,
         "lora_alpha": int(method.alpha) if method.alpha.is_integer() else method.alpha,
         "lora_dropout": 0.0,
         "target_modules": target_modules(adapted, modules),
-        "total_step": _STEPS,
-        "tinit": round(method.warmup * _STEPS),
-        "tfinal": round(method.final * _STEPS),
-        "deltaT": method.interval,
-        "beta1": method.smoothing,
-        "beta2": method.uncertainty_smoothing,
-        "orth_reg_weight": method.penalty_weight,
+        **training_config(method),
         "rank_pattern": {
             name.removeprefix(PREFIX): kept.tolist() for name, kept in pattern.items()
         },
@@ -205,19 +189,9 @@ def _filled_up(
 
 
 def _method(values: Mapping[str, Any], targets: str) -> AdaLoRA:
-    steps = values["total_step"]
-    return AdaLoRA(
-        values["init_r"],
-        min(values["target_r"], values["init_r"]),
-        float(values["lora_alpha"]),
-        targets,
-        warmup=values.get("tinit", 0) / steps,
-        final=values.get("tfinal", 0) / steps,
-        interval=values.get("deltaT", 1),
-        smoothing=float(values.get("beta1", 0.85)),
-        uncertainty_smoothing=float(values.get("beta2", 0.85)),
-        penalty_weight=float(values.get("orth_reg_weight", 0.5)),
-    )
+    rank, training = values["init_r"], read_training(values)
+    training["target_rank"] = min(training["target_rank"], rank)
+    return AdaLoRA(rank, alpha=float(values["lora_alpha"]), targets=targets, **training)
 
 
 def _setting_faults(values: Mapping[str, Any]) -> list[str]:
@@ -232,9 +206,5 @@ def _config_faults(values: Mapping[str, Any]) -> list[str]:
     found = []
     if values.get("peft_type") != "ADALORA":
         found.append(f"peft_type is {values.get('peft_type')!r}; expected 'ADALORA'")
-    for name in ("target_r", "total_step"):
-        found += count_faults(values, name)
-    for name in ("tinit", "tfinal"):
-        if not is_count(values.get(name, 0)) and values.get(name, 0) != 0:
-            found.append(f"{name} is {values[name]!r}; expected a number of steps")
-    return found + alpha_faults(values) + unsupported_fields(values, _READ)
+    found += training_faults(values)
+    return found + alpha_faults(values) + unsupported_fields(values, WITHOUT_EFFECT | _READ)

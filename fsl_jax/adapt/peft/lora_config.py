@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from fsl_jax.adapt.peft.config_fields import count_faults, is_count, unsupported_fields
 from fsl_jax.adapt.peft.targets import Targets, pattern_faults, read_targets, target_faults
 
-_WITHOUT_EFFECT = frozenset(
+WITHOUT_EFFECT = frozenset(
     {
         "auto_mapping",
         "base_model_name_or_path",
+        "corda_config",
         "ensure_weight_tying",
         "eva_config",
         "exclude_modules",
@@ -21,6 +23,7 @@ _WITHOUT_EFFECT = frozenset(
         "layers_to_transform",
         "loftq_config",
         "lora_dropout",
+        "lora_ga_config",
         "megatron_core",
         "peft_version",
         "qalora_group_size",
@@ -30,7 +33,8 @@ _WITHOUT_EFFECT = frozenset(
         "task_type",
     }
 )
-"""Fields of the config that change nothing in what a saved adapter computes, and its targets."""
+"""Fields of the config that change nothing in what a saved adapter computes, and its targets. A
+config of a start says nothing where `init_lora_weights` does not name that start."""
 
 _READ = frozenset(
     {
@@ -44,7 +48,7 @@ _READ = frozenset(
         "alpha_pattern",
     }
 )
-_STARTS = (True, False, "gaussian", "eva", "orthogonal")
+_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 """Ways of drawing an adapter's start that leave the base as it was."""
 
 
@@ -141,33 +145,11 @@ def config_faults(values: Mapping[str, Any]) -> list[str]:
     if values.get("peft_type") != "LORA":
         found.append(f"peft_type is {values.get('peft_type')!r}; expected 'LORA'")
     if start not in _STARTS:
-        found.append(f"init_lora_weights is {start!r}, which changes the base: that is not here")
-    return found + unsupported_fields(values, _READ)
-
-
-def unsupported_fields(values: Mapping[str, Any], read: Collection[str]) -> list[str]:
-    """Settings in a config that would change the numbers and are not supported.
-
-    Args:
-      values: what `adapter_config.json` says.
-      read: the fields that are read, or that are known to change nothing.
-
-    Returns:
-      A line for each fault.
-    """
-    return [
-        f"{name} is {values[name]!r}, which is not supported"
-        for name in sorted(values.keys() - _WITHOUT_EFFECT - set(read))
-        if values[name] not in (None, False, "none", [], {})
-    ]
-
-
-def count_faults(values: Mapping[str, Any], field: str) -> list[str]:
-    """A line where a field of a config should be a count and is none."""
-    value = values.get(field)
-    return (
-        [] if is_count(value) else [f"{field} is {value!r}; expected a whole number of at least 1"]
-    )
+        found.append(
+            f"init_lora_weights is {start!r}, which changes the base: that is not here. Save it "
+            "from PEFT with path_initial_model_for_weight_conversion=, as a plain LoRA"
+        )
+    return found + unsupported_fields(values, WITHOUT_EFFECT | _READ)
 
 
 def alpha_faults(values: Mapping[str, Any]) -> list[str]:
@@ -180,11 +162,6 @@ def is_alpha(value: Any) -> bool:
     """Whether a value is a finite number above 0."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and 0 < value < math.inf
-
-
-def is_count(value: Any) -> bool:
-    """Whether a value is a whole number of at least 1."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _pattern_faults(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from fsl_jax.adapt.peft.config_fields import count_faults, is_count, unsupported_fields
 from fsl_jax.adapt.peft.modules import task_type, unusable
 from fsl_jax.adapt.soft_prompt import PROMPT
 from fsl_jax.models.families import Config
@@ -103,27 +104,22 @@ def read_prompt(
       InputError: the config asks for more, or tensors are not known, missing or of the wrong shape;
         it lists all.
     """
-    length = values.get("num_virtual_tokens")
+    length: Any = values.get("num_virtual_tokens")
     found = [
         f"{name} is {values[name]!r}; expected {value!r}"
         for name, value in expected.items()
         if values.get(name) is not None and values[name] != value
     ]
-    if not isinstance(length, int) or isinstance(length, bool) or length < 1:
-        found.append(f"num_virtual_tokens is {length!r}; expected a whole number of at least 1")
+    found += count_faults(values, "num_virtual_tokens")
     known = _WITHOUT_EFFECT | expected.keys() | {"num_virtual_tokens"}
-    found += [
-        f"{name} is {values[name]!r}, which is not supported"
-        for name in sorted(values.keys() - known)
-        if values[name] not in (None, False, [], {})
-    ]
+    found += unsupported_fields(values, known, can_merge=False)
     found += [f"not known: {name}" for name in sorted(tensors.keys() - {TENSOR})]
     prompt, width = tensors.get(TENSOR), math.prod(sizes)
-    rows = prompts * length if isinstance(length, int) else length
     if prompt is None:
         found.append(f"missing: {TENSOR}")
-    elif list(prompt.shape) != [rows, width]:
-        found.append(f"wrong shape: {TENSOR} is {list(prompt.shape)}, expected {[rows, width]}")
+    elif is_count(length) and list(prompt.shape) != [prompts * length, width]:
+        expected_shape = [prompts * length, width]
+        found.append(f"wrong shape: {TENSOR} is {list(prompt.shape)}, expected {expected_shape}")
     if found or prompt is None:
         readable = "What can be read is one prompt before the tokens, or one prefix of the layers"
         raise unusable(source, pretrained, found, readable)

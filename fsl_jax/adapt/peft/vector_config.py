@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from fsl_jax.adapt.peft.config_fields import unsupported_fields
+
 _WITHOUT_EFFECT = frozenset(
     {
         "auto_mapping",
@@ -39,7 +41,4 @@ def config_faults(
     found = []
     if values.get("peft_type") != peft_type:
         found.append(f"peft_type is {values.get('peft_type')!r}; expected {peft_type!r}")
-    for name in sorted(values.keys() - _WITHOUT_EFFECT - read):
-        if values[name] not in (None, False, "none", [], {}):
-            found.append(f"{name} is {values[name]!r}, which is not supported")
-    return found
+    return found + unsupported_fields(values, _WITHOUT_EFFECT | read)

@@ -13,9 +13,10 @@ import jax
 import numpy as np
 from etils import epath
 
+from fsl_jax.adapt.peft.config_fields import count_faults, unsupported_fields
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, has_layers_or_parts_for, take_apart
 from fsl_jax.adapt.peft.fused_vera import columns_of_parts
-from fsl_jax.adapt.peft.lora_config import count_faults, unsupported_fields
+from fsl_jax.adapt.peft.lora_config import WITHOUT_EFFECT
 from fsl_jax.adapt.peft.modules import (
     Adapted,
     linear_layers,
@@ -141,13 +142,20 @@ def read_vera(
     method = VeRA(
         rank,
         f"^({'|'.join(map(re.escape, sorted(path for x in adapted for path in x.paths)))})$",
-        projection_key=int(values.get("projection_prng_key") or 0),
+        projection_key=_key(values),
         columns=format_columns(columns),
     )
-    drawn = flatten(method.extend(pretrained.params, jax.random.key(0)))
-    if any(not np.array_equal(drawn[path], leaves[path]) for path in _MATRICES):
-        method = dataclasses.replace(method, projection_key=-1)
+    if method.projection_key >= 0:
+        drawn = flatten(method.extend(pretrained.params, jax.random.key(0)))
+        if any(not np.array_equal(drawn[path], leaves[path]) for path in _MATRICES):
+            method = dataclasses.replace(method, projection_key=-1)
     return method, leaves
+
+
+def _key(values: Mapping[str, Any]) -> int:
+    """The key that the config names; -1 where none is named that could be one here."""
+    key = values.get("projection_prng_key", 0)
+    return key if isinstance(key, int) and not isinstance(key, bool) and 0 <= key < 2**63 else -1
 
 
 def _config_faults(values: Mapping[str, Any]) -> list[str]:
@@ -156,11 +164,11 @@ def _config_faults(values: Mapping[str, Any]) -> list[str]:
         found.append(f"peft_type is {values.get('peft_type')!r}; expected 'VERA'")
     if not values.get("save_projection", True):
         found.append(
-            "save_projection is False: PEFT draws the random matrices again from "
-            "projection_prng_key, by PyTorch's generator. Save the adapter from PEFT with "
-            "save_projection=True"
+            f"save_projection is {values['save_projection']!r}: PEFT draws the random matrices "
+            "again from projection_prng_key, by PyTorch's generator. Save the adapter from PEFT "
+            "with save_projection=True"
         )
-    return found + unsupported_fields(values, _READ)
+    return found + unsupported_fields(values, WITHOUT_EFFECT | _READ)
 
 
 def _matrix_faults(

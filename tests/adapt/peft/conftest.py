@@ -18,7 +18,8 @@ def require_faults_together():
             read((values, tensors | {smuggled: np.zeros((50, 16), np.float32)}), base)
         assert error.value.found == (
             "bias is 'all', which is not supported",
-            "modules_to_save is ['embed_tokens'], which is not supported",
+            "modules_to_save is ['embed_tokens'], which is not supported: merge it in PEFT "
+            "(`merge_and_unload`), and load the model, with its head",
             f"not known: {smuggled}",
         )
 

@@ -87,8 +87,6 @@ def test_a_pattern_that_does_not_fit_is_refused(llama, files):
     [
         ("peft_type", "LORA", "peft_type is 'LORA'; expected 'ADALORA'"),
         ("init_r", 0, "init_r is 0; expected a whole number"),
-        ("total_step", None, "total_step is None; expected a whole number"),
-        ("tinit", None, "tinit is None; expected a number of steps"),
         ("tfinal", -1, "tfinal is -1; expected a number of steps"),
         ("rank_pattern", {"a": 4}, "rank_pattern is {'a': 4}; expected lists of true and false"),
         ("rank_pattern", [True], r"rank_pattern is \[True\]; expected lists of true and false"),

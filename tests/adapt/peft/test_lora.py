@@ -13,7 +13,8 @@ import torch
 import transformers
 from etils import epath
 
-from fsl_jax.adapt.adapter_files import CONFIG, RECORD, load_adapter, save_adapter
+from fsl_jax.adapt.adapter_files import load_adapter, save_adapter
+from fsl_jax.adapt.adapter_layout import CONFIG, RECORD
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.peft.lora import read_lora, write_lora
 from fsl_jax.adapt.peft_directory import save_peft
@@ -364,6 +365,15 @@ def test_more_than_plain_lora_is_refused_by_name(llama, files, field, value, mes
     values, tensors = files
     with pytest.raises(InputError, match=message):
         read((values | {field: value}, tensors), llama)
+
+
+@pytest.mark.parametrize("start", [None, False, "gaussian", "eva", "orthogonal"])
+def test_a_start_that_leaves_the_base_as_it_was_is_read(llama, files, start):
+    values, tensors = files
+    # What PEFT converted to a plain LoRA keeps the config of its start.
+    starts = {"corda_config": {"corda_method": "ipm"}, "lora_ga_config": {"direction": "ArB2r"}}
+    method, _ = read((values | starts | {"init_lora_weights": start}, tensors), llama)
+    assert method.rank == 2
 
 
 def test_every_field_that_peft_writes_is_known(tiny, tmp_path):

@@ -43,6 +43,14 @@ def test_the_key_is_known_where_the_matrices_are_drawn_from_it(llama, files):
     assert read((values, others), llama)[0].projection_key == -1
 
 
+@pytest.mark.parametrize("key", [None, "0", 2**64, -3, 1.5])
+def test_a_key_that_is_none_here_is_left_out(llama, files, key):
+    values, tensors = files
+    method, leaves = read((values | {"projection_prng_key": key}, tensors), llama)
+    assert method.projection_key == -1
+    np.testing.assert_array_equal(leaves["vera/a"].T, tensors["base_model.vera_A"])
+
+
 @pytest.mark.parametrize(
     "targets",
     [

@@ -1,0 +1,28 @@
+"""Fields of PEFT's configs that are not supported, and counts."""
+
+import pytest
+
+from fsl_jax.adapt.peft.config_fields import count_faults, unsupported_fields
+
+
+def test_what_is_empty_changes_nothing():
+    empty = {"a": None, "b": False, "c": "none", "d": [], "e": {}}
+    assert not unsupported_fields(empty, ())
+    assert not unsupported_fields({"known": 3}, {"known"})
+
+
+@pytest.mark.parametrize("can_merge", [True, False])
+def test_what_is_not_known_is_listed_with_a_way_where_there_is_one(can_merge):
+    values = {"modules_to_save": ["classifier"], "bias": "all", "alpha": 3}
+    *others, modules = unsupported_fields(values, (), can_merge)
+    assert others == ["alpha is 3, which is not supported", "bias is 'all', which is not supported"]
+    way = ": merge it in PEFT (`merge_and_unload`), and load the model, with its head"
+    expected = "modules_to_save is ['classifier'], which is not supported"
+    assert modules == expected + (way if can_merge else "")
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.0, True, None, "3"])
+def test_a_count_is_a_whole_number_of_at_least_one(value):
+    [fault] = count_faults({"r": value}, "r")
+    assert fault == f"r is {value!r}; expected a whole number of at least 1"
+    assert not count_faults({"r": 1}, "r")
