@@ -10,7 +10,11 @@ from fsl_jax.adapt.tree import Params, key_of
 
 
 def draw_linear(
-    key: jax.Array, path: str, inputs: tuple[int, ...], outputs: tuple[int, ...]
+    key: jax.Array,
+    path: str,
+    inputs: tuple[int, ...],
+    outputs: tuple[int, ...],
+    fan_in: int | None = None,
 ) -> Params:
     """A linear map's leaves, drawn uniformly up to one over the root of how many numbers come in.
 
@@ -19,11 +23,12 @@ def draw_linear(
       path: of the map, by which it draws its own numbers.
       inputs: the shape of what comes in.
       outputs: the shape of what goes out.
+      fan_in: how many numbers it is drawn for, if not those of `inputs`.
 
     Returns:
       `kernel [*inputs, *outputs]` and `bias [*outputs]`, float32.
     """
-    bound = 1 / math.sqrt(math.prod(inputs))
+    bound = 1 / math.sqrt(fan_in or math.prod(inputs))
 
     def draw(name: str, shape: tuple[int, ...]) -> jax.Array:
         own = key_of(key, f"{path}/{name}")

@@ -124,7 +124,7 @@ class Method:
         Args:
           trainable: the trained leaves, stepped; None elsewhere.
           settings: the leaves that `settings` names; None elsewhere.
-          gradients: of the trained leaves; None elsewhere.
+          gradients: of the trained leaves, clipped as the optimiser had them; None elsewhere.
           memory: what the last call returned.
           step: steps taken before this one.
           steps: of the whole training.

@@ -4,16 +4,12 @@ Networks of different widths and prompts of different lengths can be padded with
 what they compute of the vectors that are there stays the same, and so does what they learn.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fsl_jax.adapt.linear import draw_linear, linear
 from fsl_jax.adapt.tree import Params
-
-Network = Callable[[Params, Float[Array, "P D"], Float[Array, "P"]], Float[Array, "P D"]]
 
 _DIRECTIONS = ("forward", "backward")
 
@@ -35,14 +31,19 @@ def mlp(params: Params, x: Float[Array, "P D"], mask: Float[Array, "P"]) -> Floa
 
 
 def draw_lstm(key: jax.Array, path: str, width: int, hidden: int, depth: int) -> Params:
-    """The leaves of LSTMs in both directions, `depth` of each, and of two linear maps."""
+    """The leaves of LSTMs in both directions, `depth` of each, and of two linear maps.
+
+    As in PyTorch, an LSTM is drawn for its hidden width alone, whatever comes in.
+    """
     params: Params = {}
     gates = (4, hidden)
     for number in range(depth):
         inputs = (2, hidden) if number else (width,)
         params[f"lstm_{number}"] = {
             direction: {
-                name: draw_linear(key, f"{path}/lstm_{number}/{direction}/{name}", shape, gates)
+                name: draw_linear(
+                    key, f"{path}/lstm_{number}/{direction}/{name}", shape, gates, fan_in=hidden
+                )
                 for name, shape in (("input", inputs), ("hidden", (hidden,)))
             }
             for direction in _DIRECTIONS

@@ -22,7 +22,7 @@ from fsl_jax.models.stack import rematerialized_layers
 from fsl_jax.sharding import over_batch
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.tasks.losses import correct, cross_entropy
-from fsl_jax.training.optimizer import make_optimizer, scale_updates
+from fsl_jax.training.optimizer import clip_gradients, make_optimizer, scale_updates
 from fsl_jax.training.settings import FitSettings
 from fsl_jax.training.state import FitState, Runs, RunState
 
@@ -127,8 +127,9 @@ def _update(
             updates = scale_updates(updates, given.rate_factors)
             trainable = jax.tree.map(jnp.add, run.trainable, updates)
             norms = optax.tree.norm((gradients, updates))
+            clipped = clip_gradients(gradients, settings)
         trainable, memory = method.after_step(
-            trainable, given.settings, gradients, run.memory, step, settings.steps
+            trainable, given.settings, clipped, run.memory, step, settings.steps
         )
         finite = jnp.isfinite(loss) & jnp.isfinite(norms)
         stepped = dataclasses.replace(run, trainable=trainable, optimizer=moments, memory=memory)

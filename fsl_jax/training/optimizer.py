@@ -31,6 +31,20 @@ def make_optimizer(
     )
 
 
+def clip_gradients(gradients: Any, settings: FitSettings) -> Any:
+    """The gradients as the optimiser's first step leaves them.
+
+    Args:
+      gradients: a tree of them.
+      settings: the program's settings.
+
+    Returns:
+      The gradients, of at most the settings' global norm.
+    """
+    clip = optax.clip_by_global_norm(settings.clip_norm)
+    return clip.update(gradients, clip.init(gradients))[0]
+
+
 def scale_updates(updates: Any, factors: Any) -> Any:
     """Multiplies the optimiser's updates, which is to multiply the learning rate.
 

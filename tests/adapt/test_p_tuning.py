@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from peft import PromptEncoder, PromptEncoderConfig
 
-from fsl_jax.adapt import PTuning, load_adapter, save_adapter
+from fsl_jax.adapt import PTuning, attach, load_adapter, save_adapter
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
 from fsl_jax.training.stack import stack_padded
@@ -66,3 +67,29 @@ def test_settings_at_fault_are_named():
         PTuning(encoder="ltsm")
     assert PTuning().structure != PTuning(encoder="mlp").structure
     assert PTuning(encoder="mlp").structure == PTuning(encoder="mlp", depth=1).structure
+
+
+def test_an_lstm_begins_as_wide_as_pytorchs(llama):
+    encoder = PromptEncoder(
+        PromptEncoderConfig(
+            num_virtual_tokens=2,
+            token_dim=16,
+            num_transformer_submodules=1,
+            encoder_hidden_size=64,
+            encoder_reparameterization_type="LSTM",
+        )
+    )
+    expected = {
+        name: parameter.abs().max().item() for name, parameter in encoder.named_parameters()
+    }
+    params, _ = attach(llama.params, PTuning(2, hidden=64), jax.random.key(0))
+    found = flatten(params["prompt_encoder"])
+    for ours, theirs in (
+        ("lstm_0/forward/input", "lstm_head.weight_ih_l0"),
+        ("lstm_0/forward/hidden", "lstm_head.weight_hh_l0"),
+        ("lstm_1/backward/input", "lstm_head.weight_ih_l1_reverse"),
+        ("first", "mlp_head.0.weight"),
+    ):
+        width = np.abs(found[f"{ours}/kernel"]).max()
+        # Both are drawn uniformly, and the largest of thousands is near the bound.
+        np.testing.assert_allclose(width, expected[theirs], rtol=0.01)

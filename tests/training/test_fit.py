@@ -332,3 +332,24 @@ def test_rematerialized_layers_train_the_same_in_less_memory(tiny_problem, trial
     )
     np.testing.assert_allclose(again.losses, plain.losses, rtol=1e-6)
     assert programs[1].memory < programs[0].memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Watching(LoRA):
+    """Keeps the norm of the gradients that the last step had."""
+
+    def memory(self, trainable):
+        return jnp.float32(0)
+
+    def after_step(self, trainable, settings, gradients, memory, step, steps):
+        return trainable, optax.tree.norm(gradients)
+
+
+@pytest.mark.parametrize("clip_norm", [1e-3, 1e3])
+def test_what_a_method_does_after_a_step_sees_the_gradients_of_the_step(
+    tiny_problem, trial, clip_norm
+):
+    problem = tiny_problem("bert-head", [trial(Watching(2))], steps=2, clip_norm=clip_norm)
+    norm = problem.fit(problem.compile()).runs.memory[0]
+    assert (abs(norm - clip_norm) < 1e-8) == (clip_norm == 1e-3)
+    assert 0 < norm <= clip_norm
