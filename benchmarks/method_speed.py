@@ -3,7 +3,7 @@ r"""The step of every method beside LoRA's, and beside that of PEFT where PEFT h
 Example: `JAX_PLATFORMS=cpu python -m benchmarks.method_speed --repeats=10`
 
 `minilm-l6`, 16 texts of 32 tokens, one run. All sides of a line take turns in one process, from the
-same weights. Where PEFT has the method, both are first seen to have the same losses.
+same weights. Where PEFT has the method, both must have the same losses.
 """
 
 import statistics
@@ -20,10 +20,11 @@ from fsl_jax.adapt.method import Method
 from fsl_jax.adapt.registry import parse_method
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.loading import load
+from fsl_jax.studies.qualified import split
 from fsl_jax.studies.table import markdown_table
 
-_REPEATS = flags.DEFINE_integer("repeats", 10, "Turns of each measurement.")
-_METHODS = flags.DEFINE_list("methods", [], "Methods to measure; all unless given.")
+_REPEATS = flags.DEFINE_integer("repeats", 10, "Turns of each measurement.", 1, 90)
+_METHODS = flags.DEFINE_string("methods", "", "Methods to measure; all unless given.")
 
 MODEL, DATASET, BATCH, TOKENS, STEPS = "minilm-l6", "bbc_news", 16, 32, 100
 TOLERANCE = 1e-3
@@ -72,7 +73,7 @@ def _spread(above: list[float], below: list[float]) -> str:
 def main(_: list[str]) -> None:
     """Prints the table, a line as soon as it is measured."""
     lines = []
-    for name in _METHODS.value or every_line():
+    for name in split(_METHODS.value, ",") if _METHODS.value else every_line():
         lines.append(cells(name))
         print(markdown_table(HEADINGS, lines[-1:], texts=1).splitlines()[-1], flush=True)
     print(f"\n{machine()}\n\n{markdown_table(HEADINGS, lines, texts=1)}")

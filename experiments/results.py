@@ -113,7 +113,8 @@ def _command(text: str) -> list[str]:
 
 def _directory(text: str) -> Path:
     dataset, configs = _parts(text)
-    return Path(_OUTPUT.value) / "-".join([dataset, *(Path(config).stem for config in configs)])
+    names = [Path(dataset).name, *(Path(config).stem for config in configs)]
+    return Path(_OUTPUT.value) / "-".join(names)
 
 
 def _parts(text: str) -> tuple[str, list[str]]:

@@ -6,6 +6,7 @@ https://arxiv.org/abs/2303.10512.
 
 import dataclasses
 import math
+import re
 from typing import Any, ClassVar
 
 import jax
@@ -132,7 +133,7 @@ class AdaLoRA(Method):
         """How far the singular vectors are from being orthogonal, times `penalty_weight`."""
         leaves = flatten(params)
         norms, adapted = [], []
-        for path in _adapted(leaves):
+        for path in self._adapted(leaves):
             a, b = leaves[f"{path}/lora_a"], leaves[f"{path}/lora_b"]
             there = _is_there(a).reshape(-1, 1, a.shape[-1]).astype(jnp.float32)
             identity = jnp.eye(a.shape[-1])[None] * there
@@ -155,7 +156,7 @@ class AdaLoRA(Method):
                 {part: leaves[f"{path}/{part}"] for part in _PARTS},
                 _is_there(leaves[f"{path}/lora_a"]),
             )
-            for path in _adapted(leaves)
+            for path in self._adapted(leaves)
         }
 
     def after_step(
@@ -191,15 +192,18 @@ class AdaLoRA(Method):
             leaves[f"{path}/lora_e"] = jnp.where(due & ~chosen, 0.0, values)
         return unflatten(leaves), updated
 
+    def _adapted(self, leaves: Params) -> list[str]:
+        """The paths of its own layers, of those that have singular values."""
+        found = (path.removesuffix("/lora_e") for path in leaves if path.endswith("/lora_e"))
+        return [
+            path
+            for path in found
+            if leaves[f"{path}/lora_e"] is not None and re.search(self.targets, path)
+        ]
+
     def _draw(self, key: jax.Array, parent: str, name: str, shape: tuple[int, ...]) -> jax.Array:
         own = key_of(key, f"{parent}/lora_{name}")
         return _SPREAD * jax.random.normal(own, shape, jnp.float32)
-
-
-def _adapted(leaves: Params) -> list[str]:
-    """The paths of the layers that have singular values."""
-    found = (path for path, leaf in leaves.items() if leaf is not None)
-    return [path.removesuffix("/lora_e") for path in found if path.endswith("/lora_e")]
 
 
 def _is_there(a: Float[Array, "*L D R"]) -> Bool[Array, "*L R"]:

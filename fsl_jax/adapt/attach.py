@@ -1,5 +1,6 @@
 """Attaching a method to the parameters of a model."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -33,7 +34,8 @@ def attach(
       where a leaf is trained.
 
     Raises:
-      InputError: a rule of the method matches no leaf, or an added leaf is never read.
+      InputError: a rule of the method matches no leaf, or none that is read, or an added leaf is
+        never read.
     """
     extended = method.extend(params, key)
     rules = (*method.rules, *((HEAD_RULE,) if "head" in extended else ()))
@@ -42,6 +44,7 @@ def attach(
         return extended, mask
     unread = unread_leaves(lambda tree: forward(method.reparametrize(tree)), extended)
     _require_read(unread, flatten(extended).keys() - flatten(params).keys(), method)
+    _require_something_read(unread, flatten(extended), method)
     read_mask = {path: chosen and path not in unread for path, chosen in flatten(mask).items()}
     return extended, unflatten(read_mask)
 
@@ -62,6 +65,17 @@ def unread_leaves(forward: Callable[[Params], Any], params: Params) -> set[str]:
     _, used = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
     # A dict reaches a jaxpr with its keys sorted.
     return {path for path, is_used in zip(sorted(leaves), used, strict=True) if not is_used}
+
+
+def _require_something_read(unread: set[str], paths: Iterable[str], method: Method) -> None:
+    paths = list(paths)
+    matched = {rule: [path for path in paths if re.search(rule, path)] for rule in method.rules}
+    if idle := [path for found in matched.values() if unread.issuperset(found) for path in found]:
+        raise faults(
+            f"{method.name} trains parameters that are never read where it is used here, so it "
+            "would change nothing; choose another method:",
+            idle,
+        )
 
 
 def _require_read(unread: set[str], added: Iterable[str], method: Method) -> None:

@@ -22,10 +22,11 @@ from fsl_jax.models.row_params import NO_ADAPTER, RowParams, map_rows, neutral_v
 HEAD_MASK = "head/mask"
 """Which classes a stacked head has, `[N, C]`: 1 for a class, 0 for padding."""
 
-_UNREAD = re.compile(r".+/lora_[ab]_start|(prefix|prompt)_encoder/.+|.+/vera_d")
+_UNREAD = re.compile(r".+/lora_[ab]_start|(prefix|prompt)_encoder/.+|.+/vera_[db]")
 """Leaves that the model does not read before `reparametrize` has made others of them."""
 
 AnyArray = Array | np.ndarray
+Reparametrize = Callable[[Params], Params]
 Stacked = Params | tuple[Params, ...]
 
 
@@ -63,7 +64,12 @@ def stack_adapters(trees: Sequence[Params], pretrained: Pretrained) -> Params:
 
 
 def row_params(
-    pretrained: Pretrained, params: Params, stacked: Stacked, index: Int[AnyArray, "B"]
+    pretrained: Pretrained,
+    params: Params,
+    stacked: Stacked,
+    index: Int[AnyArray, "B"],
+    *,
+    reparametrize: Reparametrize | None = None,
 ) -> RowParams:
     """The parameters of rows with different adapters, for `fsl_jax.models.generate`.
 
@@ -76,21 +82,24 @@ def row_params(
       index: int32 `[B]`, which adapter a row has, from 0 to N - 1, or -1 for none: such a row gets
         the numbers of the base. Another number is an error, or where it is traced gives a row of
         NaN.
+      reparametrize: a method's, for leaves that are still as they are trained.
 
     Returns:
       The parameters of B rows.
 
     Raises:
-      InputError: there is no such adapter, or the parameters are not those of the base.
+      InputError: there is no such adapter, its layers are cut in two, its leaves are not what the
+        model reads and there is no `reparametrize`, or the parameters are not those of the base.
     """
     trees = stacked if isinstance(stacked, tuple) else (stacked,)
     leaves = {
         path: leaf for tree in trees for path, leaf in flatten(tree).items() if leaf is not None
     }
     numbers = jnp.asarray(index, jnp.int32)
+    _require_readable(leaves, reparametrize)
     _require_in_range(numbers, {leaf.shape[0] for leaf in leaves.values()})
     _require_base(pretrained, params)
-    return RowParams(params, leaves, numbers)
+    return RowParams(params, leaves, numbers, reparametrize)
 
 
 def apply_rows(
@@ -101,7 +110,7 @@ def apply_rows(
     input_ids: Int[AnyArray, "B T"],
     attention_mask: Bool[AnyArray, "B T"] | Bool[AnyArray, "B T S"],
     *,
-    reparametrize: Callable[[Params], Params] = lambda tree: tree,
+    reparametrize: Reparametrize | None = None,
     position_ids: Int[AnyArray, "B T"] | None = None,
     prefix: KeyValues | None = None,
     decoder_input_ids: Int[AnyArray, "B U"] | None = None,
@@ -124,7 +133,7 @@ def apply_rows(
       input_ids: as in `Pretrained.apply`, like all that follows. Where an adapter has a suffix, it
         is put after the texts of its rows, and what comes out has so many columns more.
       attention_mask: see there.
-      reparametrize: a method's, for leaves that are still as they are trained.
+      reparametrize: as in `row_params`.
       position_ids: see there.
       prefix: see there; of batch 1 or B.
       decoder_input_ids: see there.
@@ -136,8 +145,12 @@ def apply_rows(
 
     Returns:
       As `Pretrained.apply`.
+
+    Raises:
+      InputError: as `row_params`, or `index` is for another number of rows, or positions are given
+        and an adapter has a suffix.
     """
-    rows = row_params(pretrained, params, stacked, index)
+    rows = row_params(pretrained, params, stacked, index, reparametrize=reparametrize)
     require_rows(rows, len(input_ids))
     if SUFFIX in rows.own and position_ids is not None:
         raise InputError("an adapter has a suffix, whose positions follow the text's: give none")
@@ -153,7 +166,6 @@ def apply_rows(
     shared = prefix if prefix is not None and prefix.mask.shape[0] == 1 else None
 
     def of_row(tree: Params, one: dict[str, Any], before: KeyValues | None, keys: Any) -> Any:
-        tree = reparametrize(tree)
         whole = append_suffix(tree, one["input_ids"], one["attention_mask"])
         one = one | dict(zip(("input_ids", "attention_mask"), whole, strict=True))
         before = shared if before is None else before
@@ -256,6 +268,23 @@ def _fitted(path: str, leaf: Array, shape: tuple[int, ...]) -> Array:
 def _is_common(path: str, leaf: Array) -> bool:
     """Whether all layers of a stack share the leaf."""
     return "layers/" in path and leaf.shape[0] == 1
+
+
+def _require_readable(leaves: Params, reparametrize: Reparametrize | None) -> None:
+    """Raises an error for leaves that would be passed over, or run beside what they replace."""
+    found = [
+        f"{path}: layers that are cut in two (top_layers) share no batch"
+        for path in leaves
+        if "top_layers/" in path
+    ]
+    if reparametrize is None:
+        found += [
+            f"{path} is not what the model reads: give the method's `reparametrize`"
+            for path in leaves
+            if _UNREAD.fullmatch(path)
+        ]
+    if found:
+        raise faults("these adapters cannot be in one batch:", found)
 
 
 def _require_in_range(index: Int[Array, "B"], counts: set[int]) -> None:

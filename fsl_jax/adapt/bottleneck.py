@@ -45,7 +45,8 @@ class BottleneckAdapter(Method):
       placement: "houlsby" adds it to what comes out of each attention and of each multilayer
         perceptron, before the residual connection, and reads the same (`z`); "pfeiffer" does so
         after the multilayer perceptron alone; "parallel" adds it there too, and reads what the
-        multilayer perceptron reads.
+        multilayer perceptron reads. Houlsby et al. train the norms as well: join `ln_tuning`. On
+        BERT, AdapterHub's Pfeiffer adapters read the sum with the residual, normalised.
       size: R, the width of the bottleneck.
       activation: one of `BOTTLENECK_ACTIVATIONS`, which are zero at zero.
       scale: what it is multiplied by; He et al. take 4 for "parallel".

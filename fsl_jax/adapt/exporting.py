@@ -3,8 +3,9 @@
 What was written is loaded again and compared, so that a success is one.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -129,25 +130,36 @@ def export_adapter(
     expected = _numbers(pretrained, adapter.params, pretrained, texts)
     _require_finite(expected, adapter, directory)
     is_model = target == MERGED or bool(refusals)
-    if is_model:
-        merged = _merged(adapter, pretrained, refusals)
-        notes = [f"It is merged: {refusal}." for refusal in refusals]
-        notes += _write_model(merged, pretrained, output, target, directory)
-        again = load(str(output), dtype=jnp.float32)
-        found = _numbers(again, again.params, pretrained, texts)
-    else:
-        notes = _write_adapter(adapter, pretrained, output, target)
-        params = load_adapter(output, pretrained).params
-        found = _numbers(pretrained, params, pretrained, texts)
-    difference = float(np.abs(found - expected).max() / np.abs(expected).max())
-    if not difference < TOLERANCE:
-        output.rmtree()
-        raise InputError(
-            f"{output}: what was written computed other numbers when it was read again: they "
-            f"differ by {difference:.1e} of the largest, and {TOLERANCE:.0e} is allowed. It was "
-            "removed. Give the base model in float32."
-        )
+    with _removed_unless_done(output):
+        if is_model:
+            merged = _merged(adapter, pretrained, refusals)
+            notes = [f"It is merged: {refusal}." for refusal in refusals]
+            notes += _write_model(merged, pretrained, output, target, directory)
+            again = load(str(output), dtype=jnp.float32)
+            found = _numbers(again, again.params, pretrained, texts)
+        else:
+            notes = _write_adapter(adapter, pretrained, output, target)
+            params = load_adapter(output, pretrained).params
+            found = _numbers(pretrained, params, pretrained, texts)
+        difference = float(np.abs(found - expected).max() / np.abs(expected).max())
+        if not difference < TOLERANCE:
+            raise InputError(
+                f"{output}: what was written computed other numbers when it was read again: they "
+                f"differ by {difference:.1e} of the largest, and {TOLERANCE:.0e} is allowed. It "
+                "was removed. Give the base model in float32."
+            )
     return Exported(output, is_model, difference, tuple(notes))
+
+
+@contextlib.contextmanager
+def _removed_unless_done(directory: epath.Path) -> Iterator[None]:
+    """What was written is no export before it was read and compared."""
+    try:
+        yield
+    except BaseException:
+        if directory.exists():
+            directory.rmtree()
+        raise
 
 
 def _require_finite(numbers: np.ndarray, adapter: Adapter, directory: epath.PathLike) -> None:

@@ -1,12 +1,13 @@
-"""Methods joined: `lora+prompt_tuning`, or MAM, `prefix_tuning+adapter(placement='parallel')`.
+"""Methods joined: `lora+prompt_tuning`, or MAM, which is parallel adapters beside a prefix.
 
-He et al., 2022, "Towards a Unified View of Parameter-Efficient Transfer Learning",
-https://arxiv.org/abs/2110.04366, joins them so.
+MAM is `prefix_tuning+adapter(placement='parallel', scale=4)`: He et al., 2022, "Towards a Unified
+View of Parameter-Efficient Transfer Learning", https://arxiv.org/abs/2110.04366.
 """
 
 import dataclasses
 import operator
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -126,7 +127,24 @@ class Joined(Method):
                     twice,
                 )
             added |= dict.fromkeys(after.keys() - before.keys(), part.name)
+            self._require_own_rates(part, after.keys() - before.keys())
         return params
+
+    def _require_own_rates(self, part: Method, paths: Iterable[str]) -> None:
+        """Raises an error where the factor of one part is that of another part's leaves."""
+        own, all_parts = part.learning_rate_factors, self.learning_rate_factors
+        found = [
+            f"{path}: {all_parts[rule]:g} instead of {own.get(rule, 1):g}"
+            for path in sorted(paths)
+            for rule in all_parts
+            if re.search(rule, path) and own.get(rule, 1) != all_parts[rule]
+        ]
+        if found:
+            raise faults(
+                f"{self.name}: the learning-rate factor of one part would be another's; give both "
+                "the same, or leave one out:",
+                found,
+            )
 
     def reparametrize(self, params: Params) -> Params:
         """What the model reads, of all parts."""
@@ -165,6 +183,8 @@ class Joined(Method):
     def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
         """What all parts are saved as."""
         parts = []
+        for cut in (part for part in self.parts if isinstance(part, TopLayers)):
+            base = cut.extend(base, jax.random.key(0))
         for part in self.parts:
             saved, leaves = part.to_save(leaves, base)
             parts.append(saved)

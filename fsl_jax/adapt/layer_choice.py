@@ -15,12 +15,17 @@ def require_layers(setting: str, text: str) -> None:
     Args:
       setting: what the setting is called, for the error: "lora's layers".
       text: its value.
+
+    Raises:
+      InputError: it does not, or a span of layers ends before it begins.
     """
     if not _FORM.fullmatch(text):
         raise InputError(
             f"{setting} {text!r} cannot be read: expected 'all', 'first 4', 'last 4', or numbers "
             "from 0 such as '0,2,5-7'"
         )
+    if reversed_spans := [f"{low}-{high}" for low, high in _spans(text) if low > high]:
+        raise InputError(f"{setting} {text!r} has {', '.join(reversed_spans)}, which is no layer")
 
 
 def chosen_layers(setting: str, text: str, depth: int) -> np.ndarray:
@@ -50,5 +55,12 @@ def _numbers(text: str, depth: int) -> list[int]:
     if form and form["end"]:
         count = int(form["count"])
         return list(range(count)) if form["end"] == "first" else list(range(depth - count, depth))
-    spans = [[int(end) for end in part.split("-")] for part in text.split(",")]
-    return [number for span in spans for number in range(span[0], span[-1] + 1)]
+    return [number for low, high in _spans(text) for number in range(low, high + 1)]
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """The spans of layers in a text that has such."""
+    if not text[0].isdigit():
+        return []
+    ends = [[int(end) for end in part.split("-")] for part in text.split(",")]
+    return [(each[0], each[-1]) for each in ends]

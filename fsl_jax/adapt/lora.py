@@ -89,7 +89,8 @@ class LoRA(Method):
     @property
     def structure(self) -> tuple[Any, ...]:
         """What runs must share to be stacked."""
-        return (self.targets, self.start, self.dora)
+        # What is not in a stack of layers is adapted where all layers are.
+        return (self.targets, self.start, self.dora, self.layers == "all")
 
     @property
     def learning_rate_factors(self) -> Mapping[str, float]:
@@ -102,7 +103,11 @@ class LoRA(Method):
         """Those of the layers that are not chosen."""
         if self.layers == "all":
             return 0
-        own = [shape for path, shape in shapes.items() if re.search(self.rules[0], path)]
+        own = [
+            shape
+            for path, shape in shapes.items()
+            if re.search(self.rules[0], path) and self._adapts(path)
+        ]
         return sum(int((~self._chosen(depth)).sum()) * math.prod(one) for depth, *one in own)
 
     @property
@@ -118,6 +123,11 @@ class LoRA(Method):
         kernel's columns, and for PiSSA `lora_a_start` and `lora_b_start`.
         """
         leaves = flatten(params)
+        if self.layers != "all" and any("top_layers/" in path for path in leaves):
+            raise InputError(
+                f"lora(layers={self.layers!r}) counts the layers of a whole stack, and top_layers "
+                "cuts it in two. Name the part that is meant: lora(targets='^top_layers/.*query$')"
+            )
         for parent in low_rank_targets("lora", self.targets, leaves):
             kernel = leaves[f"{parent}/kernel"]
             if self.layers == "all" or kernel.ndim > 2:
@@ -127,7 +137,7 @@ class LoRA(Method):
     def reparametrize(self, params: Params) -> Params:
         """Joins the update and what it was at the start, which is subtracted: rank 2R."""
         leaves = flatten(params)
-        starts = [path for path in leaves if path.endswith("/lora_a_start")]
+        starts = [path for path in leaves if path.endswith("/lora_a_start") and self._adapts(path)]
         for path in starts:
             parent = path.removesuffix("/lora_a_start")
             start_a, start_b = (leaves.pop(f"{parent}/lora_{part}_start") for part in "ab")
@@ -151,7 +161,11 @@ class LoRA(Method):
         if self.start == "zero":
             return self, leaves
         extended = flatten(self.extend(base, jax.random.key(0)))
-        starts = {path: leaf for path, leaf in extended.items() if path.endswith("_start")}
+        starts = {
+            path: leaf
+            for path, leaf in extended.items()
+            if path.endswith("_start") and self._adapts(path)
+        }
         plain = dataclasses.replace(
             self,
             rank=2 * self.rank,
@@ -192,6 +206,10 @@ class LoRA(Method):
                 for name, leaf in added.items()
             }
         return {f"{parent}/{name}": leaf for name, leaf in added.items()}
+
+    def _adapts(self, path: str) -> bool:
+        """Whether a leaf is beside the kernel of one of its targets."""
+        return re.search(self.targets, path.rpartition("/")[0]) is not None
 
     def _chosen(self, depth: int) -> np.ndarray:
         return chosen_layers("lora's layers", self.layers, depth)

@@ -12,6 +12,9 @@ def require_pattern(setting: str, pattern: str) -> None:
     Args:
       setting: what the setting is called, for the error: "ia3's inputs".
       pattern: its value.
+
+    Raises:
+      InputError: it is none.
     """
     try:
         re.compile(pattern)

@@ -97,7 +97,7 @@ def _encode(encoder: Params) -> dict[str, Pair]:
     """The keys and values of each stack of layers."""
     hidden = jnp.tanh(linear(encoder["hidden"], encoder["embedding"]))
     prefix = {}
-    for stack in encoder.keys() - {"embedding", "hidden"}:
+    for stack in sorted(encoder.keys() - {"embedding", "hidden"}):
         states = linear(encoder[stack], hidden)
         keys, values = jnp.moveaxis(states, (1, 2), (1, 0))
         prefix[stack] = (keys, values)

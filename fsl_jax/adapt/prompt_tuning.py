@@ -6,7 +6,7 @@ https://arxiv.org/abs/2104.08691.
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -91,6 +91,16 @@ class PromptTuning(Method):
                 f"prompt_tuning has start={self.start!r} and text={self.text!r}: the start 'text' "
                 "needs a text, and the others have none"
             )
+        if not all(isinstance(each, tuple) and each and min(each) >= 0 for each in self.tokens):
+            raise InputError(
+                f"prompt_tuning has tokens={self.tokens!r}: expected for each vector the tokens "
+                "whose mean it begins as, such as ((5,), (6, 7))"
+            )
+        if len(self.tokens) > self.length:
+            raise InputError(
+                f"prompt_tuning has tokens for {len(self.tokens)} vectors and a length of "
+                f"{self.length}: choose a length of at least {len(self.tokens)}"
+            )
 
     @property
     def rules(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -125,7 +135,7 @@ class PromptTuning(Method):
             return pretrained.tokenizer(text, add_special_tokens=False)["input_ids"]
 
         if self.start == "labels":
-            found = [tuple(read(f" {word.strip()}")) for word in words]
+            found = [tuple(_after_a_colon(read, word.strip())) for word in words]
         else:
             found = self._repeated([(each,) for each in read(self.text)])
         if not found or not all(found):
@@ -167,7 +177,17 @@ class PromptTuning(Method):
         drawn = table[jax.random.randint(key, shape[:1], 0, table.shape[0])].astype(jnp.float32)
         if not self.tokens:
             return drawn
-        chosen = self.tokens[: self.length]
-        means = [jnp.mean(table[jnp.array(each)].astype(jnp.float32), 0) for each in chosen]
+        if (largest := max(map(max, self.tokens))) >= len(table):
+            raise InputError(
+                f"prompt_tuning has the token {largest}, and the model has {len(table)}, numbered "
+                "from 0"
+            )
+        means = [jnp.mean(table[jnp.array(each)].astype(jnp.float32), 0) for each in self.tokens]
         first = self.length - len(means) if self._is_suffix else 0
         return drawn.at[first : first + len(means)].set(jnp.stack(means))
+
+
+def _after_a_colon(read: Callable[[str], list[int]], word: str) -> list[int]:
+    """The tokens of a word in a text: some tokenizers put a space of their own before a text."""
+    before, whole = read(":"), read(f": {word}")
+    return whole[len(before) :] if whole[: len(before)] == before else read(f" {word}")

@@ -180,7 +180,15 @@ class Embedding(nn.Module):
         self.embedding = self.param("embedding", _normal, (self.size, self.features))
 
     def __call__(self, ids: Int[Array, "B T"], length: int | None = None) -> Float[Array, "B S D"]:
-        """Looks up numbers `[B, T]`; where the length is more, `prompt` comes before them."""
+        """Looks up vectors.
+
+        Args:
+          ids: their numbers.
+          length: S, where it is not T: that many more vectors of `prompt` come before them.
+
+        Returns:
+          `[B, S, D]` in the model's dtype.
+        """
         x = self._vectors(ids).astype(self.dtype)
         if length is None or length == ids.shape[1]:
             return x
@@ -197,8 +205,18 @@ class Embedding(nn.Module):
         own = self.embedding[jnp.minimum(ids, self.size - 1)]
         return jnp.where((beyond >= 0)[..., None], added, own)
 
-    def attend(self, hidden: Float[Array, "*batch D"], rows: Int[Array, "n"] | None = None):
-        """The float32 product of `[..., D]` with every vector of the table, or with those rows."""
+    def attend(
+        self, hidden: Float[Array, "*batch D"], rows: Int[Array, "n"] | None = None
+    ) -> Float[Array, "*batch V"]:
+        """Multiplies with the vectors of the table.
+
+        Args:
+          hidden: what they are multiplied with.
+          rows: the numbers of those that are wanted; all unless given.
+
+        Returns:
+          float32 products with V vectors.
+        """
         table = self.embedding if rows is None else self.embedding[rows]
         table = table.astype(hidden.dtype)
         flat = hidden.reshape(-1, hidden.shape[-1])

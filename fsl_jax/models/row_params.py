@@ -4,6 +4,7 @@ A row is run as if it were alone, and all at once under `jax.vmap`, where what i
 mapped: of each frozen weight there is one product for all rows.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -27,29 +28,32 @@ class RowParams:
       shared: the tree that all rows have.
       own: by path, leaves `[N, ...]` that are added to it, or that take the place of its own.
       index: int32 `[B]`, which of the N a row has, from 0 to N - 1, or -1 for none. Another number
-        gives a row of NaN. None where row i has leaf i.
+        gives a row of NaN. None where row i has leaf i, as `take` leaves it.
+      reparametrize: makes what the model reads of the tree of a row; None where it is that already.
     """
 
     shared: Any
     own: Any
     index: Any = None
+    reparametrize: Callable[[Params], Params] | None = struct.field(pytree_node=False, default=None)
 
     def take(self, rows: Any) -> "RowParams":
         """The parameters of other rows: row b of the result is row `rows[b]` of this one."""
-        return RowParams(self.shared, _chosen(self.shared, self.own, self.index[rows]))
+        chosen = _chosen(self.shared, self.own, self.index[rows])
+        return dataclasses.replace(self, own=chosen, index=None)
 
     def shapes_of_one(self) -> Params:
-        """The tree of one row, in which the leaves of its own are but shapes."""
-        return self.with_own(
-            {
-                path: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
-                for path, leaf in self.own.items()
-            }
-        )
+        """The tree of one row, whose leaves are but shapes."""
+        first = {
+            path: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
+            for path, leaf in self.own.items()
+        }
+        return jax.eval_shape(self.with_own, first)
 
     def with_own(self, own: Params) -> Params:
-        """The shared tree with leaves by path."""
-        return unflatten_dict(_present(self.shared) | own, sep="/")
+        """The shared tree with leaves by path, as the model reads it."""
+        tree = unflatten_dict(_present(self.shared) | own, sep="/")
+        return self.reparametrize(tree) if self.reparametrize else tree
 
 
 AnyParams = Params | RowParams

@@ -77,7 +77,7 @@ def parse_qualified(text: str, read: Callable[[str], Value], flag: str) -> Quali
 
 
 def split(text: str, separator: str) -> list[str]:
-    """Splits a text at separators that stand outside parentheses.
+    """Splits a text at separators that stand outside parentheses, in which texts may be quoted.
 
     Args:
       text: the text.
@@ -86,9 +86,14 @@ def split(text: str, separator: str) -> list[str]:
     Returns:
       The parts.
     """
-    parts, depth = [""], 0
+    parts, depth, quote = [""], 0, ""
     for character in text:
-        depth += {"(": 1, ")": -1}.get(character, 0)
+        if quote:
+            quote = "" if character == quote else quote
+        elif depth and character in "'\"":
+            quote = character
+        else:
+            depth += {"(": 1, ")": -1}.get(character, 0)
         if character == separator and depth == 0:
             parts.append("")
         else:

@@ -25,7 +25,7 @@ def row_logits(
     index: Int[Array, "B"] | Int[np.ndarray, "B"],
     batch: Batch,
     *,
-    reparametrize: Callable[[Params], Params] = lambda tree: tree,
+    reparametrize: Callable[[Params], Params] | None = None,
     dropout: float = 0.0,
     key: PRNGKey | None = None,
 ) -> Float[Array, "B C"]:
@@ -41,7 +41,7 @@ def row_logits(
       index: see there. A row of none (-1) has no head: with the formulation `head` it is an error,
         or where it is traced a row of NaN, as is a row of an adapter without a head.
       batch: tokens of B texts.
-      reparametrize: a method's, for leaves that are still as they are trained.
+      reparametrize: see there.
       dropout: rate inside the model.
       key: a threefry key, needed where the rate is above 0; rows draw from keys of their own.
 
@@ -52,7 +52,7 @@ def row_logits(
     Raises:
       InputError: rows have no head, all of which are named, or as `row_params`.
     """
-    rows = row_params(formulation.pretrained, params, stacked, index)
+    rows = row_params(formulation.pretrained, params, stacked, index, reparametrize=reparametrize)
     require_rows(rows, len(batch["input_ids"]))
     by_head = isinstance(formulation, HeadFormulation)
     if by_head:
@@ -60,8 +60,6 @@ def row_logits(
     keys = None if key is None else jax.random.split(key, len(rows.index))
 
     def of_row(tree: Params, one: Batch, number: Array, keys: Any) -> Array:
-        tree = reparametrize(tree)
-
         def logits_of(tree: Params) -> Array:
             own_key = None if keys is None else keys[0]
             return formulation.logits(tree, one, dropout=dropout, key=own_key)

@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 
-from fsl_jax.adapt import AdaLoRA, attach
+from fsl_jax.adapt import AdaLoRA, Joined, attach
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 
@@ -141,6 +141,23 @@ def test_a_layer_that_is_not_adapted_has_no_part_in_the_penalty(twin):
     for path, leaf in flatten(expected).items():
         np.testing.assert_allclose(found[path][:-1], leaf, rtol=1e-5, atol=1e-7)
         assert not found[path][-1].any()
+
+
+def test_each_of_two_counts_its_own_layers(llama, move):
+    parts = [AdaLoRA(3, 1, targets=f"{name}$") for name in ("query", "down")]
+    both = Joined(tuple(parts))
+    params, mask = attach(llama.params, both, KEY)
+    params = move(params, mask)
+    of_query, of_down = (list(known) for known in both.memory(params))
+    assert (of_query, of_down) == (["layers/attention/query"], ["layers/mlp/down"])
+    leaves = flatten(params)
+    alone = [
+        part.penalty(
+            unflatten({path: leaf for path, leaf in leaves.items() if not path.startswith(other)})
+        )
+        for part, other in zip(parts, ("layers/mlp/down", "layers/attention/query"), strict=True)
+    ]
+    np.testing.assert_allclose(both.penalty(params), sum(alone), rtol=1e-6)
 
 
 @pytest.mark.parametrize("more", [0, 3])

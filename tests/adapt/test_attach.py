@@ -50,6 +50,14 @@ def test_a_leaf_of_the_base_that_is_never_read_stays_frozen(bert, hidden):
     assert frozen == {"pooler/kernel", "pooler/bias"}
 
 
+def test_a_method_of_whose_leaves_none_is_read_is_an_error(bert, hidden):
+    class Pooling(Full):
+        rules = ("^pooler/",)
+
+    with pytest.raises(InputError, match=r"(?s)would change nothing.*- pooler/bias"):
+        attach(bert.params, Pooling(), KEY, lambda params: hidden(bert, params))
+
+
 def test_without_a_forward_pass_the_rules_alone_decide(bert):
     params, mask = attach(bert.params, Full(), KEY)
     assert params is bert.params

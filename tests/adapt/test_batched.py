@@ -8,7 +8,15 @@ import numpy as np
 import optax
 import pytest
 
-from fsl_jax.adapt import METHODS, apply_rows, attach, parse_method, partition, stack_adapters
+from fsl_jax.adapt import (
+    METHODS,
+    apply_rows,
+    attach,
+    parse_method,
+    partition,
+    row_params,
+    stack_adapters,
+)
 from fsl_jax.adapt.mask import mask_from_rules
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
@@ -16,6 +24,7 @@ from fsl_jax.models import append_suffix
 from fsl_jax.models.families import initialise, module_of
 from fsl_jax.models.llama import LlamaConfig
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.row_params import one_tree
 from fsl_jax.training.stack import stack_padded
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -297,6 +306,24 @@ def test_an_encoder_decoder_has_adapters_for_each_row(tiny, adapted):
     alone = jax.jit(lambda params: base.apply(params, *inputs, **options).logits)
     for row, params in enumerate((tree, base.params)):
         np.testing.assert_allclose(found[row], alone(params)[row], rtol=1e-5, atol=1e-5)
+
+
+def test_what_the_model_does_not_read_needs_what_makes_it(llama):
+    halves = [halves_of(llama, "vera(3)", seed) for seed in range(2)]
+    methods, trained, settings = zip(*halves, strict=True)
+    stacked = (stack_padded(trained), stack_padded(settings))
+    with pytest.raises(InputError, match=r"query/vera_d is not what the model reads: give the"):
+        row_params(llama, llama.params, stacked, np.array([0, 1]))
+    rows = row_params(
+        llama, llama.params, stacked, np.array([0, 1]), reparametrize=methods[0].reparametrize
+    )
+    assert one_tree(rows)["layers"]["attention"]["query"]["lora_a"].shape == (1, 16, 3)
+
+
+def test_a_training_whose_layers_are_cut_shares_no_batch(llama):
+    _, trained, _ = halves_of(llama, "top_layers(1)", 0)
+    with pytest.raises(InputError, match=r"top_layers/.*cut in two \(top_layers\) share no batch"):
+        row_params(llama, llama.params, stack_padded([trained]), np.array([0]))
 
 
 def test_the_base_is_not_copied_for_each_row():

@@ -179,6 +179,17 @@ def test_two_parts_for_one_place_are_an_error(llama, text, message):
         attach(llama.params, parse_method(text), KEY)
 
 
+@pytest.mark.parametrize("other", ["lora(2, targets='up$')", "adalora(2, 2, targets='up$')"])
+def test_the_rate_of_one_part_is_not_anothers(llama, other):
+    faster = "lora(2, learning_rate_ratio=16, targets='query$')"
+    with pytest.raises(InputError, match=r"(?s)factor of one.*mlp/up/lora_b: 16 instead of 1"):
+        attach(llama.params, parse_method(f"{faster}+{other}"), KEY)
+    same = f"{faster}+lora(3, learning_rate_ratio=16, targets='up$')+bitfit"
+    with pytest.raises(InputError, match="no parameter matches"):
+        attach(llama.params, parse_method(same), KEY)
+    attach(llama.params, parse_method(same.removesuffix("+bitfit")), KEY)
+
+
 def test_two_parts_of_one_kind_have_other_targets(llama):
     params, _ = attach(llama.params, Joined((LORA, LoRA(4, targets="mlp/up$"))), KEY)
     assert flatten(params)["layers/mlp/up/lora_a"].shape == (3, 16, 4)

@@ -30,7 +30,13 @@ def test_what_cannot_be_read_is_refused(text):
         require_layers("lora's layers", text)
 
 
-@pytest.mark.parametrize("text", ["6", "4-6", "last 7", "first 7", "3-1"])
+@pytest.mark.parametrize(("text", "span"), [("3-1", "3-1"), ("0,5-3, 2", "5-3")])
+def test_a_span_that_ends_before_it_begins_is_refused(text, span):
+    with pytest.raises(InputError, match=f"'{text}' has {span}, which is no layer"):
+        require_layers("lora's layers", text)
+
+
+@pytest.mark.parametrize("text", ["6", "4-6", "last 7", "first 7"])
 def test_layers_that_are_not_there_are_refused(text):
     with pytest.raises(InputError, match=f"'{text}' are none of 6 layers, numbered from 0"):
         chosen_layers("lora's layers", text, 6)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsl_jax.adapt import BitFit, Joined, LoRA, attach
+from fsl_jax.adapt import BitFit, Joined, LoRA, attach, parse_method
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
 from fsl_jax.models.layers import Dense
@@ -101,6 +101,30 @@ def test_layers_that_are_not_chosen_do_not_count_as_trained(bert):
     assert method.unused_parameters(shapes) == one_layer
     assert Joined((BitFit(), method)).unused_parameters(shapes) == one_layer
     assert LoRA(rank=2, targets="mlp/up$").unused_parameters(shapes) == 0
+
+
+def test_of_two_parts_each_counts_its_own_layers():
+    method = parse_method("lora(2, layers='last 1', targets='key$')+adalora(2, 2, targets='up$')")
+    shapes = {
+        "layers/attention/key/lora_a": (3, 16, 2),
+        "layers/attention/key/lora_b": (3, 2, 16),
+        "layers/mlp/up/lora_a": (3, 16, 2),
+        "layers/mlp/up/lora_b": (3, 2, 32),
+    }
+    assert method.unused_parameters(shapes) == 2 * (32 + 32)
+
+
+def test_layers_of_a_stack_that_is_cut_are_named_by_their_part(llama):
+    with pytest.raises(InputError, match="counts the layers of a whole stack, and top_layers"):
+        attach(llama.params, parse_method("top_layers(1)+lora(layers='last 2')"), KEY)
+    named = parse_method("top_layers(1)+lora(2, targets='^top_layers/.*query$')")
+    params, _ = attach(llama.params, named, KEY)
+    assert params["top_layers"]["attention"]["query"]["lora_a"].shape == (1, 16, 2)
+    assert "lora_a" not in params["layers"]["attention"]["query"]
+
+
+def test_runs_whose_trees_differ_are_not_stacked():
+    assert LoRA(layers="last 1").structure == LoRA(layers="0").structure != LoRA().structure
 
 
 def test_layers_that_are_not_there_are_refused_when_it_is_attached(bert):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsl_jax.adapt import LoRA, attach, load_peft, parse_method, save_peft
+from fsl_jax.adapt import LoRA, attach, load_peft, parse_method, save_adapter, save_peft
 from fsl_jax.adapt.pissa import principal_part
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
@@ -79,6 +79,28 @@ def test_without_its_start_among_the_leaves_that_is_worked_out_again(llama, move
     assert found.keys() == trained.keys()
     for path, leaf in found.items():
         np.testing.assert_array_equal(leaf, flatten(others)[path])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lora(2, start='pissa', targets='query$')+lora(3, start='pissa', targets='down$')",
+        "top_layers(1)+lora(2, start='pissa')",
+    ],
+)
+def test_beside_other_methods_it_is_saved_as_it_computes(llama, hidden, tmp_path, move, text):
+    method = parse_method(text)
+    params, mask = attach(llama.params, method, KEY)
+    params = move(params, mask, scale=0.1)
+    expected = hidden(llama, method.reparametrize(params))
+    save_peft(tmp_path / "a", params, llama, method)
+    found = hidden(llama, load_peft(tmp_path / "a", llama))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    # A study saves what was trained alone.
+    trained = {path: flatten(params)[path] for path, own in flatten(mask).items() if own}
+    save_adapter(tmp_path / "b", unflatten(trained), method, llama, {})
+    found = hidden(llama, load_peft(tmp_path / "b", llama))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_rank_above_the_width_is_refused(llama):

@@ -1,11 +1,15 @@
 """Soft prompts: where they stand, what sees them, and what they begin as."""
 
+import dataclasses
 import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.adapt import Joined, LoRA, PromptTuning, attach, load_adapter, parse_method
 from fsl_jax.adapt.adapter_files import save_adapter
@@ -108,6 +112,20 @@ def test_a_prompt_begins_as_what_was_asked_for(tiny_bases):
     assert start(PromptTuning(1, "labels"), base, ["east", "west"])[0].shape == (1, 16)
 
 
+def test_a_label_word_is_read_as_it_stands_in_a_text(tiny_bases):
+    # As Llama's: a space is put before every text, and spaces are part of the words after them.
+    pieces = ["[UNK]", "\u2581", "\u2581:", "\u2581west"]
+    tokenizer = Tokenizer(WordLevel({piece: i for i, piece in enumerate(pieces)}, "[UNK]"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("\u2581", "merged_with_next")
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]")
+    assert fast(" west")["input_ids"] == [1, 3]
+    base = dataclasses.replace(tiny_bases["llama"], tokenizer=fast)
+    assert PromptTuning(2, "labels").resolve(base, ["west"]).tokens == ((3,),)
+
+
 def test_a_suffix_ends_with_what_it_begins_as(tiny_bases):
     base = tiny_bases["llama"]
 
@@ -143,6 +161,9 @@ def test_a_start_that_needs_a_tokenizer_asks_for_one(tiny_bases):
         ({"position": "infix"}, "prefix, suffix"),
         ({"start": "text"}, "start='text' and text=''"),
         ({"text": "a"}, "start='vocabulary' and text='a'"),
+        ({"tokens": ((5,), ())}, "expected for each vector the tokens"),
+        ({"tokens": ((5, -1),)}, "expected for each vector the tokens"),
+        ({"length": 1, "tokens": ((5,), (6,))}, "tokens for 2 vectors and a length of 1"),
     ],
 )
 def test_settings_at_fault_are_named(settings, message):
@@ -153,6 +174,11 @@ def test_settings_at_fault_are_named(settings, message):
 def test_a_method_with_tokens_is_read_as_it_was_written():
     method = PromptTuning(3, "text", "a b", ((4,), (5, 6)))
     assert parse_method(format_method(method)) == method
+
+
+def test_tokens_that_the_model_has_not_are_refused(llama):
+    with pytest.raises(InputError, match="the token 50, and the model has 50, numbered from 0"):
+        PromptTuning(3, tokens=((4,), (50, 6))).extend(llama.params, jax.random.key(0))
 
 
 def test_a_second_prompt_is_refused(tiny):

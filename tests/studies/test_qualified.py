@@ -7,6 +7,10 @@ from fsl_jax.studies.qualified import parse_qualified, split
 def test_commas_and_colons_in_parentheses_belong_to_the_entry():
     assert split("a(b,c),d", ",") == ["a(b,c)", "d"]
     assert split("model:lora(targets='a:b')", ":") == ["model", "lora(targets='a:b')"]
+    assert split("""a(text='fine :)'),b(text="don't (")""", ",") == [
+        "a(text='fine :)')",
+        """b(text="don't (")""",
+    ]
 
 
 def test_the_most_specific_entries_apply():

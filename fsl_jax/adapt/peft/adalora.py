@@ -20,7 +20,7 @@ from fsl_jax.adapt.peft.adalora_training import (
 )
 from fsl_jax.adapt.peft.config_fields import count_faults, unsupported_fields
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
-from fsl_jax.adapt.peft.lora_config import WITHOUT_EFFECT, alpha_faults
+from fsl_jax.adapt.peft.lora_config import WITHOUT_EFFECT, alpha_faults, whole_if_it_is
 from fsl_jax.adapt.peft.modules import (
     PREFIX,
     Adapted,
@@ -88,7 +88,7 @@ def write_adalora(
         "base_model_name_or_path": pretrained.name,
         "inference_mode": True,
         "init_r": method.rank,
-        "lora_alpha": int(method.alpha) if method.alpha.is_integer() else method.alpha,
+        "lora_alpha": whole_if_it_is(method.alpha),
         "lora_dropout": 0.0,
         "target_modules": target_modules(adapted, modules),
         **training_config(method),

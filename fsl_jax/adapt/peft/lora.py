@@ -16,7 +16,13 @@ from etils import epath
 from fsl_jax.adapt.layer_choice import chosen_layers
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
-from fsl_jax.adapt.peft.lora_config import PeftLora, config_faults, read_config, setting_faults
+from fsl_jax.adapt.peft.lora_config import (
+    PeftLora,
+    config_faults,
+    read_config,
+    setting_faults,
+    whole_if_it_is,
+)
 from fsl_jax.adapt.peft.modules import (
     Adapted,
     filled_up,
@@ -63,7 +69,7 @@ def write_lora(
         "base_model_name_or_path": pretrained.name,
         "inference_mode": True,
         "r": method.rank,
-        "lora_alpha": int(method.alpha) if method.alpha.is_integer() else method.alpha,
+        "lora_alpha": whole_if_it_is(method.alpha),
         "lora_dropout": 0.0,
         "target_modules": target_modules(adapted, modules),
         "bias": "none",

@@ -158,6 +158,11 @@ def alpha_faults(values: Mapping[str, Any]) -> list[str]:
     return [] if is_alpha(alpha) else [f"lora_alpha is {alpha!r}; expected a number above 0"]
 
 
+def whole_if_it_is(alpha: int | float) -> int | float:
+    """The number as a config has it: PEFT writes 16, and not 16.0."""
+    return int(alpha) if float(alpha).is_integer() else alpha
+
+
 def is_alpha(value: Any) -> bool:
     """Whether a value is a finite number above 0."""
     number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -15,8 +15,10 @@ from etils import epath
 
 from fsl_jax.adapt.adapter_files import load_adapter, save_adapter
 from fsl_jax.adapt.adapter_layout import CONFIG, RECORD
+from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.lora import LoRA
 from fsl_jax.adapt.peft.lora import read_lora, write_lora
+from fsl_jax.adapt.peft.lora_config import whole_if_it_is
 from fsl_jax.adapt.peft_directory import save_peft
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
@@ -374,6 +376,18 @@ def test_a_start_that_leaves_the_base_as_it_was_is_read(llama, files, start):
     starts = {"corda_config": {"corda_method": "ipm"}, "lora_ga_config": {"direction": "ArB2r"}}
     method, _ = read((values | starts | {"init_lora_weights": start}, tensors), llama)
     assert method.rank == 2
+
+
+def test_a_whole_alpha_may_be_an_integer():
+    assert [whole_if_it_is(16), whole_if_it_is(16.0), whole_if_it_is(2.5)] == [16, 16, 2.5]
+
+
+@pytest.mark.parametrize(("alpha", "written"), [(16.0, "16"), (2.5, "2.5")])
+def test_alpha_is_written_as_peft_writes_it(llama, tmp_path, alpha, written):
+    params, _ = attach(llama.params, LoRA(2, alpha), jax.random.key(0))
+    save_peft(tmp_path, params, llama, LoRA(2, alpha))
+    assert f'"lora_alpha": {written},' in (tmp_path / CONFIG).read_text()
+    assert load_adapter(tmp_path, llama).method.alpha == alpha
 
 
 def test_every_field_that_peft_writes_is_known(tiny, tmp_path):

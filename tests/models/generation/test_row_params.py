@@ -2,10 +2,13 @@
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsl_jax.adapt import row_params, stack_adapters
+from fsl_jax.adapt import attach, parse_method, row_params, stack_adapters
+from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models.families import module_of
 from fsl_jax.models.generation.generate import generate
@@ -88,6 +91,28 @@ def test_an_encoder_decoder_writes_with_an_adapter_for_each_prompt(
     base = save_and_load("t5", tiny_tokenizer, **sizes, **others)[0]
     texts = ("ia3", "prompt_tuning(2)", "p_tuning_v2(3)", "lora(2, dora=True)")
     require_those_of_each_alone(base, texts, INDEX)
+
+
+@pytest.mark.parametrize("text", ["prefix_tuning(2, hidden=4)", "lora(2, start='pissa')"])
+def test_adapters_continue_prompts_as_they_are_trained(tiny_bases, move, text):
+    base, method = tiny_bases["llama"], parse_method(text)
+    trees = []
+    for seed in range(2):
+        params, mask = attach(base.params, method, jax.random.key(seed))
+        trees.append(move(params, mask, seed, scale=0.5))
+    added = [
+        {path: leaf for path, leaf in flatten(tree).items() if path not in flatten(base.params)}
+        for tree in trees
+    ]
+    stacked = unflatten({path: jnp.stack([own[path] for own in added]) for path in added[0]})
+    rows = row_params(
+        base, base.params, stacked, np.array([0, 1]), reparametrize=method.reparametrize
+    )
+    found = generate(base, PROMPTS[:2], params=rows, max_new_tokens=6)
+    for place, tree in enumerate(trees):
+        params = method.reparametrize(tree)
+        [expected] = generate(base, PROMPTS[place : place + 1], params=params, max_new_tokens=6)
+        assert found[place][0].tokens == expected[0].tokens
 
 
 def test_parameters_for_other_rows_than_there_are_prompts_are_an_error(tiny_bases, adapted):
