@@ -24,8 +24,19 @@ def test_rows_get_leaves_of_their_own_or_those_that_are_shared():
     taken = params.take(np.array([2, 2, 0]))
     biases = map_rows(lambda tree: tree["layer"]["bias"][None], taken)
     np.testing.assert_array_equal(biases, [[10, 20], [10, 20], [30, 40]])
-    assert one_tree(params)["layer"]["ia3"].shape == (2,)
-    assert one_tree(params)["layer"]["kernel"] is SHARED["layer"]["kernel"]
+    shapes = jax.tree.map(jnp.shape, one_tree(params)["layer"])
+    assert shapes == {"bias": (2,), "ia3": (2,), "kernel": (2, 2)}
+
+
+def test_a_row_is_what_the_model_reads_of_it():
+    def doubled(tree):
+        both = jnp.concatenate([tree["layer"]["ia3"]] * 2)
+        return {"layer": tree["layer"] | {"ia3": both}}
+
+    params = RowParams(SHARED, OWN, jnp.array([1, -1], jnp.int32), doubled)
+    found = map_rows(lambda tree: tree["layer"]["ia3"][None], params.take(np.array([1, 0])))
+    np.testing.assert_array_equal(found, [[1, 1, 1, 1], [4, 5, 4, 5]])
+    assert one_tree(params)["layer"]["ia3"].shape == (4,)
 
 
 def test_rows_side_by_side_have_the_same_parameters_wherever_the_batch_is():
