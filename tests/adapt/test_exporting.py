@@ -247,6 +247,19 @@ def test_what_computes_something_else_is_removed(save, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_cannot_be_read_again_is_removed(save, tmp_path, monkeypatch):
+    directory, base = save("llama", "ia3")
+
+    def unreadable(*given, **options):
+        assert (tmp_path / "out/config.json").exists()
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(exporting, "load", unreadable)
+    with pytest.raises(OSError, match="the disk is gone"):
+        export_adapter(directory, base, "merged", tmp_path / "out", TEXTS)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("target", ["peft", "merged"])
 def test_numbers_that_are_not_finite_are_found_in_the_adapter(save, tmp_path, target):
     directory, base = save("llama", "lora(2)")
