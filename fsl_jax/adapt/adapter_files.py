@@ -221,7 +221,7 @@ def _read_own(
     kind = kind_of_config(config)
     if kind:
         peft_method, tensors = kind.read(config, tensors, pretrained, directory)
-        found += disagreements(peft_method, tensors, method, pretrained)
+        found += disagreements(peft_method, tensors, method)
     leaves = tensors | head
     trained = _trained_leaves(unflatten(leaves), method)
     if not kind:

@@ -161,11 +161,7 @@ class LoRA(Method):
         if self.start == "zero":
             return self, leaves
         extended = flatten(self.extend(base, jax.random.key(0)))
-        starts = {
-            path: leaf
-            for path, leaf in extended.items()
-            if path.endswith("_start") and self._adapts(path)
-        }
+        starts = {path: leaf for path, leaf in extended.items() if path.endswith("_start")}
         plain = dataclasses.replace(
             self,
             rank=2 * self.rank,

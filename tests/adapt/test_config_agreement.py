@@ -41,9 +41,9 @@ def test_a_config_that_was_edited_is_told_from_the_other(bert, save_moved, tmp_p
     assert error.value.found == tuple(f"{CONFIG} {fault}" for fault in found)
 
 
-def test_what_only_trains_may_differ(bert):
+def test_what_only_trains_may_differ():
     one, other = LoRA(2, learning_rate_ratio=4.0), LoRA(2, learning_rate_ratio=16.0)
-    assert not disagreements(one, {}, other, bert)
+    assert not disagreements(one, {}, other)
 
 
 @pytest.mark.parametrize("text", ["lora(2, layers='last 1')", "lora(2, scaling='rslora')"])

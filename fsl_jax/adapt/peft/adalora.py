@@ -18,7 +18,7 @@ from fsl_jax.adapt.peft.adalora_training import (
     training_config,
     training_faults,
 )
-from fsl_jax.adapt.peft.config_fields import count_faults, unsupported_fields
+from fsl_jax.adapt.peft.config_fields import count_faults, kind_faults, unsupported_fields
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
 from fsl_jax.adapt.peft.lora_config import WITHOUT_EFFECT, alpha_faults, whole_if_it_is
 from fsl_jax.adapt.peft.modules import (
@@ -203,8 +203,5 @@ def _setting_faults(values: Mapping[str, Any]) -> list[str]:
 
 
 def _config_faults(values: Mapping[str, Any]) -> list[str]:
-    found = []
-    if values.get("peft_type") != "ADALORA":
-        found.append(f"peft_type is {values.get('peft_type')!r}; expected 'ADALORA'")
-    found += training_faults(values)
+    found = kind_faults(values, "ADALORA") + training_faults(values)
     return found + alpha_faults(values) + unsupported_fields(values, WITHOUT_EFFECT | _READ)

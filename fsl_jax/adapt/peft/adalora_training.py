@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fsl_jax.adapt.adalora import AdaLoRA
-from fsl_jax.adapt.peft.config_fields import count_faults, is_count
+from fsl_jax.adapt.peft.config_fields import count_faults, is_count, is_number
 
 _STEPS = 1000
 _DEFAULTS = {
@@ -85,10 +85,10 @@ def training_faults(values: Mapping[str, Any]) -> list[str]:
     said = _with_defaults(values)
     found = count_faults(said, "target_r") + count_faults(said, "deltaT")
     for name in ("beta1", "beta2"):
-        if not (_is_number(said[name]) and 0 < said[name] < 1):
+        if not (is_number(said[name]) and 0 < said[name] < 1):
             found.append(f"{name} is {said[name]!r}; expected a number between 0 and 1")
     weight = said["orth_reg_weight"]
-    if not (_is_number(weight) and 0 <= weight < math.inf):
+    if not (is_number(weight) and 0 <= weight < math.inf):
         found.append(f"orth_reg_weight is {weight!r}; expected a number of at least 0")
     return found + _schedule_faults(said)
 
@@ -112,7 +112,3 @@ def _schedule_faults(said: Mapping[str, Any]) -> list[str]:
 def _with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     """What is null or not there is as it is by default."""
     return _DEFAULTS | {name: values[name] for name in _DEFAULTS if values.get(name) is not None}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""Fields of `adapter_config.json` that would change the numbers, and counts among them."""
+"""What all kinds of adapters have in `adapter_config.json`: the kind, counts, what is too much."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -33,6 +33,17 @@ def count_faults(values: Mapping[str, Any], field: str) -> list[str]:
     return (
         [] if is_count(value) else [f"{field} is {value!r}; expected a whole number of at least 1"]
     )
+
+
+def kind_faults(values: Mapping[str, Any], peft_type: str) -> list[str]:
+    """A line where a config is of another kind than it should be."""
+    found = values.get("peft_type")
+    return [] if found == peft_type else [f"peft_type is {found!r}; expected {peft_type!r}"]
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_count(value: Any) -> bool:

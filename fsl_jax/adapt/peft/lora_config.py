@@ -6,7 +6,13 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from fsl_jax.adapt.peft.config_fields import count_faults, is_count, unsupported_fields
+from fsl_jax.adapt.peft.config_fields import (
+    count_faults,
+    is_count,
+    is_number,
+    kind_faults,
+    unsupported_fields,
+)
 from fsl_jax.adapt.peft.targets import Targets, pattern_faults, read_targets, target_faults
 
 WITHOUT_EFFECT = frozenset(
@@ -141,9 +147,7 @@ def config_faults(values: Mapping[str, Any]) -> list[str]:
       A line for each fault.
     """
     start = values.get("init_lora_weights", True)
-    found = []
-    if values.get("peft_type") != "LORA":
-        found.append(f"peft_type is {values.get('peft_type')!r}; expected 'LORA'")
+    found = kind_faults(values, "LORA")
     if start not in _STARTS:
         found.append(
             f"init_lora_weights is {start!r}, which changes the base: that is not here. Save it "
@@ -165,8 +169,7 @@ def whole_if_it_is(alpha: int | float) -> int | float:
 
 def is_alpha(value: Any) -> bool:
     """Whether a value is a finite number above 0."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and 0 < value < math.inf
+    return is_number(value) and 0 < value < math.inf
 
 
 def _pattern_faults(

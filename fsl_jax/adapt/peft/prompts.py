@@ -117,9 +117,8 @@ def read_prompt(
     prompt, width = tensors.get(TENSOR), math.prod(sizes)
     if prompt is None:
         found.append(f"missing: {TENSOR}")
-    elif is_count(length) and list(prompt.shape) != [prompts * length, width]:
-        expected_shape = [prompts * length, width]
-        found.append(f"wrong shape: {TENSOR} is {list(prompt.shape)}, expected {expected_shape}")
+    elif is_count(length) and list(prompt.shape) != (shape := [prompts * length, width]):
+        found.append(f"wrong shape: {TENSOR} is {list(prompt.shape)}, expected {shape}")
     if found or prompt is None:
         readable = "What can be read is one prompt before the tokens, or one prefix of the layers"
         raise unusable(source, pretrained, found, readable)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fsl_jax.adapt.peft.config_fields import unsupported_fields
+from fsl_jax.adapt.peft.config_fields import kind_faults, unsupported_fields
 
 _WITHOUT_EFFECT = frozenset(
     {
@@ -38,7 +38,4 @@ def config_faults(
     Returns:
       A line for each fault.
     """
-    found = []
-    if values.get("peft_type") != peft_type:
-        found.append(f"peft_type is {values.get('peft_type')!r}; expected {peft_type!r}")
-    return found + unsupported_fields(values, _WITHOUT_EFFECT | read)
+    return kind_faults(values, peft_type) + unsupported_fields(values, _WITHOUT_EFFECT | read)

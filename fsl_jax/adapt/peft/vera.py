@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from etils import epath
 
-from fsl_jax.adapt.peft.config_fields import count_faults, unsupported_fields
+from fsl_jax.adapt.peft.config_fields import count_faults, kind_faults, unsupported_fields
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, has_layers_or_parts_for, take_apart
 from fsl_jax.adapt.peft.fused_vera import columns_of_parts
 from fsl_jax.adapt.peft.lora_config import WITHOUT_EFFECT
@@ -159,9 +159,7 @@ def _key(values: Mapping[str, Any]) -> int:
 
 
 def _config_faults(values: Mapping[str, Any]) -> list[str]:
-    found = []
-    if values.get("peft_type") != "VERA":
-        found.append(f"peft_type is {values.get('peft_type')!r}; expected 'VERA'")
+    found = kind_faults(values, "VERA")
     if not values.get("save_projection", True):
         found.append(
             f"save_projection is {values['save_projection']!r}: PEFT draws the random matrices "
