@@ -4,7 +4,8 @@ Example: `JAX_PLATFORMS=cpu python -m benchmarks.attention --repeats=20`
 
 The shapes are those of the embedded models in training. The peer of each line is
 `jax.nn.dot_product_attention`. On a GPU it is bfloat16, and cuDNN's is another peer. The table is
-what `benchmarks/README.md` holds; `fsl_jax.models.own_attention.FASTEST` follows from it.
+what `benchmarks/README.md` holds. `FASTEST` in `fsl_jax/models/attention/self_attention.py` follows
+from it.
 """
 
 import functools
@@ -17,7 +18,7 @@ from absl import app, flags
 
 from benchmarks.measure import Row, alternate, machine, table
 from fsl_jax.compilation import jit
-from fsl_jax.models.own_attention import CUDNN, WRITTEN_OUT, XLA, own_attention
+from fsl_jax.models.attention.self_attention import CUDNN, WRITTEN_OUT, XLA, own_attention
 
 _REPEATS = flags.DEFINE_integer("repeats", 20, "Turns of each measurement.")
 _LAYERS = flags.DEFINE_integer("layers", 10, "Times that attention runs in a measurement.")

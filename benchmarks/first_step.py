@@ -8,7 +8,7 @@ import time
 
 from benchmarks.ours import Ours
 from benchmarks.work import make_work
-from fsl_jax.adapt.lora import LoRA
+from fsl_jax.adapt.methods.lora import LoRA
 from fsl_jax.compilation import enable_compilation_cache
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.loading import load

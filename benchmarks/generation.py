@@ -26,14 +26,14 @@ from flax.traverse_util import flatten_dict
 from benchmarks.measure import Row, machine, table
 from fsl_jax.compilation import jit
 from fsl_jax.data.sources import load_dataset
+from fsl_jax.models.families.llama.checkpoint import llama_names
 from fsl_jax.models.generation import decode_loop
 from fsl_jax.models.generation.decode_loop import Batch
 from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.sampling import Sampling
-from fsl_jax.models.llama_checkpoint import llama_names
 from fsl_jax.models.loading import load
-from fsl_jax.models.names import write_tensors
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.tensors.tensor_map import write_tensors
 
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each measurement.")
 _BATCHES = flags.DEFINE_list("batches", ["1", "8"], "Prompts that are continued at a time.")

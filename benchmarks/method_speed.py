@@ -16,12 +16,12 @@ from benchmarks.ours import Ours, start_of
 from benchmarks.peers import Peer, has_peer
 from benchmarks.variants import lines as every_line
 from benchmarks.work import make_work
-from fsl_jax.adapt.method import Method
-from fsl_jax.adapt.registry import parse_method
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.methods.registry import parse_method
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.loading import load
-from fsl_jax.studies.qualified import split
-from fsl_jax.studies.table import markdown_table
+from fsl_jax.studies.planning.scoped_list import split
+from fsl_jax.studies.reporting.table import markdown_table
 
 _REPEATS = flags.DEFINE_integer("repeats", 10, "Turns of each measurement.", 1, 90)
 _METHODS = flags.DEFINE_string("methods", "", "Methods to measure; all unless given.")

@@ -23,22 +23,22 @@ from absl import app, flags
 
 from benchmarks.variants import VARIANTS, lines
 from fsl_jax.adapt.attach import attach
-from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.methods.registry import parse_method
 from fsl_jax.adapt.peft.kinds import KINDS
-from fsl_jax.adapt.registry import parse_method
 from fsl_jax.adapt.summary import count_parameters
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
-from fsl_jax.models.bert import BertConfig
-from fsl_jax.models.families import Config, initialise, module_of
-from fsl_jax.models.gpt2 import GPT2Config
-from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.families.bert.model import BertConfig
+from fsl_jax.models.families.gpt2.model import GPT2Config
+from fsl_jax.models.families.llama.model import LlamaConfig
+from fsl_jax.models.families.registry import Config, initialise, module_of
+from fsl_jax.models.families.t5.layers import T5Config
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.t5_layers import T5Config
 from fsl_jax.operations import product_operations
 from fsl_jax.pages import write_between
-from fsl_jax.studies.table import markdown_table
+from fsl_jax.studies.reporting.table import markdown_table
 from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.training.fit import make_gradient
 from fsl_jax.training.program import compile_program

@@ -28,11 +28,11 @@ from tokenizers import Tokenizer, models
 
 from benchmarks.parity_models import END_OF_TEXT, LENGTH, MODELS, VOCABULARY, build
 from fsl_jax.data.sources import load_dataset
+from fsl_jax.models.checkpoints.heads import names_of
 from fsl_jax.models.embedded import embedded_path
-from fsl_jax.models.head_checkpoint import names_of
 from fsl_jax.models.loading import load
-from fsl_jax.models.names import write_tensors
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.tensors.tensor_map import write_tensors
 from fsl_jax.pages import write_between
 
 _PAGE = flags.DEFINE_string("page", None, "A page whose table is replaced by the one made.")

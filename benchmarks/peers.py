@@ -13,19 +13,19 @@ import transformers
 from benchmarks.peer_adalora import RankBudget, with_whole_ranks, zero_ranks
 from benchmarks.prompt_networks import has_network, with_network
 from benchmarks.work import Work
-from fsl_jax.adapt.adalora import AdaLoRA
-from fsl_jax.adapt.adapter_files import save_adapter
-from fsl_jax.adapt.linear_probe import LinearProbe
-from fsl_jax.adapt.lora import LoRA
-from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.files.adapter_files import save_adapter
+from fsl_jax.adapt.methods.adalora import AdaLoRA
+from fsl_jax.adapt.methods.linear_probe import LinearProbe
+from fsl_jax.adapt.methods.lora import LoRA
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.methods.top_layers import TopLayers
 from fsl_jax.adapt.peft.kinds import KINDS
-from fsl_jax.adapt.top_layers import TopLayers
 from fsl_jax.adapt.tree import flatten, unflatten
-from fsl_jax.models.bert import BertConfig
-from fsl_jax.models.families import FAMILIES
-from fsl_jax.models.llama import LlamaConfig
-from fsl_jax.models.names import write_tensors
+from fsl_jax.models.families.bert.model import BertConfig
+from fsl_jax.models.families.llama.model import LlamaConfig
+from fsl_jax.models.families.registry import FAMILIES
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.tensors.tensor_map import write_tensors
 
 Leaves = Mapping[str, np.ndarray]
 

@@ -8,9 +8,9 @@ import numpy as np
 import peft
 import torch
 
-from fsl_jax.adapt.method import Method
-from fsl_jax.adapt.p_tuning import PTuning
-from fsl_jax.adapt.prefix_tuning import PrefixTuning
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.methods.p_tuning import PTuning
+from fsl_jax.adapt.methods.prefix_tuning import PrefixTuning
 
 _KINDS = {"kernel": "weight", "bias": "bias"}
 _MAPS = {

@@ -23,9 +23,9 @@ from benchmarks.measure import Row, alternate, machine, require_same_losses, tab
 from benchmarks.ours import Ours, start_of
 from benchmarks.peers import Peer
 from benchmarks.work import Work, make_work
-from fsl_jax.adapt.linear_probe import LinearProbe
-from fsl_jax.adapt.lora import LoRA
-from fsl_jax.adapt.top_layers import TopLayers
+from fsl_jax.adapt.methods.linear_probe import LinearProbe
+from fsl_jax.adapt.methods.lora import LoRA
+from fsl_jax.adapt.methods.top_layers import TopLayers
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.loading import load
 

@@ -13,7 +13,7 @@ from absl import app, flags
 from benchmarks.measure import Row, alternate, machine, table
 from benchmarks.ours import Ours
 from benchmarks.work import make_work
-from fsl_jax.adapt.prompt_tuning import PromptTuning
+from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.loading import load
 

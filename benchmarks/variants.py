@@ -1,6 +1,6 @@
 """Which methods, with which settings, the tables of all methods have lines of."""
 
-from fsl_jax.adapt.registry import METHODS
+from fsl_jax.adapt.methods.registry import METHODS
 
 VARIANTS = {
     "lora(scaling='rslora')": "Kalajdzievski 2023, https://arxiv.org/abs/2312.03732",

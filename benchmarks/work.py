@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.methods.method import Method
 from fsl_jax.data.examples import Dataset
 from fsl_jax.data.sampling import batch_order
 from fsl_jax.data.splits import few_shot_split

@@ -62,8 +62,8 @@ def main(arguments: list[str]) -> None:
         )
         # These import JAX, whose settings have to be made before.
         from fsl_jax.data.sources import load_dataset
-        from fsl_jax.studies.base_model import load_base
         from fsl_jax.studies.evaluation import evaluate_adapter, write_evaluation
+        from fsl_jax.studies.planning.base_model import load_base
         from fsl_jax.tasks.verbalizer import parse_verbalizer
 
         template, words = _TEMPLATE.value, _VERBALIZER.value

@@ -30,8 +30,8 @@ def main(arguments: list[str]) -> None:
     with session.reporting_errors():
         session.start(distributed=False, deterministic=False, matmul_precision="default")
         # These import JAX, whose settings have to be made before.
-        from fsl_jax.adapt.exporting import base_name, export_adapter
-        from fsl_jax.studies.base_model import load_base
+        from fsl_jax.adapt.files.exporting import base_name, export_adapter
+        from fsl_jax.studies.planning.base_model import load_base
 
         base = load_base(_MODEL.value or base_name(_ADAPTER.value), "float32")
         exported = export_adapter(_ADAPTER.value, base, _FOR.value, _OUTPUT.value)

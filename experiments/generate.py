@@ -79,10 +79,10 @@ def main(arguments: list[str]) -> None:
             distributed=False, deterministic=False, matmul_precision=_MATMUL_PRECISION.value
         )
         # These import JAX, whose settings have to be made before.
-        from fsl_jax.adapt.adapter_files import load_adapter
+        from fsl_jax.adapt.files.adapter_files import load_adapter
         from fsl_jax.models import generate
-        from fsl_jax.studies.base_model import load_base
         from fsl_jax.studies.generations import describe, write_generations
+        from fsl_jax.studies.planning.base_model import load_base
 
         prompts, adapter = _prompts(arguments[1:]), _ADAPTER.value
         pretrained = load_base(_MODEL.value, _DTYPE.value, attention=_ATTENTION.value)

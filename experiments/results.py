@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
 
 def _time_left(commands: list[list[str]]):
     """What the studies are taken to need."""
-    from fsl_jax.studies.forecast import TimeLeft, seconds_left
+    from fsl_jax.studies.forecasting.forecast import TimeLeft, seconds_left
 
     print("Counting what there is to do", flush=True)
     left = []
@@ -134,8 +134,8 @@ def _check_page() -> None:
 def _write_page() -> None:
     from fsl_jax.files import write_atomically
     from fsl_jax.pages import write_between
-    from fsl_jax.studies.comparison import comparison_table
-    from fsl_jax.studies.summary import read_summary
+    from fsl_jax.studies.reporting.comparison import comparison_table
+    from fsl_jax.studies.reporting.summary import read_summary
 
     studies: dict[str, list] = {}
     for text in _STUDIES.value:

@@ -131,12 +131,12 @@ def main(arguments: list[str]) -> None:
         from rich.console import Console
 
         from fsl_jax.processes import is_first
-        from fsl_jax.studies.dry_run import dry_run
+        from fsl_jax.studies.forecasting.dry_run import dry_run
+        from fsl_jax.studies.reporting.table import terminal_table
         from fsl_jax.studies.study import run_study
-        from fsl_jax.studies.table import terminal_table
 
         if _FORECAST.value:
-            from fsl_jax.studies.forecast import program_seconds
+            from fsl_jax.studies.forecasting.forecast import program_seconds
 
             seconds = program_seconds(question, _OUTPUT.value)
             if is_first():
@@ -154,7 +154,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _question():
-    from fsl_jax.studies.question import Question
+    from fsl_jax.studies.planning.study_config import Question
 
     return Question(
         models=tuple(name.strip() for name in _MODELS.value if name.strip()),

@@ -34,16 +34,21 @@ from sklearn.decomposition import PCA
 
 import fsl_jax
 from fsl_jax.data import load_dataset, test_subset
-from fsl_jax.studies.prompt_analysis import (
+from fsl_jax.studies.analysis.prompt_analysis import (
     distances,
     mean_distances,
     nearest_words,
     prompt_distances,
 )
-from fsl_jax.studies.prompt_plots import draw_distances, draw_maps, draw_norms, draw_removals
-from fsl_jax.studies.question import Question
-from fsl_jax.studies.table import markdown_table, percent
-from fsl_jax.studies.trained_prompts import accuracies_without, train_prompts
+from fsl_jax.studies.analysis.prompt_plots import (
+    draw_distances,
+    draw_maps,
+    draw_norms,
+    draw_removals,
+)
+from fsl_jax.studies.analysis.trained_prompts import accuracies_without, train_prompts
+from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.reporting.table import markdown_table, percent
 
 # %matplotlib inline
 

@@ -23,11 +23,11 @@ import pathlib
 
 from rich.console import Console
 
-from fsl_jax.studies.records import read_results
-from fsl_jax.studies.statistics import paired_difference
-from fsl_jax.studies.summary import summarise
-from fsl_jax.studies.table import markdown_table, percent, terminal_table
-from fsl_jax.studies.timings import read_timings
+from fsl_jax.studies.records.records import read_results
+from fsl_jax.studies.records.timings import read_timings
+from fsl_jax.studies.reporting.statistics import paired_difference
+from fsl_jax.studies.reporting.summary import summarise
+from fsl_jax.studies.reporting.table import markdown_table, percent, terminal_table
 
 directory = pathlib.Path(os.environ.get("FSL_JAX_RESULTS", "results/bbc_headlines_quick"))
 records = read_results(directory / "results.jsonl")

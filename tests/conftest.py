@@ -212,12 +212,12 @@ def tiny_bases(tiny_tokenizer):
     The one of Gemma 2 has a sliding window on its first layer.
     """
     from fsl_jax.adapt.tree import unflatten
-    from fsl_jax.models.bert import BertConfig
-    from fsl_jax.models.families import module_of, parameter_shapes
-    from fsl_jax.models.gpt2 import GPT2Config
-    from fsl_jax.models.llama import LlamaConfig
+    from fsl_jax.models.families.bert.model import BertConfig
+    from fsl_jax.models.families.gpt2.model import GPT2Config
+    from fsl_jax.models.families.llama.model import LlamaConfig
+    from fsl_jax.models.families.registry import module_of, parameter_shapes
+    from fsl_jax.models.families.t5.layers import T5Config
     from fsl_jax.models.pretrained import Pretrained
-    from fsl_jax.models.t5_layers import T5Config
 
     sizes = {"vocab_size": 64, "hidden_size": 16, "mlp_size": 40, "num_layers": 2, "num_heads": 4}
     configs = [

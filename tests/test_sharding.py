@@ -10,13 +10,13 @@ from jax.sharding import PartitionSpec as P
 
 import fsl_jax
 from fsl_jax.adapt import LoRA, TopLayers, attach
-from fsl_jax.adapt.full import Full
+from fsl_jax.adapt.methods.full import Full
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
-from fsl_jax.models.bert import BertConfig
-from fsl_jax.models.families import initialise
-from fsl_jax.models.llama import LlamaConfig
-from fsl_jax.models.t5_layers import T5Config
+from fsl_jax.models.families.bert.model import BertConfig
+from fsl_jax.models.families.llama.model import LlamaConfig
+from fsl_jax.models.families.registry import initialise
+from fsl_jax.models.families.t5.layers import T5Config
 from fsl_jax.sharding import (
     make_mesh,
     over_examples,

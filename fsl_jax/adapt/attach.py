@@ -8,7 +8,7 @@ import jax
 from jax.interpreters import partial_eval
 
 from fsl_jax.adapt.mask import HEAD_RULE, mask_from_rules
-from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import faults
 

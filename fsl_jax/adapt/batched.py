@@ -1,4 +1,7 @@
-"""Many adapters in one batch: every row of it has its own, or none (see `models.row_params`)."""
+"""Many adapters in one batch: every row of it has its own, or none.
+
+See `fsl_jax.models.blocks.row_params`.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -10,14 +13,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from fsl_jax.adapt.merging import is_spent
-from fsl_jax.adapt.soft_prompt import SUFFIX
+from fsl_jax.adapt.parts.soft_prompt import SUFFIX
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError, faults
-from fsl_jax.models.after_tokens import append_suffix
-from fsl_jax.models.layers import PRNGKey
+from fsl_jax.models.blocks.after_tokens import append_suffix
+from fsl_jax.models.blocks.layers import PRNGKey
+from fsl_jax.models.blocks.row_params import NO_ADAPTER, RowParams, map_rows, neutral_value
 from fsl_jax.models.outputs import KeyValues, ModelOutput
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.row_params import NO_ADAPTER, RowParams, map_rows, neutral_value
 
 HEAD_MASK = "head/mask"
 """Which classes a stacked head has, `[N, C]`: 1 for a class, 0 for padding."""

@@ -13,9 +13,9 @@ from jaxtyping import Array
 
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import faults
-from fsl_jax.models.layers import Dense
+from fsl_jax.models.blocks.layers import Dense
+from fsl_jax.models.blocks.sections import cut_like, join_segments
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.segments import cut_like, join_segments
 
 _MERGED = re.compile(r"(.+)/(lora_(?:a|b|e|scale|magnitude|norm)|ia3|ia3_in)")
 """Leaves that keep a linear layer affine."""

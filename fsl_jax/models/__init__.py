@@ -4,16 +4,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fsl_jax.models.after_tokens import append_suffix
-    from fsl_jax.models.exporting import export
+    from fsl_jax.models.blocks.after_tokens import append_suffix
+    from fsl_jax.models.checkpoints.exporting import export
     from fsl_jax.models.generation.generate import Continuation, generate
 
 __all__ = ["Continuation", "append_suffix", "export", "generate"]
 
 _HOMES = {
     "Continuation": "fsl_jax.models.generation.generate",
-    "append_suffix": "fsl_jax.models.after_tokens",
-    "export": "fsl_jax.models.exporting",
+    "append_suffix": "fsl_jax.models.blocks.after_tokens",
+    "export": "fsl_jax.models.checkpoints.exporting",
     "generate": "fsl_jax.models.generation.generate",
 }
 

@@ -9,24 +9,24 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.checkpoint import Checkpoint
-from fsl_jax.models.directory_checkpoint import read_directory
-from fsl_jax.models.families import Config, module_of
-from fsl_jax.models.gguf_checkpoint import read_gguf_checkpoint
-from fsl_jax.models.head_checkpoint import (
+from fsl_jax.models.attention.self_attention import AUTO, require_implementation
+from fsl_jax.models.blocks.layers import PRNGKey
+from fsl_jax.models.checkpoints.checkpoint import Checkpoint
+from fsl_jax.models.checkpoints.directory import read_directory
+from fsl_jax.models.checkpoints.gguf_file import read_gguf_checkpoint
+from fsl_jax.models.checkpoints.heads import (
     label_names,
     require_head,
     require_special_tokens,
     with_head,
 )
-from fsl_jax.models.layers import PRNGKey
+from fsl_jax.models.families.registry import Config, module_of
+from fsl_jax.models.families.t5.layers import T5Config
 from fsl_jax.models.locate import locate
-from fsl_jax.models.names import StoredLeaf
 from fsl_jax.models.outputs import Params
-from fsl_jax.models.own_attention import AUTO, require_implementation
-from fsl_jax.models.placing import place_leaf
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.t5_layers import T5Config
+from fsl_jax.models.tensors.placing import place_leaf
+from fsl_jax.models.tensors.tensor_map import StoredLeaf
 from fsl_jax.sharding import parameter_shardings, require_divided
 
 
@@ -54,11 +54,11 @@ def load(
         float32 on a CPU, where bfloat16 is slow, and bfloat16 on accelerators.
       mesh: the devices to lay the weights out on, by the table of `fsl_jax.sharding`; by default
         they are on the first device.
-      attention: how attention is computed, one of those in `fsl_jax.models.own_attention`; T5 has
-        one of its own.
-      head: what is made of the hidden states, one of those in `fsl_jax.models.heads`. A decoder has
-        its language model unless another is named, and an encoder none. A head that the checkpoint
-        lacks is drawn anew, with a warning.
+      attention: how attention is computed, one of those in
+        `fsl_jax.models.attention.self_attention`; T5 has one of its own.
+      head: what is made of the hidden states, one of those in `fsl_jax.models.blocks.heads`. A
+        decoder has its language model unless another is named, and an encoder none. A head that
+        the checkpoint lacks is drawn anew, with a warning.
       num_labels: classes of a head that classifies; the checkpoint's if it has that head.
       key: threefry key, from which a new head is drawn; `jax.random.key(0)` unless given.
 

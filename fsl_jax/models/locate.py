@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.directory_checkpoint import FILES
+from fsl_jax.models.checkpoints.directory import FILES
 from fsl_jax.models.embedded import EMBEDDED, embedded_path
 
 

@@ -10,15 +10,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.after_tokens import suffix_length
-from fsl_jax.models.before_tokens import (
+from fsl_jax.models.blocks.after_tokens import suffix_length
+from fsl_jax.models.blocks.before_tokens import (
     decoder_prefix_length,
     length_before,
     prefix_length,
     prompt_length,
 )
-from fsl_jax.models.families import Config
-from fsl_jax.models.heads import (
+from fsl_jax.models.blocks.heads import (
     ENCODER_HEADS,
     LANGUAGE_MODELS,
     MASKED_LM,
@@ -26,7 +25,8 @@ from fsl_jax.models.heads import (
     decoder_options,
     masked_logits,
 )
-from fsl_jax.models.layers import Dropout, PRNGKey
+from fsl_jax.models.blocks.layers import Dropout, PRNGKey
+from fsl_jax.models.families.registry import Config
 from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Pretrained:
       params: the parameter tree, as the checkpoint has it.
       tokenizer: of Hugging Face's fast kind.
       sha256: of the weights file, in hex; of several files, the hash of their names and hashes.
-      head: the kind of head that it was loaded with, as in `fsl_jax.models.heads`.
+      head: the kind of head that it was loaded with, as in `fsl_jax.models.blocks.heads`.
       labels: what the C classes of a head that classifies are called.
       end_tokens: tokens that end what it writes; none where the checkpoint leaves that to the
         tokenizer's end of sequence.

@@ -11,18 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from fsl_jax.adapt.adapter_files import Adapter, load_adapter
+from fsl_jax.adapt.files.adapter_files import Adapter, load_adapter
+from fsl_jax.adapt.methods.registry import format_method
 from fsl_jax.adapt.partition import partition
-from fsl_jax.adapt.registry import format_method
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.data.splits import test_subset
 from fsl_jax.errors import InputError, faults
 from fsl_jax.files import write_json
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.studies.environment import describe as describe_environment
-from fsl_jax.studies.formulations import describe_formulation, restore_formulation
-from fsl_jax.studies.jsonl import Record, write_records
+from fsl_jax.studies.planning.environment import describe as describe_environment
+from fsl_jax.studies.planning.formulations import describe_formulation, restore_formulation
+from fsl_jax.studies.records.jsonl import Record, write_records
 from fsl_jax.tasks.encoding import label_indices
 from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.template import Template

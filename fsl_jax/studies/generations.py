@@ -11,7 +11,7 @@ from fsl_jax.data.file_formats import listed, read_jsonl
 from fsl_jax.errors import InputError, faults
 from fsl_jax.models.generation.generate import Continuation
 from fsl_jax.models.generation.prompts import Prompt
-from fsl_jax.studies.jsonl import Record, write_records
+from fsl_jax.studies.records.jsonl import Record, write_records
 
 COLUMN = "prompt"
 

@@ -20,24 +20,24 @@ from fsl_jax.errors import InputError
 from fsl_jax.files import recover, write_atomically, write_json
 from fsl_jax.processes import from_first, gather, is_first, require_agreement
 from fsl_jax.sharding import make_mesh
-from fsl_jax.studies.base_model import load_base
-from fsl_jax.studies.context import Context
-from fsl_jax.studies.environment import describe as describe_environment
-from fsl_jax.studies.fitting import compile_planned, run_fit
-from fsl_jax.studies.ledger import Ledger
-from fsl_jax.studies.plan import (
+from fsl_jax.studies.planning.base_model import load_base
+from fsl_jax.studies.planning.environment import describe as describe_environment
+from fsl_jax.studies.planning.plan import (
     PlannedProgram,
     describe,
     plan_programs,
     read_programs,
     require_same,
 )
-from fsl_jax.studies.progress import Progress
-from fsl_jax.studies.prompting import make_prompted, run_prompts
-from fsl_jax.studies.question import Question
-from fsl_jax.studies.records import RunRecord
-from fsl_jax.studies.summary import Row, summarise
-from fsl_jax.studies.timings import Timing, append_timings, read_timings
+from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.records.records import RunRecord
+from fsl_jax.studies.records.result_store import Ledger
+from fsl_jax.studies.records.timings import Timing, append_timings, read_timings
+from fsl_jax.studies.reporting.summary import Row, summarise
+from fsl_jax.studies.running.context import Context
+from fsl_jax.studies.running.fitting import compile_planned, run_fit
+from fsl_jax.studies.running.progress import Progress
+from fsl_jax.studies.running.prompting import make_prompted, run_prompts
 from fsl_jax.training.program import Program
 from fsl_jax.training.stopping import StopRequest
 
@@ -245,7 +245,7 @@ def _keep(
     ]
     # Imported here, as is the report below: TensorBoard and drawing take seconds to import, and
     # nothing needs them before the first program has finished.
-    from fsl_jax.studies.events import write_events
+    from fsl_jax.studies.reporting.events import write_events
 
     append_timings(context.directory / "timings.jsonl", timings)
     write_events(context.directory / "events", records)
@@ -264,7 +264,7 @@ def _rows(ledger: Ledger, directory: epath.Path) -> list[Row]:
 def _report(
     context: Context, programs: list[PlannedProgram], environment: dict[str, Any], options: Options
 ) -> list[Row]:
-    from fsl_jax.studies.report import write_report
+    from fsl_jax.studies.reporting.report import write_report
 
     ledger = Ledger(context.directory, programs)
     ledger.assemble()

@@ -15,8 +15,8 @@ from jaxtyping import Array, Float
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError, unknown_name
-from fsl_jax.models.heads import decoder_options
-from fsl_jax.models.pooling import POOLINGS
+from fsl_jax.models.blocks.heads import decoder_options
+from fsl_jax.models.blocks.pooling import POOLINGS
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.tasks.formulation import Batch
 from fsl_jax.tasks.suffix import Ahead, read_up_to_suffix

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.adapt.tree import Params
+from fsl_jax.models.blocks.pooling import last_token
 from fsl_jax.models.outputs import KeyValues
-from fsl_jax.models.pooling import last_token
 from fsl_jax.models.pretrained import Pretrained
 
 Prompts = tuple[Int[Array, "B T"], Bool[Array, "B T"]]

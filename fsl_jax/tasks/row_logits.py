@@ -11,9 +11,9 @@ from jaxtyping import Array, Float, Int
 from fsl_jax.adapt.batched import HEAD_MASK, Stacked, require_rows, row_params
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError, faults
-from fsl_jax.models.after_tokens import suffix_length, without_suffix
-from fsl_jax.models.layers import PRNGKey
-from fsl_jax.models.row_params import NO_ADAPTER, RowParams, map_rows
+from fsl_jax.models.blocks.after_tokens import suffix_length, without_suffix
+from fsl_jax.models.blocks.layers import PRNGKey
+from fsl_jax.models.blocks.row_params import NO_ADAPTER, RowParams, map_rows
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.tasks.head import HeadFormulation
 

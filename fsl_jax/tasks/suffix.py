@@ -13,13 +13,13 @@ from jaxtyping import Array, Bool, Int
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
-from fsl_jax.models.after_tokens import (
+from fsl_jax.models.blocks.after_tokens import (
     append_suffix,
     suffix_length,
     suffix_tokens,
     without_suffix,
 )
-from fsl_jax.models.layers import PRNGKey
+from fsl_jax.models.blocks.layers import PRNGKey
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.tasks.formulation import Batch

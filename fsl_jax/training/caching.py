@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from fsl_jax.adapt.soft_prompt import SUFFIX
+from fsl_jax.adapt.parts.soft_prompt import SUFFIX
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.compilation import jit
 from fsl_jax.processes import to_host

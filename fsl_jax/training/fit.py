@@ -15,10 +15,10 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
-from fsl_jax.models.stack import rematerialized_layers
+from fsl_jax.models.blocks.stack import rematerialized_layers
 from fsl_jax.sharding import over_batch
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.tasks.losses import correct, cross_entropy

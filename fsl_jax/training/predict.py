@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
 from fsl_jax.compilation import jit

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params
 from fsl_jax.compilation import jit, peak_memory
 from fsl_jax.errors import InputError

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.mask import mask_from_rules
-from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.partition import partition
 from fsl_jax.adapt.summary import Summary, count_parameters, summarise
 from fsl_jax.adapt.tree import Params, flatten, unflatten

@@ -6,7 +6,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params
 from fsl_jax.training.optimizer import make_optimizer
 from fsl_jax.training.settings import FitSettings

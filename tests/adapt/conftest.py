@@ -9,12 +9,12 @@ import pytest
 
 from fsl_jax.adapt import attach, parse_method, save_adapter
 from fsl_jax.adapt.tree import flatten, unflatten
-from fsl_jax.models.bert import BertConfig
-from fsl_jax.models.families import module_of, parameter_shapes
-from fsl_jax.models.gpt2 import GPT2Config
-from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.families.bert.model import BertConfig
+from fsl_jax.models.families.gpt2.model import GPT2Config
+from fsl_jax.models.families.llama.model import LlamaConfig
+from fsl_jax.models.families.registry import module_of, parameter_shapes
+from fsl_jax.models.families.t5.layers import T5Config
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.t5_layers import T5Config
 
 CONFIGS = {
     "bert": BertConfig(

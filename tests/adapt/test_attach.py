@@ -9,7 +9,7 @@ import pytest
 
 from fsl_jax.adapt import Full, LoRA, attach
 from fsl_jax.adapt.attach import unread_leaves
-from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 

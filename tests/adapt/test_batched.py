@@ -21,10 +21,10 @@ from fsl_jax.adapt.mask import mask_from_rules
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import append_suffix
-from fsl_jax.models.families import initialise, module_of
-from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.blocks.row_params import one_tree
+from fsl_jax.models.families.llama.model import LlamaConfig
+from fsl_jax.models.families.registry import initialise, module_of
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.row_params import one_tree
 from fsl_jax.training.stack import stack_padded
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

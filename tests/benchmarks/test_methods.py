@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.methods import END, START, families
 from benchmarks.variants import VARIANTS, lines
-from fsl_jax.adapt.registry import METHODS, parse_method
+from fsl_jax.adapt.methods.registry import METHODS, parse_method
 
 EVERY = "BERT, GPT-2, Llama, Qwen2, T5"
 

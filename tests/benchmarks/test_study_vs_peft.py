@@ -12,18 +12,18 @@ from benchmarks.measure import Row, alternate, require_same_losses, table
 from benchmarks.ours import Ours, start_of
 from benchmarks.peers import Peer
 from benchmarks.work import make_work
-from fsl_jax.adapt.adalora import AdaLoRA
-from fsl_jax.adapt.ia3 import IA3
-from fsl_jax.adapt.linear_probe import LinearProbe
-from fsl_jax.adapt.lora import LoRA
-from fsl_jax.adapt.p_tuning import PTuning
-from fsl_jax.adapt.prefix_tuning import PrefixTuning
-from fsl_jax.adapt.prompt_tuning import PromptTuning
-from fsl_jax.adapt.top_layers import TopLayers
+from fsl_jax.adapt.methods.adalora import AdaLoRA
+from fsl_jax.adapt.methods.ia3 import IA3
+from fsl_jax.adapt.methods.linear_probe import LinearProbe
+from fsl_jax.adapt.methods.lora import LoRA
+from fsl_jax.adapt.methods.p_tuning import PTuning
+from fsl_jax.adapt.methods.prefix_tuning import PrefixTuning
+from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
+from fsl_jax.adapt.methods.top_layers import TopLayers
 from fsl_jax.data.examples import Dataset, Example
-from fsl_jax.models.bert import BertConfig
-from fsl_jax.models.families import initialise, module_of
-from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.families.bert.model import BertConfig
+from fsl_jax.models.families.llama.model import LlamaConfig
+from fsl_jax.models.families.registry import initialise, module_of
 from fsl_jax.models.pretrained import Pretrained
 
 WORDS = ["[PAD]", "[UNK]", "sport", "politics", "Topic", ":", *(f"w{n:09}" for n in range(40))]

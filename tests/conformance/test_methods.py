@@ -33,7 +33,7 @@ from fsl_jax.adapt import (
     TopLayers,
     VeRA,
 )
-from fsl_jax.adapt.registry import METHODS as NAMED
+from fsl_jax.adapt.methods.registry import METHODS as NAMED
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks.losses import cross_entropy

@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from fsl_jax.studies.dry_run import dry_run
-from fsl_jax.studies.question import Question
+from fsl_jax.studies.forecasting.dry_run import dry_run
+from fsl_jax.studies.planning.study_config import Question
 from fsl_jax.studies.study import Options, run_study
 
 SECONDS = 240

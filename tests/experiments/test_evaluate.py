@@ -8,10 +8,10 @@ import pytest
 
 import fsl_jax
 from fsl_jax.adapt import LoRA, attach
-from fsl_jax.adapt.adapter_files import save_adapter
-from fsl_jax.adapt.adapter_layout import CONFIG, RECORD, TENSORS
+from fsl_jax.adapt.files.adapter_files import save_adapter
+from fsl_jax.adapt.files.adapter_layout import CONFIG, RECORD, TENSORS
 from fsl_jax.adapt.tree import flatten, unflatten
-from fsl_jax.studies.formulations import describe_formulation
+from fsl_jax.studies.planning.formulations import describe_formulation
 from fsl_jax.tasks import HeadFormulation, Template, TemplateFormulation, Verbalizer
 
 

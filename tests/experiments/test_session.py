@@ -14,7 +14,7 @@ from experiments import session
 
 session.start(False, deterministic=True, matmul_precision="high")
 import jax
-from fsl_jax.studies.environment import describe
+from fsl_jax.studies.planning.environment import describe
 
 jax.numpy.zeros(1).block_until_ready()
 print(json.dumps(describe()))
@@ -70,7 +70,7 @@ def test_settings_are_made_before_the_devices_start_and_are_recorded(tmp_path):
 def test_importing_the_study_starts_no_devices():
     """Flags of XLA that are set later would be passed over in silence."""
     code = (
-        "import experiments.study, fsl_jax.studies.study, fsl_jax.studies.dry_run\n"
+        "import experiments.study, fsl_jax.studies.study, fsl_jax.studies.forecasting.dry_run\n"
         "from jax._src import xla_bridge\n"
         "assert not xla_bridge.backends_are_initialized()\n"
     )

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.studies.question import Question
+from fsl_jax.studies.planning.study_config import Question
 from fsl_jax.studies.study import Options, run_study
 
 RESULTS = "results.jsonl"

@@ -10,7 +10,7 @@ from fsl_jax.buckets import bucket_length
 from fsl_jax.data.examples import Example
 from fsl_jax.incontext.demonstrations import context
 from fsl_jax.incontext.scoring import PREFIX_STEP, Scorer, common_prefix, prefix_length
-from fsl_jax.models.families import initialise, module_of
+from fsl_jax.models.families.registry import initialise, module_of
 from fsl_jax.tasks import Template, TemplateFormulation, Verbalizer
 from fsl_jax.tasks.encoding import encode
 

@@ -14,12 +14,12 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
-from fsl_jax.models.bert import BertConfig
-from fsl_jax.models.bert_checkpoint import bert_names
-from fsl_jax.models.families import initialise, module_of
-from fsl_jax.models.llama import LlamaConfig
-from fsl_jax.models.names import write_tensors
+from fsl_jax.models.families.bert.checkpoint import bert_names
+from fsl_jax.models.families.bert.model import BertConfig
+from fsl_jax.models.families.llama.model import LlamaConfig
+from fsl_jax.models.families.registry import initialise, module_of
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.tensors.tensor_map import write_tensors
 from fsl_jax.sharding import make_mesh, parameter_shardings
 
 TINY = {

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.bert import BertConfig
-from fsl_jax.models.families import initialise, module_of
-from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.families.bert.model import BertConfig
+from fsl_jax.models.families.llama.model import LlamaConfig
+from fsl_jax.models.families.registry import initialise, module_of
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.models.pretrained import Pretrained
 

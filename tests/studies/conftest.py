@@ -2,7 +2,7 @@
 
 import pytest
 
-from fsl_jax.studies.records import CurvePoint, RunRecord
+from fsl_jax.studies.records.records import CurvePoint, RunRecord
 
 DEFAULTS = {
     "method": "lora",

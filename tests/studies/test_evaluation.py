@@ -11,20 +11,20 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from fsl_jax.adapt.adapter_files import save_adapter
-from fsl_jax.adapt.adapter_layout import RECORD
-from fsl_jax.adapt.bitfit import BitFit
-from fsl_jax.adapt.lora import LoRA
-from fsl_jax.adapt.prompt_tuning import PromptTuning
+from fsl_jax.adapt.files.adapter_files import save_adapter
+from fsl_jax.adapt.files.adapter_layout import RECORD
+from fsl_jax.adapt.methods.bitfit import BitFit
+from fsl_jax.adapt.methods.lora import LoRA
+from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.errors import InputError
-from fsl_jax.models.bert import BertConfig
-from fsl_jax.models.families import module_of, parameter_shapes
-from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.families.bert.model import BertConfig
+from fsl_jax.models.families.llama.model import LlamaConfig
+from fsl_jax.models.families.registry import module_of, parameter_shapes
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.studies.evaluation import Evaluation, evaluate_adapter, write_evaluation
-from fsl_jax.studies.formulations import describe_formulation
+from fsl_jax.studies.planning.formulations import describe_formulation
 from fsl_jax.tasks.encoding import encode
 from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.tasks.template import Template

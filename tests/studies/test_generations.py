@@ -5,7 +5,7 @@ import pytest
 from fsl_jax.errors import InputError
 from fsl_jax.models import Continuation
 from fsl_jax.studies.generations import Generated, describe, read_prompts, write_generations
-from fsl_jax.studies.jsonl import read_records
+from fsl_jax.studies.records.jsonl import read_records
 
 CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
 

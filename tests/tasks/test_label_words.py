@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fsl_jax
-from fsl_jax.adapt.top_layers import TopLayers
+from fsl_jax.adapt.methods.top_layers import TopLayers
 from fsl_jax.tasks.label_words import LabelWords, score_words, words_trunk
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

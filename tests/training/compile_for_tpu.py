@@ -15,8 +15,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.adapt import LoRA
-from fsl_jax.models.families import initialise, module_of
-from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.families.llama.model import LlamaConfig
+from fsl_jax.models.families.registry import initialise, module_of
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks import Template, TemplateFormulation, Verbalizer

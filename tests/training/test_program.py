@@ -11,9 +11,9 @@ import pytest
 from fsl_jax.adapt import BitFit, LinearProbe, LoRA, PromptTuning, PTuningV2, TopLayers
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
-from fsl_jax.models.bert import BertConfig
-from fsl_jax.models.families import module_of, parameter_shapes
-from fsl_jax.models.llama import LlamaConfig
+from fsl_jax.models.families.bert.model import BertConfig
+from fsl_jax.models.families.llama.model import LlamaConfig
+from fsl_jax.models.families.registry import module_of, parameter_shapes
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks import HeadFormulation

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fsl_jax.adapt.full import Full
+from fsl_jax.adapt.methods.full import Full
 from fsl_jax.training.settings import FitSettings
 from fsl_jax.training.state import initial_state
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from fsl_jax.adapt.adalora import AdaLoRA
+from fsl_jax.adapt.methods.adalora import AdaLoRA
 from fsl_jax.adapt.peft.adalora_training import (
     TRAINING,
     read_training,

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from fsl_jax.adapt.adalora import AdaLoRA
+from fsl_jax.adapt.methods.adalora import AdaLoRA
 from fsl_jax.adapt.peft.config_fields import count_faults, is_count, is_number
 
 _STEPS = 1000

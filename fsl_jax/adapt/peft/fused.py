@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from fsl_jax.adapt.adalora import AdaLoRA
-from fsl_jax.adapt.lora import LoRA
-from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.methods.adalora import AdaLoRA
+from fsl_jax.adapt.methods.lora import LoRA
+from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.peft.modules import Module, filled_up, linear_layers
 from fsl_jax.adapt.tree import flatten
-from fsl_jax.models.families import FAMILIES, Config
+from fsl_jax.models.families.registry import FAMILIES, Config
 from fsl_jax.models.pretrained import Pretrained
 
 Leaves = dict[str, np.ndarray]

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.methods.vera import VeRA, format_columns
 from fsl_jax.adapt.peft.fused import Leaves, fused_layers
 from fsl_jax.adapt.peft.modules import Module
-from fsl_jax.adapt.vera import VeRA, format_columns
 from fsl_jax.models.pretrained import Pretrained
 
 

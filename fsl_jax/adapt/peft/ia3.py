@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from fsl_jax.adapt.ia3 import IA3
-from fsl_jax.adapt.method import Method
+from fsl_jax.adapt.methods.ia3 import IA3
+from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.peft.feedforward import Feedforward, feedforward_faults, feedforward_modules
 from fsl_jax.adapt.peft.fused import fused_layers
 from fsl_jax.adapt.peft.modules import (
@@ -30,7 +30,7 @@ from fsl_jax.adapt.peft.modules import (
 from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_faults
 from fsl_jax.adapt.peft.vector_config import config_faults
 from fsl_jax.adapt.tree import flatten
-from fsl_jax.models.families import Config
+from fsl_jax.models.families.registry import Config
 from fsl_jax.models.pretrained import Pretrained
 
 Leaves = dict[str, np.ndarray]

@@ -6,13 +6,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from etils import epath
 
-from fsl_jax.adapt.adalora import AdaLoRA
-from fsl_jax.adapt.ia3 import IA3
-from fsl_jax.adapt.ln_tuning import LNTuning
-from fsl_jax.adapt.lora import LoRA
-from fsl_jax.adapt.method import Method
-from fsl_jax.adapt.p_tuning import PTuning
-from fsl_jax.adapt.p_tuning_v2 import PTuningV2
+from fsl_jax.adapt.methods.adalora import AdaLoRA
+from fsl_jax.adapt.methods.ia3 import IA3
+from fsl_jax.adapt.methods.ln_tuning import LNTuning
+from fsl_jax.adapt.methods.lora import LoRA
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.methods.p_tuning import PTuning
+from fsl_jax.adapt.methods.p_tuning_v2 import PTuningV2
+from fsl_jax.adapt.methods.prefix_tuning import PrefixTuning
+from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
+from fsl_jax.adapt.methods.vera import VeRA
 from fsl_jax.adapt.peft.adalora import read_adalora, write_adalora
 from fsl_jax.adapt.peft.fused import has_layers_or_parts_for
 from fsl_jax.adapt.peft.ia3 import has_vectors_for, read_ia3, write_ia3
@@ -31,10 +34,7 @@ from fsl_jax.adapt.peft.soft_prompts import (
     write_prompt_tuning,
 )
 from fsl_jax.adapt.peft.vera import has_targets_for, read_vera, write_vera
-from fsl_jax.adapt.prefix_tuning import PrefixTuning
-from fsl_jax.adapt.prompt_tuning import PromptTuning
-from fsl_jax.adapt.vera import VeRA
-from fsl_jax.models.families import Config
+from fsl_jax.models.families.registry import Config
 from fsl_jax.models.pretrained import Pretrained
 
 Leaves = dict[str, np.ndarray]

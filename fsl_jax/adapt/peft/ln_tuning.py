@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from fsl_jax.adapt.ln_tuning import LNTuning
+from fsl_jax.adapt.methods.ln_tuning import LNTuning
 from fsl_jax.adapt.peft.modules import (
     Adapted,
     Module,
@@ -30,7 +30,7 @@ from fsl_jax.adapt.peft.targets import (
 )
 from fsl_jax.adapt.peft.vector_config import config_faults
 from fsl_jax.adapt.tree import flatten
-from fsl_jax.models.families import FAMILIES, Config
+from fsl_jax.models.families.registry import FAMILIES, Config
 from fsl_jax.models.pretrained import Pretrained
 
 _READABLE = "What can be read is LN tuning of whole norms"

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from fsl_jax.adapt.layer_choice import chosen_layers
-from fsl_jax.adapt.lora import LoRA
+from fsl_jax.adapt.methods.lora import LoRA
+from fsl_jax.adapt.parts.layer_choice import chosen_layers
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
 from fsl_jax.adapt.peft.lora_config import (
     PeftLora,

@@ -11,10 +11,10 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.errors import InputError, faults
-from fsl_jax.models.families import FAMILIES, Config
-from fsl_jax.models.names import Name, NameTable
+from fsl_jax.models.families.registry import FAMILIES, Config
+from fsl_jax.models.families.t5.layers import T5Config
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.t5_layers import T5Config
+from fsl_jax.models.tensors.tensor_map import Name, NameTable
 
 PREFIX = "base_model.model."
 """What PEFT puts before the names that a tensor's layer has in Hugging Face's model."""

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from fsl_jax.adapt.p_tuning_v2 import PTuningV2
+from fsl_jax.adapt.methods.p_tuning_v2 import PTuningV2
+from fsl_jax.adapt.methods.prefix_tuning import PrefixTuning
 from fsl_jax.adapt.peft.prompts import TENSOR, prompt_config, read_prompt, submodules
-from fsl_jax.adapt.prefix_tuning import PrefixTuning
-from fsl_jax.models.families import Config
+from fsl_jax.models.families.registry import Config
+from fsl_jax.models.families.t5.layers import T5Config
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.t5_layers import T5Config
 
 Leaves = dict[str, np.ndarray]
 

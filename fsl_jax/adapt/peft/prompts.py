@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from fsl_jax.adapt.parts.soft_prompt import PROMPT
 from fsl_jax.adapt.peft.config_fields import count_faults, is_count, unsupported_fields
 from fsl_jax.adapt.peft.modules import task_type, unusable
-from fsl_jax.adapt.soft_prompt import PROMPT
-from fsl_jax.models.families import Config
+from fsl_jax.models.families.registry import Config
 from fsl_jax.models.pretrained import Pretrained
 
 TENSOR = "prompt_embeddings"

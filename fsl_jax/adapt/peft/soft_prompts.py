@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from fsl_jax.adapt.p_tuning import ENCODERS, PTuning
+from fsl_jax.adapt.methods.p_tuning import ENCODERS, PTuning
+from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
+from fsl_jax.adapt.parts.soft_prompt import PROMPT
 from fsl_jax.adapt.peft.prompts import TENSOR, prompt_config, read_prompt, submodules
-from fsl_jax.adapt.prompt_tuning import PromptTuning
-from fsl_jax.adapt.soft_prompt import PROMPT
 from fsl_jax.models.pretrained import Pretrained
 
 Leaves = dict[str, np.ndarray]

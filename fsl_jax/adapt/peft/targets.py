@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fsl_jax.adapt.peft.modules import PREFIX, Adapted, Module
-from fsl_jax.models.families import FAMILIES
-from fsl_jax.models.names import NameTable
+from fsl_jax.models.families.registry import FAMILIES
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.tensors.tensor_map import NameTable
 
 ALL_LINEAR = "all-linear"
 """PEFT's word for all linear layers but the output embedding."""

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from etils import epath
 
+from fsl_jax.adapt.methods.vera import VeRA, format_columns
 from fsl_jax.adapt.peft.config_fields import count_faults, kind_faults, unsupported_fields
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, has_layers_or_parts_for, take_apart
 from fsl_jax.adapt.peft.fused_vera import columns_of_parts
@@ -29,8 +30,7 @@ from fsl_jax.adapt.peft.modules import (
 )
 from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_faults
 from fsl_jax.adapt.tree import flatten
-from fsl_jax.adapt.vera import VeRA, format_columns
-from fsl_jax.models.families import Config
+from fsl_jax.models.families.registry import Config
 from fsl_jax.models.pretrained import Pretrained
 
 _READABLE = "What can be read is VeRA on linear layers, with its random matrices"

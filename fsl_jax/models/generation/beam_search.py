@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from fsl_jax.models.blocks.row_params import AnyParams
 from fsl_jax.models.generation.beams import (
     HOPELESS,
     LOWEST,
@@ -29,7 +30,6 @@ from fsl_jax.models.generation.cache import append as append_to_cache
 from fsl_jax.models.generation.decode_loop import Batch, is_end, repeat_encoded
 from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.sampling import draw_several, mark_seen, process, seen_in
-from fsl_jax.models.row_params import AnyParams
 
 
 def start(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from fsl_jax.models.attention import token_positions
+from fsl_jax.models.attention.attention import token_positions
 from fsl_jax.models.outputs import KeyValues
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fsl_jax.models.blocks.row_params import AnyParams, RowParams
 from fsl_jax.models.generation import decode_loop
 from fsl_jax.models.generation.decode_loop import Batch, DecodeState
 from fsl_jax.models.generation.programs import program
@@ -15,7 +16,6 @@ from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.searching import search
 from fsl_jax.models.generation.settings import Settings
 from fsl_jax.models.generation.stopping import CHUNK, stopped_rows
-from fsl_jax.models.row_params import AnyParams, RowParams
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
+from fsl_jax.models.blocks.row_params import AnyParams
 from fsl_jax.models.generation.cache import allocate, append
 from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.sampling import Sampling, choose, mark_seen, seen_in
-from fsl_jax.models.row_params import AnyParams
 
 
 @struct.dataclass

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from fsl_jax.errors import faults
+from fsl_jax.models.blocks.row_params import AnyParams, RowParams
 from fsl_jax.models.generation.continuing import Found, continue_batch
 from fsl_jax.models.generation.prompts import (
     Prompt,
@@ -20,7 +21,6 @@ from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.settings import Settings
 from fsl_jax.models.generation.stopping import cut, end_tokens
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.row_params import AnyParams, RowParams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-from fsl_jax.models.after_tokens import append_suffix, suffix_length
-from fsl_jax.models.before_tokens import decoder_prefix_length, length_before, prompt_length
+from fsl_jax.models.blocks.after_tokens import append_suffix, suffix_length
+from fsl_jax.models.blocks.before_tokens import decoder_prefix_length, length_before, prompt_length
+from fsl_jax.models.blocks.pooling import last_token
+from fsl_jax.models.blocks.row_params import AnyParams, RowParams, map_rows, one_tree
 from fsl_jax.models.outputs import KeyValues, Params
-from fsl_jax.models.pooling import last_token
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.row_params import AnyParams, RowParams, map_rows, one_tree
 
 # Fields of what has been read are leaves of trees, which are traced.
 

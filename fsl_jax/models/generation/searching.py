@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fsl_jax.models.blocks.row_params import AnyParams
 from fsl_jax.models.generation import beam_search
 from fsl_jax.models.generation.beams import BeamOptions, BeamState, Candidates, Finished
 from fsl_jax.models.generation.decode_loop import Batch
@@ -14,7 +15,6 @@ from fsl_jax.models.generation.programs import program
 from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.settings import Settings
 from fsl_jax.models.generation.stopping import has_stop
-from fsl_jax.models.row_params import AnyParams
 
 
 def search(

@@ -14,8 +14,8 @@ import transformers
 from fsl_jax.adapt import IA3, AdaLoRA, LoRA, VeRA, attach, load_adapter, load_peft, save_peft
 from fsl_jax.adapt.peft.fused import with_shared_matrices
 from fsl_jax.adapt.tree import flatten
-from fsl_jax.models.families import FAMILIES
-from fsl_jax.models.names import write_tensors
+from fsl_jax.models.families.registry import FAMILIES
+from fsl_jax.models.tensors.tensor_map import write_tensors
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning"),

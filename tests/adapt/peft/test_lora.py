@@ -13,17 +13,17 @@ import torch
 import transformers
 from etils import epath
 
-from fsl_jax.adapt.adapter_files import load_adapter, save_adapter
-from fsl_jax.adapt.adapter_layout import CONFIG, RECORD
 from fsl_jax.adapt.attach import attach
-from fsl_jax.adapt.lora import LoRA
+from fsl_jax.adapt.files.adapter_files import load_adapter, save_adapter
+from fsl_jax.adapt.files.adapter_layout import CONFIG, RECORD
+from fsl_jax.adapt.files.peft_directory import save_peft
+from fsl_jax.adapt.methods.lora import LoRA
 from fsl_jax.adapt.peft.lora import read_lora, write_lora
 from fsl_jax.adapt.peft.lora_config import whole_if_it_is
-from fsl_jax.adapt.peft_directory import save_peft
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
-from fsl_jax.models.families import FAMILIES
-from fsl_jax.models.names import write_tensors
+from fsl_jax.models.families.registry import FAMILIES
+from fsl_jax.models.tensors.tensor_map import write_tensors
 
 # This release of PEFT asks transformers for an attribute that has a new name there.
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
@@ -255,7 +255,7 @@ def test_scales_that_came_with_an_adapter_are_saved_with_it_or_not_at_all(tiny, 
 
 
 def test_the_refusal_of_peft_names_the_kind_of_a_method_it_does_not_know(tiny, tmp_path):
-    from fsl_jax.adapt.bitfit import BitFit
+    from fsl_jax.adapt.methods.bitfit import BitFit
 
     base = tiny("bert")
     save_adapter(tmp_path, {"embeddings": {"norm": {"bias": np.ones(16)}}}, BitFit(), base, {})

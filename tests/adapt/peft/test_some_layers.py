@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from fsl_jax.adapt import load_adapter, save_peft
-from fsl_jax.adapt.adapter_layout import CONFIG
+from fsl_jax.adapt.files.adapter_layout import CONFIG
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import export

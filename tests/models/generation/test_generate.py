@@ -13,12 +13,12 @@ from flax.traverse_util import flatten_dict
 import fsl_jax
 from fsl_jax.errors import InputError
 from fsl_jax.models import generate
+from fsl_jax.models.families.llama.checkpoint import llama_names
 from fsl_jax.models.generation import decode_loop
 from fsl_jax.models.generation.decode_loop import Batch
 from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.sampling import Sampling
-from fsl_jax.models.llama_checkpoint import llama_names
-from fsl_jax.models.names import write_tensors
+from fsl_jax.models.tensors.tensor_map import write_tensors
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fsl_jax.adapt import PromptTuning, PTuningV2
-from fsl_jax.adapt.soft_prompt import with_word_leaves
+from fsl_jax.adapt.parts.soft_prompt import with_word_leaves
 from fsl_jax.errors import InputError
-from fsl_jax.models.families import module_of
+from fsl_jax.models.families.registry import module_of
 from fsl_jax.models.generation.generate import generate
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

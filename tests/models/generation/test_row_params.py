@@ -10,7 +10,7 @@ import pytest
 from fsl_jax.adapt import attach, parse_method, row_params, stack_adapters
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
-from fsl_jax.models.families import module_of
+from fsl_jax.models.families.registry import module_of
 from fsl_jax.models.generation.generate import generate
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

@@ -1,0 +1,1 @@
+"""Adapters as directories: saving, loading and exporting."""

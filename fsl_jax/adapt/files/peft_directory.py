@@ -1,0 +1,49 @@
+"""A whole parameter tree to a PEFT directory, and back."""
+
+from etils import epath
+
+from fsl_jax.adapt.files.adapter_files import load_adapter, save_adapter, settings_of
+from fsl_jax.adapt.mask import HEAD_RULE, mask_from_rules
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.models.pretrained import Pretrained
+
+
+def save_peft(
+    directory: epath.PathLike, params: Params, pretrained: Pretrained, method: Method
+) -> None:
+    """Saves what a method has added to a model, or trained of it, as a PEFT directory.
+
+    Args:
+      directory: where to save it; an adapter that is there already is replaced.
+      params: the whole tree, as `attach` has extended it and as a training has left it. A task
+        head in it is saved too, in a file of its own, which PEFT passes over.
+      pretrained: the base model.
+      method: the method. What PEFT has no format for is saved in the same layout with a
+        `peft_type` of this project's, which PEFT refuses.
+
+    Raises:
+      InputError: the tree lacks leaves of the method's, or has them in other shapes.
+    """
+    rules = (*method.rules, HEAD_RULE) if "head" in params else method.rules
+    chosen, leaves = flatten(mask_from_rules(params, rules)), flatten(params)
+    trained = {path: leaf for path, leaf in leaves.items() if chosen[path]}
+    kept = settings_of(method, leaves) | flatten(method.finish(unflatten(trained)))
+    save_adapter(directory, unflatten(kept), method, pretrained, {})
+
+
+def load_peft(directory: epath.PathLike, pretrained: Pretrained) -> Params:
+    """Loads an adapter that `save_peft` or PEFT saved.
+
+    Args:
+      directory: the adapter.
+      pretrained: the base model.
+
+    Returns:
+      The whole tree, ready for `pretrained.apply`.
+
+    Raises:
+      InputError: the adapter is damaged, of a kind that is not known, or does not fit the model; it
+        lists all that is wrong.
+    """
+    return load_adapter(directory, pretrained).params

@@ -1,0 +1,1 @@
+"""Methods of adapting, one file each, and the registry of all."""

@@ -1,0 +1,211 @@
+"""AdaLoRA: low-rank updates whose ranks are found in training, within a budget for all of them.
+
+Zhang et al., 2023, "AdaLoRA: Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning",
+https://arxiv.org/abs/2303.10512.
+"""
+
+import dataclasses
+import math
+import re
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
+from fsl_jax.adapt.parts.patterns import require_pattern
+from fsl_jax.adapt.parts.rank_budget import Importance, budget_at, keep_most_important
+from fsl_jax.adapt.parts.targets import low_rank_targets
+from fsl_jax.adapt.tree import Params, flatten, key_of, unflatten
+from fsl_jax.errors import InputError
+
+_PARTS = ("lora_a", "lora_e", "lora_b")
+_SPREAD = 0.02
+
+
+def _of_training(default: int | float) -> Any:
+    return dataclasses.field(default=default, metadata=ONLY_TRAINS)
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaLoRA(Method):
+    """Adds `((x @ lora_a) * lora_e) @ lora_b * (alpha / rank)` to the output of each target.
+
+    It is a singular value decomposition of the update: a penalty keeps the columns of `lora_a` and
+    the rows of `lora_b` orthogonal, and of all the layers' singular values `lora_e` the least
+    important are set to zero until `target_rank` is left on average. `lora_e` starts at zero, so
+    that the model starts out as the base. All leaves are float32. Runs of different ranks share a
+    program: the leaves of each are drawn at its own rank and padded with zeros.
+
+    The numbers that schedule the budget are parts of the training and not counts of steps. What is
+    kept of a run is what validated best, which may have been before the budget was reached. The
+    defaults are within what the paper used for the tasks of GLUE: a tenth to a sixth of the steps
+    before the budget falls and about half of them afterwards, penalties weighted by 0.1 to 0.5,
+    and rates of 5e-4 to 2.2e-3.
+
+    Attributes:
+      rank: R, the rank of each update at the start.
+      target_rank: the average rank at the end.
+      alpha: the numerator of the scale. The denominator stays the rank at the start.
+      targets: a regular expression for the layers to adapt, searched for in the path of a kernel's
+        parent: `layers/attention/query`.
+      warmup: the part of the training before the budget begins to fall.
+      final: the part of the training after the budget has been reached.
+      interval: in how many steps values are set to zero once.
+      smoothing: of the sensitivities, from 0 to 1: how much of the average before is kept.
+      uncertainty_smoothing: of how far sensitivities are from their average, likewise.
+      penalty_weight: of the orthogonality penalty, the mean Frobenius norm over all matrices of
+        what their products with themselves differ from the identity by. As in PEFT, this norm is
+        not squared.
+    """
+
+    rank: int = 12
+    target_rank: int = 8
+    alpha: float = 16.0
+    targets: str = "attention/(query|value)$"
+    warmup: float = _of_training(0.1)
+    final: float = _of_training(0.5)
+    interval: int = _of_training(1)
+    smoothing: float = _of_training(0.85)
+    uncertainty_smoothing: float = _of_training(0.85)
+    penalty_weight: float = _of_training(0.1)
+    name: ClassVar[str] = "adalora"
+    paper: ClassVar[str] = "Zhang et al. 2023, https://arxiv.org/abs/2303.10512"
+    learning_rates: ClassVar[tuple[float, ...]] = (5e-4, 1e-3, 2e-3)
+    rules: ClassVar[tuple[str, ...]] = ("/lora_[abe]$",)
+    settings: ClassVar[tuple[str, ...]] = ("/lora_scale$",)
+
+    def __post_init__(self):
+        if not 1 <= self.target_rank <= self.rank:
+            raise InputError(
+                "adalora needs a target_rank from 1 to the rank at the start, "
+                f"found {self.target_rank} and {self.rank}"
+            )
+        if not (self.alpha > 0 and math.isfinite(self.alpha)):
+            raise InputError(f"adalora needs a finite alpha above 0, found {self.alpha}")
+        if not (self.warmup >= 0 and self.final >= 0 and self.warmup + self.final < 1):
+            raise InputError(
+                "adalora needs parts of the training for warmup and final that leave some for the "
+                f"budget to fall in, found {self.warmup} and {self.final}"
+            )
+        if self.interval < 1:
+            raise InputError(f"adalora needs an interval of at least 1, found {self.interval}")
+        for setting in ("smoothing", "uncertainty_smoothing"):
+            if not 0 < getattr(self, setting) < 1:
+                raise InputError(
+                    f"adalora needs a {setting} between 0 and 1, found {getattr(self, setting)}"
+                )
+        if not (self.penalty_weight >= 0 and math.isfinite(self.penalty_weight)):
+            raise InputError(
+                f"adalora needs a finite penalty_weight of at least 0, found {self.penalty_weight}"
+            )
+        require_pattern("adalora's targets", self.targets)
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What runs must share to be stacked: all but the rank at the start, and alpha."""
+        return tuple(
+            getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in ("rank", "alpha")
+        )
+
+    @property
+    def scale(self) -> float:
+        """What the update is multiplied by; as in PEFT, the denominator is a little more."""
+        return self.alpha / (self.rank + 1e-5)
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """Adds `lora_a [L, in, R]`, `lora_e [L, R]`, `lora_b [L, R, out]`, `lora_scale [L]`."""
+        leaves = flatten(params)
+        for parent in low_rank_targets("adalora", self.targets, leaves):
+            *stack, width_in, width_out = leaves[f"{parent}/kernel"].shape
+            leaves |= {
+                f"{parent}/lora_a": self._draw(key, parent, "a", (*stack, width_in, self.rank)),
+                f"{parent}/lora_e": jnp.zeros((*stack, self.rank), jnp.float32),
+                f"{parent}/lora_b": self._draw(key, parent, "b", (*stack, self.rank, width_out)),
+                f"{parent}/lora_scale": jnp.full(stack, self.scale, jnp.float32),
+            }
+        return unflatten(leaves)
+
+    def penalty(self, params: Params) -> Float[Array, ""]:
+        """How far the singular vectors are from being orthogonal, times `penalty_weight`."""
+        leaves = flatten(params)
+        norms, adapted = [], []
+        for path in self._adapted(leaves):
+            a, b = leaves[f"{path}/lora_a"], leaves[f"{path}/lora_b"]
+            there = _is_there(a).reshape(-1, 1, a.shape[-1]).astype(jnp.float32)
+            identity = jnp.eye(a.shape[-1])[None] * there
+            for vectors in (a, jnp.swapaxes(b, -1, -2)):
+                flat = vectors.reshape(-1, *vectors.shape[-2:])
+                excess = jnp.swapaxes(flat, -1, -2) @ flat - identity
+                squares = jnp.square(excess).sum((-1, -2))
+                # A root has no slope at zero, where a layer that is not adapted is.
+                positive = squares > 0
+                norms.append(jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0))
+                adapted.append(there.any((-1, -2)))
+        count = jnp.concatenate(adapted).sum().astype(jnp.float32)
+        return self.penalty_weight * jnp.concatenate(norms).sum() / count
+
+    def memory(self, trainable: Params) -> dict[str, Importance]:
+        """By adapted layer, what is known of the importance of its singular values."""
+        leaves = flatten(trainable)
+        return {
+            path: Importance.at_start(
+                {part: leaves[f"{path}/{part}"] for part in _PARTS},
+                _is_there(leaves[f"{path}/lora_a"]),
+            )
+            for path in self._adapted(leaves)
+        }
+
+    def after_step(
+        self,
+        trainable: Params,
+        settings: Params,
+        gradients: Params,
+        memory: dict[str, Importance],
+        step: Int[Array, ""],
+        steps: int,
+    ) -> tuple[Params, dict[str, Importance]]:
+        """Sets the least important singular values to zero, where that is due."""
+        leaves, slopes = flatten(trainable), flatten(gradients)
+        end = steps - round(self.final * steps)
+        updated = {}
+        for path, known in memory.items():
+            sensitivity = {
+                part: jnp.abs(leaves[f"{path}/{part}"] * slopes[f"{path}/{part}"])
+                for part in _PARTS
+            }
+            smoothed = known.smoothed(sensitivity, self.smoothing, self.uncertainty_smoothing)
+            updated[path] = jax.tree.map(
+                lambda new, old: jnp.where(step < end, new, old), smoothed, known
+            )
+        start = round(self.warmup * steps)
+        left = budget_at(step, start, end, self.target_rank, updated)
+        due = (step > start) & ((step % self.interval == 0) | (step >= end))
+        kept = keep_most_important(updated, left)
+        for path, known in updated.items():
+            chosen = jnp.where(step <= end, kept[path], known.kept)
+            updated[path] = dataclasses.replace(known, kept=jnp.where(due, chosen, known.kept))
+            values = leaves[f"{path}/lora_e"]
+            leaves[f"{path}/lora_e"] = jnp.where(due & ~chosen, 0.0, values)
+        return unflatten(leaves), updated
+
+    def _adapted(self, leaves: Params) -> list[str]:
+        """The paths of its own layers, of those that have singular values."""
+        found = (path.removesuffix("/lora_e") for path in leaves if path.endswith("/lora_e"))
+        return [
+            path
+            for path in found
+            if leaves[f"{path}/lora_e"] is not None and re.search(self.targets, path)
+        ]
+
+    def _draw(self, key: jax.Array, parent: str, name: str, shape: tuple[int, ...]) -> jax.Array:
+        own = key_of(key, f"{parent}/lora_{name}")
+        return _SPREAD * jax.random.normal(own, shape, jnp.float32)
+
+
+def _is_there(a: Float[Array, "*L D R"]) -> Bool[Array, "*L R"]:
+    """Which singular vectors do not only fill up a smaller rank: those were drawn."""
+    return (a != 0).any(-2)

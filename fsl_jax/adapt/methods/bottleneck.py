@@ -1,0 +1,118 @@
+"""Adapters: small multilayer perceptrons with a bottleneck, beside or after the model's own parts.
+
+Houlsby et al., 2019, "Parameter-Efficient Transfer Learning for NLP". Pfeiffer et al., 2021,
+"AdapterFusion: Non-Destructive Task Composition for Transfer Learning". He et al., 2022, "Towards a
+Unified View of Parameter-Efficient Transfer Learning".
+"""
+
+import dataclasses
+import math
+import re
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.parts.patterns import dense_layers
+from fsl_jax.adapt.tree import Params, flatten, key_of, unflatten
+from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.models.blocks.layers import BOTTLENECK_ACTIVATIONS
+
+PLACEMENTS = {
+    "houlsby": r"(attention/output|mlp/down)$",
+    "pfeiffer": r"mlp/down$",
+    "parallel": r"mlp/down$",
+}
+"""By each placement the linear layers whose output an adapter changes."""
+
+PAPERS = {
+    "houlsby": "Houlsby et al. 2019, https://arxiv.org/abs/1902.00751",
+    "pfeiffer": "Pfeiffer et al. 2021, https://aclanthology.org/2021.eacl-main.39",
+    "parallel": "He et al. 2022, https://arxiv.org/abs/2110.04366",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class BottleneckAdapter(Method):
+    """Adds `activation(z @ down + down_bias) @ up + up_bias`, times a scale.
+
+    `up` and `up_bias` are zero, so that the model starts out as the base. All are float32. Runs of
+    different sizes share a program: the leaves of each are drawn at its own size and padded with
+    zeros, which stay zero.
+
+    Attributes:
+      placement: "houlsby" adds it to what comes out of each attention and of each multilayer
+        perceptron, before the residual connection, and reads the same (`z`); "pfeiffer" does so
+        after the multilayer perceptron alone; "parallel" adds it there too, and reads what the
+        multilayer perceptron reads. Houlsby et al. train the norms as well: join `ln_tuning`. On
+        BERT, AdapterHub's Pfeiffer adapters read the sum with the residual, normalised.
+      size: R, the width of the bottleneck.
+      activation: one of `BOTTLENECK_ACTIVATIONS`, which are zero at zero.
+      scale: what it is multiplied by; He et al. take 4 for "parallel".
+    """
+
+    placement: str = "pfeiffer"
+    size: int = 64
+    activation: str = "relu"
+    scale: float = 1.0
+    name: ClassVar[str] = "adapter"
+    learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
+    rules: ClassVar[tuple[str, ...]] = ("/adapter/[a-z_]+/(down|up)(_bias)?$",)
+    settings: ClassVar[tuple[str, ...]] = ("/adapter/[a-z_]+/scale$",)
+
+    def __post_init__(self):
+        if self.placement not in PLACEMENTS:
+            raise unknown_name("placement of adapters", self.placement, PLACEMENTS)
+        if self.activation not in BOTTLENECK_ACTIVATIONS:
+            raise unknown_name("activation of adapters", self.activation, BOTTLENECK_ACTIVATIONS)
+        if self.size < 1:
+            raise InputError(f"adapter needs a size of at least 1, found {self.size}")
+        if not (self.scale > 0 and math.isfinite(self.scale)):
+            raise InputError(f"adapter needs a finite scale above 0, found {self.scale}")
+
+    @property
+    def paper(self) -> str:  # type: ignore[override]
+        """That of its placement."""
+        return PAPERS[self.placement]
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What runs must share to be stacked."""
+        return (self.placement, self.activation)
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """Adds the leaves of an adapter beside each layer that it follows.
+
+        They are `down [L, D, R]`, `down_bias [L, R]`, `up [L, R, D]`, `up_bias [L, D]` and
+        `scale [L]` at paths such as `layers/mlp/adapter/parallel_relu/down`.
+        """
+        leaves = flatten(params)
+        place = PLACEMENTS[self.placement]
+        chosen = [layer for layer in dense_layers(leaves) if re.search(place, layer)]
+        if not chosen:
+            raise InputError("adapter found no multilayer perceptron to stand at in this model")
+        for layer in chosen:
+            parent, kernel = layer.rpartition("/")[0], leaves[f"{layer}/kernel"]
+            leaves |= self._leaves(f"{parent}/adapter/{self._group}", kernel.shape, key)
+        return unflatten(leaves)
+
+    @property
+    def _group(self) -> str:
+        """Names what the layer cannot tell from the leaves: where from, and the activation."""
+        order = "parallel" if self.placement == "parallel" else "sequential"
+        return f"{order}_{self.activation}"
+
+    def _leaves(self, place: str, kernel: tuple[int, ...], key: jax.Array) -> Params:
+        *stack, _, width = kernel
+        bound = 1 / math.sqrt(width)
+        down = jax.random.uniform(
+            key_of(key, f"{place}/down"), (*stack, width, self.size), jnp.float32, -bound, bound
+        )
+        return {
+            f"{place}/down": down,
+            f"{place}/down_bias": jnp.zeros((*stack, self.size), jnp.float32),
+            f"{place}/up": jnp.zeros((*stack, self.size, width), jnp.float32),
+            f"{place}/up_bias": jnp.zeros((*stack, width), jnp.float32),
+            f"{place}/scale": jnp.full(stack, self.scale, jnp.float32),
+        }

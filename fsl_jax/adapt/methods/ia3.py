@@ -1,0 +1,64 @@
+"""IA3: activations are scaled by learned vectors.
+
+Liu et al., 2022, "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context
+Learning", https://arxiv.org/abs/2205.05638.
+"""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.parts.patterns import require_pattern
+from fsl_jax.adapt.parts.targets import target_layers
+from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class IA3(Method):
+    """Multiplies outputs, bias included, and inputs of linear layers by vectors.
+
+    By default these are the paper's: the keys and the values of every attention, and what is
+    between the two maps of the multilayer perceptron. All vectors are float32 and start at one, so
+    that the model starts out as the base.
+
+    Attributes:
+      outputs: a regular expression for the layers whose output is scaled, searched for in the path
+        of a kernel's parent, `layers/attention/key`; empty for none.
+      inputs: likewise for the layers whose input is scaled.
+    """
+
+    outputs: str = "attention/(key|value)$"
+    inputs: str = "mlp/down$"
+    name: ClassVar[str] = "ia3"
+    learning_rates: ClassVar[tuple[float, ...]] = (3e-3, 1e-2, 3e-2)
+    paper: ClassVar[str] = "Liu et al. 2022, https://arxiv.org/abs/2205.05638"
+    rules: ClassVar[tuple[str, ...]] = ("/ia3(_in)?$",)
+
+    def __post_init__(self):
+        require_pattern("ia3's outputs", self.outputs)
+        require_pattern("ia3's inputs", self.inputs)
+        if not (self.outputs or self.inputs):
+            raise InputError("ia3 has neither outputs nor inputs, so there is nothing to train")
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What runs must share to be stacked."""
+        return (self.outputs, self.inputs)
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """Adds `ia3 [L, out]` to the layers of `outputs`, and `ia3_in [L, in]` to `inputs`."""
+        leaves = flatten(params)
+        added = {}
+        if self.outputs:
+            for layer in target_layers("ia3's outputs", self.outputs, leaves):
+                *stack, _, width = leaves[f"{layer}/kernel"].shape
+                added[f"{layer}/ia3"] = jnp.ones((*stack, width), jnp.float32)
+        if self.inputs:
+            for layer in target_layers("ia3's inputs", self.inputs, leaves):
+                *stack, width, _ = leaves[f"{layer}/kernel"].shape
+                added[f"{layer}/ia3_in"] = jnp.ones((*stack, width), jnp.float32)
+        return unflatten(leaves | added)

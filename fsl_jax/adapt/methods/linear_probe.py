@@ -1,0 +1,17 @@
+"""Linear probe: only the task head is trained, on what the base model represents as it is."""
+
+import dataclasses
+from typing import ClassVar
+
+from fsl_jax.adapt.mask import HEAD_RULE
+from fsl_jax.adapt.methods.method import Method
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearProbe(Method):
+    """Trains the task head alone, so it needs the formulation `head`."""
+
+    name: ClassVar[str] = "linear_probe"
+    paper: ClassVar[str] = "Alain and Bengio 2017, https://arxiv.org/abs/1610.01644"
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 1e-2, 1e-1)
+    rules: ClassVar[tuple[str, ...]] = (HEAD_RULE,)

@@ -1,0 +1,42 @@
+"""LN tuning: only the normalisations are trained.
+
+Zhao et al., 2024, "Tuning LayerNorm in Attention: Towards Efficient Multi-Modal LLM Finetuning",
+https://arxiv.org/abs/2312.11420.
+"""
+
+import dataclasses
+from typing import Any, ClassVar
+
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.parts.patterns import require_pattern
+
+
+@dataclasses.dataclass(frozen=True)
+class LNTuning(Method):
+    """Trains the leaves `scale` and, where there is one, `bias` of normalisations.
+
+    It adds no leaves. A norm's `[L, D]` leaves are those of the base until they are trained, so it
+    starts out as the base.
+
+    Attributes:
+      targets: a regular expression for the ends of the norms' paths: `attention/norm` are those of
+        attention in all layers.
+    """
+
+    targets: str = "[^/]*norm"
+    name: ClassVar[str] = "ln_tuning"
+    learning_rates: ClassVar[tuple[float, ...]] = (5e-4, 1e-3, 5e-3)
+    paper: ClassVar[str] = "Zhao et al. 2024, https://arxiv.org/abs/2312.11420"
+
+    def __post_init__(self):
+        require_pattern("ln_tuning's targets", self.targets)
+
+    @property
+    def rules(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The leaves of the targets, as long as these are norms."""
+        return (rf"(^|/)(?:{self.targets})(?<=norm)/(scale|bias)$",)
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What runs must share to be stacked."""
+        return (self.targets,)

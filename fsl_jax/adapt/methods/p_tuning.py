@@ -1,0 +1,98 @@
+"""P-tuning: a soft prompt that a network computes.
+
+Liu et al., 2021, "GPT Understands, Too", https://arxiv.org/abs/2103.10385.
+"""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
+from fsl_jax.adapt.parts.prompt_encoder import draw_lstm, draw_mlp, lstm, mlp
+from fsl_jax.adapt.parts.soft_prompt import PROMPT_SETTINGS, with_word_leaves, word_table
+from fsl_jax.adapt.tree import Params, key_of
+from fsl_jax.errors import InputError, unknown_name
+
+ENCODER = "prompt_encoder"
+ENCODERS = ("lstm", "mlp")
+
+
+@dataclasses.dataclass(frozen=True)
+class PTuning(Method):
+    """Trains P vectors and a network that turns them into a soft prompt, and keeps the prompt.
+
+    The vectors are `prompt_encoder/embedding [P, D]`, beside the leaves of the network. After the
+    training both are dropped, and `embeddings/word/prompt [P, D]` is left. Prompts of different
+    lengths, computed by networks of different widths, share a program. All vectors come before the
+    tokens, as in PEFT; the paper lays some of them between the parts of a template. The prompt
+    takes positions of the model, so texts can be that much shorter.
+
+    The paper trains the model as well, with rates around 1e-5. Where it is frozen, PEFT's guide
+    takes 1e-3, which is the middle one of the rates to choose from.
+
+    Attributes:
+      length: P.
+      encoder: "lstm", two linear maps over LSTMs in both directions, or "mlp", three linear maps.
+      hidden: the width of the network, in each direction.
+      depth: how many LSTMs stand on each other.
+    """
+
+    length: int = 20
+    encoder: str = dataclasses.field(default="lstm", metadata=ONLY_TRAINS)
+    hidden: int = dataclasses.field(default=128, metadata=ONLY_TRAINS)
+    depth: int = dataclasses.field(default=2, metadata=ONLY_TRAINS)
+    name: ClassVar[str] = "p_tuning"
+    paper: ClassVar[str] = "Liu et al. 2021, https://arxiv.org/abs/2103.10385"
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 1e-3, 1e-2)
+    rules: ClassVar[tuple[str, ...]] = (f"^{ENCODER}/",)
+    settings: ClassVar[tuple[str, ...]] = (PROMPT_SETTINGS,)
+
+    def __post_init__(self):
+        if min(self.length, self.hidden, self.depth) < 1:
+            raise InputError(
+                f"p_tuning needs a length, a hidden width and a depth of at least 1, found "
+                f"{self.length}, {self.hidden} and {self.depth}"
+            )
+        if self.encoder not in ENCODERS:
+            raise unknown_name("encoder of p_tuning", self.encoder, ENCODERS)
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What runs must share to be stacked."""
+        return (self.encoder, self.depth if self.encoder == "lstm" else 0)
+
+    @property
+    def positions(self) -> int:
+        """How many positions of the model are taken beside a text."""
+        return self.length
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """Adds `prompt_encoder`, and `prompt_mask [P]`, which is 1, to the word embedding."""
+        width = word_table(params, self.name).shape[1]
+        path = f"{ENCODER}/embedding"
+        drawn = jax.random.normal(key_of(key, path), (self.length, width), jnp.float32)
+        if self.encoder == "lstm":
+            network = draw_lstm(key, ENCODER, width, self.hidden, self.depth)
+        else:
+            network = draw_mlp(key, ENCODER, width, self.hidden)
+        mask = jnp.ones(self.length, jnp.float32)
+        extended = with_word_leaves(params, {"prompt_mask": mask})
+        return extended | {ENCODER: network | {"embedding": drawn}}
+
+    def reparametrize(self, params: Params) -> Params:
+        """The tree with the prompt that the network computes, and without the network."""
+        if ENCODER not in params:
+            return params
+        rest = {name: each for name, each in params.items() if name != ENCODER}
+        encoder = params[ENCODER]
+        vectors = encoder["embedding"]
+        word = rest.get("embeddings", {}).get("word", {})
+        mask = word.get("prompt_mask", jnp.ones(len(vectors), jnp.float32))
+        network = lstm if self.encoder == "lstm" else mlp
+        return with_word_leaves(rest, {"prompt": network(encoder, vectors, mask)})
+
+    def finish(self, leaves: Params) -> Params:
+        """Keeps the prompt and drops the network."""
+        return self.reparametrize(leaves)

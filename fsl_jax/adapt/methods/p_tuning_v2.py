@@ -1,0 +1,68 @@
+"""P-tuning v2: prompts in every layer, trained as they are.
+
+Liu et al., 2022, "P-Tuning v2: Prompt Tuning Can Be Comparable to Fine-tuning Universally Across
+Scales and Tasks", https://arxiv.org/abs/2110.07602.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.parts.learned_prefix import (
+    PREFIX,
+    PREFIX_SETTINGS,
+    prefix_shapes,
+    with_mask,
+    with_prefix,
+)
+from fsl_jax.adapt.tree import Params, key_of
+from fsl_jax.errors import InputError
+
+_DEVIATION = 0.02  # of what BERT's authors draw
+
+
+@dataclasses.dataclass(frozen=True)
+class PTuningV2(Method):
+    """Trains `layers/attention/prefix_key` and `prefix_value`, `[L, P, W]`, in every layer.
+
+    It is prefix tuning without the network, which the paper finds to help on some tasks and to hurt
+    on others. Prefixes of different lengths share a program. Tokens stand P places later, so texts
+    can be that much shorter, and the prefix slides out of windows as tokens do. An encoder-decoder
+    has it in its decoder, as `decoder/layers/attention/prefix_key`.
+
+    The paper finds fewer than 20 vectors best for simple classification, about 100 for tagging.
+
+    Attributes:
+      length: P.
+    """
+
+    length: int = 20
+    name: ClassVar[str] = "p_tuning_v2"
+    paper: ClassVar[str] = "Liu et al. 2022, https://arxiv.org/abs/2110.07602"
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 5e-3, 1e-2)
+    rules: ClassVar[tuple[str, ...]] = (PREFIX,)
+    settings: ClassVar[tuple[str, ...]] = (PREFIX_SETTINGS,)
+
+    def __post_init__(self):
+        if self.length < 1:
+            raise InputError(f"p_tuning_v2 needs a length of at least 1, found {self.length}")
+
+    @property
+    def positions(self) -> int:
+        """How many positions of the model are taken beside a text."""
+        return self.length
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """Adds `prefix_key`, `prefix_value` and `prefix_mask [L, P]`, which is 1."""
+        shapes = prefix_shapes(params, self.name)
+
+        def draw(name: str, stack: str) -> jax.Array:
+            layers, width = shapes[stack]
+            own = key_of(key, f"{stack}/attention/prefix_{name}")
+            return _DEVIATION * jax.random.normal(own, (layers, self.length, width), jnp.float32)
+
+        prefix = {stack: (draw("key", stack), draw("value", stack)) for stack in shapes}
+        return with_prefix(with_mask(params, shapes, self.length), prefix)

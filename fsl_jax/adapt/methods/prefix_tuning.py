@@ -1,0 +1,104 @@
+"""Prefix tuning: keys and values before those of the tokens in every layer.
+
+Li and Liang, 2021, "Prefix-Tuning: Optimizing Continuous Prompts for Generation",
+https://arxiv.org/abs/2101.00190.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
+from fsl_jax.adapt.parts.learned_prefix import (
+    PREFIX_SETTINGS,
+    Pair,
+    prefix_shapes,
+    with_mask,
+    with_prefix,
+)
+from fsl_jax.adapt.parts.linear import draw_linear, linear
+from fsl_jax.adapt.tree import Params, key_of
+from fsl_jax.errors import InputError
+
+ENCODER = "prefix_encoder"
+
+
+@dataclasses.dataclass(frozen=True)
+class PrefixTuning(Method):
+    """Trains a small network that computes the prefix, and keeps what it computes.
+
+    The network is the paper's: P vectors (`prefix_encoder/embedding [P, W]`), a hidden layer with
+    a hyperbolic tangent (`prefix_encoder/hidden`, to `hidden` numbers), and one linear map to the
+    keys and values of each stack of layers (`prefix_encoder/layers`, to `[L, 2, W]`); W is as wide
+    as a layer's keys. After the training it is dropped, and `layers/attention/prefix_key` and
+    `prefix_value`, `[L, P, W]`, are left. Prefixes of different lengths, computed by networks of
+    different widths, share a program. Tokens stand P places later, so texts can be that much
+    shorter, and the prefix slides out of windows as tokens do. An encoder-decoder has it in its
+    decoder, as `decoder/layers/attention/prefix_key`; the paper's BART has one in its encoder too.
+
+    The paper's length for short outputs is 10 and its rate 5e-5, over many more steps than a few
+    examples give; rates 10 and 100 times as high are there to choose from.
+
+    Attributes:
+      length: P.
+      hidden: the width of the network.
+    """
+
+    length: int = 10
+    hidden: int = dataclasses.field(default=512, metadata=ONLY_TRAINS)
+    name: ClassVar[str] = "prefix_tuning"
+    paper: ClassVar[str] = "Li and Liang 2021, https://arxiv.org/abs/2101.00190"
+    learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 5e-4, 5e-3)
+    rules: ClassVar[tuple[str, ...]] = (f"^{ENCODER}/",)
+    settings: ClassVar[tuple[str, ...]] = (PREFIX_SETTINGS,)
+
+    def __post_init__(self):
+        if self.length < 1 or self.hidden < 1:
+            raise InputError(
+                f"prefix_tuning needs a length and a hidden width of at least 1, found "
+                f"{self.length} and {self.hidden}"
+            )
+
+    @property
+    def positions(self) -> int:
+        """How many positions of the model are taken beside a text."""
+        return self.length
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """Adds `prefix_encoder`, and `prefix_mask [L, P]`, which is 1, to every attention."""
+        shapes = prefix_shapes(params, self.name)
+        width = next(iter(shapes.values()))[1]
+        path = f"{ENCODER}/embedding"
+        drawn = jax.random.normal(key_of(key, path), (self.length, width), jnp.float32)
+        encoder = {
+            "embedding": drawn,
+            "hidden": draw_linear(key, f"{ENCODER}/hidden", (width,), (self.hidden,)),
+        }
+        for stack, (layers, _) in shapes.items():
+            outputs = (layers, 2, width)
+            encoder[stack] = draw_linear(key, f"{ENCODER}/{stack}", (self.hidden,), outputs)
+        return with_mask(params, shapes, self.length) | {ENCODER: encoder}
+
+    def reparametrize(self, params: Params) -> Params:
+        """The tree with the prefix that the network computes, and without the network."""
+        if ENCODER not in params:
+            return params
+        rest = {name: each for name, each in params.items() if name != ENCODER}
+        return with_prefix(rest, _encode(params[ENCODER]))
+
+    def finish(self, leaves: Params) -> Params:
+        """Keeps the prefix and drops the network."""
+        return self.reparametrize(leaves)
+
+
+def _encode(encoder: Params) -> dict[str, Pair]:
+    """The keys and values of each stack of layers."""
+    hidden = jnp.tanh(linear(encoder["hidden"], encoder["embedding"]))
+    prefix = {}
+    for stack in sorted(encoder.keys() - {"embedding", "hidden"}):
+        states = linear(encoder[stack], hidden)
+        keys, values = jnp.moveaxis(states, (1, 2), (1, 0))
+        prefix[stack] = (keys, values)
+    return prefix

@@ -1,0 +1,193 @@
+"""Prompt tuning: vectors before the embedded tokens, or after them.
+
+Lester, Al-Rfou and Constant, 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning",
+https://arxiv.org/abs/2104.08691.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
+from fsl_jax.adapt.parts.soft_prompt import (
+    PROMPT,
+    PROMPT_SETTINGS,
+    SUFFIX,
+    SUFFIX_SETTINGS,
+    with_prompt,
+    word_table,
+)
+from fsl_jax.adapt.tree import Params, key_of
+from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.models.pretrained import Pretrained
+
+STARTS = ("vocabulary", "random", "text", "labels")
+PREFIX_POSITION, SUFFIX_POSITION = "prefix", "suffix"
+POSITIONS = (PREFIX_POSITION, SUFFIX_POSITION)
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptTuning(Method):
+    """Trains `embeddings/word/prompt [P, D]`, which comes before the tokens of every text; of
+    an encoder-decoder, before those that its encoder reads.
+
+    Of the tokens' own outputs none is moved or lost: a formulation does not notice the prompt.
+    Prompts of different lengths share a program, padded and masked. The prompt takes positions of
+    the model, so texts can be that much shorter.
+
+    At the position "suffix" it trains `embeddings/word/suffix [P, D]`, which formulations and
+    `generate` put after a text; who calls `apply` does so by `fsl_jax.models.append_suffix`. A
+    decoder's tokens see nothing of what comes after them, so where nothing else is trained in the
+    model, the keys and values of a text are computed once, without dropout, and a step runs the P
+    vectors alone. Hu et al. 2021 (https://arxiv.org/abs/2106.09685) call vectors that
+    come after a prompt infixes; that what is frozen can be computed once and shared is how
+    activated LoRA (Greenewald et al. 2025, https://arxiv.org/abs/2504.12397) serves.
+
+    The paper trains with a rate of 0.3 (Adafactor, without parameter scaling) vectors in the
+    vocabulary of T5, whose entries are 10 to 100 times those of BERT's or Llama's; with AdamW and
+    such a vocabulary, P-tuning v2's authors used up to 1e-2, in thousands of steps. The rates to
+    choose from lie between that and the paper's. In the paper, more than 20 vectors gain little.
+    Where a model multiplies embedded words, as Gemma does, it multiplies the prompt too: a rate
+    moves it as much further.
+
+    Attributes:
+      length: P.
+      start: what the vectors begin as: "vocabulary", words drawn from all that the model knows;
+        "random", normal numbers with the deviation of the vocabulary's; "text", the tokens of
+        `text`, again and again where they are fewer than P, beginning with its first or, in a
+        suffix, ending with its last; "labels", a label word each (the mean of its tokens), the rest
+        as vocabulary.
+      text: of the start "text".
+      tokens: where it is not empty, what `resolve` found for "text" and "labels", or what a user
+        chose: the first vectors, or in a suffix the last, begin as the mean of these tokens each,
+        the rest as vocabulary.
+      position: where the vectors stand: "prefix", before the tokens, or "suffix", after them, which
+        takes a decoder.
+    """
+
+    length: int = 20
+    start: str = dataclasses.field(default="vocabulary", metadata=ONLY_TRAINS)
+    text: str = dataclasses.field(default="", metadata=ONLY_TRAINS)
+    tokens: tuple[tuple[int, ...], ...] = dataclasses.field(default=(), metadata=ONLY_TRAINS)
+    position: str = PREFIX_POSITION
+    name: ClassVar[str] = "prompt_tuning"
+    paper: ClassVar[str] = "Lester et al. 2021, https://arxiv.org/abs/2104.08691"
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 1e-2, 1e-1)
+
+    def __post_init__(self):
+        if self.length < 1:
+            raise InputError(f"prompt_tuning needs a length of at least 1, found {self.length}")
+        if self.start not in STARTS:
+            raise unknown_name("start of prompt_tuning", self.start, STARTS)
+        if self.position not in POSITIONS:
+            raise unknown_name("position of prompt_tuning", self.position, POSITIONS)
+        if bool(self.text) != (self.start == "text"):
+            raise InputError(
+                f"prompt_tuning has start={self.start!r} and text={self.text!r}: the start 'text' "
+                "needs a text, and the others have none"
+            )
+        if not all(isinstance(each, tuple) and each and min(each) >= 0 for each in self.tokens):
+            raise InputError(
+                f"prompt_tuning has tokens={self.tokens!r}: expected for each vector the tokens "
+                "whose mean it begins as, such as ((5,), (6, 7))"
+            )
+        if len(self.tokens) > self.length:
+            raise InputError(
+                f"prompt_tuning has tokens for {len(self.tokens)} vectors and a length of "
+                f"{self.length}: choose a length of at least {len(self.tokens)}"
+            )
+
+    @property
+    def rules(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The vectors train."""
+        return (f"^{SUFFIX if self._is_suffix else PROMPT}$",)
+
+    @property
+    def settings(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Their mask."""
+        return (SUFFIX_SETTINGS if self._is_suffix else PROMPT_SETTINGS,)
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What runs must share to be stacked."""
+        return (self.position,)
+
+    @property
+    def positions(self) -> int:
+        """How many positions of the model are taken beside a text."""
+        return self.length
+
+    @property
+    def _is_suffix(self) -> bool:
+        return self.position == SUFFIX_POSITION
+
+    def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> "PromptTuning":
+        """Looks up the tokens of the text or of the label words."""
+        if self.tokens or self.start not in ("text", "labels"):
+            return self
+
+        def read(text: str) -> list[int]:
+            return pretrained.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+        if self.start == "labels":
+            found = [tuple(_after_a_colon(read, word.strip())) for word in words]
+        else:
+            found = self._repeated([(each,) for each in read(self.text)])
+        if not found or not all(found):
+            raise InputError(
+                f"prompt_tuning(start={self.start!r}): the tokenizer of {pretrained.name} has no "
+                f"tokens for {self.text if self.start == 'text' else list(words)!r}"
+            )
+        return dataclasses.replace(self, tokens=tuple(found[: self.length]))
+
+    def _repeated(self, tokens: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        # What follows a suffix should see the text's end, not wherever P vectors break it off.
+        ordered = tokens[::-1] if self._is_suffix else tokens
+        repeated = list(itertools.islice(itertools.cycle(ordered), self.length))
+        return repeated[::-1] if self._is_suffix else repeated
+
+    def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
+        """Of a prompt that is trained, the start is history."""
+        return PromptTuning(self.length, position=self.position), leaves
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """Adds `prompt [P, D]` and `prompt_mask [P]`, which is 1, to the word embedding.
+
+        At the position "suffix" they are `suffix` and `suffix_mask`.
+        """
+        if self.start in ("text", "labels") and not self.tokens:
+            raise InputError(
+                f"prompt_tuning(start={self.start!r}) needs a tokenizer: attach what its "
+                "`resolve(pretrained, words)` returns, or give tokens"
+            )
+        leaf = "suffix" if self._is_suffix else "prompt"
+        table = word_table(params, self.name, leaf)
+        return with_prompt(params, self._start(table, key_of(key, PROMPT)), leaf)
+
+    def _start(self, table: Float[Array, "V D"], key: jax.Array) -> Float[Array, "P D"]:
+        shape = (self.length, table.shape[1])
+        if self.start == "random" and not self.tokens:
+            deviation = jnp.std(table.astype(jnp.float32))
+            return deviation * jax.random.normal(key, shape, jnp.float32)
+        drawn = table[jax.random.randint(key, shape[:1], 0, table.shape[0])].astype(jnp.float32)
+        if not self.tokens:
+            return drawn
+        if (largest := max(map(max, self.tokens))) >= len(table):
+            raise InputError(
+                f"prompt_tuning has the token {largest}, and the model has {len(table)}, numbered "
+                "from 0"
+            )
+        means = [jnp.mean(table[jnp.array(each)].astype(jnp.float32), 0) for each in self.tokens]
+        first = self.length - len(means) if self._is_suffix else 0
+        return drawn.at[first : first + len(means)].set(jnp.stack(means))
+
+
+def _after_a_colon(read: Callable[[str], list[int]], word: str) -> list[int]:
+    """The tokens of a word in a text: some tokenizers put a space of their own before a text."""
+    before, whole = read(":"), read(f": {word}")
+    return whole[len(before) :] if whole[: len(before)] == before else read(f" {word}")

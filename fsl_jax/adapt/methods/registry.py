@@ -1,0 +1,189 @@
+"""Methods by name, and as they are written in flags: `lora(rank=4)`."""
+
+import ast
+import dataclasses
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from fsl_jax.adapt.methods.adalora import AdaLoRA
+from fsl_jax.adapt.methods.bitfit import BitFit
+from fsl_jax.adapt.methods.bottleneck import BottleneckAdapter
+from fsl_jax.adapt.methods.full import Full
+from fsl_jax.adapt.methods.ia3 import IA3
+from fsl_jax.adapt.methods.joined import Joined
+from fsl_jax.adapt.methods.linear_probe import LinearProbe
+from fsl_jax.adapt.methods.ln_tuning import LNTuning
+from fsl_jax.adapt.methods.lora import LoRA
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.methods.p_tuning import PTuning
+from fsl_jax.adapt.methods.p_tuning_v2 import PTuningV2
+from fsl_jax.adapt.methods.prefix_tuning import PrefixTuning
+from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
+from fsl_jax.adapt.methods.top_layers import TopLayers
+from fsl_jax.adapt.methods.vera import VeRA
+from fsl_jax.errors import InputError, unknown_name
+
+METHODS: dict[str, Any] = {
+    method.name: method
+    for method in (
+        Full,
+        LinearProbe,
+        TopLayers,
+        BitFit,
+        LNTuning,
+        LoRA,
+        VeRA,
+        AdaLoRA,
+        IA3,
+        BottleneckAdapter,
+        PromptTuning,
+        PTuning,
+        PrefixTuning,
+        PTuningV2,
+    )
+}
+
+
+def parse_method(text: str) -> Method:
+    """Reads a method as it is written in flags.
+
+    Args:
+      text: a name, with settings in parentheses where they differ from the defaults: `bitfit`,
+        `top_layers(3)`, `lora(rank=4, alpha=8)`. Plus signs join methods: `lora(rank=4)+bitfit`.
+
+    Returns:
+      The method.
+
+    Raises:
+      InputError: an unknown method or setting (with the nearest names), a text of another form, or
+        methods that cannot be joined.
+    """
+    parts = split_joined(text)
+    if len(parts) > 1:
+        return Joined(tuple(parse_method(part) for part in parts))
+    name, arguments, keywords = parse_call(text)
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    fields = {field.name: field for field in dataclasses.fields(METHODS[name])}
+    if len(arguments) > len(fields):
+        raise InputError(f"{text!r} gives more settings than {name} has: {', '.join(fields)}")
+    settings = dict(zip(fields, arguments, strict=False))
+    _require_once([*settings, *keywords], text)
+    settings |= keywords
+    for setting, value in settings.items():
+        if setting not in fields:
+            raise unknown_name(f"setting of {name}", setting, fields or ["(it has none)"])
+        settings[setting] = _as_type(value, fields[setting], text)
+    return METHODS[name](**settings)
+
+
+def format_method(method: Method) -> str:
+    """Writes a method with all its settings; the inverse of `parse_method`.
+
+    Args:
+      method: the method.
+
+    Returns:
+      For example `lora(rank=4, alpha=8.0, targets='mlp')`, or `bitfit`, which has no settings.
+    """
+    if isinstance(method, Joined):
+        return "+".join(map(format_method, method.parts))
+    fields = dataclasses.fields(method)
+    settings = ", ".join(f"{field.name}={getattr(method, field.name)!r}" for field in fields)
+    return f"{method.name}({settings})" if settings else method.name
+
+
+def method_name(text: str) -> str:
+    """The name of a method without its settings: `lora+bitfit` of `lora(rank=4)+bitfit`.
+
+    Args:
+      text: as for `parse_method`.
+
+    Returns:
+      The name, which need not be one that is known.
+
+    Raises:
+      InputError: the text has another form.
+    """
+    return "+".join(parse_call(part)[0] for part in split_joined(text))
+
+
+def split_joined(text: str) -> list[str]:
+    """The methods that plus signs join, those in settings left alone.
+
+    Args:
+      text: as for `parse_method`.
+
+    Returns:
+      The text of each method; the whole text where it cannot be read.
+    """
+    source = text.strip()
+    try:
+        node: ast.expr = ast.parse(source, mode="eval").body
+    except (SyntaxError, ValueError):
+        return [text]
+    parts: list[str] = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        parts.insert(0, ast.get_source_segment(source, node.right) or "")
+        node = node.left
+    return [ast.get_source_segment(source, node) or "", *parts] if parts else [text]
+
+
+def parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Takes `name(1, key=2)` apart without evaluating anything but literals.
+
+    Args:
+      text: a name, or a call whose arguments are literals; one without a name may be a bare word.
+
+    Returns:
+      The name, the positional arguments, and the named ones.
+
+    Raises:
+      InputError: the text has another form.
+    """
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+        if isinstance(node, ast.Name):
+            return node.id, [], {}
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            raise ValueError("neither a name nor a call")
+        if any(keyword.arg is None for keyword in node.keywords):
+            raise ValueError("settings are not spelt out")
+        names = [str(keyword.arg) for keyword in node.keywords]
+        keywords = {
+            name: ast.literal_eval(each.value)
+            for name, each in zip(names, node.keywords, strict=True)
+        }
+        # A first setting is often one of a few words: adapter(parallel).
+        arguments = [
+            value.id if isinstance(value, ast.Name) else ast.literal_eval(value)
+            for value in node.args
+        ]
+    # A TypeError is a literal that cannot be made, such as a set of lists.
+    except (SyntaxError, ValueError, TypeError) as error:
+        raise InputError(
+            f"cannot read {text!r}: expected a name such as bitfit, or one with settings such as "
+            "lora(rank=4, targets='mlp')"
+        ) from error
+    # The parser leaves a name that is given twice to the compiler, which never sees this text.
+    _require_once(names, text)
+    return node.func.id, arguments, keywords
+
+
+def _require_once(names: Sequence[str], text: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{text!r} gives {' and '.join(twice)} twice")
+
+
+def _as_type(value: Any, field: dataclasses.Field, text: str) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and field.type is float:
+        return float(value)
+    kind: Any = typing.get_origin(field.type) or field.type
+    # Python's booleans are integers too.
+    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+        raise InputError(
+            f"{text!r}: {field.name} has to be of type {kind.__name__}, found {value!r}"
+        )
+    return value

@@ -1,0 +1,60 @@
+"""Top layers: the last layers are fine-tuned and the trunk below them stays as it is."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.tree import Params
+from fsl_jax.errors import InputError
+from fsl_jax.models.blocks.sections import cut_segments
+from fsl_jax.models.blocks.stack import depth
+
+
+@dataclasses.dataclass(frozen=True)
+class TopLayers(Method):
+    """Trains the last `k` layers and what stands above them.
+
+    The stack of layers is cut in two segments, each with a scan of its own: joining trained layers
+    to the frozen stack would copy the stack once per run. Of an encoder-decoder these are the
+    decoder's layers.
+
+    Attributes:
+      k: how many layers are trained.
+    """
+
+    k: int = 2
+    name: ClassVar[str] = "top_layers"
+    paper: ClassVar[str] = "Lee et al. 2019, https://arxiv.org/abs/1911.03090"
+    learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 1e-4, 3e-4)
+    rules: ClassVar[tuple[str, ...]] = ("^(decoder/)?(top_layers|final_norm)/",)
+
+    def __post_init__(self):
+        if self.k < 1:
+            raise InputError(f"top_layers needs k of at least 1, found {self.k}")
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What runs must share to be stacked."""
+        return (self.k,)
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """Cuts `layers` into `layers` and `top_layers`."""
+        if "layers" in params:
+            return self._cut(params)
+        if "decoder" in params:
+            return params | {"decoder": self._cut(params["decoder"])}
+        raise InputError(
+            "top_layers trains the last layers of an encoder-decoder's decoder, and this model was "
+            "loaded with a head, without its decoder: load it without a head, or choose another "
+            "method, such as lora"
+        )
+
+    def _cut(self, params: Params) -> Params:
+        layers = depth(params["layers"])
+        if self.k > layers:
+            raise InputError(
+                f"top_layers(k={self.k}) on a model of {layers} layers: choose a smaller k"
+            )
+        return cut_segments(params, layers - self.k)

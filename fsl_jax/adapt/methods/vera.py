@@ -1,0 +1,137 @@
+"""VeRA: random matrices that all layers share, and vectors that say what each makes of them.
+
+Kopiczko et al., 2024, "VeRA: Vector-based Random Matrix Adaptation",
+https://arxiv.org/abs/2310.11454.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
+from fsl_jax.adapt.parts.patterns import require_pattern
+from fsl_jax.adapt.parts.targets import low_rank_targets
+from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.errors import InputError, faults
+
+
+@dataclasses.dataclass(frozen=True)
+class VeRA(Method):
+    """Adds `((x @ a) * vera_d) @ b * vera_b` to the output of each target.
+
+    `a` and `b` are parts of two frozen random matrices, as large as the widest targets need.
+    `vera_b` starts at zero, so that the model starts out as the base. All leaves are float32. Runs
+    of different ranks share a program: what is smaller is padded with zeros.
+
+    Attributes:
+      rank: R, how many random directions there are.
+      targets: a regular expression for the layers to adapt, searched for in the path of a kernel's
+        parent: `layers/attention/query`.
+      initial: what `vera_d` starts at.
+      projection_key: the key that the random matrices are drawn from, whatever the run's seed; -1
+        for matrices that came with an adapter from elsewhere.
+      columns: the first column in `b` of targets that do not begin with the first of all, as
+        'layers/attention/key:768,layers/attention/value:1536'. Adapters of PEFT's on GPT-2 have
+        them, since queries, keys and values are one layer there.
+    """
+
+    rank: int = 256
+    targets: str = "attention/(query|value)$"
+    initial: float = dataclasses.field(default=0.1, metadata=ONLY_TRAINS)
+    projection_key: int = 0
+    columns: str = ""
+    name: ClassVar[str] = "vera"
+    paper: ClassVar[str] = "Kopiczko et al. 2024, https://arxiv.org/abs/2310.11454"
+    learning_rates: ClassVar[tuple[float, ...]] = (4e-3, 1e-2, 3e-2)
+    rules: ClassVar[tuple[str, ...]] = ("/vera_[db]$",)
+    settings: ClassVar[tuple[str, ...]] = ("^vera/[ab]$",)
+    saved: ClassVar[tuple[str, ...]] = settings
+
+    def __post_init__(self):
+        if self.rank < 1:
+            raise InputError(f"vera needs a rank of at least 1, found {self.rank}")
+        if not math.isfinite(self.initial):
+            raise InputError(f"vera needs a finite initial, found {self.initial}")
+        require_pattern("vera's targets", self.targets)
+        if not re.fullmatch(r"([^:,]+:\d+(,(?!$)|$))*", self.columns):
+            raise InputError(
+                f"vera's columns {self.columns!r} cannot be read: expected paths with numbers, as "
+                "in 'layers/attention/key:768,layers/attention/value:1536'"
+            )
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What runs must share to be stacked."""
+        return (self.targets, self.columns)
+
+    def first_column(self, path: str) -> int:
+        """Where in `b` the columns of a target begin."""
+        return self._first_columns().get(path, 0)
+
+    def _first_columns(self) -> dict[str, int]:
+        entries = (entry.rpartition(":") for entry in self.columns.split(",") if entry)
+        return {path: int(number) for path, _, number in entries}
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """Adds `vera_d [L, R]` and `vera_b [L, out]` to each target, `vera/a [in, R]`, `vera/b`.
+
+        `vera/b` is `[R, out]`; these two are of the largest `in` and `out`, and settings.
+        """
+        leaves = flatten(params)
+        targets, widths = low_rank_targets("vera", self.targets, leaves), []
+        if idle := self._first_columns().keys() - set(targets):
+            raise faults("vera's columns are of what is not among its targets:", sorted(idle))
+        for parent in targets:
+            *stack, width_in, width_out = leaves[f"{parent}/kernel"].shape
+            widths.append((width_in, self.first_column(parent) + width_out))
+            leaves[f"{parent}/vera_d"] = jnp.full((*stack, self.rank), self.initial, jnp.float32)
+            leaves[f"{parent}/vera_b"] = jnp.zeros((*stack, width_out), jnp.float32)
+        return unflatten(leaves | self._projections(*map(max, zip(*widths, strict=True))))
+
+    def reparametrize(self, params: Params) -> Params:
+        """Gives each target its part of the random matrices, once for all layers of a stack."""
+        leaves = flatten(params)
+        for path in [path for path in leaves if path.endswith("/vera_d")]:
+            parent = path.removesuffix("/vera_d")
+            width_in, width_out = leaves[f"{parent}/kernel"].shape[-2:]
+            first = self.first_column(parent)
+            a, b = leaves["vera/a"][:width_in], leaves["vera/b"][:, first : first + width_out]
+            stacked = leaves[path].ndim > 1
+            leaves |= {
+                f"{parent}/lora_a": a[None] if stacked else a,
+                f"{parent}/lora_e": leaves[path],
+                f"{parent}/lora_b": b[None] if stacked else b,
+                f"{parent}/lora_scale": leaves[f"{parent}/vera_b"],
+            }
+        return unflatten(leaves)
+
+    def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
+        """The random matrices are saved too, drawn again unless they are among the leaves."""
+        if self.projection_key < 0 and "vera" not in leaves:
+            raise InputError("vera's random matrices came with an adapter: save vera/a and b too")
+        drawn = flatten(jax.eval_shape(self.extend, base, jax.random.key(0)))
+        width_in, width_out = drawn["vera/a"].shape[0], drawn["vera/b"].shape[1]
+        return self, unflatten(self._projections(width_in, width_out) | flatten(leaves))
+
+    def _projections(self, width_in: int, width_out: int) -> Params:
+        """Uniform, as wide as Kaiming He's start makes them of PyTorch's `[R, in]`, `[out, R]`."""
+        key_a, key_b = jax.random.split(jax.random.key(self.projection_key, impl="threefry2x32"))
+
+        def draw(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+            bound = math.sqrt(6 / shape[0])
+            return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
+
+        return {
+            "vera/a": draw(key_a, (width_in, self.rank)),
+            "vera/b": draw(key_b, (self.rank, width_out)),
+        }
+
+
+def format_columns(columns: Mapping[str, int]) -> str:
+    """The setting `columns` for the first columns of targets by path."""
+    return ",".join(f"{path}:{first}" for path, first in sorted(columns.items()) if first)

@@ -1,0 +1,1 @@
+"""Attention: its implementations, masks and positions."""

@@ -1,0 +1,189 @@
+"""Attention: masks, positions, and attending to a prefix as well."""
+
+import functools
+import operator
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from fsl_jax.compilation import target_platform
+from fsl_jax.errors import InputError
+from fsl_jax.models.attention.self_attention import AUTO, own_attention
+from fsl_jax.models.attention.softmax_attention import MASKED, soft_cap
+
+
+class LearnedPrefix(NamedTuple):
+    """Keys and values that a method puts before all tokens of a layer, the same for all rows.
+
+    Attributes:
+      keys: `[P, H_kv, Dh]`; positions are not applied to them.
+      values: `[P, H_kv, Dh]`.
+      mask: bool `[1 or B, 1 or T, P]`, True where a token sees a vector.
+    """
+
+    keys: Float[Array, "P H_kv Dh"]
+    values: Float[Array, "P H_kv Dh"]
+    mask: Bool[Array, "M_B Q P"]
+
+
+def token_positions(mask: Bool[Array, "B T"]) -> Int[Array, "B T"]:
+    """Numbers the real tokens of each row from 0, wherever the padding is."""
+    return jnp.maximum(jnp.cumsum(mask.astype(jnp.int32), axis=1) - 1, 0)
+
+
+def require_positions(mask: Bool[Array, "B T"] | Bool[Array, "B T S"]) -> None:
+    """Raises an error for a mask of pairs that comes without position_ids."""
+    if mask.ndim != 2:
+        raise InputError(
+            "position_ids are missing: with an attention_mask of shape [B, T, S] they cannot be "
+            "counted from the mask. Give position_ids of shape [B, T]."
+        )
+
+
+def causal_mask(mask: Bool[Array, "B T"]) -> Bool[Array, "B T T"]:
+    """Lets each token see the real tokens up to itself."""
+    length = mask.shape[1]
+    causal = jnp.tril(jnp.ones((length, length), bool))
+    return causal[None] & mask[:, None, :]
+
+
+def within_window(
+    positions: Int[Array, "B T"], key_positions: Int[Array, "B S"], window: int
+) -> Bool[Array, "B T S"]:
+    """Where a key is fewer than `window` positions before the query, which is a position too."""
+    return positions[:, :, None] - key_positions[:, None, :] < window
+
+
+# Keys and values `[B or 1, S, H_kv, Dh]`, and which of them a query sees, `[B, 1 or T, S]`.
+_Source = tuple[Array, Array, Array]
+
+
+def attend(
+    query: Float[Array, "B T H Dh"],
+    keys: Float[Array, "B T H_kv Dh"],
+    values: Float[Array, "B T H_kv Dh"],
+    mask: Bool[Array, "B Q S"],
+    prefix: tuple[Float[Array, "P_B P H_kv Dh"], Float[Array, "P_B P H_kv Dh"]] | None = None,
+    *,
+    learned: LearnedPrefix | None = None,
+    scale: float | None = None,
+    cap: float | None = None,
+    implementation: str = AUTO,
+) -> Float[Array, "B T H*Dh"]:
+    """Scaled dot-product attention with grouped key heads and a softmax in float32.
+
+    Args:
+      query: `[B, T, H, Dh]`; each of the `H_kv` key heads serves `H / H_kv` of its heads.
+      keys: `[B, T, H_kv, Dh]`.
+      values: `[B, T, H_kv, Dh]`.
+      mask: `[B, T, P + T]`, True where a query sees a key, or `[B, 1, P + T]` for all queries.
+      prefix: keys and values of `P` tokens before these, of batch B, or of batch 1, which all rows
+        read without a copy each.
+      learned: what all queries see beside.
+      scale: what scores are multiplied by; `Dh ** -0.5` unless given.
+      cap: where given, scores are kept between `-cap` and `cap` by `soft_cap`.
+      implementation: of attention without a prefix, as in `own_attention`.
+
+    Returns:
+      `[B, T, H * Dh]`.
+    """
+    batch, length, heads, head_dim = query.shape
+    scaled = query * jnp.asarray(head_dim**-0.5 if scale is None else scale, query.dtype)
+    if prefix is None and learned is None:
+        return own_attention(scaled, keys, values, mask, cap=cap, implementation=implementation)
+    grouped = scaled.reshape(batch, length, keys.shape[2], -1, head_dim)
+    sources = [(keys, values, mask[..., -length:])]
+    if prefix is not None:
+        sources.append((*prefix, mask[..., :-length]))
+    if learned is not None:
+        seen = jnp.broadcast_to(learned.mask, (batch, *learned.mask.shape[1:]))
+        sources.append((learned.keys[None], learned.values[None], seen))
+    if length == 1 and prefix and len(prefix[0]) == batch and target_platform() == "cpu":
+        return _attend_from_one(grouped, sources, cap)
+    scores = [_scores(grouped, source_keys, seen, cap) for source_keys, _, seen in sources]
+    # One softmax over all sources, which are never joined; it divides what was attended to, which
+    # is much smaller than the weights.
+    shape = grouped.shape[:4]
+    highest = jnp.stack([_by_token(jnp.max(each, axis=-1), shape) for each in scores])
+    highest = jax.lax.stop_gradient(jnp.max(highest, axis=0))
+    weights = [jnp.exp(each - _by_source(highest, len(each))[..., None]) for each in scores]
+    totals = [_by_token(jnp.sum(each, axis=-1), shape) for each in weights]
+    attended = [
+        _weighted(each, source_values).reshape(grouped.shape)
+        for each, (_, source_values, _) in zip(weights, sources, strict=True)
+    ]
+    output = _sum(attended) / _sum(totals)[..., None]
+    return output.astype(query.dtype).reshape(batch, length, heads * head_dim)
+
+
+def _sum(parts: Iterable[Array]) -> Array:
+    """The sum over sources; Python's own begins with a number that is no array."""
+    return functools.reduce(operator.add, parts)
+
+
+def _attend_from_one(
+    grouped: Float[Array, "B 1 H_kv G Dh"],
+    sources: Sequence[_Source],
+    cap: float | None,
+) -> Float[Array, "B 1 D"]:
+    """Attention of one token to itself and the prefix, by sums instead of matrix products.
+
+    A matrix product of so few rows first copies its other side into another order of axes, on a
+    CPU: of 8 rows that read 127 tokens in 30 layers of 9 heads, all in all 11.7 ms instead of 7.6.
+    """
+
+    def score(keys: Float[Array, "_ S H_kv Dh"], seen: Bool[Array, "B 1 S"]) -> Array:
+        products = grouped.astype(jnp.float32) * keys.astype(jnp.float32)[:, :, :, None]
+        scores = soft_cap(jnp.sum(products, axis=-1), cap)
+        return jnp.where(seen[:, 0, :, None, None], scores, MASKED)
+
+    scores = [score(each, seen) for each, _, seen in sources]
+    highest = functools.reduce(
+        jnp.maximum, (jnp.max(each, axis=1, keepdims=True) for each in scores)
+    )
+    weights = [jnp.exp(each - highest) for each in scores]
+    total = _sum(jnp.sum(each, axis=1, keepdims=True) for each in weights)
+    output = _sum(
+        jnp.sum(each[..., None] * source.astype(jnp.float32)[:, :, :, None], axis=1, keepdims=True)
+        for each, (_, source, _) in zip(weights, sources, strict=True)
+    )
+    return (output / total[..., None]).astype(grouped.dtype).reshape(len(grouped), 1, -1)
+
+
+# Rows that share the keys of a source are read as one long row: its batch `K_B` is 1 and its tokens
+# `M` are those of all rows. Otherwise `K_B` is B and `M` is T. Scores keep the order of axes in
+# which a matrix product has them: putting them in another would be as dear as the product.
+
+
+def _scores(
+    grouped: Float[Array, "B T H_kv G Dh"],
+    keys: Float[Array, "K_B S H_kv Dh"],
+    seen: Bool[Array, "B Q S"],
+    cap: float | None,
+) -> Float[Array, "K_B H_kv M G S"]:
+    batch, length = grouped.shape[:2]
+    rows = grouped.reshape(len(keys), -1, *grouped.shape[2:])
+    scores = jnp.einsum("bthgd,bshd->bhtgs", rows, keys, preferred_element_type=jnp.float32)
+    seen = jnp.broadcast_to(seen, (batch, length, seen.shape[2]))
+    seen = seen.reshape(len(keys), 1, -1, 1, seen.shape[2])
+    return jnp.where(seen, soft_cap(scores, cap), MASKED)
+
+
+def _weighted(
+    weights: Float[Array, "K_B H_kv M G S"], values: Float[Array, "K_B S H_kv Dh"]
+) -> Float[Array, "K_B M H_kv G Dh"]:
+    weights = weights.astype(values.dtype)
+    return jnp.einsum("bhtgs,bshd->bthgd", weights, values, preferred_element_type=jnp.float32)
+
+
+def _by_token(
+    x: Float[Array, "K_B H_kv M G"], shape: tuple[int, ...]
+) -> Float[Array, "B T H_kv G"]:
+    return jnp.moveaxis(x, 1, 2).reshape(shape)
+
+
+def _by_source(x: Float[Array, "B T H_kv G"], source_batch: int) -> Float[Array, "K_B H_kv M G"]:
+    return jnp.moveaxis(x.reshape(source_batch, -1, *x.shape[2:]), 2, 1)

@@ -1,0 +1,99 @@
+"""The rotary embedding in a `config.json`: where each release of transformers writes it."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from fsl_jax.models.attention.rotary import LinearScaling, Llama3Scaling, RotaryScaling, YarnScaling
+from fsl_jax.models.config_reader import Fields
+
+_KINDS = ("default", "linear", "llama3", "yarn")
+
+
+def rotary_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config says, with the settings of the rotary embedding among its other fields.
+
+    Args:
+      values: what `config.json` says: settings in `rope_scaling`, or in `rope_parameters`.
+
+    Returns:
+      The values, with `rope_type`, `rope_theta`, `factor` and what else there is.
+    """
+    found = dict(values)
+    for group in (values.get("rope_parameters"), values.get("rope_scaling")):
+        if group:
+            kind = group.get("rope_type", group.get("type"))
+            # Settings for each kind of layer stand a level deeper.
+            nested = any(isinstance(each, Mapping) for each in group.values())
+            found |= group | {"rope_type": "different in some layers" if nested else kind}
+    return found
+
+
+def rotary_scaling(
+    fields: Fields, values: Mapping[str, Any], max_length: int
+) -> RotaryScaling | None:
+    """The scaling of a rotary embedding.
+
+    Args:
+      fields: over `values`, to which faults are noted.
+      values: from `rotary_values`.
+      max_length: the longest text with the scaling.
+
+    Returns:
+      The scaling; None for none.
+    """
+    fields.expect("rope_type", *_KINDS)
+    fields.expect("partial_rotary_factor", 1.0)
+    kind = values.get("rope_type")
+    if kind not in _KINDS[1:]:
+        return None
+    if kind == "linear":
+        return LinearScaling(fields.number("factor"))
+    original = fields.integer("original_max_position_embeddings", max_length)
+    if kind == "llama3":
+        low, high = fields.number("low_freq_factor"), fields.number("high_freq_factor")
+        return Llama3Scaling(fields.number("factor"), low, high, original)
+    factor = fields.number("factor", max_length / original)
+    return YarnScaling(
+        factor,
+        original,
+        amplitude=fields.number("attention_factor", _yarn_amplitude(fields, values, factor)),
+        fast_turns=fields.number("beta_fast", 32.0),
+        slow_turns=fields.number("beta_slow", 1.0),
+        truncate=fields.flag("truncate", True),
+    )
+
+
+def _yarn_amplitude(fields: Fields, values: Mapping[str, Any], factor: float) -> float:
+    def grown(weight: float) -> float:
+        return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1
+
+    if values.get("mscale") and values.get("mscale_all_dim"):
+        return grown(fields.number("mscale")) / grown(fields.number("mscale_all_dim"))
+    return grown(1.0)
+
+
+def rotary_json(theta: float, scaling: RotaryScaling | None) -> dict[str, Any]:
+    """The settings of a rotary embedding as `config.json` has them, in the spelling all read."""
+    if scaling is None:
+        return {"rope_theta": theta}
+    settings: dict[str, Any] = {"factor": scaling.factor}
+    if isinstance(scaling, LinearScaling):
+        settings["rope_type"] = "linear"
+    elif isinstance(scaling, Llama3Scaling):
+        settings |= {
+            "rope_type": "llama3",
+            "low_freq_factor": scaling.low_frequency,
+            "high_freq_factor": scaling.high_frequency,
+            "original_max_position_embeddings": scaling.original_length,
+        }
+    else:
+        settings |= {
+            "rope_type": "yarn",
+            "original_max_position_embeddings": scaling.original_length,
+            "attention_factor": scaling.amplitude,
+            "beta_fast": scaling.fast_turns,
+            "beta_slow": scaling.slow_turns,
+            "truncate": scaling.truncate,
+        }
+    return {"rope_theta": theta, "rope_scaling": settings}

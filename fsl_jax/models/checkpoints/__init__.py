@@ -1,0 +1,1 @@
+"""Whole checkpoints: directories, GGUF files, heads, exports and the cache."""

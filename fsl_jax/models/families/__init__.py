@@ -1,0 +1,1 @@
+"""The families of models: one folder each, and the registry of all."""

@@ -1,0 +1,72 @@
+"""RoBERTa and XLM-RoBERTa checkpoints of Hugging Face: sizes from and to `config.json`, names."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.families.bert.checkpoint import (
+    BUFFERS,
+    encoder_heads,
+    encoder_json,
+    encoder_names,
+    encoder_sizes,
+)
+from fsl_jax.models.families.bert.model import BertConfig
+from fsl_jax.models.tensors.tensor_map import NameTable
+
+ROBERTA_TOKENS = {
+    "pad_token": "<pad>",
+    "unk_token": "<unk>",
+    "bos_token": "<s>",
+    "eos_token": "</s>",
+    "cls_token": "<s>",
+    "sep_token": "</s>",
+    "mask_token": "<mask>",
+}
+"""The special tokens of RoBERTa and XLM-RoBERTa, which the first checkpoints do not name."""
+
+_ARCHITECTURES = {"roberta": "RobertaModel", "xlm-roberta": "XLMRobertaModel"}
+
+
+def roberta_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> BertConfig:
+    """The sizes of a RoBERTa or XLM-RoBERTa checkpoint; as `bert_config`."""
+    fields = Fields(source, values)
+    sizes = encoder_sizes(fields, tensors)
+    # Positions are counted on from the number of the padding token.
+    first = fields.count("pad_token_id", 1) + 1
+    rows = fields.integer("max_position_embeddings")
+    if rows <= first:
+        fields.fault(
+            "max_position_embeddings", rows, f"more than {first}, the padding's number + 1"
+        )
+    fields.finish()
+    family = values.get("model_type", "roberta")
+    return BertConfig(**sizes, max_length=rows - first, first_position=first, family=family)
+
+
+def roberta_json(config: BertConfig) -> dict[str, Any]:
+    """What `config.json` says of a RoBERTa or XLM-RoBERTa encoder."""
+    return {
+        "architectures": [_ARCHITECTURES[config.family]],
+        **encoder_json(config),
+        "pad_token_id": config.first_position - 1,
+    }
+
+
+def roberta_names(config: BertConfig) -> NameTable:
+    """The names of the tensors of a RoBERTa or XLM-RoBERTa checkpoint."""
+    return NameTable(encoder_names(config), prefix="roberta.", ignored=(BUFFERS,))
+
+
+def roberta_heads(config: BertConfig) -> dict[str, NameTable]:
+    """The names of the heads that a RoBERTa checkpoint may have, by the kind of head."""
+    return encoder_heads(
+        dense="lm_head.dense",
+        norm="lm_head.layer_norm",
+        bias="lm_head.bias",
+        ignored=(r"lm_head\.decoder\.(weight|bias)",),
+        classifier={
+            "classifier.dense": "classifier/dense",
+            "classifier.out_proj": "classifier/output",
+        },
+    )

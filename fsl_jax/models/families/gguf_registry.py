@@ -1,0 +1,40 @@
+"""The families of models in GGUF files, by the name that `general.architecture` has for them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fsl_jax.models.families.bert.gguf import bert_gguf_config, bert_gguf_names
+from fsl_jax.models.families.gpt2.gguf import gpt2_gguf_config, gpt2_gguf_names
+from fsl_jax.models.families.llama.gemma_gguf import gemma2_gguf_config, gemma3_gguf_config
+from fsl_jax.models.families.llama.gguf import llama_gguf_config, llama_gguf_names
+from fsl_jax.models.families.registry import Config
+from fsl_jax.models.families.t5.gguf import t5_gguf_config, t5_gguf_names
+from fsl_jax.models.tensors.tensor_map import NameTable, StoredTensor
+
+
+@dataclasses.dataclass(frozen=True)
+class GGUFFamily:
+    """What there is to know about the GGUF files of a family.
+
+    Attributes:
+      config: `config(source, metadata, tensors)` from what the file says.
+      names: the table of names of a file with a config.
+    """
+
+    config: Callable[[str, Mapping[str, Any], Mapping[str, StoredTensor]], Config]
+    names: Callable[[Any], NameTable]
+
+
+_LLAMA = GGUFFamily(llama_gguf_config, llama_gguf_names)
+
+GGUF_FAMILIES = {
+    "bert": GGUFFamily(bert_gguf_config, bert_gguf_names),
+    "llama": _LLAMA,
+    "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
+    "gpt2": GGUFFamily(gpt2_gguf_config, gpt2_gguf_names),
+    "gemma2": GGUFFamily(gemma2_gguf_config, llama_gguf_names),
+    "gemma3": GGUFFamily(gemma3_gguf_config, llama_gguf_names),
+    "t5": GGUFFamily(t5_gguf_config, t5_gguf_names),
+}

@@ -1,0 +1,110 @@
+"""GPT-2 checkpoints of Hugging Face: sizes from and to `config.json`, and the tables of names."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.families.gpt2.model import GPT2Config
+from fsl_jax.models.tensors.module_rules import (
+    dense_names,
+    embedding_names,
+    norm_names,
+    output_names,
+)
+from fsl_jax.models.tensors.tensor_map import KEEP, Name, NameTable
+
+GPT2_TOKENS = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
+"""The special token of GPT-2, which the first checkpoints do not name."""
+
+_EMBEDDINGS = {"transformer.wte": "embeddings/word", "transformer.wpe": "embeddings/position"}
+# Linear maps are stored as `Conv1D`, whose weight is [in, out] as a kernel is here.
+_DENSE = {
+    "transformer.h.{layer}.attn.c_proj": "layers/attention/output",
+    "transformer.h.{layer}.mlp.c_fc": "layers/mlp/up",
+    "transformer.h.{layer}.mlp.c_proj": "layers/mlp/down",
+}
+_JOINED = "transformer.h.{layer}.attn.c_attn"
+_PARTS = ("layers/attention/query", "layers/attention/key", "layers/attention/value")
+_NORMS = {
+    "transformer.h.{layer}.ln_1": "layers/attention/norm",
+    "transformer.h.{layer}.ln_2": "layers/mlp/norm",
+    "transformer.ln_f": "final_norm",
+}
+
+
+def gpt2_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> GPT2Config:
+    """The sizes of a GPT-2 checkpoint.
+
+    Args:
+      source: the config's file, for errors.
+      values: what `config.json` says.
+      tensors: the names of the checkpoint's tensors.
+
+    Returns:
+      The config.
+
+    Raises:
+      InputError: sizes are missing, or the checkpoint needs what is not supported.
+    """
+    fields = Fields(source, values)
+    fields.expect("activation_function", "gelu_new", "gelu_pytorch_tanh")
+    fields.expect("scale_attn_weights", True)
+    fields.expect("scale_attn_by_inverse_layer_idx", False)
+    fields.expect("add_cross_attention", False)
+    width = fields.integer("n_embd")
+    sizes: dict[str, Any] = {
+        "vocab_size": fields.integer("vocab_size"),
+        "hidden_size": width,
+        "mlp_size": fields.integer("n_inner", 4 * width),
+        "num_layers": fields.integer("n_layer"),
+        "num_heads": fields.integer("n_head"),
+        "max_length": fields.integer("n_positions"),
+        "norm_epsilon": fields.number("layer_norm_epsilon", 1e-5),
+    }
+    fields.finish()
+    return GPT2Config(**sizes, tied=bool(values.get("tie_word_embeddings", True)))
+
+
+def gpt2_json(config: GPT2Config) -> dict[str, Any]:
+    """What `config.json` says of a GPT-2 decoder."""
+    return {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "vocab_size": config.vocab_size,
+        "n_embd": config.hidden_size,
+        "n_inner": config.mlp_size,
+        "n_layer": config.num_layers,
+        "n_head": config.num_heads,
+        "n_positions": config.max_length,
+        "layer_norm_epsilon": config.norm_epsilon,
+        "activation_function": "gelu_new",
+        "tie_word_embeddings": config.tied,
+    }
+
+
+def gpt2_names(config: GPT2Config) -> NameTable:
+    """The names of the tensors of a GPT-2 checkpoint."""
+    output, copies = output_names(config.tied)
+    parts = [(path, (number, len(_PARTS))) for number, path in enumerate(_PARTS)]
+    return NameTable(
+        names=(
+            *embedding_names(_EMBEDDINGS),
+            *dense_names(_DENSE, KEEP),
+            *(Name(f"{_JOINED}.weight", f"{path}/kernel", part=part) for path, part in parts),
+            *(Name(f"{_JOINED}.bias", f"{path}/bias", part=part) for path, part in parts),
+            *norm_names(_NORMS),
+            *output,
+        ),
+        prefix="transformer.",
+        # Buffers, and copies that some checkpoints carry.
+        ignored=(r"h\.\d+\.attn\.(bias|masked_bias)", *copies),
+    )
+
+
+def gpt2_heads(config: GPT2Config) -> dict[str, NameTable]:
+    """The names of the heads that a GPT-2 checkpoint may have, by the kind of head."""
+    texts, tokens = {"score": "classifier/output"}, {"classifier": "classifier/output"}
+    return {
+        "sequence_classification": NameTable(dense_names(texts, bias=False)),
+        "token_classification": NameTable(dense_names(tokens)),
+    }

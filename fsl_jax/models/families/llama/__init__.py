@@ -1,0 +1,1 @@
+"""Llama, Mistral, Qwen and Gemma."""

@@ -1,0 +1,128 @@
+"""Llama and Mistral checkpoints: sizes from and to `config.json`, and the tables of names.
+
+The tables are those of all decoders that are built like Llama.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from fsl_jax.models.attention.rotary_config import rotary_values
+from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.families.llama.config import LlamaConfig
+from fsl_jax.models.families.llama.config_json import ATTENTION, MLP, common_json, common_sizes
+from fsl_jax.models.tensors.module_rules import (
+    dense_names,
+    embedding_names,
+    norm_names,
+    output_names,
+)
+from fsl_jax.models.tensors.tensor_map import Name, NameTable
+
+_DENSE = {
+    "model.layers.{layer}.self_attn.q_proj": "layers/attention/query",
+    "model.layers.{layer}.self_attn.k_proj": "layers/attention/key",
+    "model.layers.{layer}.self_attn.v_proj": "layers/attention/value",
+    "model.layers.{layer}.self_attn.o_proj": "layers/attention/output",
+    "model.layers.{layer}.mlp.gate_proj": "layers/mlp/gate",
+    "model.layers.{layer}.mlp.up_proj": "layers/mlp/up",
+    "model.layers.{layer}.mlp.down_proj": "layers/mlp/down",
+}
+_NORMS = {
+    "model.layers.{layer}.input_layernorm": "layers/attention/norm",
+    "model.layers.{layer}.post_attention_layernorm": "layers/mlp/norm",
+}
+# Where the updates are normalised too, the second norm has another meaning.
+_NORMS_WITH_POST_NORMS = {
+    "model.layers.{layer}.input_layernorm": "layers/attention/norm",
+    "model.layers.{layer}.post_attention_layernorm": "layers/attention/post_norm",
+    "model.layers.{layer}.pre_feedforward_layernorm": "layers/mlp/norm",
+    "model.layers.{layer}.post_feedforward_layernorm": "layers/mlp/post_norm",
+}
+_HEAD_NORMS = {
+    "model.layers.{layer}.self_attn.q_norm": "layers/attention/query_norm",
+    "model.layers.{layer}.self_attn.k_norm": "layers/attention/key_norm",
+}
+
+
+def llama_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
+    """The sizes of a Llama checkpoint.
+
+    Args:
+      source: the config's file, for errors.
+      values: what `config.json` says.
+      tensors: the names of the checkpoint's tensors.
+
+    Returns:
+      The config.
+
+    Raises:
+      InputError: sizes are missing, or the checkpoint needs what is not supported.
+    """
+    values = rotary_values(values)
+    fields = Fields(source, values)
+    fields.expect("hidden_act", "silu")
+    sizes = common_sizes(fields, values, num_kv_heads=None, max_length=2048)
+    attention, mlp = fields.flag("attention_bias", False), fields.flag("mlp_bias", False)
+    biases = (ATTENTION if attention else ()) + (MLP if mlp else ())
+    fields.finish()
+    return LlamaConfig(**sizes, biases=biases, family="llama")
+
+
+def mistral_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
+    """The sizes of a Mistral checkpoint (https://arxiv.org/abs/2310.06825); as `llama_config`."""
+    values = rotary_values(values)
+    fields = Fields(source, values)
+    fields.expect("hidden_act", "silu")
+    fields.expect("layer_types", None)
+    sizes = common_sizes(fields, values, num_kv_heads=8, max_length=4096 * 32)
+    window = fields.optional_integer("sliding_window", 4096)
+    fields.finish()
+    sliding = (True,) * sizes["num_layers"] if window else ()
+    return LlamaConfig(**sizes, window=window, sliding=sliding, family="mistral")
+
+
+def llama_json(config: LlamaConfig) -> dict[str, Any]:
+    """What `config.json` says of a Llama decoder."""
+    return common_json(config, "LlamaForCausalLM") | {
+        "hidden_act": "silu",
+        "attention_bias": "query" in config.biases,
+        "mlp_bias": "up" in config.biases,
+    }
+
+
+def mistral_json(config: LlamaConfig) -> dict[str, Any]:
+    """What `config.json` says of a Mistral decoder."""
+    values = common_json(config, "MistralForCausalLM")
+    return values | {"hidden_act": "silu", "sliding_window": config.window}
+
+
+def llama_names(config: LlamaConfig) -> NameTable:
+    """The names of the tensors of a checkpoint of any decoder that is built like Llama."""
+    output, copies = output_names(config.tied)
+    return NameTable(
+        names=(
+            *embedding_names({"model.embed_tokens": "embeddings/word"}),
+            *norm_names({"model.norm": "final_norm"}, bias=False),
+            *_layer_names(config),
+            *output,
+        ),
+        prefix="model.",
+        # Buffers, and copies that some checkpoints carry.
+        ignored=(r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq", *copies),
+    )
+
+
+def _layer_names(config: LlamaConfig) -> Iterator[Name]:
+    for name, path in _DENSE.items():
+        yield from dense_names({name: path}, bias=path.rpartition("/")[2] in config.biases)
+    norms = _NORMS_WITH_POST_NORMS if config.post_norms else _NORMS
+    yield from norm_names(norms | (_HEAD_NORMS if config.query_key_norm else {}), bias=False)
+
+
+def llama_heads(config: LlamaConfig) -> dict[str, NameTable]:
+    """The names of the heads that a checkpoint may have, by the kind of head."""
+    score = {"score": "classifier/output"}
+    return {
+        "sequence_classification": NameTable(dense_names(score, bias=False)),
+        "token_classification": NameTable(dense_names(score)),
+    }

@@ -1,0 +1,160 @@
+"""T5 and mT5 checkpoints of Hugging Face: sizes from `config.json`, and the table of names."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.families.t5.layers import FEED_FORWARDS, T5Config
+from fsl_jax.models.tensors.module_rules import (
+    dense_names,
+    embedding_names,
+    norm_names,
+    output_names,
+)
+from fsl_jax.models.tensors.tensor_map import Name, NameTable
+
+# What a config.json may leave out. mT5 was trained on 1024 tokens: https://arxiv.org/abs/2010.11934.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "t5": {"feed_forward_proj": "relu", "n_positions": 512},
+    "mt5": {"feed_forward_proj": "gated-gelu", "n_positions": 1024},
+}
+_ARCHITECTURES = {"t5": "T5ForConditionalGeneration", "mt5": "MT5ForConditionalGeneration"}
+# The name says GELU, and Hugging Face means its approximation by a hyperbolic tangent.
+_ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new", "gated-silu": "silu"}
+
+
+def t5_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> T5Config:
+    """The sizes of a T5 or mT5 checkpoint.
+
+    Args:
+      source: the config's file, for errors.
+      values: what `config.json` says.
+      tensors: the names of the checkpoint's tensors.
+
+    Returns:
+      The config.
+
+    Raises:
+      InputError: sizes are missing, or the checkpoint needs what is not supported.
+    """
+    family = values.get("model_type", "t5")
+    values = _DEFAULTS[family] | {name: each for name, each in values.items() if each is not None}
+    fields = Fields(source, values)
+    _expect_supported(fields, values["feed_forward_proj"])
+    # Where transformers saves the encoder alone, it says that there is no decoder.
+    alone = bool(tensors) and not any("decoder." in name for name in tensors)
+    fields.expect("is_encoder_decoder", True, *((False,) if alone else ()))
+    # Before release 5 of transformers, hidden states are scaled where the embeddings are tied.
+    is_tied = values.get("tie_word_embeddings", True)
+    scaled = family == "t5" and bool(values.get("scale_decoder_outputs", is_tied))
+    layers = fields.integer("num_layers")
+    sizes: dict[str, Any] = {
+        "vocab_size": fields.integer("vocab_size"),
+        "hidden_size": fields.integer("d_model"),
+        "mlp_size": fields.integer("d_ff"),
+        "num_layers": layers,
+        "num_decoder_layers": fields.integer("num_decoder_layers", layers),
+        "num_heads": fields.integer("num_heads"),
+        "head_dim": fields.integer("d_kv"),
+        "max_length": fields.integer("n_positions"),
+        "num_buckets": fields.integer("relative_attention_num_buckets", 32),
+        "max_distance": fields.integer("relative_attention_max_distance", 128),
+        "norm_epsilon": fields.number("layer_norm_epsilon", 1e-6),
+        "decoder_start_token": fields.count(
+            "decoder_start_token_id", values.get("pad_token_id", 0)
+        ),
+    }
+    fields.finish()
+    return T5Config(
+        **sizes,
+        feed_forward=values["feed_forward_proj"],
+        # Release 5 says that all are tied: the weights tell.
+        tied=scaled or "lm_head.weight" not in tensors,
+        scaled=scaled,
+        family=family,
+    )
+
+
+def _expect_supported(fields: Fields, feed_forward: str) -> None:
+    fields.expect("is_decoder", False)
+    fields.expect("feed_forward_proj", *FEED_FORWARDS)
+    if feed_forward in FEED_FORWARDS:
+        fields.expect("dense_act_fn", _ACTIVATIONS[feed_forward])
+        fields.expect("is_gated_act", feed_forward.startswith("gated-"))
+
+
+def t5_json(config: T5Config) -> dict[str, Any]:
+    """What `config.json` says of a T5 or mT5 model."""
+    return {
+        "architectures": [_ARCHITECTURES[config.family]],
+        "model_type": config.family,
+        "vocab_size": config.vocab_size,
+        "d_model": config.hidden_size,
+        "d_ff": config.mlp_size,
+        "num_layers": config.num_layers,
+        "num_decoder_layers": config.num_decoder_layers,
+        "num_heads": config.num_heads,
+        "d_kv": config.head_dim,
+        "n_positions": config.max_length,
+        "feed_forward_proj": config.feed_forward,
+        "relative_attention_num_buckets": config.num_buckets,
+        "relative_attention_max_distance": config.max_distance,
+        "layer_norm_epsilon": config.norm_epsilon,
+        "decoder_start_token_id": config.decoder_start_token,
+        "is_encoder_decoder": True,
+        "tie_word_embeddings": config.tied,
+        **({"scale_decoder_outputs": config.scaled} if config.family == "t5" else {}),
+    }
+
+
+def t5_names(config: T5Config) -> NameTable:
+    """The names of the tensors of a T5 or mT5 checkpoint."""
+    output, copies = output_names(config.tied)
+    return NameTable(
+        names=(
+            *embedding_names({"shared": "embeddings/word"}),
+            *_stack_names(config, "encoder", {"SelfAttention": "attention"}),
+            *_stack_names(
+                config,
+                "decoder",
+                {"SelfAttention": "attention", "EncDecAttention": "cross_attention"},
+            ),
+            *output,
+        ),
+        prefix="transformer.",
+        # Copies of the shared embedding, and a table that some checkpoints hold and none uses.
+        ignored=(
+            r"(encoder|decoder)\.embed_tokens\.weight",
+            r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
+            *copies,
+        ),
+    )
+
+
+def _stack_names(config: T5Config, stack: str, attentions: Mapping[str, str]) -> Iterator[Name]:
+    """The names of a stack, whose first layer holds the table of relative positions of all."""
+    first = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias"
+    yield from embedding_names({first: f"{stack}/relative_position"})
+    yield from norm_names({f"{stack}.final_layer_norm": f"{stack}/final_norm"}, bias=False)
+    gated = config.feed_forward.startswith("gated-")
+    mlp = {"wi_0": "gate", "wi_1": "up", "wo": "down"} if gated else {"wi": "up", "wo": "down"}
+    projections = {"q": "query", "k": "key", "v": "value", "o": "output"}
+    parts = [(name, path, projections) for name, path in attentions.items()]
+    for number, (module, path, maps) in enumerate([*parts, ("DenseReluDense", "mlp", mlp)]):
+        layer = f"{stack}.block.{{layer}}.layer.{number}"
+        inside = f"{stack}/layers/{path}"
+        yield from norm_names({f"{layer}.layer_norm": f"{inside}/norm"}, bias=False)
+        dense = {f"{layer}.{module}.{name}": f"{inside}/{leaf}" for name, leaf in maps.items()}
+        yield from dense_names(dense, bias=False)
+
+
+def t5_heads(config: T5Config) -> dict[str, NameTable]:
+    """The names of the heads that a T5 or mT5 checkpoint may have, by the kind of head."""
+    classifier = {
+        "classification_head.dense": "classifier/dense",
+        "classification_head.out_proj": "classifier/output",
+    }
+    return {
+        "sequence_classification": NameTable(dense_names(classifier)),
+        "token_classification": NameTable(dense_names({"classifier": "classifier/output"})),
+    }

@@ -1,0 +1,91 @@
+"""T5 in GGUF files: sizes from the metadata, and the table of names.
+
+Some settings are not in the files. They are those that llama.cpp has in their place
+(https://github.com/ggml-org/llama.cpp/tree/master/src/models).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fsl_jax.models.families.t5.layers import T5Config
+from fsl_jax.models.gguf.sizes import GGUFFields
+from fsl_jax.models.tensors.module_rules import dense_names, embedding_names, norm_names
+from fsl_jax.models.tensors.tensor_map import TRANSPOSE, Name, NameTable, StoredTensor
+
+_OUTPUT, _GATE = "output.weight", "enc.blk.0.ffn_gate.weight"
+_PROJECTIONS = {"q": "query", "k": "key", "v": "value", "o": "output"}
+_MAX_DISTANCE = 128
+
+
+def t5_gguf_config(
+    source: str, metadata: Mapping[str, Any], tensors: Mapping[str, StoredTensor]
+) -> T5Config:
+    """The sizes of a T5 encoder-decoder in a GGUF file; as `llama_gguf_config`.
+
+    With a gate it is T5 1.1, whose gate is a GELU, as those of FLAN-T5 and mT5 are. Without one it
+    is T5 1.0, which scales hidden states before the output embedding.
+    """
+    fields = GGUFFields(source, metadata)
+    layers = fields.integer("block_count")
+    is_gated, tied = _GATE in tensors, _OUTPUT not in tensors
+    head_dim = fields.integer("attention.key_length")
+    fields.expect("attention.value_length", head_dim)
+    sizes: dict[str, Any] = {
+        "vocab_size": fields.rows(tensors),
+        "hidden_size": fields.integer("embedding_length"),
+        "mlp_size": fields.integer("feed_forward_length"),
+        "num_layers": layers,
+        "num_decoder_layers": fields.integer("decoder_block_count", layers),
+        "num_heads": fields.integer("attention.head_count"),
+        "head_dim": head_dim,
+        "max_length": fields.integer("context_length"),
+        "num_buckets": fields.integer("attention.relative_buckets_count"),
+        "norm_epsilon": fields.number("attention.layer_norm_rms_epsilon", 1e-6),
+        "decoder_start_token": fields.count("decoder_start_token_id", 0),
+    }
+    fields.finish()
+    return T5Config(
+        **sizes,
+        feed_forward="gated-gelu" if is_gated else "relu",
+        max_distance=_MAX_DISTANCE,
+        tied=tied,
+        scaled=tied or not is_gated,
+    )
+
+
+def t5_gguf_names(config: T5Config) -> NameTable:
+    """The names of the tensors of a GGUF file of T5."""
+    output = () if config.tied else (Name(_OUTPUT, "unembedding/kernel", TRANSPOSE),)
+    return NameTable(
+        names=(
+            *embedding_names({"token_embd": "embeddings/word"}),
+            *_stack_names(config, "enc", "encoder", {"attn": "attention"}),
+            *_stack_names(
+                config, "dec", "decoder", {"attn": "attention", "cross_attn": "cross_attention"}
+            ),
+            *output,
+        ),
+        # A table that some checkpoints hold and none uses.
+        ignored=(r"dec\.blk\.\d+\.cross_attn_rel_b\.weight",),
+    )
+
+
+def _stack_names(
+    config: T5Config, short: str, stack: str, attentions: Mapping[str, str]
+) -> Iterator[Name]:
+    """The names of a stack, whose first layer holds the table of relative positions of all."""
+    yield from embedding_names({f"{short}.blk.0.attn_rel_b": f"{stack}/relative_position"})
+    yield from norm_names({f"{short}.output_norm": f"{stack}/final_norm"}, bias=False)
+    maps = {
+        f"{name}_{letter}": f"{path}/{projection}"
+        for name, path in attentions.items()
+        for letter, projection in _PROJECTIONS.items()
+    }
+    gate = {"ffn_gate": "mlp/gate"} if config.feed_forward.startswith("gated-") else {}
+    maps |= {"ffn_up": "mlp/up", "ffn_down": "mlp/down", **gate}
+    layer, inside = f"{short}.blk.{{layer}}", f"{stack}/layers"
+    dense = {f"{layer}.{name}": f"{inside}/{path}" for name, path in maps.items()}
+    yield from dense_names(dense, bias=False)
+    norms = {**attentions, "ffn": "mlp"}
+    scales = {f"{layer}.{name}_norm": f"{inside}/{path}/norm" for name, path in norms.items()}
+    yield from norm_names(scales, bias=False)

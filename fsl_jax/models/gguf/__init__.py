@@ -1,0 +1,1 @@
+"""GGUF files: reader, number formats, vocabulary and tokenizers."""

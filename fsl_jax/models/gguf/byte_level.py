@@ -1,0 +1,133 @@
+"""Byte-level byte-pair encoding in GGUF files: the tokenizer model "gpt2"."""
+
+from collections.abc import Callable
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from fsl_jax.errors import InputError, faults, unknown_name
+from fsl_jax.models.gguf.vocabulary import (
+    CONVERT_AGAIN,
+    SHOWN_FAULTS,
+    Metadata,
+    add_ends,
+    add_whole_tokens,
+    finished,
+    metadata_value,
+    special_tokens,
+    token_kinds,
+    vocabulary,
+)
+
+# https://github.com/meta-llama/llama3/blob/main/llama/tokenizer.py
+_LLAMA3_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def _gpt2_words() -> pre_tokenizers.PreTokenizer:
+    """Words, numbers and runs of signs, as GPT-2 cuts them."""
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+
+
+def _single_digits() -> pre_tokenizers.PreTokenizer:
+    """Every digit by itself, then what is between them as GPT-2 cuts it."""
+    return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _gpt2_words()])
+
+
+def _llama3_words() -> pre_tokenizers.PreTokenizer:
+    """Words in any case, and digits by threes."""
+    return _split_by(_LLAMA3_WORDS)
+
+
+def _qwen2_words() -> pre_tokenizers.PreTokenizer:
+    """As Llama 3, with every digit by itself."""
+    return _split_by(_LLAMA3_WORDS.replace(r"\p{N}{1,3}", r"\p{N}"))
+
+
+def _split_by(expression: str) -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(expression), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+
+
+_PRE_TOKENIZERS: dict[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
+    "gpt-2": _gpt2_words,
+    "roberta-bpe": _gpt2_words,
+    "smollm": _single_digits,
+    "starcoder": _single_digits,
+    "llama3": _llama3_words,
+    "llama-v3": _llama3_words,
+    "llama-bpe": _llama3_words,
+    "qwen2": _qwen2_words,
+}
+
+
+def byte_level_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
+    """Builds a tokenizer of byte-level byte-pair encoding.
+
+    How text is cut before the merges apply is known in GGUF only by a name, `tokenizer.ggml.pre`;
+    a name without a rule here is refused, since any other rule gives other tokens without a word.
+
+    Args:
+      metadata: `GGUFFile.metadata`.
+
+    Returns:
+      The tokenizer, with the special tokens and the chat template of the file.
+
+    Raises:
+      InputError: the metadata lack something, or contradict themselves.
+    """
+    pre = metadata_value(metadata, "tokenizer.ggml.pre", str, "none")
+    if pre not in _PRE_TOKENIZERS:
+        raise unknown_name("GGUF pre-tokenizer (tokenizer.ggml.pre)", pre, _PRE_TOKENIZERS)
+    is_llama3 = _PRE_TOKENIZERS[pre] is _llama3_words
+    tokens = vocabulary(metadata)
+    special = special_tokens(metadata, tokens)
+    # A word of Llama 3 that is a token is that token, whatever the merges make of it.
+    tokenizer = Tokenizer(_byte_pairs(tokens, _merges(metadata), ignore_merges=is_llama3))
+    if _PRE_TOKENIZERS[pre] is _qwen2_words:
+        tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = _PRE_TOKENIZERS[pre]()
+    tokenizer.decoder = decoders.ByteLevel()
+    kinds = token_kinds(metadata, tokens)
+    add_whole_tokens(tokenizer, tokens, kinds, mask=special.get("mask_token"))
+    add_ends(tokenizer, metadata, special, begins=is_llama3)
+    return finished(tokenizer, metadata, special)
+
+
+def _merges(metadata: Metadata) -> list[tuple[str, str]]:
+    merges = metadata_value(metadata, "tokenizer.ggml.merges", list, None)
+    if merges is None:
+        raise InputError(
+            "the GGUF metadata hold no merges (tokenizer.ggml.merges), which byte-pair encoding "
+            "needs. Give a file that was converted with its tokenizer."
+        )
+    if wrong := [merge for merge in merges if merge.count(" ") != 1]:
+        raise faults(
+            f"{len(wrong)} GGUF merges are not two pieces. {CONVERT_AGAIN}",
+            map(repr, wrong[:SHOWN_FAULTS]),
+        )
+    return [(left, right) for left, right in (merge.split(" ") for merge in merges)]
+
+
+def _byte_pairs(
+    tokens: list[str], merges: list[tuple[str, str]], ignore_merges: bool
+) -> models.BPE:
+    ids = {token: index for index, token in enumerate(tokens)}
+    lacking = [
+        f"{left!r} + {right!r}"
+        for left, right in merges
+        if not (left in ids and right in ids and left + right in ids)
+    ]
+    if lacking:
+        raise faults(
+            f"{len(lacking)} GGUF merges are of or to tokens that the vocabulary lacks. "
+            f"{CONVERT_AGAIN}",
+            lacking[:SHOWN_FAULTS],
+        )
+    return models.BPE(vocab=ids, merges=merges, ignore_merges=ignore_merges)

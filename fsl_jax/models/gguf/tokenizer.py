@@ -1,0 +1,38 @@
+"""The tokenizer that a GGUF file carries in its metadata, built without PyTorch."""
+
+from collections.abc import Callable
+
+from transformers import PreTrainedTokenizerFast
+
+from fsl_jax.errors import unknown_name
+from fsl_jax.models.gguf.byte_level import byte_level_tokenizer
+from fsl_jax.models.gguf.sentencepiece import sentencepiece_tokenizer
+from fsl_jax.models.gguf.unigram import unigram_tokenizer
+from fsl_jax.models.gguf.vocabulary import Metadata, metadata_value
+from fsl_jax.models.gguf.wordpiece import wordpiece_tokenizer
+
+_MODELS: dict[str, Callable[[Metadata], PreTrainedTokenizerFast]] = {
+    "gpt2": byte_level_tokenizer,
+    "bert": wordpiece_tokenizer,
+    "llama": sentencepiece_tokenizer,
+    "t5": unigram_tokenizer,
+}
+
+
+def gguf_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
+    """Builds the tokenizer that the metadata of a GGUF file describes.
+
+    Args:
+      metadata: `GGUFFile.metadata`.
+
+    Returns:
+      The tokenizer, with the special tokens and the chat template of the file.
+
+    Raises:
+      InputError: the metadata describe no tokenizer, one of an unknown kind, or contradict
+        themselves.
+    """
+    model = metadata_value(metadata, "tokenizer.ggml.model", str, "none")
+    if model not in _MODELS:
+        raise unknown_name("GGUF tokenizer (tokenizer.ggml.model)", model, _MODELS)
+    return _MODELS[model](metadata)

@@ -1,0 +1,10 @@
+"""Special tokens of tokenizers whose first checkpoints do not name them."""
+
+WORDPIECE_TOKENS = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+"""The special tokens of WordPiece vocabularies, by their role."""

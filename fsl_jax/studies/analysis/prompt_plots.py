@@ -1,0 +1,177 @@
+"""Pictures of soft prompts: norms, distances, a map among the vocabulary, what a position is worth.
+
+A colour is a start everywhere.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fsl_jax.studies.analysis.trained_prompts import Removals, TrainedPrompts
+from fsl_jax.studies.reporting.plots import COLOURS, INK, MARKERS, PALE, tidy, title
+
+Map = tuple[Float[np.ndarray, "W 2"], Float[np.ndarray, "N P 2"], Float[np.ndarray, "N P 2"]]
+"""Places of W words, and of the vectors of N prompts before and after training."""
+
+
+def draw_norms(trained: TrainedPrompts, table: Float[np.ndarray, "V D"]) -> Figure:
+    """The mean norm of a prompt's vectors by step, above where those of the vocabulary lie.
+
+    Args:
+      trained: N prompts.
+      table: the word embedding.
+
+    Returns:
+      The figure.
+    """
+    figure = Figure(figsize=(7.0, 4.0), layout="constrained")
+    axes = figure.subplots()
+    norms = np.linalg.norm(trained.prompts, axis=-1).mean(axis=-1)
+    colours = _colours(trained.starts)
+    for start, colour in colours.items():
+        mine = norms[:, [each == start for each in trained.starts]]
+        axes.plot(trained.steps, mine, color=colour, alpha=0.35, linewidth=0.9)
+        axes.plot(trained.steps, mine.mean(axis=1), color=colour, linewidth=2.4, label=start)
+    low, middle, high = np.percentile(np.linalg.norm(table, axis=-1), [5, 50, 95])
+    axes.axhspan(low, high, color=PALE, alpha=0.12, linewidth=0)
+    axes.axhline(middle, color=PALE, linewidth=1.2, linestyle=":", label="vocabulary, median")
+    axes.set_xlabel("optimiser steps")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.set_ylabel("mean norm of the vectors")
+    _legend(figure, axes)
+    tidy(axes, grid="y")
+    title(
+        figure,
+        "Norms over training",
+        "thin: one seed · thick: mean over seeds · grey: 5% to 95% of the vocabulary",
+    )
+    return figure
+
+
+def draw_distances(
+    panels: Mapping[str, Float[np.ndarray, "N N"]], starts: Sequence[str], seeds: Sequence[int]
+) -> Figure:
+    """Matrices of the distances of prompts, side by side and on one scale.
+
+    Args:
+      panels: by title, from `prompt_distances`.
+      starts: what each prompt began as; prompts of one start are drawn together.
+      seeds: of each prompt.
+
+    Returns:
+      The figure.
+    """
+    figure = Figure(figsize=(4.4 * len(panels) + 1.4, 4.9), layout="constrained")
+    order = sorted(range(len(starts)), key=lambda run: (list(starts).index(starts[run]), run))
+    names = [f"{starts[run]}, {seeds[run]}" for run in order]
+    highest = max(np.nanmax(values) for values in panels.values())
+    drawn = list(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0])
+    for axes, (name, values) in zip(drawn, panels.items(), strict=True):
+        image = axes.imshow(values[np.ix_(order, order)], cmap="cividis", vmin=0, vmax=highest)
+        axes.set_title(name, fontsize=10, color=INK)
+        axes.set_xticks(range(len(names)), names, rotation=90)
+        axes.set_yticks(range(len(names)), names)
+        axes.tick_params(colors=INK, length=0, labelsize=8)
+    figure.colorbar(image, ax=drawn, shrink=0.8, label="mean distance")
+    title(
+        figure,
+        "Distances of prompts, by start and seed",
+        "diagonal: between the positions of one prompt",
+    )
+    return figure
+
+
+def draw_maps(maps: Mapping[str, Map], starts: Sequence[str]) -> Figure:
+    """Vectors of prompts among words of the vocabulary, on maps side by side.
+
+    Args:
+      maps: by title.
+      starts: what each of the N prompts began as.
+
+    Returns:
+      The figure.
+    """
+    figure = Figure(figsize=(5.2 * len(maps), 5.4), layout="constrained")
+    drawn = list(figure.subplots(1, len(maps), squeeze=False)[0])
+    for axes, (name, places) in zip(drawn, maps.items(), strict=True):
+        _draw_map(axes, places, starts)
+        axes.set_title(name, fontsize=10, color=INK)
+    _legend(figure, drawn[0])
+    title(
+        figure,
+        "Prompts among the vocabulary",
+        "a line leads from where a vector began to where it ended · grey: words",
+    )
+    return figure
+
+
+def draw_removals(removals: Removals, starts: Sequence[str], metric: str = "accuracy") -> Figure:
+    """What is gained or lost where a position of the prompt is taken away.
+
+    Args:
+      removals: of N prompts of length P.
+      starts: what each prompt began as.
+      metric: what was measured.
+
+    Returns:
+      The figure: a point a run and position; the mean over the runs of a start; and on the right
+      what is lost where the whole prompt is taken away.
+    """
+    figure = Figure(figsize=(8.0, 4.2), layout="constrained")
+    axes = figure.subplots()
+    change = np.concatenate([removals.without, removals.none[:, None]], axis=1)
+    change = 100 * (change - removals.whole[:, None])
+    length = removals.without.shape[1]
+    colours = _colours(starts)
+    for number, (start, colour) in enumerate(colours.items()):
+        mine = change[[each == start for each in starts]]
+        places = np.arange(length + 1) + 0.16 * (number - (len(colours) - 1) / 2)
+        for own in mine:
+            axes.scatter(places, own, s=14, color=colour, alpha=0.45, linewidths=0)
+        marker = MARKERS[number % len(MARKERS)]
+        axes.scatter(places, mine.mean(axis=0), s=48, color=colour, marker=marker, label=start)
+    axes.axhline(0, color=PALE, linewidth=1.2, linestyle=":")
+    axes.set_xticks(range(length + 1), [*map(str, range(1, length + 1)), "all"])
+    axes.set_xlabel("position that is taken away")
+    axes.set_ylabel(f"change of {metric} (points)")
+    _legend(figure, axes)
+    tidy(axes, grid="y")
+    title(figure, "What a position is worth", "small: one seed · large: mean over seeds")
+    return figure
+
+
+def _colours(starts: Sequence[str]) -> dict[str, str]:
+    names = dict.fromkeys(starts)
+    return {start: COLOURS[place % len(COLOURS)] for place, start in enumerate(names)}
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Below the panels, where it hides nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=len(labels),
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+    )
+
+
+def _draw_map(axes: Axes, places: Map, starts: Sequence[str]) -> None:
+    words, before, after = places
+    axes.scatter(*words.T, s=3, color=PALE, alpha=0.35, linewidths=0)
+    for start, colour in _colours(starts).items():
+        chosen = [each == start for each in starts]
+        begun, ended = (each[chosen].reshape(-1, 2) for each in (before, after))
+        lines = np.stack([begun, ended])
+        axes.plot(lines[..., 0], lines[..., 1], color=colour, alpha=0.3, linewidth=0.7)
+        axes.scatter(*ended.T, s=14, color=colour, linewidths=0, label=start, zorder=3)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    tidy(axes, grid="y")

@@ -1,0 +1,181 @@
+"""Soft prompts trained side by side: what they were on the way, and what each position is worth."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.methods.prompt_tuning import PREFIX_POSITION, PromptTuning
+from fsl_jax.adapt.methods.registry import parse_method
+from fsl_jax.adapt.parts.soft_prompt import PROMPT
+from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.data.examples import Dataset, Example
+from fsl_jax.errors import InputError
+from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.processes import to_host
+from fsl_jax.studies.planning.plan import PlannedProgram, plan_programs
+from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.running.prepare import Prepared, prepare
+from fsl_jax.tasks.encoding import label_indices
+from fsl_jax.training.loop import fit
+from fsl_jax.training.predict import predict
+from fsl_jax.training.program import compile_program
+from fsl_jax.training.state import FitState
+
+_MASK = f"{PROMPT}_mask"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainedPrompts:
+    """The soft prompts of N runs of one program.
+
+    Attributes:
+      prepared: what they were trained on and with.
+      steps: the optimiser steps before each snapshot, 0 the first.
+      prompts: the snapshots, float32 `[S, N, P, D]`; prompts that are shorter than the longest end
+        in vectors of zeros.
+      last: the trained leaves after the last step, `[N, ...]`.
+      losses: training loss by step, `[N, steps]`.
+    """
+
+    prepared: Prepared
+    steps: tuple[int, ...]
+    prompts: Float[np.ndarray, "S N P D"]
+    last: Params
+    losses: Float[np.ndarray, "N steps"]
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """What each prompt began as."""
+        methods = [parse_method(run.method) for run in self.prepared.planned.runs]
+        return tuple(each.start for each in methods if isinstance(each, PromptTuning))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seed of each run."""
+        return tuple(run.seed for run in self.prepared.planned.runs)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Removals:
+    """The accuracy of N adapted models on the same examples, from 0 to 1.
+
+    Attributes:
+      whole: with their whole prompt, `[N]`.
+      without: without one position of it, `[N, P]`; NaN where a shorter prompt has no such.
+      none: without all of it, `[N]`.
+    """
+
+    whole: Float[np.ndarray, "N"]
+    without: Float[np.ndarray, "N P"]
+    none: Float[np.ndarray, "N"]
+
+
+def train_prompts(question: Question, pretrained: Pretrained, dataset: Dataset) -> TrainedPrompts:
+    """Trains soft prompts at once, and keeps what they are after each dispatch.
+
+    On a CPU a dispatch is a step; elsewhere it ends where the validations fall.
+
+    Args:
+      question: the runs: methods `prompt_tuning`, seeds, and learning rates for one model.
+      pretrained: the model.
+      dataset: the data.
+
+    Returns:
+      The prompts.
+
+    Raises:
+      InputError: a method is not `prompt_tuning`, or the runs do not fit into one program.
+    """
+    prepared = prepare(_planned(question), pretrained, dataset, question)
+    stack, settings, runs = prepared.stack, prepared.settings, prepared.runs
+    count = len(prepared.planned.runs)
+    pool = {name: jnp.asarray(array) for name, array in prepared.encoded.arrays.items()}
+    program = compile_program(
+        prepared.formulation,
+        stack.method,
+        settings,
+        count,
+        stack.trainable,
+        runs,
+        stack.shared,
+        pool,
+    )
+    steps, prompts = [0], [_prompts(stack.trainable)]
+
+    def after_dispatch(state: FitState, last: bool) -> None:
+        steps.append(int(state.step))
+        prompts.append(_prompts(state.runs.trainable))
+
+    state, runs = program.place(stack.trainable, runs, count, settings)
+    state = fit(program, state, runs, stack.shared, pool, settings, after_dispatch)
+    last, losses = to_host((state.runs.trainable, state.runs.losses))
+    return TrainedPrompts(prepared, tuple(steps), np.stack(prompts), last, losses)
+
+
+def accuracies_without(
+    trained: TrainedPrompts, examples: tuple[Example, ...], batch_size: int = 8
+) -> Removals:
+    """Asks the trained models again with positions of their prompts taken away.
+
+    A position is taken away by its entry of `prompt_mask`: nothing attends to it, and what comes
+    after it moves up, as if the prompt had been that much shorter. Nothing is trained again.
+
+    Args:
+      trained: N prompts of length P.
+      examples: E examples.
+      batch_size: examples that are read at a time, by N * (P + 2) models at once.
+
+    Returns:
+      The accuracies.
+    """
+    stack, formulation = trained.prepared.stack, trained.prepared.formulation
+    settings = flatten(to_host(stack.settings))
+    mask = settings[_MASK]
+    masks = np.concatenate([mask[None], _without_each(mask), np.zeros_like(mask)[None]])
+    rows = np.tile(np.arange(len(mask)), len(masks))
+    leaves = {path: leaf[rows] for path, leaf in settings.items() if leaf is not None}
+    leaves[_MASK] = masks.reshape(len(rows), -1)
+    logits = predict(
+        formulation,
+        stack.method,
+        jax.tree.map(lambda leaf: leaf[rows], trained.last),
+        unflatten(dict.fromkeys(settings) | leaves),
+        stack.shared,
+        examples,
+        batch_size,
+    )
+    labels = label_indices(examples, formulation.labels)
+    accuracies = (logits.argmax(axis=-1) == labels[None, :]).mean(axis=1).reshape(len(masks), -1)
+    without = np.where(mask > 0, accuracies[1:-1].T, np.nan)
+    return Removals(accuracies[0], without, accuracies[-1])
+
+
+def _planned(question: Question) -> PlannedProgram:
+    programs = plan_programs(question)
+    methods = {run.method for program in programs for run in program.runs}
+    others = sorted(text for text in methods if not _is_before(parse_method(text)))
+    if others or len(programs) != 1:
+        raise InputError(
+            f"expected runs of prompt_tuning that one program can train, found {len(programs)} "
+            f"programs of {', '.join(sorted(methods))}: name one model, one number of steps and "
+            "one batch size, and prompt_tuning alone, before the text"
+        )
+    return programs[0]
+
+
+def _is_before(method: Method) -> bool:
+    return isinstance(method, PromptTuning) and method.position == PREFIX_POSITION
+
+
+def _prompts(trainable: Params) -> Float[np.ndarray, "N P D"]:
+    """A copy of the prompts: the next dispatch takes over the memory that they lie in."""
+    return np.array(to_host(flatten(trainable)[PROMPT]))
+
+
+def _without_each(mask: Float[np.ndarray, "N P"]) -> Float[np.ndarray, "P N P"]:
+    length = mask.shape[1]
+    return mask[None] * (1 - np.eye(length, dtype=mask.dtype))[:, None, :]

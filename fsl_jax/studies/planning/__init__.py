@@ -1,0 +1,1 @@
+"""What a study asks, and which runs and programs answer it."""

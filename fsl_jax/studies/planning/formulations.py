@@ -1,0 +1,102 @@
+"""Formulations from the settings of a study."""
+
+from typing import Any
+
+from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.tasks.formulation import Formulation
+from fsl_jax.tasks.head import HeadFormulation
+from fsl_jax.tasks.template import Template
+from fsl_jax.tasks.template_formulation import TemplateFormulation
+from fsl_jax.tasks.verbalizer import Verbalizer, parse_verbalizer
+
+
+def make_formulation(
+    kind: str,
+    pretrained: Pretrained,
+    labels: tuple[str, ...],
+    question: Question,
+    room: int = 0,
+) -> Formulation:
+    """The formulation of a program.
+
+    Args:
+      kind: `head`, `template`, or `auto`, which is a template for language models and a head for
+        the rest.
+      pretrained: the model.
+      labels: the classes.
+      question: the study's settings.
+      room: how many positions of the model the methods take beside a text.
+
+    Returns:
+      The formulation.
+    """
+    if kind == "auto":
+        kind = "template" if pretrained.is_language_model else "head"
+    if kind == "head":
+        return HeadFormulation(pretrained, labels, question.pooling, question.max_length, room)
+    mapping = parse_verbalizer(question.verbalizer) if question.verbalizer else None
+    return TemplateFormulation(
+        pretrained,
+        labels,
+        Template(question.template),
+        Verbalizer.from_mapping(labels, mapping),
+        question.max_length,
+        room,
+    )
+
+
+def describe_formulation(formulation: Formulation) -> dict[str, Any]:
+    """What is needed to make the formulation again, as JSON values.
+
+    Args:
+      formulation: one of this project's.
+
+    Returns:
+      Its name and settings.
+    """
+    common = {
+        "name": formulation.name,
+        "labels": list(formulation.labels),
+        "max_length": formulation.limit,
+    }
+    if isinstance(formulation, HeadFormulation):
+        return common | {"pooling": formulation.pooling}
+    if not isinstance(formulation, TemplateFormulation):
+        raise unknown_name("formulation", formulation.name, ["head", "template"])
+    words = dict(zip(formulation.labels, map(list, formulation.verbalizer.words), strict=True))
+    return common | {
+        "max_length": formulation.longest,
+        "template": formulation.template.text,
+        "verbalizer": words,
+    }
+
+
+def restore_formulation(described: dict[str, Any], pretrained: Pretrained) -> Formulation:
+    """The formulation that `describe_formulation` described.
+
+    Args:
+      described: its name and settings.
+      pretrained: the model.
+
+    Returns:
+      The formulation.
+
+    Raises:
+      InputError: a setting is missing.
+    """
+    try:
+        labels = tuple(described["labels"])
+        if described["name"] == "head":
+            pooling, length = described["pooling"], described["max_length"]
+            return HeadFormulation(pretrained, labels, pooling, length)
+        return TemplateFormulation(
+            pretrained,
+            labels,
+            Template(described["template"]),
+            Verbalizer.from_mapping(labels, described["verbalizer"]),
+            described["max_length"],
+        )
+    except KeyError as missing:
+        raise InputError(f"the description of the formulation lacks {missing}") from missing

@@ -1,0 +1,1 @@
+"""The files in which a study records what it did."""

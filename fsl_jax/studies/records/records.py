@@ -1,0 +1,137 @@
+"""The record of a run: one line of `results.jsonl`, with every setting and no timing."""
+
+import dataclasses
+from typing import Any, Literal, NamedTuple, get_args
+
+from etils import epath
+
+from fsl_jax.studies.records.jsonl import Record, read_records
+
+Status = Literal["finished", "stopped_early", "nan"]
+STATUSES: tuple[str, ...] = get_args(Status)
+
+
+class CurvePoint(NamedTuple):
+    """What was seen of a run at one evaluation; written as the list `[step, metric, loss]`.
+
+    Attributes:
+      step: optimiser steps done.
+      metric: on the validation examples, a share in [0, 1].
+      loss: mean training loss since the point before, in nats; None where there is none.
+    """
+
+    step: int
+    metric: float | None
+    loss: float | None
+
+
+class RowKey(NamedTuple):
+    """What the runs of one row of the table have in common."""
+
+    method: str
+    model: str
+    dataset: str
+    shots: int
+    metric: str
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord(Record):
+    """One method on one split with one set of hyperparameters, and what came of it.
+
+    A method that trains nothing (`zero_shot`, `icl`) has no learning rate, weight decay, batch
+    size or curve, 0 steps and 0 trainable parameters. Metrics are shares in [0, 1].
+
+    Attributes:
+      method: as it was written, settings included.
+      model: as it was written.
+      dataset: as it was written.
+      formulation: `head` or `template`.
+      metric: what `validation` and `test` measure.
+      seed: of the split, the initialisation and the order of batches.
+      shots: labelled examples per class in the split, also for a method that does not look at them.
+      learning_rate: its peak.
+      steps: the optimiser steps that were asked for; where a run ended is in its curve.
+      batch_size: examples a step.
+      weight_decay: of AdamW.
+      settings: every other setting: of the method, template and verbalizer, dropout, warm-up.
+      status: `finished`, `stopped_early`, or `nan`: its loss stopped being a number.
+      validation: the best metric on the validation examples; None where it was never measured.
+      best_step: the step whose parameters were kept.
+      selected: whether validation chose this run for its method and seed.
+      test: the metric on the test set; only a selected run sees it.
+      test_examples: the size of that test set.
+      adapter: directory of the saved adapter, relative to the directory of the results.
+      trainable_parameters: numbers trained.
+      total_parameters: numbers in the whole tree.
+      model_sha256: SHA-256 of the base model's weights.
+      versions: from `environment.versions`.
+      notes: what a reader has to know: texts truncated, demonstrations that fitted.
+      curve: the evaluations in the order of their steps.
+    """
+
+    method: str
+    model: str
+    dataset: str
+    formulation: str
+    metric: str
+    seed: int
+    shots: int
+    learning_rate: float | None
+    steps: int
+    batch_size: int | None
+    weight_decay: float | None
+    settings: dict[str, Any]
+    status: str
+    validation: float | None
+    best_step: int | None
+    selected: bool
+    test: float | None
+    test_examples: int | None
+    adapter: str | None
+    trainable_parameters: int
+    total_parameters: int
+    model_sha256: str
+    versions: dict[str, str]
+    notes: tuple[str, ...]
+    curve: tuple[CurvePoint, ...]
+
+    @property
+    def row(self) -> RowKey:
+        """The row of the table that this run belongs to."""
+        return RowKey(self.method, self.model, self.dataset, self.shots, self.metric)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run gave nothing that could be selected."""
+        return self.status == "nan"
+
+    def contradictions(self) -> list[str]:
+        """What cannot be true of one run; see `Record`."""
+        found = []
+        if self.status not in STATUSES:
+            found.append(f"status: expected one of {', '.join(STATUSES)}, found {self.status!r}")
+        if self.selected and self.failed:
+            found.append("selected: a run whose loss is not a number cannot be selected")
+        if self.selected != (self.test is not None):
+            found.append("test: a selected run has a test value, and no other run has one")
+        for name in ("validation", "test"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                found.append(f"{name}: expected a share between 0 and 1, found {value}")
+        return found
+
+
+def read_results(path: epath.PathLike) -> tuple[RunRecord, ...]:
+    """Reads `results.jsonl` back, strictly; `write_records` writes it.
+
+    Args:
+      path: the file.
+
+    Returns:
+      The records in the order of their lines.
+
+    Raises:
+      InputError: some lines are no records of runs; names every one of them by number.
+    """
+    return read_records(path, RunRecord)

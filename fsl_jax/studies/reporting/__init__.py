@@ -1,0 +1,1 @@
+"""From records to the table, the pictures and the report."""

@@ -1,0 +1,84 @@
+"""Curves for TensorBoard: one event file a run, written once, the same bytes for the same run."""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from etils import epath
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.record_writer import RecordWriter
+from tensorboardX.summary import scalar
+
+from fsl_jax.files import write_atomically
+from fsl_jax.studies.records.jsonl import canonical_json
+from fsl_jax.studies.records.records import RunRecord
+
+FILE_NAME = "events.out.tfevents.0.fsl_jax"
+
+
+def write_events(directory: epath.PathLike, records: Iterable[RunRecord]) -> None:
+    """Writes the curves of finished runs below a directory that `tensorboard --logdir` reads.
+
+    Each run has a directory `MODEL/METHOD/seed=…,learning_rate=…,HASH` with one file of a fixed
+    name, so that writing a run again replaces its curves and does not draw them twice. Scalars are
+    `validation/METRIC` and `train/loss` by step, and `test/METRIC` of a selected run at its best
+    step. Events carry their step as their time: no clock is in the file.
+
+    Args:
+      directory: the log directory.
+      records: the runs of a program; those without a curve or a test value write nothing.
+    """
+    for record in records:
+        events = list(_events(record))
+        if events:
+            place = epath.Path(directory) / run_directory(record)
+            place.mkdir(parents=True, exist_ok=True)
+            write_atomically(place / FILE_NAME, _encoded(events))
+
+
+def run_directory(record: RunRecord) -> str:
+    """The directory of a run's events, relative to the log directory.
+
+    Args:
+      record: the run.
+
+    Returns:
+      A path with the run's name and a hash of all its settings, so that no two runs share it.
+    """
+    names = ("dataset", "formulation", "shots", "steps", "batch_size", "weight_decay", "settings")
+    shown = ("model", "method", "seed", "learning_rate")
+    settings = canonical_json([getattr(record, name) for name in (*shown, *names)])
+    digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
+    name = f"seed={record.seed},learning_rate={record.learning_rate}"
+    return f"{_safe(record.model)}/{_safe(record.method)}/{name},{digest}"
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.,=()+-]+", "_", name).lstrip(".") or "_"
+
+
+def _events(record: RunRecord) -> Iterator[Event]:
+    for point in record.curve:
+        if point.metric is not None:
+            yield _event(f"validation/{record.metric}", point.metric, point.step)
+        if point.loss is not None:
+            yield _event("train/loss", point.loss, point.step)
+    if record.test is not None:
+        yield _event(f"test/{record.metric}", record.test, record.best_step or 0)
+
+
+def _event(tag: str, value: float, step: int) -> Event:
+    return Event(wall_time=float(step), step=step, summary=scalar(tag, value))
+
+
+def _encoded(events: Iterable[Event]) -> bytes:
+    """The events in TensorBoard's framing; by way of a local file, as its writer wants a path."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / FILE_NAME
+        writer = RecordWriter(str(path))
+        for event in [Event(wall_time=0.0, file_version="brain.Event:2"), *events]:
+            writer.write(event.SerializeToString(deterministic=True))
+        writer.close()
+        return path.read_bytes()

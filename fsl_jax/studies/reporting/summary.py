@@ -1,0 +1,168 @@
+"""From the records of runs to the rows of the table: `summary.json`."""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from etils import epath
+
+from fsl_jax.errors import InputError, faults
+from fsl_jax.files import write_json
+from fsl_jax.studies.records.records import RowKey, RunRecord
+from fsl_jax.studies.records.timings import Timing, seconds_of
+from fsl_jax.studies.reporting.statistics import spread
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One method with one model: a row of the table, and of `summary.json` field by field.
+
+    Metrics are shares in [0, 1].
+
+    Attributes:
+      method: as in the records, like the four that follow.
+      model: likewise.
+      dataset: likewise.
+      shots: likewise.
+      metric: likewise.
+      mean: over the seeds that have a value; None if every run failed.
+      std: sample standard deviation over seeds; None with fewer than two values.
+      ci95: 95% interval of the mean (`statistics.spread`); None with fewer than two values.
+      runs: the metric on the test set, a value a seed; None for a seed on which every run failed.
+      trainable_parameters: numbers trained, the most of any run of the row.
+      total_parameters: numbers in the whole tree, likewise.
+      seconds: of all runs of the row together: "compile", "train", "evaluate".
+      selected: lists along `runs`: "seeds", "learning_rate", "validation", "best_step", "adapter";
+        and how many runs there were ("tried") and how many of them failed ("nan").
+    """
+
+    method: str
+    model: str
+    dataset: str
+    shots: int
+    metric: str
+    mean: float | None
+    std: float | None
+    ci95: tuple[float, float] | None
+    runs: list[float | None]
+    trainable_parameters: int
+    total_parameters: int
+    seconds: dict[str, float]
+    selected: dict[str, Any]
+
+    @property
+    def failed(self) -> bool:
+        """Whether no run of the row gave a value."""
+        return self.mean is None
+
+    @property
+    def values(self) -> dict[int, float]:
+        """The metric on the test set by seed, without the seeds that have none."""
+        seeds = self.selected["seeds"]
+        return {s: run for s, run in zip(seeds, self.runs, strict=True) if run is not None}
+
+
+def summarise(records: Iterable[RunRecord], timings: Iterable[Timing]) -> list[Row]:
+    """The rows of the table, the best first; what failed altogether is last, never left out.
+
+    Args:
+      records: all runs of the study; the selected ones carry the test values.
+      timings: what the programs of the study took.
+
+    Returns:
+      A row for each method and model, by falling mean of the test metric.
+
+    Raises:
+      InputError: a seed has two selected runs, or has runs that did not fail and none is selected.
+    """
+    groups: dict[RowKey, list[RunRecord]] = {}
+    for record in records:
+        groups.setdefault(record.row, []).append(record)
+    found = [fault for key, runs in groups.items() for fault in _selection_faults(key, runs)]
+    if found:
+        raise faults(
+            "each method and seed needs one selected run; select before summarising:", found
+        )
+    timings = list(timings)
+    rows = [_row(key, runs, timings) for key, runs in groups.items()]
+    return sorted(rows, key=lambda row: (row.failed, -(row.mean or 0.0), row.method, row.model))
+
+
+def write_summary(path: epath.PathLike, rows: Sequence[Row], environment: dict[str, Any]) -> None:
+    """Writes `summary.json`: the rows and the environment they were made in.
+
+    Args:
+      path: the file; its directory exists.
+      rows: from `summarise`.
+      environment: from `environment.describe`.
+    """
+    write_json(
+        path, {"rows": [dataclasses.asdict(row) for row in rows], "environment": environment}
+    )
+
+
+def read_summary(path: epath.PathLike) -> list[Row]:
+    """Reads the rows back that `write_summary` wrote.
+
+    Args:
+      path: the file.
+
+    Returns:
+      The rows.
+
+    Raises:
+      InputError: there is no such file, or it is not one that `write_summary` wrote.
+    """
+    path = epath.Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file; its study has not finished")
+    try:
+        rows = json.loads(path.read_text())["rows"]
+        return [Row(**row | {"ci95": row["ci95"] and tuple(row["ci95"])}) for row in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not the summary of a study: {error}") from error
+
+
+def _by_seed(runs: list[RunRecord]) -> dict[int, list[RunRecord]]:
+    ordered = sorted(runs, key=lambda run: run.seed)
+    return {seed: list(mine) for seed, mine in itertools.groupby(ordered, key=lambda run: run.seed)}
+
+
+def _selection_faults(key: RowKey, runs: list[RunRecord]) -> list[str]:
+    found = []
+    for seed, mine in _by_seed(runs).items():
+        selected = sum(run.selected for run in mine)
+        if selected != 1 and not all(run.failed for run in mine):
+            found.append(
+                f"{key.method} with {key.model}, seed {seed}: {selected} runs are selected"
+            )
+    return found
+
+
+def _row(key: RowKey, runs: list[RunRecord], timings: list[Timing]) -> Row:
+    by_seed = _by_seed(runs)
+    chosen = [next((run for run in mine if run.selected), None) for mine in by_seed.values()]
+    tests = [run.test for run in chosen if run is not None and run.test is not None]
+    over_seeds = spread(tests) if tests else None
+    return Row(
+        *key,
+        mean=over_seeds.mean if over_seeds else None,
+        std=over_seeds.std if over_seeds else None,
+        ci95=over_seeds.ci95 if over_seeds else None,
+        runs=[run.test if run else None for run in chosen],
+        trainable_parameters=max(run.trainable_parameters for run in runs),
+        total_parameters=max(run.total_parameters for run in runs),
+        seconds=seconds_of(timings, key.method, key.model),
+        selected=_selected(list(by_seed), chosen, runs),
+    )
+
+
+def _selected(
+    seeds: list[int], chosen: list[RunRecord | None], runs: list[RunRecord]
+) -> dict[str, Any]:
+    names = ("learning_rate", "validation", "best_step", "adapter")
+    by_seed = {name: [getattr(run, name) if run else None for run in chosen] for name in names}
+    counts = {"tried": len(runs), "nan": sum(run.failed for run in runs)}
+    return {"seeds": seeds, **by_seed, **counts}

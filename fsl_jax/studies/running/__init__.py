@@ -1,0 +1,1 @@
+"""Carrying out the programs of a study."""

@@ -1,0 +1,113 @@
+"""Operations of programs, counted from what they compute, for models whose sizes are known."""
+
+import dataclasses
+
+import pytest
+from etils import epath
+
+from fsl_jax.models.families.registry import module_of
+from fsl_jax.studies.forecasting.estimate import program_operations
+from fsl_jax.studies.planning.plan import plan_programs
+from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.study import Options, open_context
+
+TOKENS = 16
+"""T, what the texts are padded to."""
+
+
+@pytest.fixture(scope="module")
+def count(tiny_formulations, tiny_dataset):
+    """The operations of the programs of a question about a tiny model."""
+
+    def counted(methods, kind="bert-head", **settings):
+        model = tiny_formulations[kind].pretrained
+        # Long enough for demonstrations.
+        config = (
+            dataclasses.replace(model.config, max_length=128) if "llama" in kind else model.config
+        )
+        model = dataclasses.replace(model, config=config, module=module_of(config))
+        asked = {
+            "shots": 1,
+            "seeds": (1, 2),
+            "steps": "10",
+            "batch_size": "3",
+            "max_length": TOKENS,
+        } | settings
+        question = Question(("tiny",), "tiny", methods, learning_rates="0.1,0.01", **asked)
+        output = epath.Path("nowhere")
+        with open_context(question, output, tiny_dataset, Options()) as context:
+            context = dataclasses.replace(context, load=lambda name: model)
+            return [program_operations(context, each) for each in plan_programs(question)]
+
+    return counted
+
+
+@pytest.fixture(scope="module")
+def step(count):
+    """The operations of one step of one run: what one step more of four runs adds, in quarters."""
+    return lambda method: (count(method, steps="9")[0] - count(method, steps="8")[0]) / 4
+
+
+def expected(tokens, matrices, attention):
+    """Operations of a text: so many passes of two layers of width 16 and 40, and of attention."""
+    of_matrices = 2 * tokens * (4 * 16 * 16 + 2 * 16 * 40)
+    of_attention = 2 * 2 * 16 * tokens**2
+    return 2 * (matrices * of_matrices + attention * of_attention)
+
+
+def expected_step(tokens, matrices):
+    """Three texts. Backward, attention is five products, one of them the scores again, not two."""
+    return 3 * expected(tokens, matrices, 1 + 5 / 2)
+
+
+def test_training_grows_with_the_steps_and_validations_with_their_number(count):
+    (one,), (two,), (three,) = (count("lora", steps=steps) for steps in ("10", "20", "30"))
+    assert two > one
+    assert two - one == pytest.approx(three - two)
+    (seldom,), (often,) = (count("lora", evaluate_every=every) for every in (10, 5))
+    # A validation reads as many examples as a step, and forward only.
+    assert 0.3 < (often - seldom) / (two - one) * 10 < 0.7
+
+
+@pytest.mark.parametrize(("method", "passes"), [("full", 3), ("bitfit", 2)])
+def test_a_gradient_is_a_pass_of_its_own_and_one_more_for_the_matrices_that_train(
+    step, method, passes
+):
+    assert step(method) == pytest.approx(expected_step(TOKENS, passes), rel=0.01)
+
+
+@pytest.mark.parametrize("length", [4, 12])
+def test_a_soft_prompt_costs_what_its_positions_do(step, length):
+    ratio = step(f"prompt_tuning(length={length})") / step("bitfit")
+    by_positions = expected_step(TOKENS + length, 2) / expected_step(TOKENS, 2)
+    assert ratio == pytest.approx(by_positions, rel=0.01)
+
+
+def test_where_only_a_head_trains_each_example_is_read_once(count, step, tiny_dataset):
+    assert 0 < step("linear_probe") < step("bitfit") / 1000
+    examples = count("linear_probe")[0] / expected(TOKENS, 1, 1)
+    tested = len(tiny_dataset.test)
+    # Two splits of three examples to train and to validate on have up to twelve between them.
+    assert tested + 6 <= examples <= tested + 13
+
+
+def test_what_lies_below_the_trained_layers_is_not_read_in_each_step(step):
+    # One layer of two.
+    assert step("top_layers(k=1)") == pytest.approx(step("full") / 2, rel=0.05)
+
+
+def test_runs_of_one_program_count_each_and_a_method_s_own_additions_too(count):
+    (one,), (both,) = count("lora(rank=1)"), count("lora(rank=1),lora(rank=2)")
+    assert both > 2 * one
+    assert both == pytest.approx(2 * one, rel=0.1)
+    (vera,) = count("vera")
+    assert vera > one
+
+
+def test_demonstrations_are_read_for_each_split_and_seen_by_each_query(count):
+    settings = {"max_length": None, "max_prompt_tokens": 100}
+    zero_shot, icl = count("zero_shot,icl", "llama-template", **settings)
+    # Without demonstrations a split makes no difference, and here are two.
+    assert icl > 2 * zero_shot
+    (one,) = count("icl", "llama-template", seeds=(1,), **settings)
+    assert one < icl
