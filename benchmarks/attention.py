@@ -18,7 +18,7 @@ from absl import app, flags
 
 from benchmarks.measure import Row, alternate, machine, table
 from fsl_jax.compilation import jit
-from fsl_jax.models.attention.self_attention import CUDNN, WRITTEN_OUT, XLA, own_attention
+from fsl_jax.models.attention.self_attention import CUDNN, WRITTEN_OUT, XLA, self_attention
 
 _REPEATS = flags.DEFINE_integer("repeats", 20, "Turns of each measurement.")
 _LAYERS = flags.DEFINE_integer("layers", 10, "Times that attention runs in a measurement.")
@@ -40,7 +40,7 @@ def attention(implementation: str, shape: tuple[int, ...], backward: bool) -> Ca
         for key, count in zip(drawn, (heads, groups, groups), strict=True)
     ]
     mask = jnp.broadcast_to(jnp.tril(jnp.ones((tokens, tokens), bool)), (rows, tokens, tokens))
-    forward = functools.partial(own_attention, mask=mask, implementation=implementation)
+    forward = functools.partial(self_attention, mask=mask, implementation=implementation)
 
     def total(*states: jax.Array) -> jax.Array:
         return jnp.sum(jnp.square(forward(*states).astype(jnp.float32)))

@@ -26,7 +26,7 @@ from flax.traverse_util import flatten_dict
 from benchmarks.measure import Row, machine, table
 from fsl_jax.compilation import jit
 from fsl_jax.data.sources import load_dataset
-from fsl_jax.models.families.llama.checkpoint import llama_names
+from fsl_jax.models.families.llama.checkpoint import llama_tensor_map
 from fsl_jax.models.generation import decode_loop
 from fsl_jax.models.generation.decode_loop import Batch
 from fsl_jax.models.generation.reader import Reader
@@ -103,7 +103,7 @@ class Theirs:
             bos_token_id=None,
             eos_token_id=None,
         )
-        leaves = write_tensors(flatten_dict(pretrained.params, sep="/"), llama_names(sizes))
+        leaves = write_tensors(flatten_dict(pretrained.params, sep="/"), llama_tensor_map(sizes))
         tensors = {name: torch.tensor(np.asarray(leaf, np.float32)) for name, leaf in leaves}
         model = transformers.LlamaForCausalLM(config)
         model.load_state_dict(tensors, strict=False)

@@ -41,8 +41,8 @@ from fsl_jax.pages import write_between
 from fsl_jax.studies.reporting.table import markdown_table
 from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.training.fit import make_gradient
+from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.program import compile_program
-from fsl_jax.training.settings import FitSettings
 from fsl_jax.training.stack import Stack, run_key, stack_runs
 from fsl_jax.training.state import Runs
 
@@ -59,7 +59,7 @@ HEADINGS = (
     "paper",
 )
 BATCH, TOKENS, LABELS = 16, 32, ("a", "b")
-SETTINGS = FitSettings(steps=10, batch_size=BATCH, evaluate_every=10)
+SETTINGS = FitConfig(steps=10, batch_size=BATCH, evaluate_every=10)
 
 
 @functools.cache
@@ -143,7 +143,7 @@ class Measured:
         """MiB of the compiled program beside the base model."""
         stack = self.stack
         runs = Runs(
-            settings=stack.settings,
+            frozen_leaves=stack.frozen_leaves,
             learning_rate=jnp.ones(1),
             weight_decay=jnp.zeros(1),
             key=jnp.stack([run_key(0)]),
@@ -159,7 +159,9 @@ class Measured:
 
     def cost(self) -> float:
         """Operations of a step's loss and gradient over those of the base's forward pass."""
-        of_run = jax.tree.map(lambda leaf: leaf[0], (self.stack.trainable, self.stack.settings))
+        of_run = jax.tree.map(
+            lambda leaf: leaf[0], (self.stack.trainable, self.stack.frozen_leaves)
+        )
         gradient = make_gradient(self.formulation, self.method, SETTINGS)
         step = product_operations(gradient, *of_run, self.stack.shared, self.batch)
         params = self.formulation.prepare(self.formulation.pretrained.params, jax.random.key(0))

@@ -28,7 +28,7 @@ from tokenizers import Tokenizer, models
 
 from benchmarks.parity_models import END_OF_TEXT, LENGTH, MODELS, VOCABULARY, build
 from fsl_jax.data.sources import load_dataset
-from fsl_jax.models.checkpoints.heads import names_of
+from fsl_jax.models.checkpoints.heads import tensor_map_of
 from fsl_jax.models.embedded import embedded_path
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
@@ -78,7 +78,7 @@ def errors(
     def gradients(params: Any) -> jax.Array:
         return jnp.vdot(_ours(pretrained, batch, params), direction)
 
-    table = names_of(pretrained.config, pretrained.head)
+    table = tensor_map_of(pretrained.config, pretrained.head)
     leaves = flatten_dict(gradients(pretrained.params), sep="/")
     found = {table.canonical(name): each for name, each in write_tensors(leaves, table)}
     compared, differences = set(), [0.0]

@@ -38,7 +38,7 @@ class Ours:
         self._program = compile_program(
             formulation,
             work.method,
-            work.settings,
+            work.fit_config,
             runs,
             self.stack.trainable,
             self._runs,
@@ -52,14 +52,18 @@ class Ours:
         """Goes back to the parameters before the first step."""
         count = len(self._runs.learning_rate)
         place = self._program.place
-        self._state, _ = place(self.stack.trainable, self._runs, count, self._work.settings)
+        self._state, _ = place(self.stack.trainable, self._runs, count, self._work.fit_config)
         self._pool = None
 
     def cache(self) -> None:
         """Lays out the examples on the device, with what can be computed once and kept."""
         stack, work = self.stack, self._work
         self._pool = cache_trunk(
-            work.formulation, stack.shared, stack.mask, work.arrays, work.settings.evaluation_batch
+            work.formulation,
+            stack.shared,
+            stack.mask,
+            work.arrays,
+            work.fit_config.evaluation_batch,
         )
         jax.block_until_ready(self._pool)
 
@@ -70,14 +74,14 @@ class Ours:
         start = time.perf_counter()
         state = self._program.advance(self._state, self._runs, self.stack.shared, self._pool)
         self._state = jax.block_until_ready(state)
-        return (time.perf_counter() - start) / self._work.settings.steps_per_dispatch
+        return (time.perf_counter() - start) / self._work.fit_config.steps_per_dispatch
 
     def run(self) -> float:
         """Takes all steps from the first, caching included: seconds."""
         self.restart()
         start = time.perf_counter()
         self.cache()
-        for _ in range(self._work.settings.steps // self._work.settings.steps_per_dispatch):
+        for _ in range(self._work.fit_config.steps // self._work.fit_config.steps_per_dispatch):
             self.dispatch()
         return time.perf_counter() - start
 
@@ -97,7 +101,7 @@ def start_of(ours: Ours, run: int = 0) -> dict[str, np.ndarray]:
 def _runs(work: Work, stack: Stack, seeds: range) -> Runs:
     count = len(seeds)
     return Runs(
-        settings=stack.settings,
+        frozen_leaves=stack.frozen_leaves,
         rate_factors=stack.rate_factors,
         learning_rate=jnp.full(count, work.learning_rate, jnp.float32),
         weight_decay=jnp.zeros(count, jnp.float32),

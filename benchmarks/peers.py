@@ -90,7 +90,7 @@ class Peer:
             loss = loss + self._rank_budget.penalty()
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._trained, self._work.settings.clip_norm)
+        torch.nn.utils.clip_grad_norm_(self._trained, self._work.fit_config.clip_norm)
         self._optimizer.step()
         if self._rank_budget is not None:
             self._rank_budget.spend(self._step)
@@ -102,12 +102,12 @@ class Peer:
 
     def run(self) -> float:
         """Takes all steps that are left: seconds."""
-        return sum(self.step() for _ in range(self._step, self._work.settings.steps))
+        return sum(self.step() for _ in range(self._step, self._work.fit_config.steps))
 
     def _share(self, step: int) -> float:
         """The learning rate's share of its peak, as `fsl_jax.training.optimizer` has it."""
-        steps = self._work.settings.steps
-        warmup = int(self._work.settings.warmup * steps)
+        steps = self._work.fit_config.steps
+        warmup = int(self._work.fit_config.warmup * steps)
         if step < warmup:
             return (step + 1) / (warmup + 1)
         return max(0.0, (steps - step) / (steps - warmup))
@@ -206,7 +206,7 @@ def base_model(pretrained: Pretrained) -> torch.nn.Module:
         model: torch.nn.Module = transformers.BertModel(_bert(config), config.has_pooler)
     else:
         model = transformers.LlamaForCausalLM(_llama(config))
-    table = FAMILIES[config.family].names(config)
+    table = FAMILIES[config.family].tensor_map(config)
     leaves = {
         path: np.asarray(leaf, np.float32) for path, leaf in flatten(pretrained.params).items()
     }

@@ -66,7 +66,7 @@ def measure_steps() -> list[Row]:
         work = _work(model, LoRA(), batch_size, length)
         ours = Ours(work)
         forms = peers(work, ours)
-        dispatched = work.settings.steps_per_dispatch
+        dispatched = work.fit_config.steps_per_dispatch
 
         def mean_step(peer: Peer, dispatched: int = dispatched) -> float:
             return sum(peer.step() for _ in range(dispatched)) / dispatched

@@ -15,7 +15,7 @@ from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.tasks.template import Template
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.tasks.verbalizer import Verbalizer
-from fsl_jax.training.settings import FitSettings, longest_dispatch
+from fsl_jax.training.fit_config import FitConfig, longest_dispatch
 
 SHOTS = 16
 SEED = 13
@@ -33,7 +33,7 @@ class Work:
       arrays: `input_ids` `[E, T]`, `attention_mask` `[E, T]` and `label` `[E]` of the examples.
       order: the examples of each step, int32 `[steps, B]`.
       learning_rate: the peak, reached after the warm-up.
-      settings: steps, warm-up and clipping.
+      fit_config: steps, warm-up and clipping.
     """
 
     formulation: Formulation
@@ -41,7 +41,7 @@ class Work:
     arrays: dict[str, np.ndarray]
     order: np.ndarray
     learning_rate: float
-    settings: FitSettings
+    fit_config: FitConfig
 
     @property
     def pretrained(self) -> Pretrained:
@@ -104,7 +104,7 @@ def make_work(
         raise ValueError(f"too few texts of {dataset.name} fill {length} tokens")
     order = batch_order(SEED, len(arrays["label"]), batch_size, steps)
     # One validation, after the last step: what is compared is training.
-    settings = FitSettings(
+    fit_config = FitConfig(
         steps, batch_size, evaluate_every=steps, longest_dispatch=longest_dispatch()
     )
-    return Work(formulation, method, arrays, order, learning_rate, settings)
+    return Work(formulation, method, arrays, order, learning_rate, fit_config)

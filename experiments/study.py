@@ -114,11 +114,11 @@ _FORECAST = flags.DEFINE_bool(
 
 
 def main(arguments: list[str]) -> None:
-    """Parses nothing more: flags to a question, the question to the library."""
+    """Parses nothing more: flags to a config, the question to the library."""
     if len(arguments) > 1:
         raise app.UsageError(f"unexpected arguments: {' '.join(arguments[1:])}")
     with session.reporting_errors():
-        question = _question()
+        config = _config()
         session.start(
             _DISTRIBUTED.value,
             _DETERMINISTIC.value,
@@ -138,25 +138,25 @@ def main(arguments: list[str]) -> None:
         if _FORECAST.value:
             from fsl_jax.studies.forecasting.forecast import program_seconds
 
-            seconds = program_seconds(question, _OUTPUT.value)
+            seconds = program_seconds(config, _OUTPUT.value)
             if is_first():
                 print(json.dumps(seconds))
             return
         if _DRY_RUN.value:
-            told = dry_run(question, _OUTPUT.value, _options())
+            told = dry_run(config, _OUTPUT.value, _options())
             if is_first():
                 print(told)
             return
-        rows = run_study(question, _OUTPUT.value, _options())
+        rows = run_study(config, _OUTPUT.value, _options())
         if is_first():
             Console().print(terminal_table(rows))
             print(f"\nThe report is in {_OUTPUT.value.rstrip('/')}/report.md")
 
 
-def _question():
-    from fsl_jax.studies.planning.study_config import Question
+def _config():
+    from fsl_jax.studies.planning.study_config import StudyConfig
 
-    return Question(
+    return StudyConfig(
         models=tuple(name.strip() for name in _MODELS.value if name.strip()),
         dataset=_DATASET.value,
         methods=_METHODS.value,

@@ -10,10 +10,10 @@ class InputError(ValueError):
     Scripts print it without a traceback, so the message has to stand on its own.
 
     Attributes:
-      found: the faults that the message lists; empty where it tells of one thing only.
+      problems: those that the message lists; empty where it names one only.
     """
 
-    found: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
@@ -33,17 +33,17 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
 
 
-def faults(summary: str, found: Iterable[str]) -> InputError:
-    """One error for all faults of one thing, a line each, so that they can be mended at once.
+def problems_error(summary: str, problems: Iterable[str]) -> InputError:
+    """Return one error that lists all problems of one thing, a line each.
 
     Args:
       summary: what is wrong with what, and what to do about it.
-      found: the faults, of which each is told once.
+      problems: what is wrong; each is listed once.
 
     Returns:
       An `InputError` to raise.
     """
-    told = tuple(dict.fromkeys(found))
-    error = InputError("\n".join([summary, *(f"  - {fault}" for fault in told)]))
-    error.found = told
+    listed = tuple(dict.fromkeys(problems))
+    error = InputError("\n".join([summary, *(f"  - {problem}" for problem in listed)]))
+    error.problems = listed
     return error

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from fsl_jax.errors import faults
+from fsl_jax.errors import problems_error
 
 
 def is_first() -> bool:
@@ -70,7 +70,7 @@ def require_agreement(said: dict[str, Any]) -> None:
         if value != first[name]
     ]
     if differing:
-        raise faults(
+        raise problems_error(
             "the processes differ. Give all of them the same flags and the same files:", differing
         )
 

@@ -47,7 +47,7 @@ from fsl_jax.studies.analysis.prompt_plots import (
     draw_removals,
 )
 from fsl_jax.studies.analysis.trained_prompts import accuracies_without, train_prompts
-from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.reporting.table import markdown_table, percent
 
 # %matplotlib inline
@@ -79,7 +79,7 @@ starts = {
     "text": f", text={size['text']!r}",
     "labels": "",
 }
-question = Question(
+config = StudyConfig(
     models=(size["model"],),
     dataset=size["dataset"],
     methods=",".join(
@@ -94,7 +94,7 @@ question = Question(
 )
 pretrained = fsl_jax.load(size["model"])
 dataset = load_dataset(size["dataset"])
-trained = train_prompts(question, pretrained, dataset)
+trained = train_prompts(config, pretrained, dataset)
 
 table = np.asarray(pretrained.params["embeddings"]["word"]["embedding"], np.float32)
 before, after = trained.prompts[0], trained.prompts[-1]

@@ -96,7 +96,7 @@ class Problem:
     """
 
     formulation: Any
-    settings: Any
+    fit_config: Any
     trials: tuple[Trial, ...]
     stack: Any
     runs: Any
@@ -112,7 +112,7 @@ class Problem:
             trials=self.trials[number : number + 1],
             stack=stack,
             runs=dataclasses.replace(
-                runs, settings=stack.settings, rate_factors=stack.rate_factors
+                runs, frozen_leaves=stack.frozen_leaves, rate_factors=stack.rate_factors
             ),
         )
 
@@ -134,7 +134,7 @@ class Problem:
         return compile_program(
             self.formulation,
             self.stack.method,
-            self.settings,
+            self.fit_config,
             size or len(self.trials),
             self.stack.trainable,
             self.runs,
@@ -151,7 +151,7 @@ class Problem:
         trainable, runs = jax.tree.map(
             lambda leaf: leaf[first : first + count], (self.stack.trainable, self.runs)
         )
-        state, runs = program.place(trainable, runs, count, self.settings)
+        state, runs = program.place(trainable, runs, count, self.fit_config)
         return state, (runs, *place_shared(self.stack.shared, self.pool, program.mesh))
 
     def fit(self, program, first=0):
@@ -159,7 +159,7 @@ class Problem:
         from fsl_jax.training.loop import fit
 
         state, inputs = self.place(program, first)
-        return jax.device_get(fit(program, state, *inputs, self.settings, lambda *_: None))
+        return jax.device_get(fit(program, state, *inputs, self.fit_config, lambda *_: None))
 
 
 def _stack(formulation, trials, arrays):
@@ -349,7 +349,7 @@ def tiny_problem(tiny_formulations, tiny_dataset):
     """Makes the problem of trials with a formulation, which may be named."""
     from fsl_jax.data import batch_order, few_shot_split
     from fsl_jax.tasks import encode
-    from fsl_jax.training.settings import FitSettings
+    from fsl_jax.training.fit_config import FitConfig
     from fsl_jax.training.stack import run_key
     from fsl_jax.training.state import Runs
 
@@ -357,7 +357,7 @@ def tiny_problem(tiny_formulations, tiny_dataset):
         formulation = tiny_formulations.get(formulation, formulation)
         if room := max(trial.method.positions for trial in trials):
             formulation = dataclasses.replace(formulation, room=room)
-        settings = FitSettings(**{"steps": 20, "batch_size": 4, "evaluate_every": 5} | settings)
+        config = FitConfig(**{"steps": 20, "batch_size": 4, "evaluate_every": 5} | settings)
         splits = [few_shot_split(tiny_dataset, 2, trial.seed) for trial in trials]
         examples = [each for split in splits for each in (*split.train, *split.validation)]
         rows = {example: row for row, example in enumerate(dict.fromkeys(examples))}
@@ -365,14 +365,14 @@ def tiny_problem(tiny_formulations, tiny_dataset):
         stack = _stack(formulation, trials, arrays)
 
         def order(split):
-            places = batch_order(split.seed, len(split.train), settings.batch_size, settings.steps)
+            places = batch_order(split.seed, len(split.train), config.batch_size, config.steps)
             return np.array([rows[each] for each in split.train], np.int32)[places]
 
         # Six examples in two chunks of four: the last two are fillers.
         validation = [[rows[each] for each in (*s.validation, *s.validation[:2])] for s in splits]
         weight = np.tile(np.float32([[1, 1, 1, 1], [1, 1, 0, 0]]), (len(trials), 1, 1))
         runs = Runs(
-            settings=stack.settings,
+            frozen_leaves=stack.frozen_leaves,
             learning_rate=jnp.array([trial.learning_rate for trial in trials], jnp.float32),
             weight_decay=jnp.array([trial.weight_decay for trial in trials], jnp.float32),
             key=jnp.stack([run_key(trial.seed) for trial in trials]),
@@ -381,7 +381,7 @@ def tiny_problem(tiny_formulations, tiny_dataset):
             weight=jnp.asarray(weight),
             rate_factors=stack.rate_factors,
         )
-        return Problem(formulation, settings, tuple(trials), stack, runs, arrays, cached)
+        return Problem(formulation, config, tuple(trials), stack, runs, arrays, cached)
 
     return make
 

@@ -27,7 +27,7 @@ from fsl_jax.sharding import (
     require_divided,
     run_shardings,
 )
-from fsl_jax.training.settings import FitSettings
+from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.state import initial_state
 
 SMOLLM2 = LlamaConfig(
@@ -211,9 +211,7 @@ def test_what_runs_have_is_spread_over_them_and_laid_out_as_its_parameter(mesh):
         },
         "head": {"kernel": jnp.ones((4, 8, 5))},
     }
-    state = jax.eval_shape(
-        lambda leaves: initial_state(leaves, FitSettings(4, 2), Full()), trainable
-    )
+    state = jax.eval_shape(lambda leaves: initial_state(leaves, FitConfig(4, 2), Full()), trainable)
     shardings = run_shardings(state, mesh)
     assert shardings.step.spec == P()
     assert shardings.runs.losses.spec == P("runs", None)

@@ -10,7 +10,7 @@ from jax.interpreters import partial_eval
 from fsl_jax.adapt.mask import HEAD_RULE, mask_from_rules
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
-from fsl_jax.errors import faults
+from fsl_jax.errors import problems_error
 
 
 def attach(
@@ -71,7 +71,7 @@ def _require_something_read(unread: set[str], paths: Iterable[str], method: Meth
     paths = list(paths)
     matched = {rule: [path for path in paths if re.search(rule, path)] for rule in method.rules}
     if idle := [path for found in matched.values() if unread.issuperset(found) for path in found]:
-        raise faults(
+        raise problems_error(
             f"{method.name} trains parameters that are never read where it is used here, so it "
             "would change nothing; choose another method:",
             idle,
@@ -81,7 +81,7 @@ def _require_something_read(unread: set[str], paths: Iterable[str], method: Meth
 def _require_read(unread: set[str], added: Iterable[str], method: Method) -> None:
     lost = sorted(unread & set(added))
     if lost:
-        raise faults(
+        raise problems_error(
             f"{method.name} adds parameters that the model never reads, so training them would "
             "change nothing; the layers at these paths have no such hook:",
             lost,

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Int
 from fsl_jax.adapt.merging import is_spent
 from fsl_jax.adapt.parts.soft_prompt import SUFFIX
 from fsl_jax.adapt.tree import Params, flatten, unflatten
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 from fsl_jax.models.blocks.after_tokens import append_suffix
 from fsl_jax.models.blocks.layers import PRNGKey
 from fsl_jax.models.blocks.row_params import NO_ADAPTER, RowParams, map_rows, neutral_value
@@ -80,8 +80,8 @@ def row_params(
       pretrained: the base model.
       params: its parameters, which are held once.
       stacked: leaves `[N, ...]` of N adapters, from `stack_adapters`; or what a training's stack
-        has of its runs, `(stack.trainable, stack.settings)`. Where one of several trees has a leaf,
-        it is None in the others or absent.
+        has of its runs, `(stack.trainable, stack.frozen_leaves)`. Where one of several
+        trees has a leaf, it is None in the others or absent.
       index: int32 `[B]`, which adapter a row has, from 0 to N - 1, or -1 for none: such a row gets
         the numbers of the base. Another number is an error, or where it is traced gives a row of
         NaN.
@@ -242,7 +242,7 @@ def _require_stackable(owned: Sequence[Params], base: Params) -> None:
     if not any(owned):
         found.append(f"found {len(owned)} trees without a leaf that is not the base's own")
     if found:
-        raise faults("these adapters cannot be in one batch:", found)
+        raise problems_error("these adapters cannot be in one batch:", found)
 
 
 def _stack(path: str, leaves: Sequence[Array | None], base: Array | None) -> Array:
@@ -287,7 +287,7 @@ def _require_readable(leaves: Params, reparametrize: Reparametrize | None) -> No
             if _UNREAD.fullmatch(path)
         ]
     if found:
-        raise faults("these adapters cannot be in one batch:", found)
+        raise problems_error("these adapters cannot be in one batch:", found)
 
 
 def _require_in_range(index: Int[Array, "B"], counts: set[int]) -> None:
@@ -313,7 +313,7 @@ def _require_base(pretrained: Pretrained, params: Params) -> None:
         f"not the base's, so it belongs into `stacked`: {path}" for path in sorted(present - base)
     ]
     if found:
-        raise faults(
+        raise problems_error(
             f"params are not those of {pretrained.name}; give the base's, such as its `params`:",
             found,
         )

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from fsl_jax.adapt.tree import Params, flatten, unflatten
-from fsl_jax.errors import faults
+from fsl_jax.errors import problems_error
 from fsl_jax.models.blocks.layers import Dense
-from fsl_jax.models.blocks.sections import cut_like, join_segments
+from fsl_jax.models.blocks.sections import cut_like, join_sections
 from fsl_jax.models.pretrained import Pretrained
 
 _MERGED = re.compile(r"(.+)/(lora_(?:a|b|e|scale|magnitude|norm)|ia3|ia3_in)")
@@ -63,7 +63,7 @@ def merge(params: Params, pretrained: Pretrained) -> Params:
         kept[f"{parent}/kernel"] = _kernel(kernel, extra).astype(kernel.dtype)
         if bias is not None and "ia3" in extra:
             kept[f"{parent}/bias"] = (bias * extra["ia3"].astype(bias.dtype)).astype(bias.dtype)
-    return join_segments(unflatten(kept))
+    return join_sections(unflatten(kept))
 
 
 def unmerge(merged: Params, params: Params, pretrained: Pretrained) -> Params:
@@ -83,7 +83,7 @@ def unmerge(merged: Params, params: Params, pretrained: Pretrained) -> Params:
         column that DoRA has changed by as much as its length, so that two kernels give the same;
         it lists all.
     """
-    leaves, result = flatten(params), flatten(cut_like(join_segments(merged), params))
+    leaves, result = flatten(params), flatten(cut_like(join_sections(merged), params))
     added = _require_mergeable(leaves, pretrained)
     found: list[str] = []
     for parent, extra in _by_layer(leaves, added).items():
@@ -104,7 +104,9 @@ def unmerge(merged: Params, params: Params, pretrained: Pretrained) -> Params:
         if bias is not None and "ia3" in extra:
             result[f"{parent}/bias"] = (bias / extra["ia3"].astype(bias.dtype)).astype(bias.dtype)
     if found:
-        raise faults("this cannot be taken out of merged weights; load the base again:", found)
+        raise problems_error(
+            "this cannot be taken out of merged weights; load the base again:", found
+        )
     return unflatten(result | {path: leaves[path] for path in added})
 
 
@@ -205,7 +207,9 @@ def _require_mergeable(leaves: Params, pretrained: Pretrained) -> list[str]:
     added = _added(leaves, pretrained)
     found = [f"{path}: {_reason(path)}" for path in added if not _is_mergeable(path, leaves)]
     if found:
-        raise faults("this adaptation cannot be merged into the weights of the model:", found)
+        raise problems_error(
+            "this adaptation cannot be merged into the weights of the model:", found
+        )
     return added
 
 

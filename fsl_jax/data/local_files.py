@@ -8,7 +8,7 @@ from typing import Any
 
 from fsl_jax.data.examples import Example
 from fsl_jax.data.file_formats import READERS, SHOWN, Table, listed
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 
 PARTS = ("train", "validation", "test")
 
@@ -51,7 +51,7 @@ def read_local(path: Path, text_column: str, label_column: str) -> LocalParts:
         table = READERS[file.suffix.lower()](file, (text_column, label_column))
         parts[part] = _examples(table, text_column, label_column, found)
     if found:
-        raise faults(f"{path} cannot be used as it is. Mend these and try again:", found)
+        raise problems_error(f"{path} cannot be used as it is. Mend these and try again:", found)
     if not path.is_dir():
         return LocalParts(parts["train"], (), None)
     return LocalParts(parts["train"], parts.get("validation", ()), parts["test"])
@@ -69,7 +69,7 @@ def _part_files(directory: Path) -> dict[str, Path]:
             found.append(f"there is more than one {part}.*: {names}; keep one")
     found += [_unknown_suffix(file) for part in PARTS for file in files[part] if not _known(file)]
     if found:
-        raise faults(
+        raise problems_error(
             f"{directory} is no data set: a directory needs train.*, test.* and perhaps "
             f"validation.* in {_formats()}. To use a single file, name the file.",
             found,
@@ -120,8 +120,8 @@ def _usable(
     for row in table.rows:
         text, label = row.values
         wrong = [
-            *(f"{fault} in column {text_column!r}" for fault in _text_faults(text)),
-            *(f"{fault} in column {label_column!r}" for fault in _label_faults(label)),
+            *(f"{fault} in column {text_column!r}" for fault in _text_problems(text)),
+            *(f"{fault} in column {label_column!r}" for fault in _label_problems(label)),
         ]
         for fault in wrong:
             places[fault].append(row.number)
@@ -134,25 +134,25 @@ def _usable(
     return tuple(examples)
 
 
-def _text_faults(text: Any) -> Sequence[str]:
+def _text_problems(text: Any) -> Sequence[str]:
     if text is None:
         return ["no text"]
     if not isinstance(text, str):
         return [f"{type(text).__name__} instead of text"]
     if not text.strip():
         return ["empty text"]
-    return _encoding_faults(text)
+    return _encoding_problems(text)
 
 
-def _label_faults(label: Any) -> Sequence[str]:
+def _label_problems(label: Any) -> Sequence[str]:
     if label is None or (isinstance(label, str) and not label.strip()):
         return ["no label"]
     if not isinstance(label, str | int):
         return [f"{type(label).__name__} instead of a label (text, integer or boolean)"]
-    return _encoding_faults(label) if isinstance(label, str) else ()
+    return _encoding_problems(label) if isinstance(label, str) else ()
 
 
-def _encoding_faults(text: str) -> Sequence[str]:
+def _encoding_problems(text: str) -> Sequence[str]:
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -11,7 +11,7 @@ from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.data.file_formats import READERS
 from fsl_jax.data.local_files import read_local
 from fsl_jax.data.splits import fixed_fifth
-from fsl_jax.errors import InputError, faults, unknown_name
+from fsl_jax.errors import InputError, problems_error, unknown_name
 
 
 def load_dataset(name: str, *, text_column: str = "text", label_column: str = "label") -> Dataset:
@@ -92,6 +92,6 @@ def _check(dataset: Dataset) -> None:
             found.append(f"label {label!r} is in {part} ({counts[label]} times) and not in train")
     if found:
         removed = f" after {dataset.duplicates_removed} duplicates were removed"
-        raise faults(
+        raise problems_error(
             f"{dataset.name} cannot be used{removed if dataset.duplicates_removed else ''}:", found
         )

@@ -7,7 +7,7 @@ import numpy as np
 
 from fsl_jax.data.duplicates import text_hash
 from fsl_jax.data.examples import Dataset, Example, Split
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 
 
 def fixed_fifth(examples: Sequence[Example]) -> frozenset[int]:
@@ -111,7 +111,7 @@ def _check_enough(dataset: Dataset, shots: int) -> None:
         ]
     if found:
         summary = f"{dataset.name}: too few examples for {shots} shots, which take per class {use}."
-        raise faults(f"{summary} Ask for fewer shots, or add examples.", found)
+        raise problems_error(f"{summary} Ask for fewer shots, or add examples.", found)
 
 
 def _draw(

@@ -221,7 +221,7 @@ class Pretrained:
         *,
         position_ids: Tokens | None = None,
     ) -> Float[Array, "B S D"]:
-        """Runs embeddings and `layers` alone, for parameters that are cut into two segments.
+        """Runs embeddings and `layers` alone, for parameters that are cut into two sections.
 
         Args:
           params: as in `apply`.

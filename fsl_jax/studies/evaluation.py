@@ -17,7 +17,7 @@ from fsl_jax.adapt.partition import partition
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.data.splits import test_subset
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 from fsl_jax.files import write_json
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.studies.planning.environment import describe as describe_environment
@@ -242,7 +242,7 @@ def _formulation(
 def _require_known_labels(dataset: Dataset, labels: tuple[str, ...]) -> None:
     unknown = [repr(label) for label in dataset.labels if label not in labels]
     if unknown:
-        raise faults(
+        raise problems_error(
             f"the adapter was trained for the labels {', '.join(map(repr, labels))}. "
             f"{dataset.name} has labels that it does not know; rename or remove them:",
             unknown,
@@ -261,7 +261,7 @@ def _require_head(adapter: Adapter, formulation: Formulation) -> None:
             found.append(f"{path} is {there}, expected {list(leaf.shape)}")
     if found:
         labels = len(formulation.labels)
-        raise faults(f"the adapter's head does not fit its {labels} labels:", found)
+        raise problems_error(f"the adapter's head does not fit its {labels} labels:", found)
 
 
 def _predict(

@@ -8,7 +8,7 @@ from typing import Any
 from etils import epath
 
 from fsl_jax.data.file_formats import listed, read_jsonl
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 from fsl_jax.models.generation.generate import Continuation
 from fsl_jax.models.generation.prompts import Prompt
 from fsl_jax.studies.records.jsonl import Record, write_records
@@ -82,7 +82,7 @@ def _read_objects(file: Path) -> list[Prompt]:
             f"expected a text or a list of messages with role and content: lines {listed(wrong)}"
         )
     if found:
-        raise faults(f"{file} cannot be used as it is. Mend these and try again:", found)
+        raise problems_error(f"{file} cannot be used as it is. Mend these and try again:", found)
     return [row.values[0] for row in table.rows]
 
 

@@ -29,15 +29,15 @@ from fsl_jax.studies.planning.plan import (
     read_programs,
     require_same,
 )
-from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.records.records import RunRecord
-from fsl_jax.studies.records.result_store import Ledger
+from fsl_jax.studies.records.result_store import ResultStore
 from fsl_jax.studies.records.timings import Timing, append_timings, read_timings
 from fsl_jax.studies.reporting.summary import Row, summarise
-from fsl_jax.studies.running.context import Context
 from fsl_jax.studies.running.fitting import compile_planned, run_fit
 from fsl_jax.studies.running.progress import Progress
 from fsl_jax.studies.running.prompting import make_prompted, run_prompts
+from fsl_jax.studies.running.running_study import RunningStudy
 from fsl_jax.training.program import Program
 from fsl_jax.training.stopping import StopRequest
 
@@ -62,11 +62,11 @@ class Options:
     flagfile: str = ""
 
 
-def run_study(question: Question, output: epath.PathLike, options: Options) -> list[Row]:
-    """Answers a question, or goes on where an earlier invocation stopped.
+def run_study(config: StudyConfig, output: epath.PathLike, options: Options) -> list[Row]:
+    """Answers a config, or goes on where an earlier invocation stopped.
 
     Args:
-      question: what is asked.
+      config: what is asked.
       output: the directory to write to. A study that has finished there is not done again.
       options: how to go about it.
 
@@ -77,46 +77,46 @@ def run_study(question: Question, output: epath.PathLike, options: Options) -> l
       InputError: something that was given cannot be used, or the directory holds another study.
       Stopped: the process was asked to stop; what was done is saved.
     """
-    with jax.default_matmul_precision(question.matmul_precision):
-        return _answer(question, epath.Path(output), options)
+    with jax.default_matmul_precision(config.matmul_precision):
+        return _answer(config, epath.Path(output), options)
 
 
-def _answer(question: Question, directory: epath.Path, options: Options) -> list[Row]:
-    programs = plan_programs(question)
-    dataset = load_question_data(question)
+def _answer(config: StudyConfig, directory: epath.Path, options: Options) -> list[Row]:
+    programs = plan_programs(config)
+    dataset = load_study_data(config)
     data = _describe_data(dataset)
-    require_agreement(dataclasses.asdict(question) | {"data": data, "output": str(directory)})
+    require_agreement(dataclasses.asdict(config) | {"data": data, "output": str(directory)})
     environment = from_first(describe_environment())
     found = from_first(_read_plan(directory) if is_first() else None)
     if found is not None:
-        require_same(found, describe(question, environment, data, []), directory)
+        require_same(found, describe(config, environment, data, []), directory)
         programs = read_programs(found)
         if from_first(is_first() and _finished(directory, programs)):
             logging.info("the study in %s has finished; there is nothing to do", directory)
-            return _rows(Ledger(directory, programs), directory) if is_first() else []
+            return _rows(ResultStore(directory, programs), directory) if is_first() else []
     compiled: dict[str, Program] = {}
-    with open_context(question, directory, dataset, options) as context:
+    with open_study(config, directory, dataset, options) as study:
         if found is None:
-            programs, compiled = compile_all(context, programs, options)
-            if context.writes:
+            programs, compiled = compile_all(study, programs, options)
+            if study.writes:
                 directory.mkdir(parents=True, exist_ok=True)
                 write_atomically(directory / "flags.txt", options.flagfile)
-                plan = describe(question, environment, data, programs)
+                plan = describe(config, environment, data, programs)
                 write_json(directory / "plan.json", plan)
-        if context.writes:
+        if study.writes:
             recover(directory)
-        _run_programs(context, programs, compiled)
-        return _report(context, programs, environment, options) if context.writes else []
+        _run_programs(study, programs, compiled)
+        return _report(study, programs, environment, options) if study.writes else []
 
 
 @contextlib.contextmanager
-def open_context(
-    question: Question, directory: epath.Path, dataset: Dataset, options: Options
-) -> Iterator[Context]:
+def open_study(
+    config: StudyConfig, directory: epath.Path, dataset: Dataset, options: Options
+) -> Iterator[RunningStudy]:
     """What the programs of a study share, while progress is shown and signals are heard.
 
     Args:
-      question: what is asked.
+      config: what is asked.
       directory: where the study writes.
       dataset: the data; all splits are drawn once to see that it has enough.
       options: how to go about it.
@@ -124,19 +124,19 @@ def open_context(
     Yields:
       The context.
     """
-    for seed in question.seeds:
-        few_shot_split(dataset, question.shots, seed)
-    sizes = (question.runs_axis, question.batch_axis, question.model_axis)
+    for seed in config.seeds:
+        few_shot_split(dataset, config.shots, seed)
+    sizes = (config.runs_axis, config.batch_axis, config.model_axis)
     alone = sizes == (1, 1, 1) and jax.process_count() == 1
     mesh = None if alone else make_mesh(*sizes)
-    settings = {"dtype": question.dtype, "attention": question.attention}
+    settings = {"dtype": config.dtype, "attention": config.attention}
     load = functools.partial(load_base, mesh=mesh, **settings)
     with Progress(None if is_first() else Console(quiet=True)) as progress, StopRequest() as stop:
-        yield Context(
-            question,
+        yield RunningStudy(
+            config,
             directory,
             dataset,
-            test_subset(dataset, question.max_test),
+            test_subset(dataset, config.max_test),
             mesh,
             progress,
             stop,
@@ -145,20 +145,20 @@ def open_context(
         )
 
 
-def load_question_data(question: Question) -> Dataset:
+def load_study_data(config: StudyConfig) -> Dataset:
     """The data that a question is about."""
     return load_dataset(
-        question.dataset, text_column=question.text_column, label_column=question.label_column
+        config.dataset, text_column=config.text_column, label_column=config.label_column
     )
 
 
 def compile_all(
-    context: Context, programs: list[PlannedProgram], options: Options
+    study: RunningStudy, programs: list[PlannedProgram], options: Options
 ) -> tuple[list[PlannedProgram], dict[str, Program]]:
     """Loads the models and compiles every program, so that what cannot be done is found first.
 
     Args:
-      context: the study.
+      study: the study.
       programs: what was planned.
       options: the memory limit among them.
 
@@ -167,14 +167,14 @@ def compile_all(
     """
     limit = min(gather(options.memory_limit or int(MEMORY_SHARE * device_memory_limit())))
     planned, compiled = [], {}
-    task = context.progress.task("load and compile", len(programs))
+    task = study.progress.task("load and compile", len(programs))
     for number, program in enumerate(programs):
-        context.stop_if_asked("stopped before the first run")
+        study.stop_if_asked("stopped before the first run")
         if program.prompted:
-            make_prompted(context, program)
+            make_prompted(study, program)
             planned.append(dataclasses.replace(program, size=1))
         else:
-            program, compiled[program.name] = compile_planned(context, program, limit)
+            program, compiled[program.name] = compile_planned(study, program, limit)
             planned.append(program)
         task.update(number + 1)
     return planned, compiled
@@ -202,30 +202,30 @@ def _read_plan(directory: epath.Path) -> dict[str, Any] | None:
 
 
 def _run_programs(
-    context: Context,
+    study: RunningStudy,
     programs: list[PlannedProgram],
     compiled: dict[str, Program],
 ) -> None:
-    ledger = Ledger(context.directory, programs)
-    finished = from_first([planned.name for planned in programs if ledger.finished(planned)])
+    store = ResultStore(study.directory, programs)
+    finished = from_first([planned.name for planned in programs if store.finished(planned)])
     for planned in programs:
         if planned.name in finished:
             continue
-        context.stop_if_asked(f"stopped before {planned.name}")
+        study.stop_if_asked(f"stopped before {planned.name}")
         seconds = 0.0
         if planned.prompted:
-            records, spent = run_prompts(context, planned)
+            records, spent = run_prompts(study, planned)
         else:
-            program = compiled.get(planned.name) or compile_planned(context, planned, 0)[1]
+            program = compiled.get(planned.name) or compile_planned(study, planned, 0)[1]
             seconds = program.compile_seconds
-            records, spent = run_fit(context, planned, program)
-        if context.writes:
-            _keep(context, ledger, planned, records, {"compile": seconds, **spent})
+            records, spent = run_fit(study, planned, program)
+        if study.writes:
+            _keep(study, store, planned, records, {"compile": seconds, **spent})
 
 
 def _keep(
-    context: Context,
-    ledger: Ledger,
+    study: RunningStudy,
+    store: ResultStore,
     planned: PlannedProgram,
     records: list[RunRecord],
     seconds: dict[str, float],
@@ -247,35 +247,38 @@ def _keep(
     # nothing needs them before the first program has finished.
     from fsl_jax.studies.reporting.events import write_events
 
-    append_timings(context.directory / "timings.jsonl", timings)
-    write_events(context.directory / "events", records)
-    ledger.finish(planned, records)
+    append_timings(study.directory / "timings.jsonl", timings)
+    write_events(study.directory / "events", records)
+    store.finish(planned, records)
 
 
 def _finished(directory: epath.Path, programs: list[PlannedProgram]) -> bool:
-    ledger = Ledger(directory, programs)
-    return (directory / "report.md").exists() and all(map(ledger.finished, programs))
+    store = ResultStore(directory, programs)
+    return (directory / "report.md").exists() and all(map(store.finished, programs))
 
 
-def _rows(ledger: Ledger, directory: epath.Path) -> list[Row]:
-    return summarise(ledger.records(), read_timings(directory / "timings.jsonl"))
+def _rows(store: ResultStore, directory: epath.Path) -> list[Row]:
+    return summarise(store.records(), read_timings(directory / "timings.jsonl"))
 
 
 def _report(
-    context: Context, programs: list[PlannedProgram], environment: dict[str, Any], options: Options
+    study: RunningStudy,
+    programs: list[PlannedProgram],
+    environment: dict[str, Any],
+    options: Options,
 ) -> list[Row]:
     from fsl_jax.studies.reporting.report import write_report
 
-    ledger = Ledger(context.directory, programs)
-    ledger.assemble()
-    removed = context.dataset.duplicates_removed
+    store = ResultStore(study.directory, programs)
+    store.assemble()
+    removed = study.dataset.duplicates_removed
     note = f"{removed} rows of the data set were duplicates and were removed before splitting."
     return write_report(
-        context.directory,
-        ledger.records(),
-        read_timings(context.directory / "timings.jsonl"),
+        study.directory,
+        store.records(),
+        read_timings(study.directory / "timings.jsonl"),
         environment,
         notes=[note] if removed else [],
         command=options.command,
-        chance=1 / len(context.dataset.labels),
+        chance=1 / len(study.dataset.labels),
     )

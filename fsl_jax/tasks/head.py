@@ -36,14 +36,14 @@ class HeadFormulation:
         mean otherwise unless named.
       max_length: texts are cut to this many tokens, special ones included; the model's own limit
         unless named.
-      room: how many positions of the model an adaptation takes beside a text.
+      reserved_positions: how many positions of the model an adaptation takes beside a text.
     """
 
     pretrained: Pretrained
     labels: tuple[str, ...]
     pooling: str = ""
     max_length: int | None = None
-    room: int = 0
+    reserved_positions: int = 0
     name: ClassVar[str] = "head"
 
     def __post_init__(self):
@@ -67,7 +67,7 @@ class HeadFormulation:
     @property
     def limit(self) -> int:
         """How many tokens a text may take."""
-        most = self.pretrained.config.max_length - self.room
+        most = self.pretrained.config.max_length - self.reserved_positions
         return min(self.max_length or most, most)
 
     def tokenize(self, examples: Sequence[Example]) -> tuple[list[list[int]], int]:

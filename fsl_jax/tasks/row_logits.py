@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from fsl_jax.adapt.batched import HEAD_MASK, Stacked, require_rows, row_params
 from fsl_jax.adapt.tree import Params
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 from fsl_jax.models.blocks.after_tokens import suffix_length, without_suffix
 from fsl_jax.models.blocks.layers import PRNGKey
 from fsl_jax.models.blocks.row_params import NO_ADAPTER, RowParams, map_rows
@@ -103,4 +103,6 @@ def _require_heads(rows: RowParams) -> None:
             for row in np.flatnonzero(np.isin(numbers, lacking))
         ]
     if found:
-        raise faults("there is no task head for these rows; leave them out of the batch:", found)
+        raise problems_error(
+            "there is no task head for these rows; leave them out of the batch:", found
+        )

@@ -3,7 +3,7 @@
 import dataclasses
 import string
 
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 
 DEFAULT = "{text}\nTopic:"
 
@@ -36,7 +36,7 @@ class Template:
         if self.text != self.text.rstrip():
             found.append("it ends in white space: leave that out, since label words begin with it")
         if found:
-            raise faults(f"the template {self.text!r} cannot be used:", found)
+            raise problems_error(f"the template {self.text!r} cannot be used:", found)
 
     def render(self, text: str) -> str:
         """The prompt for a text, without its label word."""

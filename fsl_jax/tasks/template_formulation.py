@@ -38,7 +38,7 @@ class TemplateFormulation:
       verbalizer: the words of each class.
       max_length: prompts take at most this many tokens, label words included; the model's own limit
         unless named.
-      room: how many positions of the model an adaptation takes beside a prompt.
+      reserved_positions: how many positions of the model an adaptation takes beside a prompt.
     """
 
     pretrained: Pretrained
@@ -46,7 +46,7 @@ class TemplateFormulation:
     template: Template
     verbalizer: Verbalizer
     max_length: int | None = None
-    room: int = 0
+    reserved_positions: int = 0
     name: ClassVar[str] = "template"
 
     def __post_init__(self):
@@ -66,7 +66,7 @@ class TemplateFormulation:
     @property
     def limit(self) -> int:
         """How many tokens a prompt may take, leaving room for the label words."""
-        most = self.pretrained.config.max_length - self.room
+        most = self.pretrained.config.max_length - self.reserved_positions
         if self._decoder_has_words:
             return min(self.max_length or most, most)
         # The columns of all words stand behind a prompt, though their positions are shared.

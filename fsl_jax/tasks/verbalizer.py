@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,9 @@ class Verbalizer:
             f"{word!r} stands twice" for word in sorted({w for w in every if every.count(w) > 1})
         ]
         if found:
-            raise faults(f"the verbalizer does not fit the labels {', '.join(labels)}:", found)
+            raise problems_error(
+                f"the verbalizer does not fit the labels {', '.join(labels)}:", found
+            )
         return cls(words)
 
     def tokens(self, tokenizer: PreTrainedTokenizerBase, prompt: str | None) -> list[list[int]]:
@@ -92,7 +94,9 @@ class Verbalizer:
             if ids[i] == ids[j]
         ]
         if found:
-            raise faults("label words that do not work with this tokenizer; choose others:", found)
+            raise problems_error(
+                "label words that do not work with this tokenizer; choose others:", found
+            )
         return ids
 
     def owners(self) -> list[int]:
@@ -143,7 +147,7 @@ def parse_verbalizer(text: str) -> dict[str, list[str]]:
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words)
     ]
     if found:
-        raise faults(f"{expected}:", found)
+        raise problems_error(f"{expected}:", found)
     return listed
 
 

@@ -201,7 +201,7 @@ def _read_items(
         for difference in leaves.differences(saved.get(item, {}), expected.get(item, {}))
     ]
     if found:
-        raise errors.faults(
+        raise errors.problems_error(
             f"{path} is the checkpoint of another program. Give the settings that it was saved "
             "with, or another directory:",
             found,

@@ -22,8 +22,8 @@ from fsl_jax.models.blocks.stack import rematerialized_layers
 from fsl_jax.sharding import over_batch
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.tasks.losses import correct, cross_entropy
+from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.optimizer import clip_gradients, make_optimizer, scale_updates
-from fsl_jax.training.settings import FitSettings
 from fsl_jax.training.state import FitState, Runs, RunState
 
 Advance = Callable[[FitState, Runs, Params, Batch], FitState]
@@ -32,7 +32,7 @@ Advance = Callable[[FitState, Runs, Params, Batch], FitState]
 def make_advance(
     formulation: Formulation,
     method: Method,
-    settings: FitSettings,
+    config: FitConfig,
     mesh: Mesh | None = None,
 ) -> Advance:
     """The function of one dispatch.
@@ -40,12 +40,12 @@ def make_advance(
     Args:
       formulation: how tokens become class logits.
       method: of any of the runs; of its attributes only those count that all runs share.
-      settings: the program's settings.
+      config: of the program.
       mesh: the mesh that runs and batches are spread over, if there is one.
 
     Returns:
       `advance(state, runs, shared, pool) -> state`, a pure function to be jitted: takes
-      `settings.steps_per_dispatch` steps with every run and validates where it is due. `shared` is
+      `config.steps_per_dispatch` steps with every run and validates where it is due. `shared` is
       the frozen base, and `pool` the arrays `[E, ...]` of all examples of all runs.
     """
 
@@ -53,15 +53,15 @@ def make_advance(
         axis = None if mesh is None else "runs"
         return jax.vmap(of_run, (0, 0, None, None, None), spmd_axis_name=axis)
 
-    update = of_runs(_update(formulation, method, settings, mesh))
-    validate = of_runs(_validate(formulation, method, settings, mesh))
+    update = of_runs(_update(formulation, method, config, mesh))
+    validate = of_runs(_validate(formulation, method, config, mesh))
 
     def advance(state: FitState, runs: Runs, shared: Params, pool: Batch) -> FitState:
         def step(now: FitState, _: None) -> tuple[FitState, None]:
             return FitState(now.step + 1, update(now.runs, runs, shared, pool, now.step)), None
 
-        state, _ = jax.lax.scan(step, state, None, length=settings.steps_per_dispatch)
-        due = (state.step % settings.evaluate_every == 0) | (state.step >= settings.steps)
+        state, _ = jax.lax.scan(step, state, None, length=config.steps_per_dispatch)
+        due = (state.step % config.evaluate_every == 0) | (state.step >= config.steps)
         validated = jax.lax.cond(
             due,
             lambda current: validate(current, runs, shared, pool, state.step),
@@ -74,18 +74,18 @@ def make_advance(
 
 
 def make_gradient(
-    formulation: Formulation, method: Method, settings: FitSettings
+    formulation: Formulation, method: Method, config: FitConfig
 ) -> Callable[..., tuple[Float[Array, ""], Params]]:
     """The function of what a step of one run differentiates.
 
     Args:
       formulation: how tokens become class logits.
       method: of any of the runs.
-      settings: the program's settings.
+      config: of the program.
 
     Returns:
-      `gradient(trainable, settings, shared, batch, key) -> (loss, gradients)`, of the leaves of one
-      run, the frozen base, a batch, and a key where there is dropout.
+      `gradient(trainable, frozen_leaves, shared, batch, key) -> (loss, gradients)`, of the leaves
+      of one run, the frozen base, a batch, and a key where there is dropout.
     """
 
     def loss_of(
@@ -93,7 +93,7 @@ def make_gradient(
     ) -> Float[Array, ""]:
         params = combine(trainable, own, shared)
         adapted = method.reparametrize(params)
-        logits = formulation.logits(adapted, batch, dropout=settings.dropout, key=key)
+        logits = formulation.logits(adapted, batch, dropout=config.dropout, key=key)
         loss = cross_entropy(logits, batch["label"]).mean()
         penalty = method.penalty(params)
         return loss if penalty is None else loss + penalty
@@ -101,7 +101,7 @@ def make_gradient(
     def gradient(
         trainable: Params, own: Params, shared: Params, batch: Batch, key: Array | None = None
     ) -> tuple[Float[Array, ""], Params]:
-        with rematerialized_layers(settings.rematerialize):
+        with rematerialized_layers(config.rematerialize):
             return jax.value_and_grad(loss_of)(trainable, own, shared, batch, key)
 
     return gradient
@@ -110,29 +110,31 @@ def make_gradient(
 def _update(
     formulation: Formulation,
     method: Method,
-    settings: FitSettings,
+    config: FitConfig,
     mesh: Mesh | None,
 ) -> Callable[..., RunState]:
     """One step of one run."""
-    gradient = make_gradient(formulation, method, settings)
+    gradient = make_gradient(formulation, method, config)
 
     def update(run: RunState, given: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
         batch = take(pool, given.order[step], mesh)
-        key = jax.random.fold_in(given.key, step) if settings.dropout else None
-        loss, gradients = gradient(run.trainable, given.settings, shared, batch, key)
-        optimizer = make_optimizer(given.learning_rate, given.weight_decay, settings)
+        key = jax.random.fold_in(given.key, step) if config.dropout else None
+        loss, gradients = gradient(run.trainable, given.frozen_leaves, shared, batch, key)
+        optimizer = make_optimizer(given.learning_rate, given.weight_decay, config)
         # AdamW multiplies float32 by Python's and its own counters' types.
         with jax.numpy_dtype_promotion("standard"):
             updates, moments = optimizer.update(gradients, run.optimizer, run.trainable)
             updates = scale_updates(updates, given.rate_factors)
             trainable = jax.tree.map(jnp.add, run.trainable, updates)
             norms = optax.tree.norm((gradients, updates))
-            clipped = clip_gradients(gradients, settings)
-        trainable, memory = method.after_step(
-            trainable, given.settings, clipped, run.memory, step, settings.steps
+            clipped = clip_gradients(gradients, config)
+        trainable, method_state = method.after_step(
+            trainable, given.frozen_leaves, clipped, run.method_state, step, config.steps
         )
         finite = jnp.isfinite(loss) & jnp.isfinite(norms)
-        stepped = dataclasses.replace(run, trainable=trainable, optimizer=moments, memory=memory)
+        stepped = dataclasses.replace(
+            run, trainable=trainable, optimizer=moments, method_state=method_state
+        )
         kept = _where(run.active & finite, stepped, run)
         return dataclasses.replace(
             kept,
@@ -144,12 +146,12 @@ def _update(
 
 
 def _validate(
-    formulation: Formulation, method: Method, settings: FitSettings, mesh: Mesh | None
+    formulation: Formulation, method: Method, config: FitConfig, mesh: Mesh | None
 ) -> Callable[..., RunState]:
     """Validation of one run, which keeps its best parameters and may end it."""
 
     def validate(run: RunState, given: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
-        params = method.reparametrize(combine(run.trainable, given.settings, shared))
+        params = method.reparametrize(combine(run.trainable, given.frozen_leaves, shared))
         accuracy, loss = _measure(formulation, params, given, pool, mesh)
         finite = jnp.isfinite(loss)
         tied = (accuracy == run.best_accuracy) & (loss < run.best_loss)
@@ -158,11 +160,11 @@ def _validate(
             run, best=run.trainable, best_accuracy=accuracy, best_loss=loss, best_step=step
         )
         stale = jnp.where(better, 0, run.stale + 1).astype(jnp.int32)
-        place = (step - 1) // settings.evaluate_every
+        place = (step - 1) // config.evaluate_every
         validated = dataclasses.replace(
             _where(better, improved, run),
             stale=stale,
-            stopped=jnp.bool_(settings.patience > 0) & (stale >= settings.patience),
+            stopped=jnp.bool_(config.patience > 0) & (stale >= config.patience),
             diverged=~finite,
             accuracies=run.accuracies.at[place].set(accuracy),
             validation_losses=run.validation_losses.at[place].set(loss),

@@ -11,8 +11,8 @@ from fsl_jax.adapt.tree import Params
 from fsl_jax.processes import from_first
 from fsl_jax.tasks.formulation import Batch
 from fsl_jax.training.checkpoints import restore_latest, save
+from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.program import Program
-from fsl_jax.training.settings import FitSettings
 from fsl_jax.training.state import FitState, Runs, RunState
 
 
@@ -34,7 +34,7 @@ def fit(
     runs: Runs,
     shared: Params,
     pool: Batch,
-    settings: FitSettings,
+    config: FitConfig,
     after_dispatch: Callable[[FitState, bool], None],
 ) -> FitState:
     """Trains until all steps are taken or all runs have ended.
@@ -45,28 +45,28 @@ def fit(
       runs: what differs between its runs.
       shared: the frozen base.
       pool: the examples.
-      settings: the program's settings.
+      config: of the program.
       after_dispatch: called with the state and whether it is the last.
 
     Returns:
       The last state.
     """
-    while not is_over(state, settings):
+    while not is_over(state, config):
         state = program.advance(state, runs, shared, pool)
-        after_dispatch(state, is_over(state, settings))
+        after_dispatch(state, is_over(state, config))
     return state
 
 
-def is_over(state: FitState, settings: FitSettings) -> bool:
+def is_over(state: FitState, config: FitConfig) -> bool:
     """Whether nothing is left to train."""
-    return int(state.step) >= settings.steps or not bool(jnp.any(state.runs.active))
+    return int(state.step) >= config.steps or not bool(jnp.any(state.runs.active))
 
 
 SHARE_SAVING = 0.1
 """What saving may take of the time, the last state aside: that of many runs can be gigabytes."""
 
 
-class Keeper:
+class Checkpointer:
     """Saves where a program stands, and finds it again."""
 
     def __init__(self, directory: epath.Path, seconds: float):
@@ -115,11 +115,11 @@ def _items(state: FitState) -> dict[str, Any]:
     rest = {
         name: getattr(runs, name)
         for name in runs.__dataclass_fields__
-        if name not in ("trainable", "best", "optimizer", "memory")
+        if name not in ("trainable", "best", "optimizer", "method_state")
     }
     return {
         "adapter": {"trainable": runs.trainable, "best": runs.best},
-        "optimizer": {"state": runs.optimizer, "memory": runs.memory},
+        "optimizer": {"state": runs.optimizer, "memory": runs.method_state},
         "cursor": rest | {"step": state.step},
     }
 
@@ -128,5 +128,5 @@ def _state(items: dict[str, Any]) -> FitState:
     cursor = dict(items["cursor"])
     step = cursor.pop("step")
     optimizer = items["optimizer"]
-    kept = {"optimizer": optimizer["state"], "memory": optimizer["memory"]}
+    kept = {"optimizer": optimizer["state"], "method_state": optimizer["memory"]}
     return FitState(step, RunState(**kept, **items["adapter"], **cursor))

@@ -9,39 +9,39 @@ from typing import Any
 import jax
 import optax
 
-from fsl_jax.training.settings import FitSettings
+from fsl_jax.training.fit_config import FitConfig
 
 
 def make_optimizer(
-    learning_rate: jax.Array | float, weight_decay: jax.Array | float, settings: FitSettings
+    learning_rate: jax.Array | float, weight_decay: jax.Array | float, config: FitConfig
 ) -> optax.GradientTransformation:
     """The optimiser of one run.
 
     Args:
       learning_rate: its peak, a scalar that may be traced, so that stacked runs can differ.
       weight_decay: likewise.
-      settings: the program's settings.
+      config: of the program.
 
     Returns:
       An Optax transformation whose state does not depend on the two numbers.
     """
     return optax.chain(
-        optax.clip_by_global_norm(settings.clip_norm),
-        optax.adamw(learning_rate_schedule(learning_rate, settings), weight_decay=weight_decay),
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.adamw(learning_rate_schedule(learning_rate, config), weight_decay=weight_decay),
     )
 
 
-def clip_gradients(gradients: Any, settings: FitSettings) -> Any:
+def clip_gradients(gradients: Any, config: FitConfig) -> Any:
     """The gradients as the optimiser's first step leaves them.
 
     Args:
       gradients: a tree of them.
-      settings: the program's settings.
+      config: of the program.
 
     Returns:
       The gradients, of at most the settings' global norm.
     """
-    clip = optax.clip_by_global_norm(settings.clip_norm)
+    clip = optax.clip_by_global_norm(config.clip_norm)
     return clip.update(gradients, clip.init(gradients))[0]
 
 
@@ -60,20 +60,20 @@ def scale_updates(updates: Any, factors: Any) -> Any:
     return jax.tree.map(lambda update, factor: update * factor, updates, factors)
 
 
-def learning_rate_schedule(peak: jax.Array | float, settings: FitSettings) -> optax.Schedule:
+def learning_rate_schedule(peak: jax.Array | float, config: FitConfig) -> optax.Schedule:
     """Linear rise over the warm-up, then linear fall to zero after the last step.
 
     Args:
       peak: the learning rate at the end of the warm-up.
-      settings: the program's settings.
+      config: of the program.
 
     Returns:
       A function from the step, counted from 0, to the learning rate.
     """
-    warmup = int(settings.warmup * settings.steps)
+    warmup = int(config.warmup * config.steps)
     if not warmup:
-        return optax.linear_schedule(peak, 0.0 * peak, settings.steps)
+        return optax.linear_schedule(peak, 0.0 * peak, config.steps)
     # The rise begins above zero, so that the first step does something.
     rise = optax.linear_schedule(peak / (warmup + 1), peak, warmup)
-    fall = optax.linear_schedule(peak, 0.0 * peak, settings.steps - warmup)
+    fall = optax.linear_schedule(peak, 0.0 * peak, config.steps - warmup)
     return optax.join_schedules([rise, fall], [warmup])

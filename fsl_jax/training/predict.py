@@ -21,7 +21,7 @@ def predict(
     formulation: Formulation,
     method: Method,
     trainable: Params,
-    settings: Params,
+    frozen_leaves: Params,
     shared: Params,
     examples: Sequence[Example],
     batch_size: int = 32,
@@ -36,7 +36,7 @@ def predict(
       formulation: how examples become tokens and class logits.
       method: of any of the runs.
       trainable: trained leaves `[N, ...]`.
-      settings: frozen leaves that differ between runs, `[N, ...]`.
+      frozen_leaves: frozen leaves that differ between runs, `[N, ...]`.
       shared: the frozen base.
       examples: E examples.
       batch_size: how many are read at a time.
@@ -46,12 +46,12 @@ def predict(
       float32 logits `[N, E, C]`.
     """
 
-    def logits(trainable: Params, settings: Params, shared: Params, batch: Batch) -> jax.Array:
+    def logits(trainable: Params, frozen_leaves: Params, shared: Params, batch: Batch) -> jax.Array:
         def of_run(own: Params, numbers: Params) -> jax.Array:
             params = method.reparametrize(combine(own, numbers, shared))
             return formulation.logits(params, batch)
 
-        return jax.vmap(of_run)(trainable, settings)
+        return jax.vmap(of_run)(trainable, frozen_leaves)
 
     compiled = jit(logits)
     tokens, _ = formulation.tokenize(examples)
@@ -60,6 +60,6 @@ def predict(
     limit = formulation.limit
     for rows, arrays in batches_by_length(tokens, batch_size, limit, pad_id(formulation)):
         batch = place_examples(arrays, mesh)
-        found = to_host(compiled(trainable, settings, shared, batch))
+        found = to_host(compiled(trainable, frozen_leaves, shared, batch))
         result[:, rows] = found[:, : len(rows)]
     return result

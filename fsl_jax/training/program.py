@@ -20,7 +20,7 @@ from fsl_jax.errors import InputError
 from fsl_jax.sharding import parameter_shardings, place, replicated, run_shardings
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.training.fit import make_advance
-from fsl_jax.training.settings import FitSettings
+from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.state import FitState, Runs, initial_state
 
 
@@ -45,7 +45,7 @@ class Program:
     method: Method
 
     def place(
-        self, trainable: Params, runs: Runs, count: int, settings: FitSettings
+        self, trainable: Params, runs: Runs, count: int, config: FitConfig
     ) -> tuple[FitState, Runs]:
         """Lays out a group of runs for the program.
 
@@ -53,12 +53,12 @@ class Program:
           trainable: trained leaves `[n, ...]` of the group, n at most `size`.
           runs: what differs between them.
           count: n; copies of the last run, already stopped, fill the program.
-          settings: the program's settings.
+          config: of the program.
 
         Returns:
           The initial state and the runs, `size` of each.
         """
-        state, runs = _fill(trainable, runs, self.size, count, settings, self.method)
+        state, runs = _fill(trainable, runs, self.size, count, config, self.method)
         if self.mesh is None:
             return state, runs
         return place((state, runs), run_shardings((state, runs), self.mesh))
@@ -67,7 +67,7 @@ class Program:
 def compile_program(
     formulation: Formulation,
     method: Method,
-    settings: FitSettings,
+    config: FitConfig,
     size: int,
     trainable: Params,
     runs: Runs,
@@ -80,7 +80,7 @@ def compile_program(
     Args:
       formulation: how tokens become class logits.
       method: of any of the runs, which share all that is not a leaf.
-      settings: the program's settings.
+      config: of the program.
       size: N, how many runs the program is to train.
       trainable: trained leaves of any number of runs.
       runs: what differs between them.
@@ -94,15 +94,15 @@ def compile_program(
     Raises:
       InputError: a batch cannot be spread evenly over the mesh.
     """
-    if mesh is not None and settings.batch_size % mesh.shape["batch"]:
+    if mesh is not None and config.batch_size % mesh.shape["batch"]:
         raise InputError(
-            f"--batch_size={settings.batch_size} cannot be spread over --mesh_batch="
+            f"--batch_size={config.batch_size} cannot be spread over --mesh_batch="
             f"{mesh.shape['batch']}: choose a multiple of it"
         )
     trainable, runs = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype), (trainable, runs)
     )
-    state = jax.eval_shape(lambda leaves: initial_state(leaves, settings, method), trainable)
+    state = jax.eval_shape(lambda leaves: initial_state(leaves, config, method), trainable)
     arguments = (state, runs, *jax.tree.map(_shape, (shared, pool)))
     if mesh is not None:
         arguments = _with_shardings(arguments, mesh)
@@ -110,7 +110,7 @@ def compile_program(
     start = time.monotonic()
     # Models look there for the platform that they are compiled for.
     with contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh):
-        function = make_advance(formulation, method, settings, mesh)
+        function = make_advance(formulation, method, config, mesh)
         advance = jit(function, donate_argnums=0, out_shardings=shardings)
         compiled = advance.lower(*arguments).compile()
     seconds = time.monotonic() - start
@@ -176,14 +176,14 @@ def place_shared(shared: Params, pool: Batch, mesh: Mesh | None) -> tuple[Params
 
 
 # Compiled as a whole: one by one, the operations on each leaf would be compiled too.
-@functools.partial(jax.jit, static_argnames=("size", "count", "settings", "method"))
+@functools.partial(jax.jit, static_argnames=("size", "count", "config", "method"))
 def _fill(
-    trainable: Params, runs: Runs, size: int, count: int, settings: FitSettings, method: Method
+    trainable: Params, runs: Runs, size: int, count: int, config: FitConfig, method: Method
 ) -> tuple[FitState, Runs]:
     places = np.arange(size)
     rows = np.minimum(places, count - 1)
     trainable, runs = jax.tree.map(lambda leaf: leaf[rows], (trainable, runs))
-    state = initial_state(trainable, settings, method)
+    state = initial_state(trainable, config, method)
     inert = dataclasses.replace(state.runs, stopped=jnp.asarray(places >= count))
     return FitState(state.step, inert), runs
 

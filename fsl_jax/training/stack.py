@@ -26,7 +26,7 @@ class Stack:
 
     Attributes:
       trainable: trained leaves, `[N, ...]`, padded to the largest run with zeros.
-      settings: frozen leaves that differ between runs, `[N, ...]`, padded likewise.
+      frozen_leaves: frozen leaves that differ between runs, `[N, ...]`, padded likewise.
       shared: the frozen base, held once.
       mask: which leaves train.
       method: of the first run; all share what is not a leaf.
@@ -37,7 +37,7 @@ class Stack:
     """
 
     trainable: Params
-    settings: Params
+    frozen_leaves: Params
     shared: Params
     mask: Params
     method: Method
@@ -46,7 +46,7 @@ class Stack:
     rate_factors: Params | tuple[()] = ()
 
     def total_parameters(self, run: int) -> int:
-        """How many numbers the adapted model of one run holds, its settings left out."""
+        """How many numbers the adapted model of one run holds, its own frozen leaves left out."""
         frozen = {
             path: leaf.shape for path, leaf in flatten(self.shared).items() if leaf is not None
         }
@@ -93,18 +93,18 @@ def stack_runs(
         params, rules_mask = attach(params, method, method_key, forward if first else None)
         mask = rules_mask if first else mask
         trainable, frozen = partition(params, mask)
-        settings, shared = partition(frozen, _settings_mask(params, method))
-        halves.append((_as_float32(trainable), settings))
+        frozen_leaves, shared = partition(frozen, _frozen_mask(params, method))
+        halves.append((_as_float32(trainable), frozen_leaves))
         if first:
             base_of_runs, summary = shared, summarise(params, mask)
-    trainables, settings_of_runs = zip(*halves, strict=True)
+    trainables, frozen_of_runs = zip(*halves, strict=True)
     shapes = tuple(
         {path: leaf.shape for path, leaf in flatten(tree).items() if leaf is not None}
         for tree in trainables
     )
     return Stack(
         stack_padded(trainables),
-        stack_padded(settings_of_runs),
+        stack_padded(frozen_of_runs),
         base_of_runs,
         mask,
         methods[0],
@@ -132,16 +132,16 @@ def stack_shapes(
     def draw(base: Params) -> tuple[Any, ...]:
         stack = stack_runs(formulation, base, distinct, seeds[: len(distinct)], forward)
         traced.append(stack)
-        return stack.shared, (stack.trainable, stack.settings, stack.rate_factors)
+        return stack.shared, (stack.trainable, stack.frozen_leaves, stack.rate_factors)
 
     shared, of_runs = jax.eval_shape(draw, base)
-    trainable, settings, rate_factors = jax.tree.map(
+    trainable, frozen_leaves, rate_factors = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((len(methods), *leaf.shape[1:]), leaf.dtype), of_runs
     )
     return dataclasses.replace(
         traced[0],
         trainable=trainable,
-        settings=settings,
+        frozen_leaves=frozen_leaves,
         shared=shared,
         shapes=tuple(traced[0].shapes[distinct.index(method)] for method in methods),
         rate_factors=rate_factors,
@@ -182,10 +182,10 @@ def _label_words(formulation: Formulation) -> tuple[str, ...]:
     return formulation.labels
 
 
-def _settings_mask(params: Params, method: Method) -> Params:
-    if not method.settings:
+def _frozen_mask(params: Params, method: Method) -> Params:
+    if not method.frozen_rules:
         return jax.tree.map(lambda _: False, params)
-    return mask_from_rules(params, method.settings)
+    return mask_from_rules(params, method.frozen_rules)
 
 
 def _rate_factors(methods: Sequence[Method], mask: Params) -> Params | tuple[()]:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params
+from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.optimizer import make_optimizer
-from fsl_jax.training.settings import FitSettings
 
 # The fields below are leaves of trees: beside arrays they may be shapes, shardings, or whatever
 # else a tree is mapped to, so their annotations cannot be checked as shapes.
@@ -20,7 +20,7 @@ class Runs:
     """What differs between the N runs of a program; stacked on the leading axis.
 
     Attributes:
-      settings: leaves that are frozen and differ between runs, such as LoRA's scales.
+      frozen_leaves: leaves that are frozen and differ between runs, such as LoRA's scales.
       learning_rate: `[N]`.
       weight_decay: `[N]`.
       key: threefry keys `[N]` for dropout.
@@ -31,7 +31,7 @@ class Runs:
         empty where it is 1 everywhere.
     """
 
-    settings: Params
+    frozen_leaves: Params
     learning_rate: Any
     weight_decay: Any
     key: Any
@@ -48,7 +48,7 @@ class RunState:
     Attributes:
       trainable: the trained leaves as they are.
       optimizer: the optimiser's state.
-      memory: what the method keeps from step to step.
+      method_state: what the method keeps from step to step.
       best: the trained leaves as they were at the best validation.
       best_accuracy: the accuracy there, from 0 to 1, float32; -1 before the first.
       best_loss: the validation loss there, in nats, which decides between equal accuracies.
@@ -63,7 +63,7 @@ class RunState:
 
     trainable: Params
     optimizer: Any
-    memory: Any
+    method_state: Any
     best: Params
     best_accuracy: Any
     best_loss: Any
@@ -94,12 +94,12 @@ class FitState:
     runs: RunState
 
 
-def initial_state(trainable: Params, settings: FitSettings, method: Method) -> FitState:
+def initial_state(trainable: Params, config: FitConfig, method: Method) -> FitState:
     """The state before the first step.
 
     Args:
       trainable: the trained leaves of N runs, stacked.
-      settings: the program's settings.
+      config: of the program.
       method: of any of the runs.
 
     Returns:
@@ -109,8 +109,8 @@ def initial_state(trainable: Params, settings: FitSettings, method: Method) -> F
     def of_one(leaves: Params) -> RunState:
         return RunState(
             trainable=leaves,
-            optimizer=make_optimizer(0.0, 0.0, settings).init(leaves),
-            memory=method.memory(leaves),
+            optimizer=make_optimizer(0.0, 0.0, config).init(leaves),
+            method_state=method.initial_state(leaves),
             # A copy, since a dispatch takes over the memory of each of the two.
             best=jax.tree.map(jnp.copy, leaves),
             best_accuracy=jnp.array(-1.0),
@@ -119,9 +119,9 @@ def initial_state(trainable: Params, settings: FitSettings, method: Method) -> F
             stale=jnp.array(0, jnp.int32),
             stopped=jnp.array(False),
             diverged=jnp.array(False),
-            losses=jnp.full(settings.steps, jnp.nan),
-            accuracies=jnp.full(settings.evaluations, jnp.nan),
-            validation_losses=jnp.full(settings.evaluations, jnp.nan),
+            losses=jnp.full(config.steps, jnp.nan),
+            accuracies=jnp.full(config.evaluations, jnp.nan),
+            validation_losses=jnp.full(config.evaluations, jnp.nan),
         )
 
     return FitState(jnp.array(0, jnp.int32), jax.vmap(of_one)(trainable))

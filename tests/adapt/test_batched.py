@@ -207,7 +207,7 @@ def halves_of(base, text, seed):
     method = parse_method(text)
     params, mask = attach(base.params, method, jax.random.key(seed))
     trained, frozen = partition(params, mask)
-    settings = mask_from_rules(params, method.settings)
+    settings = mask_from_rules(params, method.frozen_rules)
     return method, trained, partition(frozen, settings)[0]
 
 

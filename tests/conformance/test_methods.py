@@ -38,7 +38,7 @@ from fsl_jax.adapt.tree import flatten
 from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks.losses import cross_entropy
 from fsl_jax.training.fit import make_advance, take
-from fsl_jax.training.loop import Keeper, fit
+from fsl_jax.training.loop import Checkpointer, fit
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -311,7 +311,7 @@ def test_only_trained_leaves_change_and_each_does_in_every_run(case):
     frozen = present(case.problem.stack.shared)
     assert frozen.keys() <= base.keys() - case.trained
     for path, leaf in frozen.items():
-        # Of layers that were cut in two segments, `layers` has the lower ones.
+        # Of layers that were cut in two sections, `layers` has the lower ones.
         np.testing.assert_array_equal(leaf, base[path][: leaf.shape[0]], err_msg=path)
 
 
@@ -336,7 +336,7 @@ def product_shapes(case):
     """The shape of every matrix product in a dispatch of the program."""
     problem = case.problem
     state, inputs = problem.place(case.program)
-    advance = jax.jit(make_advance(problem.formulation, problem.stack.method, problem.settings))
+    advance = jax.jit(make_advance(problem.formulation, problem.stack.method, problem.fit_config))
     text = advance.lower(state, *inputs).as_text()
     found = re.findall(r"stablehlo.dot_general.*-> tensor<([\dx]+)xf32>", text)
     return {tuple(map(int, shape.split("x"))) for shape in found}
@@ -344,16 +344,16 @@ def product_shapes(case):
 
 @cases()
 @pytest.mark.parametrize("number", [1, pytest.param(3, marks=pytest.mark.soak)])
-def test_a_run_packed_with_others_is_the_same_as_alone(case, number):
+def test_a_run_stacked_with_others_is_the_same_as_alone(case, number):
     problem = case.problem.alone(number)
     alone = problem.fit(problem.compile())
-    packed = jax.tree.map(lambda leaf: leaf[number], case.last.runs)
+    stacked = jax.tree.map(lambda leaf: leaf[number], case.last.runs)
     own = {
         half: case.problem.stack.own(getattr(case.last.runs, half), number)
         for half in ("trainable", "best")
     }
     assert_same_training(
-        dataclasses.replace(packed, **own), jax.tree.map(lambda leaf: leaf[0], alone.runs)
+        dataclasses.replace(stacked, **own), jax.tree.map(lambda leaf: leaf[0], alone.runs)
     )
 
 
@@ -390,10 +390,10 @@ def test_saved_and_restored_it_goes_on_to_the_same_bits(case, tmp_path):
     problem, directory = case.problem, epath.Path(tmp_path)
     state, inputs = problem.place(case.program)
     expected = case.last
-    Keeper(directory, 1e9).keep(case.program.advance(state, *inputs), now=True)
-    restored = Keeper(directory, 1e9).restore(problem.place(case.program)[0])
-    assert int(restored.step) == problem.settings.steps_per_dispatch < problem.settings.steps
-    last = fit(case.program, restored, *inputs, problem.settings, lambda *_: None)
+    Checkpointer(directory, 1e9).keep(case.program.advance(state, *inputs), now=True)
+    restored = Checkpointer(directory, 1e9).restore(problem.place(case.program)[0])
+    assert int(restored.step) == problem.fit_config.steps_per_dispatch < problem.fit_config.steps
+    last = fit(case.program, restored, *inputs, problem.fit_config, lambda *_: None)
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(last), expected)
 
 
@@ -403,5 +403,5 @@ def test_all_dispatches_are_one_compiled_program(case, compilations):
     with compilations() as compiled:
         for _ in range(3):
             state = case.program.advance(state, *inputs)
-    assert int(state.step) == 3 * case.problem.settings.steps_per_dispatch
+    assert int(state.step) == 3 * case.problem.fit_config.steps_per_dispatch
     assert compiled == []

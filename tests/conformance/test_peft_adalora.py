@@ -128,7 +128,7 @@ def train(base, adapter):
         trainable, memory = method.after_step(trainable, {}, gradients, memory, number, STEPS)
         return (trainable, moments, memory), loss
 
-    start = (trainable, optimizer.init(trainable), method.memory(trainable))
+    start = (trainable, optimizer.init(trainable), method.initial_state(trainable))
     run = jax.jit(lambda start: jax.lax.scan(step, start, jnp.arange(STEPS)))
     (last, _, _), losses = run(start)
     return {path: leaf for path, leaf in flatten(last).items() if leaf is not None}, losses

@@ -296,7 +296,7 @@ def test_both_take_the_same_steps_and_peft_loads_what_was_trained(pair, tmp_path
     settings = {
         path: leaf
         for path, leaf in flatten(params).items()
-        if any(re.search(rule, path) for rule in method.settings)
+        if any(re.search(rule, path) for rule in method.frozen_rules)
     }
     present = settings | {path: leaf for path, leaf in flatten(last).items() if leaf is not None}
     leaves = method.finish(unflatten(present))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fsl_jax.studies.forecasting.dry_run import dry_run
-from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.study import Options, run_study
 
 SECONDS = 240
@@ -18,9 +18,9 @@ SECONDS = 240
 
 
 @pytest.fixture(scope="module")
-def question(llama_directory, data_directory):
+def study_config(llama_directory, data_directory):
     """Runs in two places and weights in two halves: a program that trains and one that asks."""
-    return Question(
+    return StudyConfig(
         models=(str(llama_directory),),
         dataset=str(data_directory),
         methods="lora(rank=2),icl",
@@ -37,14 +37,14 @@ def question(llama_directory, data_directory):
 
 
 @pytest.fixture(scope="module")
-def flags(question):
+def flags(config):
     return [
-        f"--models={question.models[0]}",
-        f"--dataset={question.dataset}",
-        f"--methods={question.methods}",
+        f"--models={config.models[0]}",
+        f"--dataset={config.dataset}",
+        f"--methods={config.methods}",
         "--shots=2",
         "--seeds=1,2",
-        f"--learning_rates={question.learning_rates}",
+        f"--learning_rates={config.learning_rates}",
         "--steps=8",
         "--evaluate_every=4",
         "--batch_size=6",
@@ -99,7 +99,7 @@ def numbers_apart(record):
 
 
 def test_two_processes_find_what_one_finds_though_they_were_stopped(
-    question, flags, start_two, tmp_path
+    config, flags, start_two, tmp_path
 ):
     output = tmp_path / "two"
     processes = start_two(*flags, f"--output={output}")
@@ -117,7 +117,7 @@ def test_two_processes_find_what_one_finds_though_they_were_stopped(
 
     # In this process, whose eight devices are laid out alike.
     alone = tmp_path / "one"
-    run_study(question, alone, Options(checkpoint_seconds=0.0))
+    run_study(config, alone, Options(checkpoint_seconds=0.0))
     for name in ("report.md", "summary.json", "timings.jsonl", "plan.json", "flags.txt"):
         assert (output / name).stat().st_size > 0, name
     pairs = [
@@ -131,8 +131,8 @@ def test_two_processes_find_what_one_finds_though_they_were_stopped(
         np.testing.assert_allclose(losses, expected, rtol=1e-4)
 
 
-def test_dry_run_plans_for_a_mesh_and_writes_nothing(question, tmp_path):
-    told = dry_run(question, tmp_path / "out", Options())
+def test_dry_run_plans_for_a_mesh_and_writes_nothing(config, tmp_path):
+    told = dry_run(config, tmp_path / "out", Options())
     assert "-lora | 4 | 4 | 8 |" in told
     assert "-icl | 2 | 1 | - |" in told
     assert not (tmp_path / "out").exists()

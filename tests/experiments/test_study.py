@@ -13,7 +13,7 @@ import time
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.study import Options, run_study
 
 RESULTS = "results.jsonl"
@@ -157,8 +157,8 @@ def test_other_flags_in_the_same_directory_are_refused(finished_study, study_fla
         run_script("study", *changed, "--weight_decay=0.1", f"--output={output}")
     )
     assert status == 2
-    assert "question.shots: there 4, here 5" in err
-    assert "question.weight_decay: there 0.0, here 0.1" in err
+    assert "config.shots: there 4, here 5" in err
+    assert "config.weight_decay: there 0.0, here 0.1" in err
     assert "Traceback" not in err
 
 
@@ -288,5 +288,5 @@ def test_what_cannot_be_used_is_refused_with_help(
     }
     output = tmp_path / "out"
     with pytest.raises(InputError, match=re.escape(message)):
-        run_study(Question(**given | change), output, Options())
+        run_study(StudyConfig(**given | change), output, Options())
     assert not output.exists()

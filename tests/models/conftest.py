@@ -14,7 +14,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
-from fsl_jax.models.families.bert.checkpoint import bert_names
+from fsl_jax.models.families.bert.checkpoint import bert_tensor_map
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.registry import initialise, module_of
@@ -279,7 +279,7 @@ def bert_directory(tmp_path, tiny_bert, word_tokenizer):
     leaves = flatten_dict(tiny_bert.params, sep="/")
     tensors = {
         name: np.ascontiguousarray(tensor)
-        for name, tensor in write_tensors(leaves, bert_names(sizes))
+        for name, tensor in write_tensors(leaves, bert_tensor_map(sizes))
     }
     save_file(tensors, directory / "model.safetensors")
     return directory

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.config_reader import ConfigReader
 
 
 def test_fields_are_read_with_their_defaults():
-    fields = Fields("config", {"size": np.uint32(3), "rate": 1, "empty": None, "none": 0})
+    fields = ConfigReader("config", {"size": np.uint32(3), "rate": 1, "empty": None, "none": 0})
     assert fields.integer("size") == 3
     assert fields.number("rate") == 1.0
     assert fields.integer("absent", 7) == 7
@@ -17,7 +17,7 @@ def test_fields_are_read_with_their_defaults():
 
 
 def test_all_faults_are_told_at_once():
-    fields = Fields(
+    fields = ConfigReader(
         "config.json", {"size": 0, "rate": "much", "kind": "odd", "flag": True, "below": -1}
     )
     fields.integer("size")
@@ -39,7 +39,7 @@ def test_all_faults_are_told_at_once():
 
 
 def test_a_field_that_is_null_is_not_one_that_is_absent():
-    fields = Fields("config.json", {"window": None, "cap": None, "size": 3, "rate": 0.5})
+    fields = ConfigReader("config.json", {"window": None, "cap": None, "size": 3, "rate": 0.5})
     assert fields.optional_integer("window", 4096) is fields.optional_number("cap", 30.0) is None
     assert (fields.optional_integer("gone", 4096), fields.optional_number("gone", 30.0)) == (
         4096,
@@ -50,7 +50,7 @@ def test_a_field_that_is_null_is_not_one_that_is_absent():
 
 
 def test_a_flag_is_true_or_false():
-    fields = Fields("config.json", {"tied": True, "kept": None, "odd": 1})
+    fields = ConfigReader("config.json", {"tied": True, "kept": None, "odd": 1})
     assert fields.flag("tied", False)
     assert fields.flag("kept", True)
     assert fields.flag("odd", False)

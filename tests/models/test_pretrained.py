@@ -29,7 +29,7 @@ def apply(model, *arguments, **options):
 
 
 def cut(params, top):
-    """The parameters with the `top` upper layers in a segment of their own."""
+    """The parameters with the `top` upper layers in a section of their own."""
     below = jax.tree.map(lambda leaf: leaf[: leaf.shape[0] - top], params["layers"])
     above = jax.tree.map(lambda leaf: leaf[leaf.shape[0] - top :], params["layers"])
     return {**params, "layers": below, "top_layers": above}
@@ -60,8 +60,8 @@ def axes_of(params):
 @pytest.mark.parametrize(("top", "dropout"), [(1, 0.2), (3, 0.0), (0, 0.0)])
 def test_a_model_in_two_segments_is_the_same_model(tiny, tokens, top, dropout):
     whole = apply(tiny, tiny.params, *tokens, dropout=dropout, key=KEY)
-    segments = apply(tiny, cut(tiny.params, top), *tokens, dropout=dropout, key=KEY)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), whole, segments)
+    sections = apply(tiny, cut(tiny.params, top), *tokens, dropout=dropout, key=KEY)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), whole, sections)
 
 
 @pytest.mark.parametrize("top", [1, 3])

@@ -114,7 +114,7 @@ def test_an_adapter_gives_what_its_run_gave_among_others_in_a_program(bert, tmp_
     runs = [_moved(stack.own(stack.trainable, run), run) for run in range(2)]
     padded = flatten(stack_padded(runs))
     trained = unflatten({path: padded.get(path) for path in flatten(stack.trainable)})
-    together = predict(formulation, stack.method, trained, stack.settings, stack.shared, TEST)
+    together = predict(formulation, stack.method, trained, stack.frozen_leaves, stack.shared, TEST)
     assert not np.allclose(together[0], together[1], atol=1e-2)
     for run, method in enumerate(methods):
         description = describe_formulation(formulation)

@@ -149,5 +149,7 @@ def test_no_text_is_longer_than_the_model_takes(tiny_bases, asked, limit):
 
 @pytest.mark.parametrize(("asked", "limit"), [(None, 27), (8, 8), (100, 27)])
 def test_room_is_left_for_what_stands_before_a_text(tiny_bases, asked, limit):
-    formulation = HeadFormulation(tiny_bases["bert"], ("a", "b"), max_length=asked, room=5)
+    formulation = HeadFormulation(
+        tiny_bases["bert"], ("a", "b"), max_length=asked, reserved_positions=5
+    )
     assert formulation.limit == limit

@@ -71,13 +71,15 @@ def test_room_is_left_for_the_words(make, words, max_length, limit):
     """Words of four tokens and fewer take three positions, but six columns of what is read."""
     assert make(words, max_length).limit == limit
     # What an adaptation puts before a prompt takes from the model's positions alone.
-    moved = dataclasses.replace(make(words, max_length), room=1)
+    moved = dataclasses.replace(make(words, max_length), reserved_positions=1)
     assert moved.limit == (limit if max_length == 20 else limit - 1)
 
 
 @pytest.mark.parametrize(("max_length", "limit"), [(None, 31), (20, 20), (50, 31)])
 def test_words_take_no_room_of_an_encoder_s(make, tiny_bases, max_length, limit):
-    formulation = dataclasses.replace(make(FAR, max_length), pretrained=tiny_bases["t5"], room=1)
+    formulation = dataclasses.replace(
+        make(FAR, max_length), pretrained=tiny_bases["t5"], reserved_positions=1
+    )
     assert formulation.limit == formulation.longest == limit
     assert make(FAR, max_length).longest == make(FAR, max_length).limit + 3
 

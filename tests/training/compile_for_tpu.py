@@ -20,8 +20,8 @@ from fsl_jax.models.families.registry import initialise, module_of
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks import Template, TemplateFormulation, Verbalizer
+from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.program import compile_program
-from fsl_jax.training.settings import FitSettings
 from fsl_jax.training.stack import run_key, stack_runs
 from fsl_jax.training.state import Runs
 
@@ -38,7 +38,7 @@ SMOLLM2 = LlamaConfig(
 )
 BATCH, TOKENS, SHOTS = 8, 128, 16
 LABELS = ("business", "entertainment", "politics", "sport", "tech")
-SETTINGS = FitSettings(steps=100, batch_size=BATCH)
+SETTINGS = FitConfig(steps=100, batch_size=BATCH)
 
 
 def pretrained(dtype):
@@ -60,7 +60,7 @@ def shapes_of_runs(formulation, count):
         chunks = -(-examples // SETTINGS.evaluation_batch)
         chunked = (count, chunks, -(-examples // chunks))
         runs = Runs(
-            settings=stack.settings,
+            frozen_leaves=stack.frozen_leaves,
             learning_rate=jnp.zeros(count),
             weight_decay=jnp.zeros(count),
             key=jnp.stack([run_key(seed) for seed in range(count)]),

@@ -55,7 +55,7 @@ def problem(tiny_problem, trial):
 def test_loss_and_gradients_are_those_without(problem, formulation, method):
     made = problem(formulation, method)
     stack, pool = made.stack, made.pool
-    halves = jax.tree.map(lambda leaf: leaf[0], (stack.trainable, stack.settings))
+    halves = jax.tree.map(lambda leaf: leaf[0], (stack.trainable, stack.frozen_leaves))
     trainable, settings = halves
 
     @jax.jit

@@ -62,7 +62,7 @@ def carry_out(problem, program, change=lambda state, runs, pool: (state, runs, p
         runs,
         shared,
         pool,
-        problem.settings,
+        problem.fit_config,
         lambda now, _: seen.append(jax.device_get(now)),
     )
     return seen
@@ -89,7 +89,7 @@ def losses_of(problem, head, rows):
 @pytest.mark.parametrize("number", range(4))
 def test_a_step_is_one_of_its_run_s_batch_rate_and_decay(problem, states, number):
     given = problem.runs
-    optimizer = make_optimizer(RATES[number], DECAYS[number], problem.settings)
+    optimizer = make_optimizer(RATES[number], DECAYS[number], problem.fit_config)
     head = of_run(states[0].runs.trainable, number)["head"]
     moments, expected = optimizer.init(head), []
     gradient_of = jax.jit(
@@ -350,6 +350,6 @@ def test_what_a_method_does_after_a_step_sees_the_gradients_of_the_step(
     tiny_problem, trial, clip_norm
 ):
     problem = tiny_problem("bert-head", [trial(Watching(2))], steps=2, clip_norm=clip_norm)
-    norm = problem.fit(problem.compile()).runs.memory[0]
+    norm = problem.fit(problem.compile()).runs.method_state[0]
     assert (abs(norm - clip_norm) < 1e-8) == (clip_norm == 1e-3)
     assert 0 < norm <= clip_norm

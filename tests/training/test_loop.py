@@ -13,7 +13,7 @@ from fsl_jax.adapt import LinearProbe
 from fsl_jax.errors import InputError
 from fsl_jax.sharding import make_mesh
 from fsl_jax.training import checkpoints, loop
-from fsl_jax.training.loop import Keeper, fit, is_over
+from fsl_jax.training.loop import Checkpointer, fit, is_over
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -50,7 +50,7 @@ def test_it_is_told_of_every_dispatch_and_which_one_is_the_last(problem, program
         program,
         state,
         *inputs,
-        problem.settings,
+        problem.fit_config,
         lambda now, last: seen.append((int(now.step), last)),
     )
     assert seen == [(2, False), (4, False), (6, False), (8, True)]
@@ -68,9 +68,9 @@ def test_it_is_told_of_every_dispatch_and_which_one_is_the_last(problem, program
 def test_it_ends_when_all_runs_have(problem, program, stopped, diverged, over):
     state, inputs = problem.place(program)
     state = ended(state, stopped, diverged)
-    assert is_over(state, problem.settings) == over
+    assert is_over(state, problem.fit_config) == over
     seen = []
-    fit(program, state, *inputs, problem.settings, lambda now, last: seen.append(last))
+    fit(program, state, *inputs, problem.fit_config, lambda now, last: seen.append(last))
     assert bool(seen) == (not over)
 
 
@@ -81,7 +81,7 @@ def test_what_stops_the_loop_from_outside_gets_through(problem, program):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(program, state, *inputs, problem.settings, stop)
+        fit(program, state, *inputs, problem.fit_config, stop)
 
 
 @pytest.mark.parametrize("dispatches", [1, 3])
@@ -89,10 +89,10 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bits(problem, program, director
     state, inputs = problem.place(program)
     for _ in range(dispatches):
         state = program.advance(state, *inputs)
-        Keeper(directory, 1e9).keep(state, now=True)
-    restored = Keeper(directory, 1e9).restore(problem.place(program)[0])
+        Checkpointer(directory, 1e9).keep(state, now=True)
+    restored = Checkpointer(directory, 1e9).restore(problem.place(program)[0])
     assert int(restored.step) == 2 * dispatches
-    last = fit(program, restored, *inputs, problem.settings, lambda *_: None)
+    last = fit(program, restored, *inputs, problem.fit_config, lambda *_: None)
     assert_same(jax.device_get(last), problem.fit(program))
 
 
@@ -100,23 +100,23 @@ def test_a_state_is_restored_to_the_layout_of_a_mesh(problem, program, directory
     program = problem.compile(mesh=make_mesh(runs=2))
     state, inputs = problem.place(program)
     state = program.advance(state, *inputs)
-    Keeper(directory, 1e9).keep(state, now=True)
+    Checkpointer(directory, 1e9).keep(state, now=True)
     fresh, _ = problem.place(program)
-    restored = Keeper(directory, 1e9).restore(fresh)
+    restored = Checkpointer(directory, 1e9).restore(fresh)
     assert jax.tree.leaves(restored.runs.trainable)[0].sharding.num_devices == 2
-    last = fit(program, restored, *inputs, problem.settings, lambda *_: None)
+    last = fit(program, restored, *inputs, problem.fit_config, lambda *_: None)
     assert_same(jax.device_get(last), problem.fit(program))
 
 
 def test_without_anything_kept_it_begins_at_the_beginning(problem, program, directory):
     state, _ = problem.place(program)
-    assert Keeper(directory / "nowhere", 1e9).restore(state) is state
+    assert Checkpointer(directory / "nowhere", 1e9).restore(state) is state
 
 
 def test_adapter_optimiser_and_cursor_are_kept_apart(problem, program, directory):
     state, inputs = problem.place(program)
     state = program.advance(state, *inputs)
-    keeper = Keeper(directory, 1e9)
+    keeper = Checkpointer(directory, 1e9)
     keeper.keep(state, now=True)
     found = checkpoints.restore_latest(directory, None)
     assert found.metadata == {"step": 2}
@@ -126,10 +126,10 @@ def test_adapter_optimiser_and_cursor_are_kept_apart(problem, program, directory
 
 def test_the_state_of_other_runs_is_refused(problem, program, directory):
     state, inputs = problem.place(program)
-    Keeper(directory, 1e9).keep(program.advance(state, *inputs), now=True)
+    Checkpointer(directory, 1e9).keep(program.advance(state, *inputs), now=True)
     other = problem.alone(0)
     with pytest.raises(InputError, match="checkpoint of another program"):
-        Keeper(directory, 1e9).restore(other.place(other.compile())[0])
+        Checkpointer(directory, 1e9).restore(other.place(other.compile())[0])
 
 
 def test_a_state_is_kept_when_its_time_has_come_or_at_once(
@@ -138,7 +138,7 @@ def test_a_state_is_kept_when_its_time_has_come_or_at_once(
     now, saved = [0.0], []
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(loop, "save", lambda directory, step, *_: saved.append(step))
-    keeper = Keeper(directory, 10.0)
+    keeper = Checkpointer(directory, 10.0)
     state, _ = problem.place(program)
 
     def kept_at(seconds, at_once=False):
@@ -164,7 +164,7 @@ def test_what_takes_long_to_save_is_saved_less_often(problem, program, directory
 
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(loop, "save", save)
-    keeper = Keeper(directory, 10.0)
+    keeper = Checkpointer(directory, 10.0)
     state, _ = problem.place(program)
     for _ in range(20):
         now[0] += 5.0

@@ -17,7 +17,7 @@ def directory(tmp_path):
     return tmp_path
 
 
-def test_untouched_directory_has_no_faults(directory):
+def test_untouched_directory_has_no_problems(directory):
     assert manifest.verify(directory) == []
 
 

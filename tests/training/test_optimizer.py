@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.optimizer import learning_rate_schedule, make_optimizer
-from fsl_jax.training.settings import FitSettings
 
 STEPS = 20
-SETTINGS = FitSettings(STEPS, batch_size=4, warmup=0.2, clip_norm=0.5)
+SETTINGS = FitConfig(STEPS, batch_size=4, warmup=0.2, clip_norm=0.5)
 
 
-def rates(settings, peak=1.0):
+def rates(config, peak=1.0):
     # What steps and rates are, an optimiser casts between by itself.
     with jax.numpy_dtype_promotion("standard"):
-        return np.array([learning_rate_schedule(peak, settings)(s) for s in range(settings.steps)])
+        return np.array([learning_rate_schedule(peak, config)(s) for s in range(config.steps)])
 
 
 def test_the_rate_rises_from_above_zero_to_the_peak_and_falls_to_zero_after_the_last_step():
@@ -27,7 +27,7 @@ def test_the_rate_rises_from_above_zero_to_the_peak_and_falls_to_zero_after_the_
 
 @pytest.mark.parametrize(("steps", "warmup"), [(10, 0.0), (3, 0.3)])
 def test_without_a_warm_up_the_first_step_has_the_peak(steps, warmup):
-    found = rates(FitSettings(steps, batch_size=4, warmup=warmup), peak=3.0)
+    found = rates(FitConfig(steps, batch_size=4, warmup=warmup), peak=3.0)
     np.testing.assert_allclose(found, 3 - 3 * np.arange(steps) / steps, rtol=1e-6)
 
 

@@ -32,7 +32,7 @@ def examples():
 def ask(problem, examples, **options):
     made, trainable = problem
     stack = made.stack
-    own = (trainable, stack.settings, stack.shared)
+    own = (trainable, stack.frozen_leaves, stack.shared)
     return predict(made.formulation, stack.method, *own, examples, **options)
 
 
@@ -48,7 +48,7 @@ def test_each_run_says_what_it_says_alone_to_each_example(problem, examples):
         return made.formulation.logits(params, batch)[0]
 
     for run in range(2):
-        own = jax.tree.map(lambda leaf, run=run: leaf[run], (trainable, made.stack.settings))
+        own = jax.tree.map(lambda leaf, run=run: leaf[run], (trainable, made.stack.frozen_leaves))
         params = combine(*own, made.stack.shared)
         for row in (0, 1, 9):
             tokens, _ = made.formulation.tokenize([examples[row]])

@@ -39,8 +39,10 @@ def test_trees_are_padded_with_zeros_to_the_largest_at_each_place():
 def test_leaves_fall_into_three_groups(stack):
     added = {"lora_a", "lora_b", "kernel", "bias"}
     assert {path.rpartition("/")[2] for path in present(stack.trainable)} == added
-    assert {path.rpartition("/")[2] for path in present(stack.settings)} == {"lora_scale"}
-    groups = [present(group).keys() for group in (stack.trainable, stack.settings, stack.shared)]
+    assert {path.rpartition("/")[2] for path in present(stack.frozen_leaves)} == {"lora_scale"}
+    groups = [
+        present(group).keys() for group in (stack.trainable, stack.frozen_leaves, stack.shared)
+    ]
     assert sum(map(len, groups)) == len(set().union(*groups))
     trained = {path for path, chosen in flatten(stack.mask).items() if chosen}
     assert groups[0] == trained
@@ -64,7 +66,7 @@ def test_each_run_is_drawn_at_its_own_rank_from_its_own_seed(stack, formulation,
         np.testing.assert_array_equal(leaf, expected[path], err_msg=path)
     padding = present(stack.trainable)[A][number][..., METHODS[number].rank :]
     assert (padding == 0).all()
-    np.testing.assert_array_equal(present(stack.settings)[SCALE][number], expected[SCALE])
+    np.testing.assert_array_equal(present(stack.frozen_leaves)[SCALE][number], expected[SCALE])
 
 
 def test_runs_of_one_seed_share_the_head_and_others_do_not(stack):

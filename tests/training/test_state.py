@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from fsl_jax.adapt.methods.full import Full
-from fsl_jax.training.settings import FitSettings
+from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.state import initial_state
 
-SETTINGS = FitSettings(steps=7, batch_size=4, evaluate_every=3)
+SETTINGS = FitConfig(steps=7, batch_size=4, evaluate_every=3)
 
 
 def leaves():

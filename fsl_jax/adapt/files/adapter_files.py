@@ -44,7 +44,7 @@ from fsl_jax.adapt.peft.ia3 import with_whole_layers
 from fsl_jax.adapt.peft.kinds import KINDS, Kind, kind_of_config, kind_of_method
 from fsl_jax.adapt.peft.modules import task_type
 from fsl_jax.adapt.tree import Params, flatten, unflatten
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 from fsl_jax.files import STAGING, is_local, staged_directory
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.tensors.tensor_files import decode_tensors, encode_tensors
@@ -95,9 +95,11 @@ def save_adapter(
     """
     method, leaves = method.to_save(leaves, pretrained.params)
     trained = _trained_leaves(leaves, method)
-    found = _leaf_faults(trained, method, pretrained)
+    found = _leaf_problems(trained, method, pretrained)
     if found:
-        raise faults(f"{directory}: what was to be saved is no {method.name} adapter:", found)
+        raise problems_error(
+            f"{directory}: what was to be saved is no {method.name} adapter:", found
+        )
     head = {path: leaf for path, leaf in trained.items() if _is_head(path)}
     tensors = {path: leaf for path, leaf in trained.items() if not _is_head(path)}
     for with_whole in (with_shared_matrices, with_shared_vectors, with_whole_layers):
@@ -158,16 +160,16 @@ def load_adapter(directory: epath.PathLike, pretrained: Pretrained) -> Adapter:
         )
         return _on_base(leaves, peft_method, pretrained, None)
     head = decode_tensors(contents[HEAD], directory / HEAD) if HEAD in contents else {}
-    found = _base_faults(record, pretrained)
+    found = _base_problems(record, pretrained)
     found += [f"not known: {path}" for path in sorted(head) if not _is_head(path)]
     try:
         method, leaves, more = _read_own(directory, config, tensors, head, record, pretrained)
     except InputError as error:
         if not found:
             raise
-        more = [*(error.found or (str(error),))]
+        more = [*(error.problems or (str(error),))]
     if found := found + more:
-        raise faults(f"{directory}: this adapter does not fit {pretrained.name}:", found)
+        raise problems_error(f"{directory}: this adapter does not fit {pretrained.name}:", found)
     return _on_base(leaves, method, pretrained, record.description)
 
 
@@ -184,7 +186,7 @@ def saved_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]
 
     def keep(params: Params) -> Params:
         extended = flatten(method.extend(params, jax.random.key(0)))
-        rules = (*method.rules, *method.saved)
+        rules = (*method.rules, *method.saved_rules)
         saved = {path: leaf for path, leaf in extended.items() if _matches(path, rules)}
         return method.finish(unflatten(saved))
 
@@ -192,7 +194,7 @@ def saved_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]
     return {path: list(leaf.shape) for path, leaf in flatten(kept).items()}
 
 
-def settings_of(method: Method, leaves: Mapping[str, Any]) -> dict[str, Any]:
+def frozen_leaves_of(method: Method, leaves: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the leaves by path that are the method's settings, such as scales.
 
     Of an adapter they are saved beside what was trained: they may have come with it, and what was
@@ -205,7 +207,7 @@ def settings_of(method: Method, leaves: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
       The settings by path.
     """
-    return {path: leaf for path, leaf in leaves.items() if _matches(path, method.settings)}
+    return {path: leaf for path, leaf in leaves.items() if _matches(path, method.frozen_rules)}
 
 
 def _read_own(
@@ -228,7 +230,7 @@ def _read_own(
         # What follows from the method is not written.
         found += [f"not known: {path}" for path in sorted(leaves.keys() - trained.keys())]
     found += _differences(_shapes(trained), record.trained)
-    return method, leaves, found + _leaf_faults(trained, method, pretrained)
+    return method, leaves, found + _leaf_problems(trained, method, pretrained)
 
 
 def _remove_abandoned(directory: epath.Path) -> None:
@@ -253,7 +255,7 @@ def _on_base(
     given = {path: leaf for path, leaf in extended.items() if path not in replaced}
     given |= {path: jnp.asarray(leaf) for path, leaf in leaves.items()}
     params = flatten(method.reparametrize(unflatten(given)))
-    own = {path for path in given if path in leaves or _matches(path, method.settings)}
+    own = {path for path in given if path in leaves or _matches(path, method.frozen_rules)}
     mask = {path: path in own or path not in given for path in params}
     return Adapter(unflatten(params), unflatten(mask), method, description)
 
@@ -263,11 +265,11 @@ def _trained_leaves(leaves: Params, method: Method) -> dict[str, np.ndarray]:
     return {
         path: np.asarray(jax.device_get(leaf), np.float32)
         for path, leaf in flatten(leaves).items()
-        if _matches(path, method.saved) or not _matches(path, method.settings)
+        if _matches(path, method.saved_rules) or not _matches(path, method.frozen_rules)
     }
 
 
-def _leaf_faults(
+def _leaf_problems(
     trained: Mapping[str, np.ndarray], method: Method, pretrained: Pretrained
 ) -> list[str]:
     """Where leaves are not what the method trains on this model; a head is the formulation's."""
@@ -313,8 +315,8 @@ def _read_files(
         elif name == HEAD and name not in hashes:
             found.append(f"{name}: {RECORD} does not list it" if record else f"{RECORD}: missing")
     if found:
-        found += _base_faults(record, pretrained) if record else []
-        raise faults(f"{directory}: this adapter cannot be loaded:", found)
+        found += _base_problems(record, pretrained) if record else []
+        raise problems_error(f"{directory}: this adapter cannot be loaded:", found)
     return contents
 
 
@@ -324,7 +326,7 @@ def _advice(directory: epath.Path, name: str) -> str:
     return ""
 
 
-def _base_faults(record: AdapterRecord, pretrained: Pretrained) -> list[str]:
+def _base_problems(record: AdapterRecord, pretrained: Pretrained) -> list[str]:
     base = record.base_model
     if base["sha256"] == pretrained.sha256:
         return []

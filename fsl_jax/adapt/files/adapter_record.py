@@ -7,7 +7,7 @@ from typing import Any
 
 from etils import epath
 
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 
 _FIELDS = {
     "method": str,
@@ -65,7 +65,9 @@ def read_record(path: epath.Path) -> AdapterRecord | None:
             f"base_model.{name}" for name in ("name", "sha256") if name not in values["base_model"]
         ]
     if wrong:
-        raise faults(f"{path}: missing or not as they were saved; save the adapter again:", wrong)
+        raise problems_error(
+            f"{path}: missing or not as they were saved; save the adapter again:", wrong
+        )
     return AdapterRecord(**{name: values[name] for name in _FIELDS})
 
 

@@ -15,10 +15,10 @@ from etils import epath
 
 from fsl_jax.adapt.files.adapter_files import (
     Adapter,
+    frozen_leaves_of,
     load_adapter,
     save_adapter,
     saved_shapes,
-    settings_of,
 )
 from fsl_jax.adapt.files.adapter_layout import CONFIG, HEAD, RECORD
 from fsl_jax.adapt.files.adapter_record import parse_json, read_record
@@ -33,7 +33,7 @@ from fsl_jax.adapt.merging import merge, obstacles
 from fsl_jax.adapt.methods.lora import LoRA
 from fsl_jax.adapt.peft.kinds import absence, kind_of_method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
-from fsl_jax.errors import InputError, faults, unknown_name
+from fsl_jax.errors import InputError, problems_error, unknown_name
 from fsl_jax.models.checkpoints.exporting import export
 from fsl_jax.models.families.t5.layers import T5Config
 from fsl_jax.models.loading import load
@@ -170,7 +170,7 @@ def _require_finite(numbers: np.ndarray, adapter: Adapter, directory: epath.Path
         for path, leaf in flatten(adapter.params).items()
         if not np.isfinite(np.asarray(leaf, np.float32)).all()
     ]
-    raise faults(
+    raise problems_error(
         f"{directory}: the model computes numbers that are not finite with this adapter, so its "
         "training has diverged or its files are damaged. Such numbers are in:",
         lost or ["none of its leaves: they are too large"],
@@ -193,7 +193,7 @@ def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str
     if target != VLLM:
         return []
     if found := unserved(own, pretrained, has_head="head" in adapter.params):
-        raise faults("vLLM cannot serve this adapter, merged or not:", found)
+        raise problems_error("vLLM cannot serve this adapter, merged or not:", found)
     return why_merged(method, config, in_peft_format=kind is not None)
 
 
@@ -207,7 +207,7 @@ def _own(adapter: Adapter, pretrained: Pretrained) -> dict[str, Any]:
 def _write_adapter(
     adapter: Adapter, pretrained: Pretrained, output: epath.Path, target: str
 ) -> list[str]:
-    settings = settings_of(adapter.method, flatten(adapter.params))
+    settings = frozen_leaves_of(adapter.method, flatten(adapter.params))
     leaves: Params = unflatten(settings | _own(adapter, pretrained))
     notes = []
     if head := adapter.params.get("head"):

@@ -2,7 +2,7 @@
 
 from etils import epath
 
-from fsl_jax.adapt.files.adapter_files import load_adapter, save_adapter, settings_of
+from fsl_jax.adapt.files.adapter_files import frozen_leaves_of, load_adapter, save_adapter
 from fsl_jax.adapt.mask import HEAD_RULE, mask_from_rules
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
@@ -28,7 +28,7 @@ def save_peft(
     rules = (*method.rules, HEAD_RULE) if "head" in params else method.rules
     chosen, leaves = flatten(mask_from_rules(params, rules)), flatten(params)
     trained = {path: leaf for path, leaf in leaves.items() if chosen[path]}
-    kept = settings_of(method, leaves) | flatten(method.finish(unflatten(trained)))
+    kept = frozen_leaves_of(method, leaves) | flatten(method.finish(unflatten(trained)))
     save_adapter(directory, unflatten(kept), method, pretrained, {})
 
 

@@ -74,7 +74,7 @@ class AdaLoRA(Method):
     paper: ClassVar[str] = "Zhang et al. 2023, https://arxiv.org/abs/2303.10512"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-4, 1e-3, 2e-3)
     rules: ClassVar[tuple[str, ...]] = ("/lora_[abe]$",)
-    settings: ClassVar[tuple[str, ...]] = ("/lora_scale$",)
+    frozen_rules: ClassVar[tuple[str, ...]] = ("/lora_scale$",)
 
     def __post_init__(self):
         if not 1 <= self.target_rank <= self.rank:
@@ -148,7 +148,7 @@ class AdaLoRA(Method):
         count = jnp.concatenate(adapted).sum().astype(jnp.float32)
         return self.penalty_weight * jnp.concatenate(norms).sum() / count
 
-    def memory(self, trainable: Params) -> dict[str, Importance]:
+    def initial_state(self, trainable: Params) -> dict[str, Importance]:
         """By adapted layer, what is known of the importance of its singular values."""
         leaves = flatten(trainable)
         return {
@@ -162,9 +162,9 @@ class AdaLoRA(Method):
     def after_step(
         self,
         trainable: Params,
-        settings: Params,
+        frozen_leaves: Params,
         gradients: Params,
-        memory: dict[str, Importance],
+        method_state: dict[str, Importance],
         step: Int[Array, ""],
         steps: int,
     ) -> tuple[Params, dict[str, Importance]]:
@@ -172,7 +172,7 @@ class AdaLoRA(Method):
         leaves, slopes = flatten(trainable), flatten(gradients)
         end = steps - round(self.final * steps)
         updated = {}
-        for path, known in memory.items():
+        for path, known in method_state.items():
             sensitivity = {
                 part: jnp.abs(leaves[f"{path}/{part}"] * slopes[f"{path}/{part}"])
                 for part in _PARTS

@@ -59,7 +59,7 @@ class BottleneckAdapter(Method):
     name: ClassVar[str] = "adapter"
     learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
     rules: ClassVar[tuple[str, ...]] = ("/adapter/[a-z_]+/(down|up)(_bias)?$",)
-    settings: ClassVar[tuple[str, ...]] = ("/adapter/[a-z_]+/scale$",)
+    frozen_rules: ClassVar[tuple[str, ...]] = ("/adapter/[a-z_]+/scale$",)
 
     def __post_init__(self):
         if self.placement not in PLACEMENTS:

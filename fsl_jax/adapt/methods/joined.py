@@ -19,7 +19,7 @@ from fsl_jax.adapt.methods.linear_probe import LinearProbe
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.methods.top_layers import TopLayers
 from fsl_jax.adapt.tree import Params, flatten
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 from fsl_jax.models.pretrained import Pretrained
 
 _ALONE = {
@@ -54,7 +54,7 @@ class Joined(Method):
             if each in self.parts[:place]
         ]
         if found:
-            raise faults(f"{self.name}: these methods cannot be joined:", found)
+            raise problems_error(f"{self.name}: these methods cannot be joined:", found)
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -64,19 +64,19 @@ class Joined(Method):
     @property
     def rules(self) -> tuple[str, ...]:  # type: ignore[override]
         """The rules of all parts, but for what is a setting of one."""
-        settings = "|".join(self.settings)
+        settings = "|".join(self.frozen_rules)
         kept = f"^(?!.*(?:{settings}))" if settings else ""
         return tuple(f"{kept}.*(?:{rule})" for part in self.parts for rule in part.rules)
 
     @property
-    def settings(self) -> tuple[str, ...]:  # type: ignore[override]
+    def frozen_rules(self) -> tuple[str, ...]:  # type: ignore[override]
         """The settings of all parts."""
-        return tuple(dict.fromkeys(rule for part in self.parts for rule in part.settings))
+        return tuple(dict.fromkeys(rule for part in self.parts for rule in part.frozen_rules))
 
     @property
-    def saved(self) -> tuple[str, ...]:  # type: ignore[override]
+    def saved_rules(self) -> tuple[str, ...]:  # type: ignore[override]
         """The settings that any part saves."""
-        return tuple(dict.fromkeys(rule for part in self.parts for rule in part.saved))
+        return tuple(dict.fromkeys(rule for part in self.parts for rule in part.saved_rules))
 
     @property
     def paper(self) -> str:  # type: ignore[override]
@@ -121,7 +121,7 @@ class Joined(Method):
             after = flatten(params)
             twice = [path for path in added if after.get(path) is not before[path]]
             if twice:
-                raise faults(
+                raise problems_error(
                     f"{self.name}: {part.name} adds the same parameters as {added[twice[0]]}; "
                     "give them other targets, or leave one out:",
                     twice,
@@ -140,7 +140,7 @@ class Joined(Method):
             if re.search(rule, path) and own.get(rule, 1) != all_parts[rule]
         ]
         if found:
-            raise faults(
+            raise problems_error(
                 f"{self.name}: the learning-rate factor of one part would be another's; give both "
                 "the same, or leave one out:",
                 found,
@@ -156,23 +156,23 @@ class Joined(Method):
         present = [each for each in penalties if each is not None]
         return reduce(operator.add, present) if present else None
 
-    def memory(self, trainable: Params) -> Any:
+    def initial_state(self, trainable: Params) -> Any:
         """A tuple of what each part keeps."""
-        return tuple(part.memory(trainable) for part in self.parts)
+        return tuple(part.initial_state(trainable) for part in self.parts)
 
     def after_step(
         self,
         trainable: Params,
-        settings: Params,
+        frozen_leaves: Params,
         gradients: Params,
-        memory: Any,
+        method_state: Any,
         step: Int[Array, ""],
         steps: int,
     ) -> tuple[Params, Any]:
         """What each part does after a step, one after the other."""
         kept = []
-        for part, own in zip(self.parts, memory, strict=True):
-            trainable, own = part.after_step(trainable, settings, gradients, own, step, steps)
+        for part, own in zip(self.parts, method_state, strict=True):
+            trainable, own = part.after_step(trainable, frozen_leaves, gradients, own, step, steps)
             kept.append(own)
         return trainable, tuple(kept)
 

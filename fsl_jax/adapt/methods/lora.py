@@ -70,7 +70,7 @@ class LoRA(Method):
     paper: ClassVar[str] = "Hu et al. 2022, https://arxiv.org/abs/2106.09685"
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 5e-4, 2e-3)
     rules: ClassVar[tuple[str, ...]] = ("/lora_(a|b|magnitude)$",)
-    settings: ClassVar[tuple[str, ...]] = ("/lora_(scale|norm|a_start|b_start)$",)
+    frozen_rules: ClassVar[tuple[str, ...]] = ("/lora_(scale|norm|a_start|b_start)$",)
 
     def __post_init__(self):
         if self.rank < 1:

@@ -22,9 +22,9 @@ class Method:
     Attributes:
       name: the method's name in flags and results.
       rules: regular expressions for the paths of the leaves that train. A task head trains too.
-      settings: regular expressions for added leaves that are frozen and may differ between the runs
-        of a program, such as a scale.
-      saved: regular expressions for those of the settings that are saved with what is trained.
+      frozen_rules: regular expressions for added leaves that are frozen and may differ between
+        the runs of a program, such as a scale.
+      saved_rules: regular expressions for those frozen leaves that are saved with the trained ones.
       learning_rates: the learning rates to choose from when the user names none.
       paper: who described it, the year, and where to read it.
     """
@@ -32,8 +32,8 @@ class Method:
     __dataclass_fields__: ClassVar[dict[str, Any]]
     name: ClassVar[str]
     rules: ClassVar[tuple[str, ...]]
-    settings: ClassVar[tuple[str, ...]] = ()
-    saved: ClassVar[tuple[str, ...]] = ()
+    frozen_rules: ClassVar[tuple[str, ...]] = ()
+    saved_rules: ClassVar[tuple[str, ...]] = ()
     learning_rates: ClassVar[tuple[float, ...]]
     paper: ClassVar[str] = "-"
 
@@ -106,16 +106,16 @@ class Method:
         """What is added to the loss, of the whole tree as it is trained; None for nothing."""
         return None
 
-    def memory(self, trainable: Params) -> Any:
+    def initial_state(self, trainable: Params) -> Any:
         """What `after_step` is given before the first step: a tree of arrays."""
         return ()
 
     def after_step(
         self,
         trainable: Params,
-        settings: Params,
+        frozen_leaves: Params,
         gradients: Params,
-        memory: Any,
+        method_state: Any,
         step: Int[Array, ""],
         steps: int,
     ) -> tuple[Params, Any]:
@@ -123,16 +123,16 @@ class Method:
 
         Args:
           trainable: the trained leaves, stepped; None elsewhere.
-          settings: the leaves that `settings` names; None elsewhere.
+          frozen_leaves: the leaves that `frozen_rules` names; None elsewhere.
           gradients: of the trained leaves, clipped as the optimiser had them; None elsewhere.
-          memory: what the last call returned.
+          method_state: what the last call returned.
           step: steps taken before this one.
           steps: of the whole training.
 
         Returns:
           The trained leaves, and what the next call gets.
         """
-        return trainable, memory
+        return trainable, method_state
 
     def finish(self, leaves: Params) -> Params:
         """What is kept of the trained leaves once the training is over.

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
 from fsl_jax.adapt.parts.prompt_encoder import draw_lstm, draw_mlp, lstm, mlp
-from fsl_jax.adapt.parts.soft_prompt import PROMPT_SETTINGS, with_word_leaves, word_table
+from fsl_jax.adapt.parts.soft_prompt import PROMPT_FROZEN, with_word_leaves, word_table
 from fsl_jax.adapt.tree import Params, key_of
 from fsl_jax.errors import InputError, unknown_name
 
@@ -47,7 +47,7 @@ class PTuning(Method):
     paper: ClassVar[str] = "Liu et al. 2021, https://arxiv.org/abs/2103.10385"
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 1e-3, 1e-2)
     rules: ClassVar[tuple[str, ...]] = (f"^{ENCODER}/",)
-    settings: ClassVar[tuple[str, ...]] = (PROMPT_SETTINGS,)
+    frozen_rules: ClassVar[tuple[str, ...]] = (PROMPT_FROZEN,)
 
     def __post_init__(self):
         if min(self.length, self.hidden, self.depth) < 1:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.parts.learned_prefix import (
     PREFIX,
-    PREFIX_SETTINGS,
+    PREFIX_FROZEN,
     prefix_shapes,
     with_mask,
     with_prefix,
@@ -44,7 +44,7 @@ class PTuningV2(Method):
     paper: ClassVar[str] = "Liu et al. 2022, https://arxiv.org/abs/2110.07602"
     learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 5e-3, 1e-2)
     rules: ClassVar[tuple[str, ...]] = (PREFIX,)
-    settings: ClassVar[tuple[str, ...]] = (PREFIX_SETTINGS,)
+    frozen_rules: ClassVar[tuple[str, ...]] = (PREFIX_FROZEN,)
 
     def __post_init__(self):
         if self.length < 1:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
 from fsl_jax.adapt.parts.learned_prefix import (
-    PREFIX_SETTINGS,
+    PREFIX_FROZEN,
     Pair,
     prefix_shapes,
     with_mask,
@@ -52,7 +52,7 @@ class PrefixTuning(Method):
     paper: ClassVar[str] = "Li and Liang 2021, https://arxiv.org/abs/2101.00190"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 5e-4, 5e-3)
     rules: ClassVar[tuple[str, ...]] = (f"^{ENCODER}/",)
-    settings: ClassVar[tuple[str, ...]] = (PREFIX_SETTINGS,)
+    frozen_rules: ClassVar[tuple[str, ...]] = (PREFIX_FROZEN,)
 
     def __post_init__(self):
         if self.length < 1 or self.hidden < 1:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
 from fsl_jax.adapt.parts.soft_prompt import (
     PROMPT,
-    PROMPT_SETTINGS,
+    PROMPT_FROZEN,
     SUFFIX,
     SUFFIX_SETTINGS,
     with_prompt,
@@ -108,9 +108,9 @@ class PromptTuning(Method):
         return (f"^{SUFFIX if self._is_suffix else PROMPT}$",)
 
     @property
-    def settings(self) -> tuple[str, ...]:  # type: ignore[override]
+    def frozen_rules(self) -> tuple[str, ...]:  # type: ignore[override]
         """Their mask."""
-        return (SUFFIX_SETTINGS if self._is_suffix else PROMPT_SETTINGS,)
+        return (SUFFIX_SETTINGS if self._is_suffix else PROMPT_FROZEN,)
 
     @property
     def structure(self) -> tuple[Any, ...]:

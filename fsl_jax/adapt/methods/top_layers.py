@@ -8,7 +8,7 @@ import jax
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
-from fsl_jax.models.blocks.sections import cut_segments
+from fsl_jax.models.blocks.sections import cut_sections
 from fsl_jax.models.blocks.stack import depth
 
 
@@ -16,7 +16,7 @@ from fsl_jax.models.blocks.stack import depth
 class TopLayers(Method):
     """Trains the last `k` layers and what stands above them.
 
-    The stack of layers is cut in two segments, each with a scan of its own: joining trained layers
+    The stack of layers is cut in two sections, each with a scan of its own: joining trained layers
     to the frozen stack would copy the stack once per run. Of an encoder-decoder these are the
     decoder's layers.
 
@@ -57,4 +57,4 @@ class TopLayers(Method):
             raise InputError(
                 f"top_layers(k={self.k}) on a model of {layers} layers: choose a smaller k"
             )
-        return cut_segments(params, layers - self.k)
+        return cut_sections(params, layers - self.k)

@@ -17,7 +17,7 @@ from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
 from fsl_jax.adapt.parts.patterns import require_pattern
 from fsl_jax.adapt.parts.targets import low_rank_targets
 from fsl_jax.adapt.tree import Params, flatten, unflatten
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +49,8 @@ class VeRA(Method):
     paper: ClassVar[str] = "Kopiczko et al. 2024, https://arxiv.org/abs/2310.11454"
     learning_rates: ClassVar[tuple[float, ...]] = (4e-3, 1e-2, 3e-2)
     rules: ClassVar[tuple[str, ...]] = ("/vera_[db]$",)
-    settings: ClassVar[tuple[str, ...]] = ("^vera/[ab]$",)
-    saved: ClassVar[tuple[str, ...]] = settings
+    frozen_rules: ClassVar[tuple[str, ...]] = ("^vera/[ab]$",)
+    saved_rules: ClassVar[tuple[str, ...]] = frozen_rules
 
     def __post_init__(self):
         if self.rank < 1:
@@ -85,7 +85,9 @@ class VeRA(Method):
         leaves = flatten(params)
         targets, widths = low_rank_targets("vera", self.targets, leaves), []
         if idle := self._first_columns().keys() - set(targets):
-            raise faults("vera's columns are of what is not among its targets:", sorted(idle))
+            raise problems_error(
+                "vera's columns are of what is not among its targets:", sorted(idle)
+            )
         for parent in targets:
             *stack, width_in, width_out = leaves[f"{parent}/kernel"].shape
             widths.append((width_in, self.first_column(parent) + width_out))

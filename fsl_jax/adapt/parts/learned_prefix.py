@@ -16,7 +16,7 @@ from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
 
 PREFIX = "layers/attention/prefix_(key|value)$"
-PREFIX_SETTINGS = "layers/attention/prefix_mask$"
+PREFIX_FROZEN = "layers/attention/prefix_mask$"
 
 Pair = tuple[Float[Array, "L P W"], Float[Array, "L P W"]]
 

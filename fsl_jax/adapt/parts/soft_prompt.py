@@ -11,7 +11,7 @@ from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
 
 PROMPT = "embeddings/word/prompt"
-PROMPT_SETTINGS = "^embeddings/word/prompt_mask$"
+PROMPT_FROZEN = "^embeddings/word/prompt_mask$"
 SUFFIX = "embeddings/word/suffix"
 SUFFIX_SETTINGS = "^embeddings/word/suffix_mask$"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fsl_jax.adapt.parts.patterns import dense_layers
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 
 
 def target_layers(setting: str, pattern: str, paths: Iterable[str]) -> list[str]:
@@ -47,5 +47,7 @@ def low_rank_targets(name: str, pattern: str, leaves: Mapping[str, Any]) -> list
     """
     chosen = target_layers(f"{name}'s targets", pattern, leaves)
     if taken := [path for path in chosen if {f"{path}/lora_a", f"{path}/vera_d"} & leaves.keys()]:
-        raise faults(f"{name} cannot be added: these layers have a low-rank update already:", taken)
+        raise problems_error(
+            f"{name} cannot be added: these layers have a low-rank update already:", taken
+        )
     return chosen

@@ -16,11 +16,11 @@ from fsl_jax.adapt.peft.adalora_training import (
     TRAINING,
     read_training,
     training_config,
-    training_faults,
+    training_problems,
 )
-from fsl_jax.adapt.peft.config_fields import count_faults, kind_faults, unsupported_fields
+from fsl_jax.adapt.peft.config_fields import count_problems, kind_problems, unsupported_fields
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
-from fsl_jax.adapt.peft.lora_config import WITHOUT_EFFECT, alpha_faults, whole_if_it_is
+from fsl_jax.adapt.peft.lora_config import WITHOUT_EFFECT, alpha_problems, whole_if_it_is
 from fsl_jax.adapt.peft.modules import (
     PREFIX,
     Adapted,
@@ -33,7 +33,7 @@ from fsl_jax.adapt.peft.modules import (
     unusable,
     write_modules,
 )
-from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_faults
+from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_problems
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.pretrained import Pretrained
 
@@ -123,8 +123,8 @@ def read_adalora(
       InputError: the config asks for more, or tensors are not known, missing, there twice, or of
         the wrong shape; it lists all.
     """
-    found = _config_faults(values)
-    if unreadable := _setting_faults(values):
+    found = _config_problems(values)
+    if unreadable := _setting_problems(values):
         raise unusable(source, pretrained, unreadable + found, _READABLE)
     rank, config = values["init_r"], pretrained.config
     kernels = flatten(pretrained.params)
@@ -194,14 +194,14 @@ def _method(values: Mapping[str, Any], targets: str) -> AdaLoRA:
     return AdaLoRA(rank, alpha=float(values["lora_alpha"]), targets=targets, **training)
 
 
-def _setting_faults(values: Mapping[str, Any]) -> list[str]:
+def _setting_problems(values: Mapping[str, Any]) -> list[str]:
     """What keeps the settings from being read without which no tensor can be judged."""
-    found, pattern = count_faults(values, "init_r"), values.get("rank_pattern") or {}
+    found, pattern = count_problems(values, "init_r"), values.get("rank_pattern") or {}
     if not (isinstance(pattern, dict) and all(isinstance(kept, list) for kept in pattern.values())):
         found.append(f"rank_pattern is {pattern!r}; expected lists of true and false by layer")
-    return found + target_faults(values)
+    return found + target_problems(values)
 
 
-def _config_faults(values: Mapping[str, Any]) -> list[str]:
-    found = kind_faults(values, "ADALORA") + training_faults(values)
-    return found + alpha_faults(values) + unsupported_fields(values, WITHOUT_EFFECT | _READ)
+def _config_problems(values: Mapping[str, Any]) -> list[str]:
+    found = kind_problems(values, "ADALORA") + training_problems(values)
+    return found + alpha_problems(values) + unsupported_fields(values, WITHOUT_EFFECT | _READ)

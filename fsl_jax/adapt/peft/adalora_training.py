@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fsl_jax.adapt.methods.adalora import AdaLoRA
-from fsl_jax.adapt.peft.config_fields import count_faults, is_count, is_number
+from fsl_jax.adapt.peft.config_fields import count_problems, is_count, is_number
 
 _STEPS = 1000
 _DEFAULTS = {
@@ -51,7 +51,7 @@ def training_config(method: AdaLoRA) -> dict[str, Any]:
 
 
 def read_training(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of AdaLoRA in a config of which `training_faults` finds none.
+    """The settings of AdaLoRA in a config of which `training_problems` finds none.
 
     Args:
       values: what `adapter_config.json` says.
@@ -73,7 +73,7 @@ def read_training(values: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def training_faults(values: Mapping[str, Any]) -> list[str]:
+def training_problems(values: Mapping[str, Any]) -> list[str]:
     """What keeps a training from being gone on with as a config says.
 
     Args:
@@ -83,19 +83,19 @@ def training_faults(values: Mapping[str, Any]) -> list[str]:
       A line for each fault.
     """
     said = _with_defaults(values)
-    found = count_faults(said, "target_r") + count_faults(said, "deltaT")
+    found = count_problems(said, "target_r") + count_problems(said, "deltaT")
     for name in ("beta1", "beta2"):
         if not (is_number(said[name]) and 0 < said[name] < 1):
             found.append(f"{name} is {said[name]!r}; expected a number between 0 and 1")
     weight = said["orth_reg_weight"]
     if not (is_number(weight) and 0 <= weight < math.inf):
         found.append(f"orth_reg_weight is {weight!r}; expected a number of at least 0")
-    return found + _schedule_faults(said)
+    return found + _schedule_problems(said)
 
 
-def _schedule_faults(said: Mapping[str, Any]) -> list[str]:
+def _schedule_problems(said: Mapping[str, Any]) -> list[str]:
     steps, warmup, final = (said[name] for name in ("total_step", "tinit", "tfinal"))
-    found = [] if steps is None else count_faults(said, "total_step")
+    found = [] if steps is None else count_problems(said, "total_step")
     found += [
         f"{name} is {said[name]!r}; expected a number of steps"
         for name in ("tinit", "tfinal")

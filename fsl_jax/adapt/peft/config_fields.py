@@ -27,7 +27,7 @@ def unsupported_fields(
     return found
 
 
-def count_faults(values: Mapping[str, Any], field: str) -> list[str]:
+def count_problems(values: Mapping[str, Any], field: str) -> list[str]:
     """A line where a field of a config should be a count and is none."""
     value = values.get(field)
     return (
@@ -35,7 +35,7 @@ def count_faults(values: Mapping[str, Any], field: str) -> list[str]:
     )
 
 
-def kind_faults(values: Mapping[str, Any], peft_type: str) -> list[str]:
+def kind_problems(values: Mapping[str, Any], peft_type: str) -> list[str]:
     """A line where a config is of another kind than it should be."""
     found = values.get("peft_type")
     return [] if found == peft_type else [f"peft_type is {found!r}; expected {peft_type!r}"]

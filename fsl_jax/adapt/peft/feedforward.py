@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fsl_jax.adapt.peft.modules import PREFIX, Adapted, Module, target_modules
-from fsl_jax.adapt.peft.targets import pattern_faults
+from fsl_jax.adapt.peft.targets import pattern_problems
 
 _FIELD = "feedforward_modules"
 
@@ -26,7 +26,7 @@ class Feedforward:
 
     @classmethod
     def read(cls, values: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> "Feedforward":
-        """From a config of which `feedforward_faults` finds none.
+        """From a config of which `feedforward_problems` finds none.
 
         Args:
           values: what `adapter_config.json` says.
@@ -64,13 +64,13 @@ class Feedforward:
         return found
 
 
-def feedforward_faults(values: Mapping[str, Any]) -> list[str]:
+def feedforward_problems(values: Mapping[str, Any]) -> list[str]:
     """What keeps the layers whose input is scaled from being read, a line for each fault."""
     named, targets = values.get(_FIELD), values.get("target_modules")
     if named is None:
         return []
     if isinstance(named, str):
-        return pattern_faults(_FIELD, named)
+        return pattern_problems(_FIELD, named)
     if not (isinstance(named, list) and all(isinstance(name, str) for name in named)):
         return [f"{_FIELD} is {named!r}; expected names"]
     others = sorted(set(named) - set(targets)) if isinstance(targets, list) else []

@@ -32,7 +32,7 @@ _SIDE_BY_SIDE = ("lora_b", "lora_magnitude", "vera_b")
 def fused_layers(config: Config) -> list[Module]:
     """The linear layers of Hugging Face's model that the tree has in several parts."""
     parts: dict[str, list[str]] = {}
-    for entry in FAMILIES[config.family].names(config).names:
+    for entry in FAMILIES[config.family].tensor_map(config).rules:
         if entry.path.endswith("/kernel") and entry.part != (0, 1):
             parts.setdefault(entry.tensor, []).append(entry.path.removesuffix("/kernel"))
     return [

@@ -15,7 +15,7 @@ from etils import epath
 
 from fsl_jax.adapt.methods.ia3 import IA3
 from fsl_jax.adapt.methods.method import Method
-from fsl_jax.adapt.peft.feedforward import Feedforward, feedforward_faults, feedforward_modules
+from fsl_jax.adapt.peft.feedforward import Feedforward, feedforward_modules, feedforward_problems
 from fsl_jax.adapt.peft.fused import fused_layers
 from fsl_jax.adapt.peft.modules import (
     Adapted,
@@ -27,8 +27,8 @@ from fsl_jax.adapt.peft.modules import (
     unusable,
     write_modules,
 )
-from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_faults
-from fsl_jax.adapt.peft.vector_config import config_faults
+from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_problems
+from fsl_jax.adapt.peft.vector_config import config_problems
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.families.registry import Config
 from fsl_jax.models.pretrained import Pretrained
@@ -144,8 +144,8 @@ def read_ia3(
       InputError: the config asks for more, names what is not there, or tensors are not known,
         missing, there twice, or of the wrong shape; it lists all.
     """
-    found = config_faults(values, "IA3", _READ)
-    if unreadable := target_faults(values) + feedforward_faults(values):
+    found = config_problems(values, "IA3", _READ)
+    if unreadable := target_problems(values) + feedforward_problems(values):
         raise unusable(source, pretrained, unreadable + found, _READABLE)
     modules, kernels = _modules(pretrained.config), flatten(pretrained.params)
     adapted, more = find_adapted(tensors, pretrained, modules, read_targets(values))

@@ -50,7 +50,7 @@ class Kind(NamedTuple):
       write: `write(leaves, method, pretrained)` gives the tensors by PEFT's names, and the values
         of `adapter_config.json`.
       read: `read(values, tensors, pretrained, source)`, its inverse, gives the method and the
-        leaves by path, those among them that `method.settings` names. It raises an `InputError`
+        leaves by path, those among them that `method.frozen_rules` names. It raises an `InputError`
         that lists all that is wrong.
     """
 

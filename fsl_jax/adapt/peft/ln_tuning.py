@@ -26,9 +26,9 @@ from fsl_jax.adapt.peft.targets import (
     ALL_LINEAR,
     find_adapted,
     read_targets,
-    target_faults,
+    target_problems,
 )
-from fsl_jax.adapt.peft.vector_config import config_faults
+from fsl_jax.adapt.peft.vector_config import config_problems
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.families.registry import FAMILIES, Config
 from fsl_jax.models.pretrained import Pretrained
@@ -100,8 +100,8 @@ def read_ln_tuning(
       InputError: the config asks for more, names what is not there, or tensors are not known,
         missing, there twice, or of the wrong shape; it lists all.
     """
-    found = config_faults(values, "LN_TUNING")
-    if unreadable := _target_faults(values):
+    found = config_problems(values, "LN_TUNING")
+    if unreadable := _target_problems(values):
         raise unusable(source, pretrained, unreadable + found, _READABLE)
     base, norms = flatten(pretrained.params), _norms(pretrained.config)
     parts = {leaf: _PARTS[leaf] for leaf in _PARTS if f"{norms[0].path}/{leaf}" in base}
@@ -119,16 +119,16 @@ def read_ln_tuning(
     return LNTuning("|".join(re.escape(each.module.path) for each in adapted)), leaves
 
 
-def _target_faults(values: Mapping[str, Any]) -> list[str]:
+def _target_problems(values: Mapping[str, Any]) -> list[str]:
     named = values.get("target_modules")
     if isinstance(named, str) and named.lower() == ALL_LINEAR:
         return [f"target_modules is {named!r}, and no norm is a linear layer"]
-    return target_faults(values)
+    return target_problems(values)
 
 
 def _leaves(config: Config) -> list[str]:
     """The paths of the leaves of all norms."""
-    names = FAMILIES[config.family].names(config).names
+    names = FAMILIES[config.family].tensor_map(config).rules
     return [entry.path for entry in names if _LEAF.fullmatch(entry.path)]
 
 
@@ -139,6 +139,6 @@ def _norms(config: Config) -> list[Module]:
             entry.path.removesuffix("/scale"),
             copies_of(entry, config),
         )
-        for entry in FAMILIES[config.family].names(config).names
+        for entry in FAMILIES[config.family].tensor_map(config).rules
         if entry.path.endswith("norm/scale")
     ]

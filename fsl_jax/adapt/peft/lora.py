@@ -18,9 +18,9 @@ from fsl_jax.adapt.parts.layer_choice import chosen_layers
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
 from fsl_jax.adapt.peft.lora_config import (
     PeftLora,
-    config_faults,
+    config_problems,
     read_config,
-    setting_faults,
+    setting_problems,
     whole_if_it_is,
 )
 from fsl_jax.adapt.peft.modules import (
@@ -104,8 +104,8 @@ def read_lora(
       InputError: the config asks for more than LoRA, names what is not there, or tensors are not
         known, missing, there twice, or of the wrong shape; it lists all.
     """
-    found = config_faults(values)
-    if unreadable := setting_faults(values):
+    found = config_problems(values)
+    if unreadable := setting_problems(values):
         raise unusable(source, pretrained, unreadable + found, _READABLE)
     lora, config = read_config(values), pretrained.config
     kernels = flatten(pretrained.params)

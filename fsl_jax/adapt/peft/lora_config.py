@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from fsl_jax.adapt.peft.config_fields import (
-    count_faults,
+    count_problems,
     is_count,
     is_number,
-    kind_faults,
+    kind_problems,
     unsupported_fields,
 )
-from fsl_jax.adapt.peft.targets import Targets, pattern_faults, read_targets, target_faults
+from fsl_jax.adapt.peft.targets import Targets, pattern_problems, read_targets, target_problems
 
 WITHOUT_EFFECT = frozenset(
     {
@@ -103,7 +103,7 @@ class PeftLora:
 
 
 def read_config(values: Mapping[str, Any]) -> PeftLora:
-    """The settings in a config of which `setting_faults` finds none.
+    """The settings in a config of which `setting_problems` finds none.
 
     Args:
       values: what `adapter_config.json` says.
@@ -122,7 +122,7 @@ def read_config(values: Mapping[str, Any]) -> PeftLora:
     )
 
 
-def setting_faults(values: Mapping[str, Any]) -> list[str]:
+def setting_problems(values: Mapping[str, Any]) -> list[str]:
     """What keeps the settings in a config from being read, without which no tensor can be judged.
 
     Args:
@@ -131,13 +131,13 @@ def setting_faults(values: Mapping[str, Any]) -> list[str]:
     Returns:
       A line for each fault.
     """
-    found = count_faults(values, "r") + alpha_faults(values)
-    found += _pattern_faults(values, "rank_pattern", is_count, "whole numbers of at least 1")
-    found += _pattern_faults(values, "alpha_pattern", is_alpha, "numbers above 0")
-    return found + target_faults(values)
+    found = count_problems(values, "r") + alpha_problems(values)
+    found += _pattern_problems(values, "rank_pattern", is_count, "whole numbers of at least 1")
+    found += _pattern_problems(values, "alpha_pattern", is_alpha, "numbers above 0")
+    return found + target_problems(values)
 
 
-def config_faults(values: Mapping[str, Any]) -> list[str]:
+def config_problems(values: Mapping[str, Any]) -> list[str]:
     """What else keeps an adapter with this config from being read: all that is more than LoRA.
 
     Args:
@@ -147,7 +147,7 @@ def config_faults(values: Mapping[str, Any]) -> list[str]:
       A line for each fault.
     """
     start = values.get("init_lora_weights", True)
-    found = kind_faults(values, "LORA")
+    found = kind_problems(values, "LORA")
     if start not in _STARTS:
         found.append(
             f"init_lora_weights is {start!r}, which changes the base: that is not here. Save it "
@@ -156,7 +156,7 @@ def config_faults(values: Mapping[str, Any]) -> list[str]:
     return found + unsupported_fields(values, WITHOUT_EFFECT | _READ)
 
 
-def alpha_faults(values: Mapping[str, Any]) -> list[str]:
+def alpha_problems(values: Mapping[str, Any]) -> list[str]:
     """What is wrong with the scale's numerator in a config, a line for each fault."""
     alpha = values.get("lora_alpha")
     return [] if is_alpha(alpha) else [f"lora_alpha is {alpha!r}; expected a number above 0"]
@@ -172,13 +172,13 @@ def is_alpha(value: Any) -> bool:
     return is_number(value) and 0 < value < math.inf
 
 
-def _pattern_faults(
+def _pattern_problems(
     values: Mapping[str, Any], field: str, is_sound: Callable[[Any], bool], expected: str
 ) -> list[str]:
     patterns = values.get(field) or {}
     if not isinstance(patterns, dict) or not all(map(is_sound, patterns.values())):
         return [f"{field} is {patterns!r}; expected {expected} by names of layers"]
-    return [fault for pattern in patterns for fault in pattern_faults(field, pattern)]
+    return [fault for pattern in patterns for fault in pattern_problems(field, pattern)]
 
 
 def _fits(pattern: str, name: str) -> bool:

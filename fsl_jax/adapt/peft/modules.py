@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 from fsl_jax.models.families.registry import FAMILIES, Config
 from fsl_jax.models.families.t5.layers import T5Config
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.tensors.tensor_map import Name, NameTable
+from fsl_jax.models.tensors.tensor_map import TensorMap, TensorRule
 
 PREFIX = "base_model.model."
 """What PEFT puts before the names that a tensor's layer has in Hugging Face's model."""
@@ -113,14 +113,14 @@ def linear_layers(config: Config) -> list[Module]:
             entry.path.removesuffix("/kernel"),
             copies_of(entry, config),
         )
-        for entry in FAMILIES[config.family].names(config).names
+        for entry in FAMILIES[config.family].tensor_map(config).rules
         if entry.path.endswith("/kernel")
         and entry.path != "unembedding/kernel"
         and entry.part == (0, 1)
     ]
 
 
-def copies_of(entry: Name, config: Config) -> int | None:
+def copies_of(entry: TensorRule, config: Config) -> int | None:
     """How many layers the stack has that a leaf is of; None where it is of none."""
     if "{layer}" not in entry.tensor:
         return None
@@ -225,11 +225,11 @@ def read_modules(
       The leaves by path, those of a stack joined, and all that is wrong. Zeros stand for the copies
       that are left out, and fill up what is smaller than the largest of its stack.
     """
-    table = FAMILIES[pretrained.config.family].names(pretrained.config)
+    table = FAMILIES[pretrained.config.family].tensor_map(pretrained.config)
     given, found = _by_canonical_name(tensors, table, modules, parts, adapted)
     stacks: dict[str, np.ndarray] = {}
     for each in adapted:
-        faulty = _tensor_faults(each, given, table, parts, shape_of)
+        faulty = _tensor_problems(each, given, table, parts, shape_of)
         found += faulty
         if not faulty:
             stacks |= _stacked(each, given, table, parts)
@@ -262,14 +262,14 @@ def unusable(
     Returns:
       The error.
     """
-    return faults(
+    return problems_error(
         f"{source}: this adapter cannot be used with {pretrained.name}. {readable}:", found
     )
 
 
 def _by_canonical_name(
     tensors: Mapping[str, np.ndarray],
-    table: NameTable,
+    table: TensorMap,
     modules: Sequence[Module],
     parts: Mapping[str, str],
     adapted: Sequence[Adapted],
@@ -293,10 +293,10 @@ def _by_canonical_name(
     return given, found
 
 
-def _tensor_faults(
+def _tensor_problems(
     adapted: Adapted,
     given: Mapping[str, np.ndarray],
-    table: NameTable,
+    table: TensorMap,
     parts: Mapping[str, str],
     shape_of: Callable[[Adapted, str, str], Sequence[int]],
 ) -> list[str]:
@@ -316,7 +316,7 @@ def _tensor_faults(
 def _stacked(
     adapted: Adapted,
     given: Mapping[str, np.ndarray],
-    table: NameTable,
+    table: TensorMap,
     parts: Mapping[str, str],
 ) -> dict[str, np.ndarray]:
     leaves = {}

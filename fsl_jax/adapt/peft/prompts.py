@@ -8,7 +8,7 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.parts.soft_prompt import PROMPT
-from fsl_jax.adapt.peft.config_fields import count_faults, is_count, unsupported_fields
+from fsl_jax.adapt.peft.config_fields import count_problems, is_count, unsupported_fields
 from fsl_jax.adapt.peft.modules import task_type, unusable
 from fsl_jax.models.families.registry import Config
 from fsl_jax.models.pretrained import Pretrained
@@ -110,7 +110,7 @@ def read_prompt(
         for name, value in expected.items()
         if values.get(name) is not None and values[name] != value
     ]
-    found += count_faults(values, "num_virtual_tokens")
+    found += count_problems(values, "num_virtual_tokens")
     known = _WITHOUT_EFFECT | expected.keys() | {"num_virtual_tokens"}
     found += unsupported_fields(values, known, can_merge=False)
     found += [f"not known: {name}" for name in sorted(tensors.keys() - {TENSOR})]

@@ -10,7 +10,7 @@ import numpy as np
 from fsl_jax.adapt.peft.modules import PREFIX, Adapted, Module
 from fsl_jax.models.families.registry import FAMILIES
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.tensors.tensor_map import NameTable
+from fsl_jax.models.tensors.tensor_map import TensorMap
 
 ALL_LINEAR = "all-linear"
 """PEFT's word for all linear layers but the output embedding."""
@@ -75,7 +75,7 @@ def read_targets(values: Mapping[str, Any]) -> Targets:
     )
 
 
-def target_faults(values: Mapping[str, Any]) -> list[str]:
+def target_problems(values: Mapping[str, Any]) -> list[str]:
     """What keeps the names of layers in a config from being read, a line for each fault."""
     found = []
     for field in _FIELDS:
@@ -83,7 +83,7 @@ def target_faults(values: Mapping[str, Any]) -> list[str]:
         if not all(isinstance(name, str) for name in _listed(value)):
             found.append(f"{field} is {value!r}; expected names")
         elif isinstance(value, str) or field == "layers_pattern":
-            found += [fault for each in _listed(value) for fault in pattern_faults(field, each)]
+            found += [fault for each in _listed(value) for fault in pattern_problems(field, each)]
     layers = values.get("layers_to_transform")
     if not all(isinstance(layer, int) for layer in _listed(layers)):
         found.append(f"layers_to_transform is {layers!r}; expected numbers of layers")
@@ -95,7 +95,7 @@ def target_faults(values: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def pattern_faults(field: str, pattern: str) -> list[str]:
+def pattern_problems(field: str, pattern: str) -> list[str]:
     """A line where a field of a config should be a regular expression and is none."""
     try:
         re.compile(pattern)
@@ -119,7 +119,7 @@ def find_adapted(
     Returns:
       Those of which any copy is adapted, and what is wrong.
     """
-    table = FAMILIES[pretrained.config.family].names(pretrained.config)
+    table = FAMILIES[pretrained.config.family].tensor_map(pretrained.config)
     stored = [name.removeprefix(PREFIX) for name in tensors]
     prefix = _prefix(stored or [module.name for module in modules], table)
     present = {table.canonical(name) for name in stored}
@@ -134,7 +134,7 @@ def find_adapted(
         if any(chosen):
             pairs = zip(canonical, chosen, strict=True)
             adapted.append(Adapted(module, tuple(prefix + x if it else None for x, it in pairs)))
-    return adapted, _target_faults(targets, modules, adapted)
+    return adapted, _target_problems(targets, modules, adapted)
 
 
 def layers_setting(adapted: Sequence[Adapted]) -> str:
@@ -154,12 +154,12 @@ def layers_setting(adapted: Sequence[Adapted]) -> str:
     return ",".join(map(str, *chosen))
 
 
-def _prefix(names: Sequence[str], table: NameTable) -> str:
+def _prefix(names: Sequence[str], table: TensorMap) -> str:
     """What the adapted model puts before names, which depends on its class."""
     return table.prefix if any(name.startswith(table.prefix) for name in names) else ""
 
 
-def _target_faults(
+def _target_problems(
     targets: Targets, modules: Sequence[Module], adapted: Sequence[Adapted]
 ) -> list[str]:
     found = []

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fsl_jax.adapt.peft.config_fields import kind_faults, unsupported_fields
+from fsl_jax.adapt.peft.config_fields import kind_problems, unsupported_fields
 
 _WITHOUT_EFFECT = frozenset(
     {
@@ -25,7 +25,7 @@ _WITHOUT_EFFECT = frozenset(
 has no numbers of layers among them, as it has for LoRA."""
 
 
-def config_faults(
+def config_problems(
     values: Mapping[str, Any], peft_type: str, read: frozenset[str] = frozenset()
 ) -> list[str]:
     """What keeps an adapter with this config from being read, apart from its targets.
@@ -38,4 +38,4 @@ def config_faults(
     Returns:
       A line for each fault.
     """
-    return kind_faults(values, peft_type) + unsupported_fields(values, _WITHOUT_EFFECT | read)
+    return kind_problems(values, peft_type) + unsupported_fields(values, _WITHOUT_EFFECT | read)

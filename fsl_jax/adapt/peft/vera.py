@@ -14,7 +14,7 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.methods.vera import VeRA, format_columns
-from fsl_jax.adapt.peft.config_fields import count_faults, kind_faults, unsupported_fields
+from fsl_jax.adapt.peft.config_fields import count_problems, kind_problems, unsupported_fields
 from fsl_jax.adapt.peft.fused import fuse, fused_layers, has_layers_or_parts_for, take_apart
 from fsl_jax.adapt.peft.fused_vera import columns_of_parts
 from fsl_jax.adapt.peft.lora_config import WITHOUT_EFFECT
@@ -28,7 +28,7 @@ from fsl_jax.adapt.peft.modules import (
     unusable,
     write_modules,
 )
-from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_faults
+from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_problems
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.families.registry import Config
 from fsl_jax.models.pretrained import Pretrained
@@ -118,8 +118,8 @@ def read_vera(
       InputError: the config asks for more, tensors are not known, missing, there twice, or of the
         wrong shape, or the random matrices are not there; it lists all.
     """
-    found = _config_faults(values)
-    if unreadable := count_faults(values, "r") + target_faults(values):
+    found = _config_problems(values)
+    if unreadable := count_problems(values, "r") + target_problems(values):
         raise unusable(source, pretrained, unreadable + found, _READABLE)
     rank, config = values["r"], pretrained.config
     kernels = flatten(pretrained.params)
@@ -132,7 +132,7 @@ def read_vera(
     adapted, more = find_adapted(vectors, pretrained, modules, read_targets(values))
     leaves, faulty = read_modules(vectors, pretrained, _PARTS, shape_of, modules, adapted)
     found += (
-        more + faulty + _matrix_faults(tensors, rank, [x.kernel_shape(kernels) for x in adapted])
+        more + faulty + _matrix_problems(tensors, rank, [x.kernel_shape(kernels) for x in adapted])
     )
     if found:
         raise unusable(source, pretrained, found, _READABLE)
@@ -158,8 +158,8 @@ def _key(values: Mapping[str, Any]) -> int:
     return key if isinstance(key, int) and not isinstance(key, bool) and 0 <= key < 2**63 else -1
 
 
-def _config_faults(values: Mapping[str, Any]) -> list[str]:
-    found = kind_faults(values, "VERA")
+def _config_problems(values: Mapping[str, Any]) -> list[str]:
+    found = kind_problems(values, "VERA")
     if not values.get("save_projection", True):
         found.append(
             f"save_projection is {values['save_projection']!r}: PEFT draws the random matrices "
@@ -169,7 +169,7 @@ def _config_faults(values: Mapping[str, Any]) -> list[str]:
     return found + unsupported_fields(values, WITHOUT_EFFECT | _READ)
 
 
-def _matrix_faults(
+def _matrix_problems(
     tensors: Mapping[str, np.ndarray], rank: int, kernels: list[tuple[int, int]]
 ) -> list[str]:
     """What is wrong with the random matrices, which are as large as the widest layers."""

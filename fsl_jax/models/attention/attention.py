@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.compilation import target_platform
 from fsl_jax.errors import InputError
-from fsl_jax.models.attention.self_attention import AUTO, own_attention
+from fsl_jax.models.attention.self_attention import AUTO, self_attention
 from fsl_jax.models.attention.softmax_attention import MASKED, soft_cap
 
 
@@ -85,7 +85,7 @@ def attend(
       learned: what all queries see beside.
       scale: what scores are multiplied by; `Dh ** -0.5` unless given.
       cap: where given, scores are kept between `-cap` and `cap` by `soft_cap`.
-      implementation: of attention without a prefix, as in `own_attention`.
+      implementation: of attention without a prefix, as in `self_attention`.
 
     Returns:
       `[B, T, H * Dh]`.
@@ -93,7 +93,7 @@ def attend(
     batch, length, heads, head_dim = query.shape
     scaled = query * jnp.asarray(head_dim**-0.5 if scale is None else scale, query.dtype)
     if prefix is None and learned is None:
-        return own_attention(scaled, keys, values, mask, cap=cap, implementation=implementation)
+        return self_attention(scaled, keys, values, mask, cap=cap, implementation=implementation)
     grouped = scaled.reshape(batch, length, keys.shape[2], -1, head_dim)
     sources = [(keys, values, mask[..., -length:])]
     if prefix is not None:

@@ -15,7 +15,7 @@ StackedPair = tuple[Float[Array, "_ B S H_kv Dh"], Float[Array, "_ B S H_kv Dh"]
 
 
 @dataclasses.dataclass(frozen=True)
-class CausalContext:
+class CausalAttentionInputs:
     """Who sees whom, where the tokens stand, and what came before them.
 
     Attributes:
@@ -40,33 +40,33 @@ class CausalContext:
         before = jnp.broadcast_to(before, (len(self.positions), before.shape[1]))
         return jnp.concatenate([before, self.positions], axis=1)
 
-    def inputs(self, first: int, layers: int) -> Any:
-        """What differs between the layers of a segment: the prefix's keys and values."""
+    def per_layer(self, first: int, layers: int) -> Any:
+        """What differs between the layers of a section: the prefix's keys and values."""
         if self.prefix is None:
             return None
-        segment = slice(first, first + layers)
-        return self.prefix.keys[segment], self.prefix.values[segment]
+        section = slice(first, first + layers)
+        return self.prefix.keys[section], self.prefix.values[section]
 
     def arguments(self, inputs: Any) -> tuple[Any, PrefixPair | None]:
         """What one layer sees, and the prefix's keys and values in it."""
         return self.mask, inputs
 
-    def key_values(self, segments: list[StackedPair]) -> KeyValues | None:
-        """Joins the keys and values that the segments gave."""
-        if not segments:
+    def key_values(self, sections: list[StackedPair]) -> KeyValues | None:
+        """Joins the keys and values that the sections gave."""
+        if not sections:
             return None
         keys, values = (
             each[0] if len(each) == 1 else jnp.concatenate(each)
-            for each in zip(*segments, strict=True)
+            for each in zip(*sections, strict=True)
         )
         return KeyValues(keys, values, self.real, self.positions)
 
 
-def causal_context(
+def causal_attention_inputs(
     attention_mask: Bool[Array, "B T"] | Bool[Array, "B T S"],
     position_ids: Int[Array, "B T"] | None,
     prefix: KeyValues | None,
-) -> CausalContext:
+) -> CausalAttentionInputs:
     """Works out masks and positions from the arguments of `Pretrained.apply`."""
     if position_ids is None:
         require_positions(attention_mask)
@@ -76,9 +76,9 @@ def causal_context(
     if attention_mask.ndim == 3:
         length = attention_mask.shape[1]
         real = jnp.any(attention_mask[:, :, -length:], axis=1)
-        return CausalContext(position_ids, attention_mask, real, prefix)
+        return CausalAttentionInputs(position_ids, attention_mask, real, prefix)
     mask = causal_mask(attention_mask)
     if prefix is not None:
         seen = jnp.broadcast_to(prefix.mask[:, None, :], (*mask.shape[:2], prefix.mask.shape[1]))
         mask = jnp.concatenate([seen, mask], axis=-1)
-    return CausalContext(position_ids, mask, attention_mask, prefix)
+    return CausalAttentionInputs(position_ids, mask, attention_mask, prefix)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fsl_jax.models.attention.rotary import LinearScaling, Llama3Scaling, RotaryScaling, YarnScaling
-from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.config_reader import ConfigReader
 
 _KINDS = ("default", "linear", "llama3", "yarn")
 
@@ -30,7 +30,7 @@ def rotary_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rotary_scaling(
-    fields: Fields, values: Mapping[str, Any], max_length: int
+    fields: ConfigReader, values: Mapping[str, Any], max_length: int
 ) -> RotaryScaling | None:
     """The scaling of a rotary embedding.
 
@@ -64,7 +64,7 @@ def rotary_scaling(
     )
 
 
-def _yarn_amplitude(fields: Fields, values: Mapping[str, Any], factor: float) -> float:
+def _yarn_amplitude(fields: ConfigReader, values: Mapping[str, Any], factor: float) -> float:
     def grown(weight: float) -> float:
         return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1
 

@@ -24,7 +24,7 @@ def require_implementation(name: str) -> None:
         raise unknown_name("attention implementation", name, IMPLEMENTATIONS)
 
 
-def own_attention(
+def self_attention(
     query: Float[Array, "B T H Dh"],
     keys: Float[Array, "B T H_kv Dh"],
     values: Float[Array, "B T H_kv Dh"],

@@ -4,7 +4,11 @@ from typing import Any
 
 from jaxtyping import Array, Float, Int
 
-from fsl_jax.models.attention.causal import CausalContext, StackedPair, causal_context
+from fsl_jax.models.attention.causal import (
+    CausalAttentionInputs,
+    StackedPair,
+    causal_attention_inputs,
+)
 from fsl_jax.models.blocks.transformer import Mask, Transformer
 from fsl_jax.models.outputs import KeyValues, ModelOutput
 
@@ -15,22 +19,26 @@ class Decoder(Transformer):
     A family names a `final_norm` too, and an `unembedding` where `config.tied` is False.
     """
 
-    def context(
+    def attention_inputs(
         self,
         attention_mask: Mask,
         position_ids: Int[Array, "B T"] | None,
         prefix: KeyValues | None,
-    ) -> CausalContext:
+    ) -> CausalAttentionInputs:
         """Every token sees those before it."""
-        return causal_context(attention_mask, position_ids, prefix)
+        return causal_attention_inputs(attention_mask, position_ids, prefix)
 
     def output(
-        self, x: Float[Array, "B T D"], context: Any, given: list[StackedPair], unembed: bool
+        self,
+        x: Float[Array, "B T D"],
+        attention_inputs: Any,
+        given: list[StackedPair],
+        unembed: bool,
     ) -> ModelOutput:
         """The hidden states after the final norm, their logits, and all keys and values."""
         hidden = self.final_norm(x)
         logits = self.unembed(hidden) if unembed else None
-        return ModelOutput(hidden, logits, context.key_values(given))
+        return ModelOutput(hidden, logits, attention_inputs.key_values(given))
 
     def unembed(
         self, hidden: Float[Array, "*batch D"], token_ids: Int[Array, "n"] | None = None

@@ -286,7 +286,7 @@ class Dropout:
     """Inverted dropout at a static rate; a rate of 0 draws nothing and costs nothing.
 
     Every place draws from a key of its own, folded from the layer's number and the place's, so
-    that a stack gives the same numbers in one segment or two. Attention weights are not dropped:
+    that a stack gives the same numbers in one section or two. Attention weights are not dropped:
     drawing a mask for each of them costs more than the attention itself on a CPU.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""A stack of layers in two segments, `layers` and `top_layers`, with a scan of its own for each.
+"""A stack of layers in two sections, `layers` and `top_layers`, with a scan of its own for each.
 
 They are at the top of the parameter tree, or in an encoder-decoder's decoder.
 """
@@ -10,7 +10,7 @@ from fsl_jax.models.blocks.stack import depth
 from fsl_jax.models.outputs import Params
 
 
-def cut_segments(params: Params, below: int) -> Params:
+def cut_sections(params: Params, below: int) -> Params:
     """A part of the tree whose `layers` are cut.
 
     Args:
@@ -18,7 +18,7 @@ def cut_segments(params: Params, below: int) -> Params:
       below: how many layers stay in `layers`; the others go to `top_layers`.
 
     Returns:
-      The part with both segments.
+      The part with both sections.
     """
     return params | {
         "layers": jax.tree.map(lambda stack: stack[:below], params["layers"]),
@@ -26,10 +26,10 @@ def cut_segments(params: Params, below: int) -> Params:
     }
 
 
-def join_segments(params: Params) -> Params:
-    """The tree with the two segments of a stack of layers as one, wherever it was cut."""
+def join_sections(params: Params) -> Params:
+    """The tree with the two sections of a stack of layers as one, wherever it was cut."""
     whole = {
-        name: join_segments(part) if isinstance(part, dict) else part
+        name: join_sections(part) if isinstance(part, dict) else part
         for name, part in params.items()
     }
     if (top := whole.pop("top_layers", None)) is not None:
@@ -44,4 +44,4 @@ def cut_like(params: Params, other: Params) -> Params:
         name: cut_like(part, other.get(name, {})) if isinstance(part, dict) else part
         for name, part in params.items()
     }
-    return cut_segments(cut, depth(other["layers"])) if "top_layers" in other else cut
+    return cut_sections(cut, depth(other["layers"])) if "top_layers" in other else cut

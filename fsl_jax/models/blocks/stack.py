@@ -60,7 +60,7 @@ def run_stack(
       stack: leaves stacked on a leading axis `[L, ...]`; `L` may be 0. What a method adds may be
         `[1, ...]`, which all layers have in common.
       x: activations `[B, T, D]`.
-      first: number of the first layer, counted over all segments.
+      first: number of the first layer, counted over all sections.
       inputs: a tree of arrays `[L, ...]`, whose slices the layers get.
 
     Returns:

@@ -18,15 +18,15 @@ _EMBEDDINGS = 0  # the number that dropout folds in of the embeddings, layers co
 
 
 @runtime_checkable
-class Context(Protocol):
+class AttentionInputs(Protocol):
     """What all layers of a model need beside the activations."""
 
     @property
     def positions(self) -> Int[Array, "B T"]:
         """Where the tokens stand."""
 
-    def inputs(self, first: int, layers: int) -> Any:
-        """What differs between the layers of a segment: a tree of arrays `[layers, ...]`."""
+    def per_layer(self, first: int, layers: int) -> Any:
+        """What differs between the layers of a section: a tree of arrays `[layers, ...]`."""
 
     def arguments(self, inputs: Any) -> tuple[Any, ...]:
         """What one layer is called with between activations and dropout, from its `inputs`."""
@@ -51,19 +51,19 @@ class Transformer(nn.Module):
     layer_type: ClassVar[type[nn.Module]]
     drops_embeddings: ClassVar[bool] = True
 
-    def context(
+    def attention_inputs(
         self,
         attention_mask: Mask,
         position_ids: Int[Array, "B T"] | None,
         prefix: KeyValues | None,
-    ) -> Context:
+    ) -> AttentionInputs:
         """What the layers see, from the arguments of `Pretrained.apply`."""
         raise NotImplementedError
 
     def output(
-        self, x: Float[Array, "B T D"], context: Any, given: list[Any], unembed: bool
+        self, x: Float[Array, "B T D"], attention_inputs: Any, given: list[Any], unembed: bool
     ) -> ModelOutput:
-        """What comes of the last activations, and of what else the layers of each segment gave."""
+        """What comes of the last activations, and of what else the layers of each section gave."""
         raise NotImplementedError
 
     def __call__(
@@ -80,16 +80,16 @@ class Transformer(nn.Module):
         """All layers, or those after the trunk. See `Pretrained.apply`."""
         # The prefix's keys and values have those of a soft prompt among them.
         room = 0 if prefix is not None else self._prompt_length()
-        context = self._context(attention_mask, position_ids, prefix)
+        attention_inputs = self._attention_inputs(attention_mask, position_ids, prefix)
         x, given = trunk, []
         if x is None:
-            x, lower = self._trunk(input_ids, context, dropout)
+            x, lower = self._trunk(input_ids, attention_inputs, dropout)
             given.append(lower)
         if self.has_variable("params", "top_layers"):
             below = depth(self.get_variable("params", "layers"))
-            x, upper = self._run("top_layers", x, context, dropout, first=below)
+            x, upper = self._run("top_layers", x, attention_inputs, dropout, first=below)
             given.append(upper)
-        return self.output(x[:, room:] if room else x, context, given, unembed)
+        return self.output(x[:, room:] if room else x, attention_inputs, given, unembed)
 
     def trunk(
         self,
@@ -99,8 +99,8 @@ class Transformer(nn.Module):
         position_ids: Int[Array, "B T"] | None = None,
     ) -> Float[Array, "B S D"]:
         """Embeddings and `layers`. See `Pretrained.trunk`."""
-        context = self._context(attention_mask, position_ids, None)
-        return self._trunk(input_ids, context, NO_DROPOUT)[0]
+        attention_inputs = self._attention_inputs(attention_mask, position_ids, None)
+        return self._trunk(input_ids, attention_inputs, NO_DROPOUT)[0]
 
     def prefix_count(self) -> Int[Array, ""] | None:
         """How many vectors of a learned prefix stand before all tokens; None without one."""
@@ -109,48 +109,53 @@ class Transformer(nn.Module):
     def _prompt_length(self) -> int:
         return prompt_length(self.variables.get("params", {}))
 
-    def _context(
+    def _attention_inputs(
         self,
         attention_mask: Mask,
         position_ids: Int[Array, "B T"] | None,
         prefix: KeyValues | None,
-    ) -> Context:
+    ) -> AttentionInputs:
         """What the layers see, with a soft prompt before the tokens where there is one."""
         if prefix is None and self._prompt_length():
             prompt_mask = self.variables["params"]["embeddings"]["word"]["prompt_mask"]
             causal = self.config.is_decoder
             room = make_room(prompt_mask, attention_mask, position_ids, causal)
             attention_mask, position_ids = room
-        return self.context(attention_mask, position_ids, prefix)
+        return self.attention_inputs(attention_mask, position_ids, prefix)
 
     def _trunk(
-        self, input_ids: Int[Array, "B T"], context: Context, dropout: Dropout
+        self, input_ids: Int[Array, "B T"], attention_inputs: AttentionInputs, dropout: Dropout
     ) -> tuple[Float[Array, "B S D"], Any]:
-        positions, before = context.positions, self.prefix_count()
+        positions, before = attention_inputs.positions, self.prefix_count()
         if before is not None:
             positions += before
         x = self.embeddings(input_ids, positions, dropout.within(_EMBEDDINGS))
         if self.is_initializing():
-            self._initialise(x, context)
-        return self._run("layers", x, context, dropout, first=0)
+            self._initialise(x, attention_inputs)
+        return self._run("layers", x, attention_inputs, dropout, first=0)
 
-    def _initialise(self, x: Float[Array, "B T D"], context: Context) -> None:
+    def _initialise(self, x: Float[Array, "B T D"], attention_inputs: AttentionInputs) -> None:
         block = self.layer_type(self.config, parent=None)
-        inputs = jax.tree.map(lambda each: each[0], context.inputs(0, 1))
-        arguments = (x, *context.arguments(inputs), NO_DROPOUT)
+        inputs = jax.tree.map(lambda each: each[0], attention_inputs.per_layer(0, 1))
+        arguments = (x, *attention_inputs.arguments(inputs), NO_DROPOUT)
         stack = initialise_stack(self.make_rng("params"), block, self.config.num_layers, *arguments)
         self.put_variable("params", "layers", stack)
 
     def _run(
-        self, name: str, x: Float[Array, "B T D"], context: Context, dropout: Dropout, first: int
+        self,
+        name: str,
+        x: Float[Array, "B T D"],
+        attention_inputs: AttentionInputs,
+        dropout: Dropout,
+        first: int,
     ) -> tuple[Float[Array, "B T D"], Any]:
-        """The activations after a segment of the layers, and what else these give."""
+        """The activations after a section of the layers, and what else these give."""
         block = self.layer_type(self.config, parent=None)
         stack: Params = self.get_variable("params", name)
 
         def layer(params, x, number, inputs):
-            arguments = context.arguments(inputs)
+            arguments = attention_inputs.arguments(inputs)
             place = dropout.within(number + jnp.uint32(self.drops_embeddings))
             return block.apply({"params": params}, x, *arguments, place)
 
-        return run_stack(layer, stack, x, first, context.inputs(first, depth(stack)))
+        return run_stack(layer, stack, x, first, attention_inputs.per_layer(first, depth(stack)))

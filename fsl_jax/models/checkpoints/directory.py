@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsl_jax.errors import InputError, faults, unknown_name
+from fsl_jax.errors import InputError, problems_error, unknown_name
 from fsl_jax.models.checkpoints.checkpoint import Checkpoint
 from fsl_jax.models.checkpoints.generation_config import FILE as GENERATION_FILE
 from fsl_jax.models.checkpoints.generation_config import (
@@ -90,7 +90,7 @@ def _require_files(directory: Path) -> None:
     if absent := [name for name in needed if not (directory / name).is_file()]:
         hints = (hint for pattern, hint in _HINTS.items() if any(directory.glob(pattern)))
         usual = "Give a directory that a Hugging Face model and its tokenizer were saved to."
-        raise faults(f"{directory}: files are missing. {next(hints, usual)}", absent)
+        raise problems_error(f"{directory}: files are missing. {next(hints, usual)}", absent)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

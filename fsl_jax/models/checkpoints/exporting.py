@@ -10,10 +10,10 @@ from etils import epath
 from flax.traverse_util import flatten_dict
 from huggingface_hub import split_state_dict_into_shards_factory
 
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 from fsl_jax.files import staged_directory
-from fsl_jax.models.blocks.sections import join_segments
-from fsl_jax.models.checkpoints.heads import json_of, names_of, shapes_of
+from fsl_jax.models.blocks.sections import join_sections
+from fsl_jax.models.checkpoints.heads import json_of, shapes_of, tensor_map_of
 from fsl_jax.models.outputs import Params
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.tensors.tensor_files import encode_tensors
@@ -55,11 +55,11 @@ def export(
     directory = epath.Path(directory)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError(f"{directory}: it is there already. Choose a directory that is not.")
-    leaves = flatten_dict(join_segments(pretrained.params if params is None else params), sep="/")
+    leaves = flatten_dict(join_sections(pretrained.params if params is None else params), sep="/")
     config, head = pretrained.config, pretrained.head
     labels = pretrained.labels
     _check(pretrained.name, leaves, shapes_of(config, head, len(labels)))
-    tensors = dict(write_tensors(leaves, names_of(config, head)))
+    tensors = dict(write_tensors(leaves, tensor_map_of(config, head)))
     with staged_directory(directory) as staging:
         _write_weights(staging, tensors, shard_bytes)
         # The model's own numbers hold: RoBERTa counts positions from that of its padding.
@@ -78,7 +78,7 @@ def _check(name: str, leaves: Mapping[str, Any], shapes: Mapping[str, Shape]) ->
         if path in leaves and leaves[path].shape != shape
     ]
     if found:
-        raise faults(
+        raise problems_error(
             f"{name}: these parameters cannot be written as a Hugging Face model. Merge "
             "what an adaptation added into the weights first, or save it as an adapter:",
             sorted(found),

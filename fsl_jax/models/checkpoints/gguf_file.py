@@ -41,7 +41,7 @@ def read_gguf_checkpoint(path: Path) -> Checkpoint:
     config = family.config(str(path), file.metadata, file.tensors)
 
     def build() -> dict[str, np.ndarray]:
-        table = family.names(config)
+        table = family.tensor_map(config)
         leaves = read_leaves(str(path), file.tensors, table, parameter_shapes(config))
         return {name: leaf.load() for name, leaf in leaves}
 

@@ -19,7 +19,7 @@ from fsl_jax.models.blocks.heads import (
 )
 from fsl_jax.models.blocks.layers import PRNGKey
 from fsl_jax.models.families.registry import FAMILIES, Config, parameter_shapes
-from fsl_jax.models.tensors.tensor_map import NameTable, Shape, StoredLeaf, StoredTensor
+from fsl_jax.models.tensors.tensor_map import Shape, StoredLeaf, StoredTensor, TensorMap
 
 CLASSES = "classifier/output/kernel"
 _UNEMBEDDING = "unembedding/kernel"
@@ -77,7 +77,7 @@ def require_special_tokens(name: str, config: Config, head: str | None, tokenize
             )
 
 
-def names_of(config: Config, head: str | None = None, there: bool = True) -> NameTable:
+def tensor_map_of(config: Config, head: str | None = None, there: bool = True) -> TensorMap:
     """The names of a checkpoint with a head, or without one.
 
     Args:
@@ -88,18 +88,18 @@ def names_of(config: Config, head: str | None = None, there: bool = True) -> Nam
     Returns:
       The family's table with the head's names. Names of the model itself then have their prefix.
     """
-    table, heads = FAMILIES[config.family].names(config), FAMILIES[config.family].heads(config)
+    table, heads = FAMILIES[config.family].tensor_map(config), FAMILIES[config.family].heads(config)
     own = heads.get(head or "") if there else None
-    names = [entry for entry in table.names if not _unused(head, entry.path)]
-    unused = [entry for entry in table.names if _unused(head, entry.path)]
+    rules = [entry for entry in table.rules if not _unused(head, entry.path)]
+    unused = [entry for entry in table.rules if _unused(head, entry.path)]
     if own is not None:
-        names = [dataclasses.replace(each, tensor=_prefixed(table, each.tensor)) for each in names]
-        known = {entry.path for entry in names}
-        names += [entry for entry in own.names if entry.path not in known]
-    others = [entry for each in heads.values() for entry in each.names] + unused
+        rules = [dataclasses.replace(each, tensor=_prefixed(table, each.tensor)) for each in rules]
+        known = {entry.path for entry in rules}
+        rules += [entry for entry in own.rules if entry.path not in known]
+    others = [entry for each in heads.values() for entry in each.rules] + unused
     return dataclasses.replace(
         table,
-        names=tuple(names),
+        rules=tuple(rules),
         ignored=(
             *table.ignored,
             *(_pattern(table.canonical(entry.tensor)) for entry in others),
@@ -114,7 +114,7 @@ def _pattern(tensor: str) -> str:
     return re.escape(tensor).replace(re.escape("{layer}"), r"\d+")
 
 
-def _prefixed(table: NameTable, tensor: str) -> str:
+def _prefixed(table: TensorMap, tensor: str) -> str:
     # What stands beside the model, its output embedding, has no prefix.
     plain = table.canonical(tensor)
     return tensor if tensor.startswith("lm_head.") else table.prefix + plain
@@ -197,7 +197,7 @@ def head_tables(
     head: str | None,
     values: Mapping[str, Any],
     tensors: Mapping[str, StoredTensor],
-) -> tuple[NameTable, dict[str, Shape]]:
+) -> tuple[TensorMap, dict[str, Shape]]:
     """The names and shapes of what is read of a checkpoint.
 
     Args:
@@ -225,17 +225,17 @@ def head_tables(
         )
     _require_decoder(config, head, tensors)
     if head not in there:
-        table = names_of(config, head, there=False)
+        table = tensor_map_of(config, head, there=False)
         return (_answering(table) if answers else table), shapes_of(config)
     if head == MASKED_LM and values.get("tie_word_embeddings") is False:
         raise InputError(
             "config.json: tie_word_embeddings is false, and the head masked_lm shares the word "
             "embedding here. Load the checkpoint without a head, or choose one that is tied."
         )
-    return names_of(config, head), shapes_of(config, head, _stored_labels(own[head], tensors))
+    return tensor_map_of(config, head), shapes_of(config, head, _stored_labels(own[head], tensors))
 
 
-def _answering(table: NameTable) -> NameTable:
+def _answering(table: TensorMap) -> TensorMap:
     """The names of a model that answers questions, which in decoders like Llama differ."""
     other = (("transformer.", table.prefix),) if table.prefix == "model." else ()
     return dataclasses.replace(table, renamed=(*table.renamed, *other))
@@ -251,18 +251,18 @@ def _require_decoder(config: Config, head: str | None, tensors: Collection[str])
 
 
 def _is_there(
-    head: str, table: NameTable, values: Mapping[str, Any], tensors: Collection[str]
+    head: str, table: TensorMap, values: Mapping[str, Any], tensors: Collection[str]
 ) -> bool:
     """Whether a checkpoint has a head: its architecture says so, or else its tensors."""
     if architectures := values.get("architectures"):
         return any(str(name).endswith(_ENDINGS[head]) for name in architectures)
     given = {name for tensor in tensors for name in (tensor, tensor.partition(".")[2])}
-    return all(entry.tensor in given for entry in table.names)
+    return all(entry.tensor in given for entry in table.rules)
 
 
-def _stored_labels(table: NameTable, tensors: Mapping[str, StoredTensor]) -> int:
+def _stored_labels(table: TensorMap, tensors: Mapping[str, StoredTensor]) -> int:
     """How many classes a head has; where its tensor is missing, which is told later, 1."""
-    names = [entry.tensor for entry in table.names if entry.path == CLASSES]
+    names = [entry.tensor for entry in table.rules if entry.path == CLASSES]
     return next((tensors[name].shape[0] for name in names if name in tensors), 1)
 
 

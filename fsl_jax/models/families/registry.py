@@ -14,13 +14,13 @@ from fsl_jax.models.families.bert.checkpoint import (
     bert_config,
     bert_heads,
     bert_json,
-    bert_names,
+    bert_tensor_map,
 )
 from fsl_jax.models.families.bert.distilbert import (
     distilbert_config,
     distilbert_heads,
     distilbert_json,
-    distilbert_names,
+    distilbert_tensor_map,
 )
 from fsl_jax.models.families.bert.model import Bert, BertConfig
 from fsl_jax.models.families.bert.roberta import (
@@ -28,21 +28,21 @@ from fsl_jax.models.families.bert.roberta import (
     roberta_config,
     roberta_heads,
     roberta_json,
-    roberta_names,
+    roberta_tensor_map,
 )
 from fsl_jax.models.families.gpt2.checkpoint import (
     GPT2_TOKENS,
     gpt2_config,
     gpt2_heads,
     gpt2_json,
-    gpt2_names,
+    gpt2_tensor_map,
 )
 from fsl_jax.models.families.gpt2.model import GPT2, GPT2Config
 from fsl_jax.models.families.llama.checkpoint import (
     llama_config,
     llama_heads,
     llama_json,
-    llama_names,
+    llama_tensor_map,
     mistral_config,
     mistral_json,
 )
@@ -55,12 +55,12 @@ from fsl_jax.models.families.llama.gemma import (
 )
 from fsl_jax.models.families.llama.model import Llama
 from fsl_jax.models.families.llama.qwen import qwen2_config, qwen2_json, qwen3_config, qwen3_json
-from fsl_jax.models.families.t5.checkpoint import t5_config, t5_heads, t5_json, t5_names
+from fsl_jax.models.families.t5.checkpoint import t5_config, t5_heads, t5_json, t5_tensor_map
 from fsl_jax.models.families.t5.layers import T5Config
 from fsl_jax.models.families.t5.model import T5
 from fsl_jax.models.outputs import Params
 from fsl_jax.models.special_tokens import WORDPIECE_TOKENS
-from fsl_jax.models.tensors.tensor_map import NameTable, Shape
+from fsl_jax.models.tensors.tensor_map import Shape, TensorMap
 
 Config = BertConfig | GPT2Config | LlamaConfig | T5Config
 
@@ -72,7 +72,7 @@ class Family:
     Attributes:
       module: the Flax module, made from a config and a dtype.
       config: `config(source, values, tensors)` from what `config.json` says.
-      names: the table of names of a Hugging Face checkpoint with a config.
+      tensor_map: the tensor map of a Hugging Face checkpoint with a config.
       json: what `config.json` has to say of a config.
       heads: the names of the heads that a checkpoint may have, by the kind of head, as in
         `fsl_jax.models.blocks.heads`.
@@ -81,34 +81,36 @@ class Family:
 
     module: Callable[[Any, jnp.dtype], nn.Module]
     config: Callable[[str, Mapping[str, Any], Collection[str]], Any]
-    names: Callable[[Any], NameTable]
+    tensor_map: Callable[[Any], TensorMap]
     json: Callable[[Any], dict[str, Any]]
-    heads: Callable[[Any], Mapping[str, NameTable]] = lambda config: {}
+    heads: Callable[[Any], Mapping[str, TensorMap]] = lambda config: {}
     special_tokens: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-_ROBERTA = Family(Bert, roberta_config, roberta_names, roberta_json, roberta_heads, ROBERTA_TOKENS)
-_T5 = Family(T5, t5_config, t5_names, t5_json, t5_heads)
+_ROBERTA = Family(
+    Bert, roberta_config, roberta_tensor_map, roberta_json, roberta_heads, ROBERTA_TOKENS
+)
+_T5 = Family(T5, t5_config, t5_tensor_map, t5_json, t5_heads)
 
 FAMILIES = {
-    "bert": Family(Bert, bert_config, bert_names, bert_json, bert_heads, WORDPIECE_TOKENS),
+    "bert": Family(Bert, bert_config, bert_tensor_map, bert_json, bert_heads, WORDPIECE_TOKENS),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
     "distilbert": Family(
         Bert,
         distilbert_config,
-        distilbert_names,
+        distilbert_tensor_map,
         distilbert_json,
         distilbert_heads,
         WORDPIECE_TOKENS,
     ),
-    "gpt2": Family(GPT2, gpt2_config, gpt2_names, gpt2_json, gpt2_heads, GPT2_TOKENS),
-    "llama": Family(Llama, llama_config, llama_names, llama_json, llama_heads),
-    "mistral": Family(Llama, mistral_config, llama_names, mistral_json, llama_heads),
-    "qwen2": Family(Llama, qwen2_config, llama_names, qwen2_json, llama_heads),
-    "qwen3": Family(Llama, qwen3_config, llama_names, qwen3_json, llama_heads),
-    "gemma2": Family(Llama, gemma2_config, llama_names, gemma2_json, llama_heads),
-    "gemma3_text": Family(Llama, gemma3_config, llama_names, gemma3_json, llama_heads),
+    "gpt2": Family(GPT2, gpt2_config, gpt2_tensor_map, gpt2_json, gpt2_heads, GPT2_TOKENS),
+    "llama": Family(Llama, llama_config, llama_tensor_map, llama_json, llama_heads),
+    "mistral": Family(Llama, mistral_config, llama_tensor_map, mistral_json, llama_heads),
+    "qwen2": Family(Llama, qwen2_config, llama_tensor_map, qwen2_json, llama_heads),
+    "qwen3": Family(Llama, qwen3_config, llama_tensor_map, qwen3_json, llama_heads),
+    "gemma2": Family(Llama, gemma2_config, llama_tensor_map, gemma2_json, llama_heads),
+    "gemma3_text": Family(Llama, gemma3_config, llama_tensor_map, gemma3_json, llama_heads),
     "t5": _T5,
     "mt5": _T5,
 }

@@ -6,7 +6,7 @@ from flax import struct
 
 from fsl_jax.models.generation.sampling import Sampling
 
-# Fields are leaves of trees, which are traced.
+# ConfigReader are leaves of trees, which are traced.
 
 LOWEST = -1e9
 """Lower than any score, and finite so that sums stay numbers."""

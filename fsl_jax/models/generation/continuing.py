@@ -14,7 +14,7 @@ from fsl_jax.models.generation.programs import program
 from fsl_jax.models.generation.prompts import PromptBatch
 from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.searching import search
-from fsl_jax.models.generation.settings import Settings
+from fsl_jax.models.generation.settings import GenerationSettings
 from fsl_jax.models.generation.stopping import CHUNK, stopped_rows
 
 
@@ -39,7 +39,7 @@ def continue_batch(
     batch: PromptBatch,
     keys: jax.Array,
     ends: Sequence[int],
-    settings: Settings,
+    settings: GenerationSettings,
 ) -> list[list[Found]]:
     """Continues the prompts of a batch.
 
@@ -70,7 +70,7 @@ def continue_batch(
 
 
 def _decode(
-    reader: Reader, params: AnyParams, capacity: int, batch: Batch, settings: Settings
+    reader: Reader, params: AnyParams, capacity: int, batch: Batch, settings: GenerationSettings
 ) -> list[list[Found]]:
     """Greedy and sampled continuations; stop strings are looked for between chunks of steps."""
     sampling, tokenizer = settings.sampling, reader.pretrained.tokenizer
@@ -92,7 +92,9 @@ def _decode(
         state = go_on(params, state, batch, sampling, jnp.int32(min(known + CHUNK, limit)))
 
 
-def _decoded(state: DecodeState, stopped: dict[int, int], settings: Settings) -> list[list[Found]]:
+def _decoded(
+    state: DecodeState, stopped: dict[int, int], settings: GenerationSettings
+) -> list[list[Found]]:
     """What the state holds, with the tokens that rows with a stop string keep."""
     tokens, log_probs, lengths, done = jax.device_get(
         (state.tokens, state.log_probs, state.lengths, state.done)
@@ -107,7 +109,7 @@ def _decoded(state: DecodeState, stopped: dict[int, int], settings: Settings) ->
 
 
 def _search(
-    reader: Reader, params: AnyParams, capacity: int, batch: Batch, settings: Settings
+    reader: Reader, params: AnyParams, capacity: int, batch: Batch, settings: GenerationSettings
 ) -> list[list[Found]]:
     """The best beams, without places that the search could not fill."""
     best = search(reader, params, capacity, batch, settings)

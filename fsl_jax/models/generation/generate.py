@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Literal
 import jax
 import jax.numpy as jnp
 
-from fsl_jax.errors import faults
+from fsl_jax.errors import problems_error
 from fsl_jax.models.blocks.row_params import AnyParams, RowParams
 from fsl_jax.models.generation.continuing import Found, continue_batch
 from fsl_jax.models.generation.prompts import (
     Prompt,
     batches,
-    length_faults,
+    length_problems,
     row_seeds,
     tokenize,
 )
 from fsl_jax.models.generation.reader import Reader
-from fsl_jax.models.generation.settings import Settings
+from fsl_jax.models.generation.settings import GenerationSettings
 from fsl_jax.models.generation.stopping import cut, end_tokens
 from fsl_jax.models.pretrained import Pretrained
 
@@ -114,7 +114,7 @@ def generate(
     Raises:
       InputError: the settings, the prompts or the model cannot be used; it lists all that is wrong.
     """
-    settings = Settings(
+    settings = GenerationSettings(
         max_new_tokens,
         temperature,
         top_k,
@@ -143,10 +143,10 @@ def generate(
 
 
 def _check(
-    reader: Reader, params: AnyParams, prompts: Sequence[Prompt], settings: Settings
+    reader: Reader, params: AnyParams, prompts: Sequence[Prompt], settings: GenerationSettings
 ) -> tuple[list[list[int]], list[int]]:
     """Tokens of the prompts and those that end them, or an error with all that is wrong."""
-    pretrained, found = reader.pretrained, settings.faults()
+    pretrained, found = reader.pretrained, settings.problems()
     if not (pretrained.config.is_decoder or reader.has_encoder):
         found.append(f"{pretrained.name} is an encoder ({pretrained.config.family}): use a decoder")
     if isinstance(prompts, str):
@@ -160,13 +160,15 @@ def _check(
         )
     encoded = tokenize(pretrained, prompts, settings.chat, found)
     ends = end_tokens(pretrained, settings.stop_tokens, found)
-    found += length_faults(reader, encoded, max(settings.max_new_tokens, 1))
+    found += length_problems(reader, encoded, max(settings.max_new_tokens, 1))
     if found:
-        raise faults(f"{pretrained.name} cannot generate this. Mend these and try again:", found)
+        raise problems_error(
+            f"{pretrained.name} cannot generate this. Mend these and try again:", found
+        )
     return encoded, ends
 
 
-def _keys(settings: Settings, seeds: Sequence[tuple[int, int]]) -> jax.Array:
+def _keys(settings: GenerationSettings, seeds: Sequence[tuple[int, int]]) -> jax.Array:
     """Threefry keys of each prompt's rows, `[prompts, copies]`."""
     key = jax.random.key(settings.seed, impl="threefry2x32")
     prompts, occurrences = (jnp.array(column, jnp.uint32) for column in zip(*seeds, strict=True))

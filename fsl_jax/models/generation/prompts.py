@@ -10,7 +10,7 @@ import numpy as np
 
 from fsl_jax.buckets import bucket_length
 from fsl_jax.models.generation.reader import Reader
-from fsl_jax.models.generation.settings import Settings
+from fsl_jax.models.generation.settings import GenerationSettings
 from fsl_jax.models.pretrained import Pretrained
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _text(
         return None
 
 
-def length_faults(
+def length_problems(
     reader: Reader, encoded: Sequence[Sequence[int]], max_new_tokens: int
 ) -> list[str]:
     """Prompts that leave too little room for what is to follow; a line each."""
@@ -137,7 +137,7 @@ def row_seeds(encoded: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
 
 
 def batches(
-    reader: Reader, encoded: Sequence[Sequence[int]], settings: Settings
+    reader: Reader, encoded: Sequence[Sequence[int]], settings: GenerationSettings
 ) -> Iterator[PromptBatch]:
     """Batches of few shapes, in which prompts of like length stand together, the short ones first.
 

@@ -15,7 +15,7 @@ from fsl_jax.models.blocks.row_params import AnyParams, RowParams, map_rows, one
 from fsl_jax.models.outputs import KeyValues, Params
 from fsl_jax.models.pretrained import Pretrained
 
-# Fields of what has been read are leaves of trees, which are traced.
+# ConfigReader of what has been read are leaves of trees, which are traced.
 
 
 @struct.dataclass

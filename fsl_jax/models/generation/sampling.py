@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, Key
 
-# Fields are leaves of trees, which are traced: None where a step is left out.
+# ConfigReader are leaves of trees, which are traced: None where a step is left out.
 
 
 @struct.dataclass

@@ -13,12 +13,12 @@ from fsl_jax.models.generation.beams import BeamOptions, BeamState, Candidates, 
 from fsl_jax.models.generation.decode_loop import Batch
 from fsl_jax.models.generation.programs import program
 from fsl_jax.models.generation.reader import Reader
-from fsl_jax.models.generation.settings import Settings
+from fsl_jax.models.generation.settings import GenerationSettings
 from fsl_jax.models.generation.stopping import has_stop
 
 
 def search(
-    reader: Reader, params: AnyParams, capacity: int, batch: Batch, settings: Settings
+    reader: Reader, params: AnyParams, capacity: int, batch: Batch, settings: GenerationSettings
 ) -> Finished:
     """The best beams of each prompt, or those that were drawn.
 
@@ -54,7 +54,7 @@ def _step_by_step(
     candidates: Candidates,
     batch: Batch,
     options: BeamOptions,
-    settings: Settings,
+    settings: GenerationSettings,
 ) -> BeamState:
     """The search where strings end beams: which do decides what the others go on with.
 

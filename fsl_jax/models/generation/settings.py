@@ -10,7 +10,7 @@ from fsl_jax.models.generation.sampling import Sampling
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class GenerationSettings:
     """The settings of `generate`, which documents them."""
 
     max_new_tokens: int
@@ -50,7 +50,7 @@ class Settings:
             else number(self.repetition_penalty),
         )
 
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """All that is wrong with the settings by themselves; a line each."""
         return [*self._out_of_range(), *self._incompatible()]
 

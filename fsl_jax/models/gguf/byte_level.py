@@ -5,7 +5,7 @@ from collections.abc import Callable
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from fsl_jax.errors import InputError, faults, unknown_name
+from fsl_jax.errors import InputError, problems_error, unknown_name
 from fsl_jax.models.gguf.vocabulary import (
     CONVERT_AGAIN,
     SHOWN_FAULTS,
@@ -108,7 +108,7 @@ def _merges(metadata: Metadata) -> list[tuple[str, str]]:
             "needs. Give a file that was converted with its tokenizer."
         )
     if wrong := [merge for merge in merges if merge.count(" ") != 1]:
-        raise faults(
+        raise problems_error(
             f"{len(wrong)} GGUF merges are not two pieces. {CONVERT_AGAIN}",
             map(repr, wrong[:SHOWN_FAULTS]),
         )
@@ -125,7 +125,7 @@ def _byte_pairs(
         if not (left in ids and right in ids and left + right in ids)
     ]
     if lacking:
-        raise faults(
+        raise problems_error(
             f"{len(lacking)} GGUF merges are of or to tokens that the vocabulary lacks. "
             f"{CONVERT_AGAIN}",
             lacking[:SHOWN_FAULTS],

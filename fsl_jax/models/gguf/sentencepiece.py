@@ -10,7 +10,7 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedTokenizerFast
 
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 from fsl_jax.models.gguf.vocabulary import (
     BYTE,
     CONVERT_AGAIN,
@@ -81,7 +81,7 @@ def sentencepiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
 def _require_plain_text(metadata: Metadata) -> None:
     given = [key for key in _NORMALISATIONS if np.any(metadata.get(f"tokenizer.ggml.{key}"))]
     if given:
-        raise faults(
+        raise problems_error(
             "the GGUF tokenizer normalises texts, which is not supported for SentencePiece's "
             "byte-pair encoding. Give the directory of the model's Hugging Face files instead.",
             (f"tokenizer.ggml.{key}" for key in given),
@@ -128,7 +128,7 @@ def _require_order(scores: dict[str, float]) -> None:
             f"{score}: {', '.join(sorted(token for token in scores if scores[token] == score)[:3])}"
             for score in sorted(open_scores, reverse=True)[:SHOWN_FAULTS]
         ]
-        raise faults(
+        raise problems_error(
             f"{len(open_scores)} scores of the GGUF vocabulary are those of several tokens, so "
             "that their order is not known. Convert the model again from its tokenizer.model.",
             shown,

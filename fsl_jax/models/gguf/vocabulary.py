@@ -7,7 +7,7 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer, processors
 from transformers import PreTrainedTokenizerFast
 
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 
 Metadata = Mapping[str, Any]
 
@@ -103,7 +103,7 @@ def tokens_with_roles(
         if f"tokenizer.ggml.{key}" in metadata
     }
     if wrong := {role: index for role, index in ids.items() if not 0 <= index < len(tokens)}:
-        raise faults(
+        raise problems_error(
             f"the GGUF vocabulary has {len(tokens)} tokens, and these are not among them. "
             f"{CONVERT_AGAIN}",
             [f"{role}: {index}" for role, index in wrong.items()],
@@ -160,7 +160,7 @@ def gguf_end_tokens(metadata: Metadata) -> tuple[int, ...]:
         if (number := metadata_value(metadata, f"tokenizer.ggml.{name}", int, None)) is not None
     }
     if wrong := sorted(found - set(range(len(vocabulary(metadata))))):
-        raise faults(
+        raise problems_error(
             f"tokens should end texts that the GGUF vocabulary lacks. {CONVERT_AGAIN}",
             map(str, wrong),
         )

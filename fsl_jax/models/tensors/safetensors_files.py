@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -90,7 +90,9 @@ def open_tensors(files: list[Path]) -> Mapping[str, SafetensorsTensor]:
             shape, dtype = tuple(part.get_shape()), part.get_dtype()
             tensors[name] = SafetensorsTensor(name, shape, dtype, file)
     if problems:
-        raise faults(f"{files[0].parent}: tensors are there twice. Fetch it again:", problems)
+        raise problems_error(
+            f"{files[0].parent}: tensors are there twice. Fetch it again:", problems
+        )
     return tensors
 
 
@@ -114,7 +116,7 @@ def _shards(directory: Path) -> list[Path]:
             "weight_map from tensors to files: fetch it again."
         ) from error
     if outside := [name for name in names if Path(name).name != name]:
-        raise faults(f"{index}: the index names files outside its directory:", outside)
+        raise problems_error(f"{index}: the index names files outside its directory:", outside)
     if absent := [name for name in names if not (directory / name).is_file()]:
-        raise faults(f"{index}: shards are missing. Fetch them:", absent)
+        raise problems_error(f"{index}: shards are missing. Fetch them:", absent)
     return [directory / name for name in names]

@@ -8,7 +8,7 @@ import safetensors
 import safetensors.numpy
 from etils import epath
 
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 
 _DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 
@@ -50,7 +50,7 @@ def decode_tensors(data: bytes, path: epath.Path) -> dict[str, np.ndarray]:
         f"{name} is {entry['dtype']}" for name, entry in entries if entry["dtype"] not in _DTYPES
     ]
     if found:
-        raise faults(f"{path}: tensors of a type other than {', '.join(_DTYPES)}:", found)
+        raise problems_error(f"{path}: tensors of a type other than {', '.join(_DTYPES)}:", found)
     return {
         name: np.frombuffer(entry["data"], _DTYPES[entry["dtype"]])
         .reshape(entry["shape"])

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from fsl_jax.errors import faults
+from fsl_jax.errors import problems_error
 
 Shape = tuple[int, ...]
 
@@ -66,7 +66,7 @@ TRANSPOSE = Transform(np.transpose, np.transpose, lambda shape: shape[::-1])
 
 
 @dataclasses.dataclass(frozen=True)
-class Name:
+class TensorRule:
     """One line of a table.
 
     Attributes:
@@ -99,7 +99,7 @@ class Name:
 
 
 @dataclasses.dataclass(frozen=True)
-class NameTable:
+class TensorMap:
     """All names of a family's checkpoints.
 
     Attributes:
@@ -110,7 +110,7 @@ class NameTable:
         a name without the prefix: buffers, and heads that the model does not have here.
     """
 
-    names: tuple[Name, ...]
+    rules: tuple[TensorRule, ...]
     prefix: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
     ignored: tuple[str, ...] = ()
@@ -130,7 +130,7 @@ class NameTable:
 class _Target:
     """Where a tensor goes: the leaf at `path`, or the slice `layer` of it."""
 
-    entry: Name
+    entry: TensorRule
     layer: int | None
     shape: Shape
 
@@ -138,7 +138,7 @@ class _Target:
 def read_leaves(
     source: str,
     tensors: Mapping[str, StoredTensor],
-    table: NameTable,
+    table: TensorMap,
     shapes: Mapping[str, Shape],
 ) -> Iterator[tuple[str, StoredLeaf]]:
     """Finds the leaves of a parameter tree in a checkpoint.
@@ -165,7 +165,7 @@ def read_leaves(
         if shape != expected:
             problems.append(f"wrong shape: {given} is {list(shape)}, expected {list(expected)}")
     if problems:
-        raise faults(
+        raise problems_error(
             f"{source}: the weights do not fit the model that its config describes. Use the config "
             "and the weights of the same checkpoint.",
             problems,
@@ -174,7 +174,7 @@ def read_leaves(
 
 
 def _match(
-    tensors: Mapping[str, StoredTensor], table: NameTable, targets: Mapping[str, _Target]
+    tensors: Mapping[str, StoredTensor], table: TensorMap, targets: Mapping[str, _Target]
 ) -> tuple[dict[str, str], list[str]]:
     """Finds each canonical name's tensor; names that are not known or there twice are problems."""
     found: dict[str, str] = {}
@@ -190,8 +190,8 @@ def _match(
     return found, problems
 
 
-def _targets(table: NameTable, shapes: Mapping[str, Shape]) -> Iterator[tuple[str, _Target]]:
-    for entry in table.names:
+def _targets(table: TensorMap, shapes: Mapping[str, Shape]) -> Iterator[tuple[str, _Target]]:
+    for entry in table.rules:
         shape = shapes[entry.path]
         name = table.canonical(entry.tensor)
         if "{layer}" not in name:
@@ -204,14 +204,14 @@ def _targets(table: NameTable, shapes: Mapping[str, Shape]) -> Iterator[tuple[st
 
 def _leaves(
     tensors: Mapping[str, StoredTensor],
-    table: NameTable,
+    table: TensorMap,
     found: Mapping[str, str],
     shapes: Mapping[str, Shape],
 ) -> Iterator[tuple[str, StoredLeaf]]:
-    for entry in table.names:
+    for entry in table.rules:
         name, shape = table.canonical(entry.tensor), shapes[entry.path]
 
-        def read(layer: int | None, name: str = name, entry: Name = entry) -> np.ndarray:
+        def read(layer: int | None, name: str = name, entry: TensorRule = entry) -> np.ndarray:
             tensor = name if layer is None else name.format(layer=layer)
             return entry.to_leaf(tensors[found[tensor]].load())
 
@@ -219,7 +219,7 @@ def _leaves(
 
 
 def write_tensors(
-    leaves: Mapping[str, np.ndarray | jax.Array], table: NameTable
+    leaves: Mapping[str, np.ndarray | jax.Array], table: TensorMap
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The tensors of a checkpoint from the leaves of a tree: the table read the other way.
 
@@ -242,14 +242,14 @@ def write_tensors(
             )
 
 
-def _by_tensor(table: NameTable) -> dict[str, list[Name]]:
+def _by_tensor(table: TensorMap) -> dict[str, list[TensorRule]]:
     """The entries of each tensor, in the order of its parts."""
-    entries: dict[str, list[Name]] = {}
-    for entry in sorted(table.names, key=lambda entry: entry.part):
+    entries: dict[str, list[TensorRule]] = {}
+    for entry in sorted(table.rules, key=lambda entry: entry.part):
         entries.setdefault(entry.tensor, []).append(entry)
     return entries
 
 
-def _joined(parts: list[tuple[Name, np.ndarray]]) -> np.ndarray:
+def _joined(parts: list[tuple[TensorRule, np.ndarray]]) -> np.ndarray:
     tensors = [entry.transform.to_tensor(leaf) for entry, leaf in parts]
     return tensors[0] if len(tensors) == 1 else np.concatenate(tensors, axis=parts[0][0].axis)

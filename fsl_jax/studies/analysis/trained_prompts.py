@@ -17,7 +17,7 @@ from fsl_jax.errors import InputError
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.processes import to_host
 from fsl_jax.studies.planning.plan import PlannedProgram, plan_programs
-from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.running.prepare import Prepared, prepare
 from fsl_jax.tasks.encoding import label_indices
 from fsl_jax.training.loop import fit
@@ -74,13 +74,13 @@ class Removals:
     none: Float[np.ndarray, "N"]
 
 
-def train_prompts(question: Question, pretrained: Pretrained, dataset: Dataset) -> TrainedPrompts:
+def train_prompts(config: StudyConfig, pretrained: Pretrained, dataset: Dataset) -> TrainedPrompts:
     """Trains soft prompts at once, and keeps what they are after each dispatch.
 
     On a CPU a dispatch is a step; elsewhere it ends where the validations fall.
 
     Args:
-      question: the runs: methods `prompt_tuning`, seeds, and learning rates for one model.
+      config: the runs: methods `prompt_tuning`, seeds, and learning rates for one model.
       pretrained: the model.
       dataset: the data.
 
@@ -90,14 +90,14 @@ def train_prompts(question: Question, pretrained: Pretrained, dataset: Dataset) 
     Raises:
       InputError: a method is not `prompt_tuning`, or the runs do not fit into one program.
     """
-    prepared = prepare(_planned(question), pretrained, dataset, question)
-    stack, settings, runs = prepared.stack, prepared.settings, prepared.runs
+    prepared = prepare(_planned(config), pretrained, dataset, config)
+    stack, fit_config, runs = prepared.stack, prepared.fit_config, prepared.runs
     count = len(prepared.planned.runs)
     pool = {name: jnp.asarray(array) for name, array in prepared.encoded.arrays.items()}
     program = compile_program(
         prepared.formulation,
         stack.method,
-        settings,
+        fit_config,
         count,
         stack.trainable,
         runs,
@@ -110,8 +110,8 @@ def train_prompts(question: Question, pretrained: Pretrained, dataset: Dataset) 
         steps.append(int(state.step))
         prompts.append(_prompts(state.runs.trainable))
 
-    state, runs = program.place(stack.trainable, runs, count, settings)
-    state = fit(program, state, runs, stack.shared, pool, settings, after_dispatch)
+    state, runs = program.place(stack.trainable, runs, count, fit_config)
+    state = fit(program, state, runs, stack.shared, pool, fit_config, after_dispatch)
     last, losses = to_host((state.runs.trainable, state.runs.losses))
     return TrainedPrompts(prepared, tuple(steps), np.stack(prompts), last, losses)
 
@@ -133,17 +133,17 @@ def accuracies_without(
       The accuracies.
     """
     stack, formulation = trained.prepared.stack, trained.prepared.formulation
-    settings = flatten(to_host(stack.settings))
-    mask = settings[_MASK]
+    frozen_leaves = flatten(to_host(stack.frozen_leaves))
+    mask = frozen_leaves[_MASK]
     masks = np.concatenate([mask[None], _without_each(mask), np.zeros_like(mask)[None]])
     rows = np.tile(np.arange(len(mask)), len(masks))
-    leaves = {path: leaf[rows] for path, leaf in settings.items() if leaf is not None}
+    leaves = {path: leaf[rows] for path, leaf in frozen_leaves.items() if leaf is not None}
     leaves[_MASK] = masks.reshape(len(rows), -1)
     logits = predict(
         formulation,
         stack.method,
         jax.tree.map(lambda leaf: leaf[rows], trained.last),
-        unflatten(dict.fromkeys(settings) | leaves),
+        unflatten(dict.fromkeys(frozen_leaves) | leaves),
         stack.shared,
         examples,
         batch_size,
@@ -154,8 +154,8 @@ def accuracies_without(
     return Removals(accuracies[0], without, accuracies[-1])
 
 
-def _planned(question: Question) -> PlannedProgram:
-    programs = plan_programs(question)
+def _planned(config: StudyConfig) -> PlannedProgram:
+    programs = plan_programs(config)
     methods = {run.method for program in programs for run in program.runs}
     others = sorted(text for text in methods if not _is_before(parse_method(text)))
     if others or len(programs) != 1:

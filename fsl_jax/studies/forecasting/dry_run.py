@@ -5,28 +5,28 @@ from etils import epath
 from fsl_jax.studies.forecasting.estimate import program_operations
 from fsl_jax.studies.forecasting.speed import assumed_speed
 from fsl_jax.studies.planning.plan import PlannedProgram, plan_programs
-from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.reporting.table import markdown_table
-from fsl_jax.studies.study import Options, compile_all, load_question_data, open_context
+from fsl_jax.studies.study import Options, compile_all, load_study_data, open_study
 
 
-def dry_run(question: Question, output: epath.PathLike, options: Options) -> str:
+def dry_run(config: StudyConfig, output: epath.PathLike, options: Options) -> str:
     """Plans and compiles a study without running or writing anything.
 
     Args:
-      question: what would be asked.
+      config: what would be asked.
       output: where it would be written.
       options: the memory limit among them.
 
     Returns:
       A table of the programs, with the memory that each needs and the time that it may take.
     """
-    programs = plan_programs(question)
-    dataset = load_question_data(question)
-    with open_context(question, epath.Path(output), dataset, options) as context:
-        planned, _ = compile_all(context, programs, options)
-        speed = assumed_speed(context.mesh)
-        seconds = [program_operations(context, each) / speed for each in planned]
+    programs = plan_programs(config)
+    dataset = load_study_data(config)
+    with open_study(config, epath.Path(output), dataset, options) as study:
+        planned, _ = compile_all(study, programs, options)
+        speed = assumed_speed(study.mesh)
+        seconds = [program_operations(study, each) / speed for each in planned]
     header = ["program", "runs", "at once", "steps", "tokens", "memory (GiB)", "minutes"]
     rows = [_cells(each, time_of) for each, time_of in zip(planned, seconds, strict=True)]
     total = sum(seconds) / 60

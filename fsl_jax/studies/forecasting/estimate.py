@@ -17,9 +17,9 @@ from fsl_jax.data.examples import Example
 from fsl_jax.incontext.scoring import shared_beginning
 from fsl_jax.operations import product_operations
 from fsl_jax.studies.planning.plan import PlannedProgram
-from fsl_jax.studies.running.context import Context
 from fsl_jax.studies.running.prepare import Prepared, prepare
 from fsl_jax.studies.running.prompting import make_prompted, prompt_text
+from fsl_jax.studies.running.running_study import RunningStudy
 from fsl_jax.tasks.formulation import Batch
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.training.caching import pool_shapes
@@ -30,33 +30,33 @@ Pool = Mapping[str, Any]
 """Arrays `[E, ...]` of examples by name, or their shapes."""
 
 
-def program_operations(context: Context, planned: PlannedProgram) -> float:
+def program_operations(study: RunningStudy, planned: PlannedProgram) -> float:
     """Operations of a program of either kind.
 
     Args:
-      context: the study.
+      study: the study.
       planned: the program; it need not have been compiled.
 
     Returns:
       The number of operations.
     """
     count = prompt_operations if planned.prompted else fit_operations
-    return count(context, planned)
+    return count(study, planned)
 
 
-def fit_operations(context: Context, planned: PlannedProgram) -> float:
+def fit_operations(study: RunningStudy, planned: PlannedProgram) -> float:
     """Operations of all runs of a program that trains, none of which ends early.
 
     Args:
-      context: the study.
+      study: the study.
       planned: the program.
 
     Returns:
       The number of operations.
     """
-    pretrained = context.load(planned.model)
-    prepared = prepare(planned, pretrained, context.dataset, context.question, stack_shapes)
-    stack, settings, arrays = prepared.stack, prepared.settings, prepared.encoded.arrays
+    pretrained = study.load(planned.model)
+    prepared = prepare(planned, pretrained, study.dataset, study.config, stack_shapes)
+    stack, config, arrays = prepared.stack, prepared.fit_config, prepared.encoded.arrays
     pool = pool_shapes(prepared.formulation, stack.shared, stack.mask, arrays)
     _, chunks, size = prepared.runs.validation.shape
     reading = _reading(prepared, pool, size) / size
@@ -64,20 +64,20 @@ def fit_operations(context: Context, planned: PlannedProgram) -> float:
     keeping = 0.0
     if pool.keys() != arrays.keys():
         keeping = _reading(prepared, arrays, size) / size - reading
-    validation = settings.evaluations * chunks * size * reading
-    training = settings.steps * _step(prepared, pool) + validation
+    validation = config.evaluations * chunks * size * reading
+    training = config.steps * _step(prepared, pool) + validation
     # The test set is read with the run that is selected for each method and seed.
     selected = len({(run.method, run.seed) for run in planned.runs})
-    testing = len(context.test) * (selected * reading + keeping)
+    testing = len(study.test) * (selected * reading + keeping)
     return len(planned.runs) * training + len(arrays["label"]) * keeping + testing
 
 
 def _step(prepared: Prepared, pool: Pool) -> int:
     """Operations of the loss of one run on one batch, and of its gradient."""
     # Dropout has no matrix products, and would need a key.
-    settings = dataclasses.replace(prepared.settings, dropout=0.0)
-    gradient = make_gradient(prepared.formulation, prepared.stack.method, settings)
-    return _of_one_run(prepared, gradient, pool, settings.batch_size)
+    config = dataclasses.replace(prepared.fit_config, dropout=0.0)
+    gradient = make_gradient(prepared.formulation, prepared.stack.method, config)
+    return _of_one_run(prepared, gradient, pool, config.batch_size)
 
 
 def _reading(prepared: Prepared, pool: Pool, size: int) -> int:
@@ -96,26 +96,26 @@ def _of_one_run(prepared: Prepared, function: Callable[..., Any], pool: Pool, si
     stack, rows = prepared.stack, jnp.zeros(size, jnp.int32)
     run = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype),
-        (stack.trainable, stack.settings),
+        (stack.trainable, stack.frozen_leaves),
     )
     return product_operations(
         lambda run, shared, pool: function(*run, shared, take(pool, rows)), run, stack.shared, pool
     )
 
 
-def prompt_operations(context: Context, planned: PlannedProgram) -> float:
+def prompt_operations(study: RunningStudy, planned: PlannedProgram) -> float:
     """Operations of asking a model, what all prompts share being read once a split.
 
     Args:
-      context: the study.
+      study: the study.
       planned: the program.
 
     Returns:
       The number of operations.
     """
-    formulation = make_prompted(context, planned)
-    asked = {prompt_text(context, formulation, run)[0] for run in planned.runs}
-    return float(sum(_asking(formulation, context.test, text) for text in asked))
+    formulation = make_prompted(study, planned)
+    asked = {prompt_text(study, formulation, run)[0] for run in planned.runs}
+    return float(sum(_asking(formulation, study.test, text) for text in asked))
 
 
 def _asking(formulation: TemplateFormulation, queries: Sequence[Example], text: str) -> int:

@@ -7,30 +7,30 @@ from etils import epath
 from fsl_jax.studies.forecasting.estimate import program_operations
 from fsl_jax.studies.forecasting.speed import assumed_speed
 from fsl_jax.studies.planning.plan import plan_programs
-from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.records.result_store import records_file
-from fsl_jax.studies.study import Options, load_question_data, open_context
+from fsl_jax.studies.study import Options, load_study_data, open_study
 
 WORTH_MEASURING = 0.05
 """Share of all that there was to do; what takes less is mostly loading and tells no speed."""
 
 
-def program_seconds(question: Question, output: epath.PathLike) -> dict[str, float]:
+def program_seconds(config: StudyConfig, output: epath.PathLike) -> dict[str, float]:
     """About how long each program of a study takes; nothing is compiled, run or written.
 
     Args:
-      question: what the study asks.
+      config: what the study asks.
       output: the study's directory.
 
     Returns:
       Seconds by the program's name, counted from operations at the speed that a dry run assumes.
     """
-    dataset = load_question_data(question)
-    with open_context(question, epath.Path(output), dataset, Options()) as context:
-        speed = assumed_speed(context.mesh)
+    dataset = load_study_data(config)
+    with open_study(config, epath.Path(output), dataset, Options()) as study:
+        speed = assumed_speed(study.mesh)
         return {
-            planned.name: program_operations(context, planned) / speed
-            for planned in plan_programs(question)
+            planned.name: program_operations(study, planned) / speed
+            for planned in plan_programs(config)
         }
 
 

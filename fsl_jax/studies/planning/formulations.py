@@ -4,7 +4,7 @@ from typing import Any
 
 from fsl_jax.errors import InputError, unknown_name
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.tasks.template import Template
@@ -16,8 +16,8 @@ def make_formulation(
     kind: str,
     pretrained: Pretrained,
     labels: tuple[str, ...],
-    question: Question,
-    room: int = 0,
+    config: StudyConfig,
+    reserved_positions: int = 0,
 ) -> Formulation:
     """The formulation of a program.
 
@@ -26,8 +26,8 @@ def make_formulation(
         the rest.
       pretrained: the model.
       labels: the classes.
-      question: the study's settings.
-      room: how many positions of the model the methods take beside a text.
+      config: the study's settings.
+      reserved_positions: how many positions of the model the methods take beside a text.
 
     Returns:
       The formulation.
@@ -35,15 +35,17 @@ def make_formulation(
     if kind == "auto":
         kind = "template" if pretrained.is_language_model else "head"
     if kind == "head":
-        return HeadFormulation(pretrained, labels, question.pooling, question.max_length, room)
-    mapping = parse_verbalizer(question.verbalizer) if question.verbalizer else None
+        return HeadFormulation(
+            pretrained, labels, config.pooling, config.max_length, reserved_positions
+        )
+    mapping = parse_verbalizer(config.verbalizer) if config.verbalizer else None
     return TemplateFormulation(
         pretrained,
         labels,
-        Template(question.template),
+        Template(config.template),
         Verbalizer.from_mapping(labels, mapping),
-        question.max_length,
-        room,
+        config.max_length,
+        reserved_positions,
     )
 
 

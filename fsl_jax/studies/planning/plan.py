@@ -14,9 +14,9 @@ from fsl_jax.adapt.methods.registry import (
     parse_method,
     split_joined,
 )
-from fsl_jax.errors import InputError, faults, unknown_name
-from fsl_jax.studies.planning.scoped_list import Qualified, parse_qualified
-from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.errors import InputError, problems_error, unknown_name
+from fsl_jax.studies.planning.scoped_list import ScopedList, parse_scoped_list
+from fsl_jax.studies.planning.study_config import StudyConfig
 
 PROMPTED = ("zero_shot", "icl")
 """Methods that ask the model as it is and train nothing."""
@@ -77,11 +77,11 @@ class PlannedProgram:
         return [range(at, min(at + self.size, count)) for at in range(0, count, self.size)]
 
 
-def plan_programs(question: Question) -> list[PlannedProgram]:
+def plan_programs(config: StudyConfig) -> list[PlannedProgram]:
     """Groups the runs of a study by what can be stacked; nothing is loaded.
 
     Args:
-      question: what the study asks.
+      config: what the study asks.
 
     Returns:
       The programs in the order of models and methods.
@@ -89,16 +89,16 @@ def plan_programs(question: Question) -> list[PlannedProgram]:
     Raises:
       InputError: an unknown method, or a list that names a model or method that is not there.
     """
-    methods = parse_qualified(question.methods, _known_method, "methods")
-    rates = _rates(question)
-    steps = parse_qualified(question.steps, int, "steps")
-    batch_sizes = parse_qualified(question.batch_size, int, "batch_size")
-    chosen = {model: _methods_of(methods, model) for model in question.models}
-    _require_known_keys(question, chosen, methods, rates, steps, batch_sizes)
+    methods = parse_scoped_list(config.methods, _known_method, "methods")
+    rates = _rates(config)
+    steps = parse_scoped_list(config.steps, int, "steps")
+    batch_sizes = parse_scoped_list(config.batch_size, int, "batch_size")
+    chosen = {model: _methods_of(methods, model) for model in config.models}
+    _require_known_keys(config, chosen, methods, rates, steps, batch_sizes)
     programs: dict[tuple[Any, ...], PlannedProgram] = {}
     for model, texts in chosen.items():
         for text in texts:
-            planned = _program_of(question, model, text, rates, steps, batch_sizes)
+            planned = _program_of(config, model, text, rates, steps, batch_sizes)
             key = (model, planned.formulation, _structure(text), planned.steps, planned.batch_size)
             before = programs.get(key)
             runs = (*(before.runs if before else ()), *planned.runs)
@@ -124,15 +124,15 @@ def _known_method(text: str) -> str:
     return text
 
 
-def _methods_of(methods: Qualified[str], model: str) -> tuple[str, ...]:
+def _methods_of(methods: ScopedList[str], model: str) -> tuple[str, ...]:
     """Methods without a model are for all; those with one are for it, besides."""
     return tuple(dict.fromkeys(item.value for item in methods.items if item.applies_to(model)))
 
 
-def _rates(question: Question) -> Qualified[float]:
-    if not question.learning_rates:
-        return Qualified(())
-    rates = parse_qualified(question.learning_rates, float, "learning_rates")
+def _rates(config: StudyConfig) -> ScopedList[float]:
+    if not config.learning_rates:
+        return ScopedList(())
+    rates = parse_scoped_list(config.learning_rates, float, "learning_rates")
     wrong = [str(item.value) for item in rates.items if not item.value > 0]
     if wrong:
         raise InputError(f"--learning_rates: expected positive numbers, found {', '.join(wrong)}")
@@ -140,35 +140,35 @@ def _rates(question: Question) -> Qualified[float]:
 
 
 def _require_known_keys(
-    question: Question, chosen: dict[str, tuple[str, ...]], *lists: Qualified[Any]
+    config: StudyConfig, chosen: dict[str, tuple[str, ...]], *lists: ScopedList[Any]
 ) -> None:
     texts = {text for own in chosen.values() for text in own}
-    known = {*question.models, *texts, *map(method_name, texts)}
+    known = {*config.models, *texts, *map(method_name, texts)}
     unknown = sorted(set().union(*(each.keys() for each in lists)) - known)
     if unknown:
         raise unknown_name("model or method before a colon", unknown[0], known)
     idle = [model for model, own in chosen.items() if not own]
     if idle:
-        raise faults("models without a method; name one, or leave the model out:", idle)
+        raise problems_error("models without a method; name one, or leave the model out:", idle)
 
 
 def _program_of(
-    question: Question,
+    config: StudyConfig,
     model: str,
     text: str,
-    rates: Qualified[float],
-    steps: Qualified[int],
-    batch_sizes: Qualified[int],
+    rates: ScopedList[float],
+    steps: ScopedList[int],
+    batch_sizes: ScopedList[int],
 ) -> PlannedProgram:
     name = method_name(text)
     names = (model, text, name)
     title = f"{model.strip('/').split('/')[-1]}-{name}"
     if name in PROMPTED:
-        runs = tuple(PlannedRun(text, seed, None) for seed in question.seeds)
+        runs = tuple(PlannedRun(text, seed, None) for seed in config.seeds)
         return PlannedProgram(title, model, "template", 0, 0, runs)
     chosen = rates.of(*names) or parse_method(text).learning_rates
-    runs = tuple(PlannedRun(text, seed, rate) for seed in question.seeds for rate in chosen)
-    formulation = question.formulation
+    runs = tuple(PlannedRun(text, seed, rate) for seed in config.seeds for rate in chosen)
+    formulation = config.formulation
     if name == "linear_probe" and formulation == "auto":
         formulation = "head"
     return PlannedProgram(
@@ -200,7 +200,7 @@ def _structure(text: str) -> tuple[Any, ...]:
 
 
 def describe(
-    question: Question,
+    config: StudyConfig,
     environment: dict[str, Any],
     data: dict[str, Any],
     programs: list[PlannedProgram],
@@ -208,7 +208,7 @@ def describe(
     """The plan as JSON values.
 
     Args:
-      question: what the study asks.
+      config: what the study asks.
       environment: from `environment.describe`.
       data: what the data set is, its hash among it.
       programs: the programs, compiled.
@@ -217,7 +217,7 @@ def describe(
       The plan.
     """
     plan = {
-        "question": dataclasses.asdict(question),
+        "question": dataclasses.asdict(config),
         "environment": environment,
         "data": data,
         "programs": [dataclasses.asdict(program) for program in programs],
@@ -252,7 +252,7 @@ def require_same(found: dict[str, Any], plan: dict[str, Any], directory: epath.P
         if found[part].get(name) != plan[part].get(name)
     ]
     if differences:
-        raise faults(
+        raise problems_error(
             f"{directory} holds a study that was begun otherwise. Go on with it under the same "
             "flags on the same kind of machine, or give another --output. The differences:",
             differences,

@@ -22,7 +22,7 @@ class Item(Generic[Value]):
 
 
 @dataclasses.dataclass(frozen=True)
-class Qualified(Generic[Value]):
+class ScopedList(Generic[Value]):
     """A list of values, some of them for certain models and methods only.
 
     Attributes:
@@ -49,7 +49,7 @@ class Qualified(Generic[Value]):
         return {key for item in self.items for key in item.keys}
 
 
-def parse_qualified(text: str, read: Callable[[str], Value], flag: str) -> Qualified[Value]:
+def parse_scoped_list(text: str, read: Callable[[str], Value], flag: str) -> ScopedList[Value]:
     """Reads a list of values.
 
     Args:
@@ -73,7 +73,7 @@ def parse_qualified(text: str, read: Callable[[str], Value], flag: str) -> Quali
             raise
         except ValueError as error:
             raise InputError(f"--{flag}: cannot read {entry.strip()!r} in {text!r}") from error
-    return Qualified(tuple(items))
+    return ScopedList(tuple(items))
 
 
 def split(text: str, separator: str) -> list[str]:

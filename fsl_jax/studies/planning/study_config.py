@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from fsl_jax.errors import InputError, faults, unknown_name
+from fsl_jax.errors import InputError, problems_error, unknown_name
 from fsl_jax.models.attention.self_attention import AUTO, IMPLEMENTATIONS
 
 FORMULATIONS = ("auto", "head", "template")
@@ -11,7 +11,7 @@ PRECISIONS = ("default", "high", "highest")
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
+class StudyConfig:
     """All that decides the results of a study, and nothing that does not.
 
     Lists whose entries may be for certain models and methods only are kept as they were written;
@@ -109,4 +109,4 @@ class Question:
         wrong += [f"seed {seed} is given twice" for seed in sorted(twice)]
         wrong += [] if self.seeds else ["no seeds: give at least one"]
         if wrong:
-            raise faults("settings out of range:", wrong)
+            raise problems_error("settings out of range:", wrong)

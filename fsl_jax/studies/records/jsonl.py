@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from etils import epath
 
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 from fsl_jax.files import write_atomically
 
 RecordType = TypeVar("RecordType", bound="Record")
@@ -82,7 +82,9 @@ def read_records(path: epath.PathLike, kind: type[RecordType]) -> tuple[RecordTy
         except ValueError as error:
             found.append(f"line {number}: {error}")
     if found:
-        raise faults(f"{path} has lines that are no {kind.__name__}; mend or remove them:", found)
+        raise problems_error(
+            f"{path} has lines that are no {kind.__name__}; mend or remove them:", found
+        )
     return tuple(records)
 
 

@@ -9,7 +9,7 @@ from fsl_jax.studies.records.jsonl import write_records
 from fsl_jax.studies.records.records import RunRecord, read_results
 
 
-class Ledger:
+class ResultStore:
     """The records of programs in a study's directory.
 
     Each program has a file of its own, written whole when it has finished; `results.jsonl` is put
@@ -18,7 +18,7 @@ class Ledger:
     """
 
     def __init__(self, directory: epath.Path, programs: Sequence[PlannedProgram]):
-        """Opens the ledger; nothing is written yet.
+        """Opens the store; nothing is written yet.
 
         Args:
           directory: the study's directory.

@@ -78,13 +78,13 @@ def markdown(
       Markdown, for a reader who has not seen the study before.
     """
     first = rows[0]
-    question = (
+    config = (
         f"Which way of using a pretrained language model works best on `{first.dataset}`, "
         f"with {first.shots} labelled examples of each class?"
     )
     sections = [
         f"# {first.dataset}, {first.shots} shots",
-        question,
+        config,
         answer(rows),
         markdown_table(headers(rows), [cells(row) for row in rows]),
         *(f"{note}" for note in footnotes(rows)),
@@ -104,7 +104,7 @@ def _check_one_question(records: Sequence[RunRecord]) -> None:
     if len(questions) != 1:
         found = "; ".join(f"{data}, {shots} shots, {metric}" for data, shots, metric in questions)
         raise InputError(
-            f"a report answers one question, and these records answer {len(questions)}"
+            f"a report answers one config, and these records answer {len(questions)}"
             f"{': ' + found if found else ''}. Give it the records of one study."
         )
 

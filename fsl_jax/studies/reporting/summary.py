@@ -8,7 +8,7 @@ from typing import Any
 
 from etils import epath
 
-from fsl_jax.errors import InputError, faults
+from fsl_jax.errors import InputError, problems_error
 from fsl_jax.files import write_json
 from fsl_jax.studies.records.records import RowKey, RunRecord
 from fsl_jax.studies.records.timings import Timing, seconds_of
@@ -80,9 +80,9 @@ def summarise(records: Iterable[RunRecord], timings: Iterable[Timing]) -> list[R
     groups: dict[RowKey, list[RunRecord]] = {}
     for record in records:
         groups.setdefault(record.row, []).append(record)
-    found = [fault for key, runs in groups.items() for fault in _selection_faults(key, runs)]
+    found = [fault for key, runs in groups.items() for fault in _selection_problems(key, runs)]
     if found:
-        raise faults(
+        raise problems_error(
             "each method and seed needs one selected run; select before summarising:", found
         )
     timings = list(timings)
@@ -130,7 +130,7 @@ def _by_seed(runs: list[RunRecord]) -> dict[int, list[RunRecord]]:
     return {seed: list(mine) for seed, mine in itertools.groupby(ordered, key=lambda run: run.seed)}
 
 
-def _selection_faults(key: RowKey, runs: list[RunRecord]) -> list[str]:
+def _selection_problems(key: RowKey, runs: list[RunRecord]) -> list[str]:
     found = []
     for seed, mine in _by_seed(runs).items():
         selected = sum(run.selected for run in mine)

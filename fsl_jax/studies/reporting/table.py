@@ -1,4 +1,4 @@
-"""The table that answers a study's question, for terminals and for Markdown."""
+"""The table that answers a study's config, for terminals and for Markdown."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -15,10 +15,10 @@ from fsl_jax.data.splits import few_shot_split
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.studies.planning.formulations import make_formulation
 from fsl_jax.studies.planning.plan import PlannedProgram
-from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.tasks.encoding import Encoded, encode
 from fsl_jax.tasks.formulation import Formulation
-from fsl_jax.training.settings import FitSettings, longest_dispatch
+from fsl_jax.training.fit_config import FitConfig, longest_dispatch
 from fsl_jax.training.stack import Stack, run_key, stack_runs
 from fsl_jax.training.state import Runs
 
@@ -32,7 +32,7 @@ class Prepared:
     Attributes:
       planned: what was planned.
       formulation: how examples become tokens and class logits.
-      settings: of the training, shared by all runs.
+      fit_config: of the training, shared by all runs.
       stack: the parameters of all runs.
       runs: what differs between the runs.
       encoded: the train and validation examples of all splits, each once.
@@ -40,7 +40,7 @@ class Prepared:
 
     planned: PlannedProgram
     formulation: Formulation
-    settings: FitSettings
+    fit_config: FitConfig
     stack: Stack
     runs: Runs
     encoded: Encoded
@@ -50,7 +50,7 @@ def prepare(
     planned: PlannedProgram,
     pretrained: Pretrained,
     dataset: Dataset,
-    question: Question,
+    config: StudyConfig,
     stacking: Callable[..., Stack] = stack_runs,
 ) -> Prepared:
     """Draws the splits of a program's runs, reads their texts, and stacks their parameters.
@@ -59,7 +59,7 @@ def prepare(
       planned: the program.
       pretrained: its model.
       dataset: the data.
-      question: the study's settings.
+      config: the study's settings.
       stacking: `stack_shapes` where the shapes of the parameters are enough.
 
     Returns:
@@ -70,11 +70,11 @@ def prepare(
         planned.formulation,
         pretrained,
         dataset.labels,
-        question,
-        room=max(method.positions for method in methods),
+        config,
+        reserved_positions=max(method.positions for method in methods),
     )
-    settings = fit_settings(planned, question)
-    splits = {seed: few_shot_split(dataset, question.shots, seed) for seed in _seeds(planned)}
+    fit_config = make_fit_config(planned, config)
+    splits = {seed: few_shot_split(dataset, config.shots, seed) for seed in _seeds(planned)}
     pool = _pool(list(splits.values()))
     encoded = encode(formulation, list(pool))
     batch = {name: jnp.asarray(array[:1]) for name, array in encoded.arrays.items()}
@@ -85,22 +85,22 @@ def prepare(
         [run.seed for run in planned.runs],
         lambda params: formulation.logits(params, batch),
     )
-    runs = _runs(planned, settings, splits, pool, question, stack)
-    return Prepared(planned, formulation, settings, stack, runs, encoded)
+    runs = _runs(planned, fit_config, splits, pool, config, stack)
+    return Prepared(planned, formulation, fit_config, stack, runs, encoded)
 
 
-def fit_settings(planned: PlannedProgram, question: Question) -> FitSettings:
-    """The settings that all runs of a program share."""
-    return FitSettings(
+def make_fit_config(planned: PlannedProgram, config: StudyConfig) -> FitConfig:
+    """The training configuration that all runs of a program share."""
+    return FitConfig(
         steps=planned.steps,
         batch_size=planned.batch_size,
-        evaluate_every=min(question.evaluate_every, planned.steps),
-        warmup=question.warmup,
-        clip_norm=question.clip_norm,
-        patience=question.patience,
-        dropout=question.dropout,
+        evaluate_every=min(config.evaluate_every, planned.steps),
+        warmup=config.warmup,
+        clip_norm=config.clip_norm,
+        patience=config.patience,
+        dropout=config.dropout,
         longest_dispatch=longest_dispatch(),
-        rematerialize=question.rematerialize,
+        rematerialize=config.rematerialize,
     )
 
 
@@ -116,24 +116,24 @@ def _pool(splits: Sequence[Split]) -> dict[Example, int]:
 
 def _runs(
     planned: PlannedProgram,
-    settings: FitSettings,
+    fit_config: FitConfig,
     splits: dict[int, Split],
     pool: dict[Example, int],
-    question: Question,
+    config: StudyConfig,
     stack: Stack,
 ) -> Runs:
     orders, validations = [], []
     for run in planned.runs:
         split = splits[run.seed]
         train = np.array([pool[example] for example in split.train], np.int32)
-        order = batch_order(run.seed, len(train), settings.batch_size, settings.steps)
+        order = batch_order(run.seed, len(train), fit_config.batch_size, fit_config.steps)
         orders.append(train[order])
         validations.append([pool[example] for example in split.validation])
-    rows, weight = chunked(np.array(validations, np.int32), settings.evaluation_batch)
+    rows, weight = chunked(np.array(validations, np.int32), fit_config.evaluation_batch)
     return Runs(
-        settings=stack.settings,
+        frozen_leaves=stack.frozen_leaves,
         learning_rate=jnp.array([run.learning_rate for run in planned.runs], jnp.float32),
-        weight_decay=jnp.full(len(planned.runs), question.weight_decay, jnp.float32),
+        weight_decay=jnp.full(len(planned.runs), config.weight_decay, jnp.float32),
         key=jnp.stack([run_key(run.seed) for run in planned.runs]),
         order=jnp.asarray(np.stack(orders)),
         validation=jnp.asarray(rows),

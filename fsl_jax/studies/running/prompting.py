@@ -14,59 +14,59 @@ from fsl_jax.incontext.scoring import Scored, Scorer
 from fsl_jax.studies.planning.formulations import describe_formulation, make_formulation
 from fsl_jax.studies.planning.plan import PlannedProgram, PlannedRun
 from fsl_jax.studies.records.records import RunRecord
-from fsl_jax.studies.running.context import Context, make_record
+from fsl_jax.studies.running.running_study import RunningStudy, make_record
 from fsl_jax.tasks.encoding import label_indices
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 
 
 def run_prompts(
-    context: Context, planned: PlannedProgram
+    study: RunningStudy, planned: PlannedProgram
 ) -> tuple[list[RunRecord], dict[str, float]]:
     """Asks a model about the test set, for each split.
 
     Without demonstrations a split makes no difference, so the model is asked once.
 
     Args:
-      context: the study.
+      study: the study.
       planned: the program as it stands in the plan.
 
     Returns:
       A record for each run, in order, and the seconds of evaluation.
     """
     start = time.monotonic()
-    pretrained = context.load(planned.model)
-    formulation = make_prompted(context, planned)
-    scorer = Scorer(formulation, mesh=context.mesh)
-    labels = label_indices(context.test, formulation.labels)
+    pretrained = study.load(planned.model)
+    formulation = make_prompted(study, planned)
+    scorer = Scorer(formulation, mesh=study.mesh)
+    labels = label_indices(study.test, formulation.labels)
     params = jax.tree.map(jax.numpy.asarray, pretrained.params)
     asked: dict[tuple[int, ...], tuple[Scored, str]] = {}
     records = []
     for run in planned.runs:
         key = (run.seed,) if run.method == "icl" else ()
         if key not in asked:
-            asked[key] = _ask(context, planned, scorer, params, run)
+            asked[key] = _ask(study, planned, scorer, params, run)
         scored, note = asked[key]
         accuracy = float((scored.logits.argmax(axis=-1) == labels).mean())
-        records.append(_record(context, planned, formulation, run, scored, note, accuracy))
+        records.append(_record(study, planned, formulation, run, scored, note, accuracy))
     return records, {"train": 0.0, "evaluate": time.monotonic() - start}
 
 
-def make_prompted(context: Context, planned: PlannedProgram) -> TemplateFormulation:
+def make_prompted(study: RunningStudy, planned: PlannedProgram) -> TemplateFormulation:
     """The formulation of a prompted program, whose prompts hold demonstrations too."""
-    pretrained = context.load(planned.model)
-    made = make_formulation("template", pretrained, context.dataset.labels, context.question)
+    pretrained = study.load(planned.model)
+    made = make_formulation("template", pretrained, study.dataset.labels, study.config)
     assert isinstance(made, TemplateFormulation)
-    return dataclasses.replace(made, max_length=context.question.max_prompt_tokens)
+    return dataclasses.replace(made, max_length=study.config.max_prompt_tokens)
 
 
 def prompt_text(
-    context: Context, formulation: TemplateFormulation, run: PlannedRun
+    study: RunningStudy, formulation: TemplateFormulation, run: PlannedRun
 ) -> tuple[str, str]:
     """What stands before each query in a run, and a note about it for the record."""
     if run.method != "icl":
         return "", ""
-    split = few_shot_split(context.dataset, context.question.shots, run.seed)
-    shown = as_many_as_fit(formulation, split.train, context.test)
+    split = few_shot_split(study.dataset, study.config.shots, run.seed)
+    shown = as_many_as_fit(formulation, split.train, study.test)
     note = (
         f"{len(shown)} of {len(split.train)} demonstrations fit into a prompt of "
         f"{formulation.limit} tokens"
@@ -75,21 +75,21 @@ def prompt_text(
 
 
 def _ask(
-    context: Context, planned: PlannedProgram, scorer: Scorer, params: dict, run: PlannedRun
+    study: RunningStudy, planned: PlannedProgram, scorer: Scorer, params: dict, run: PlannedRun
 ) -> tuple[Scored, str]:
-    text, note = prompt_text(context, scorer.formulation, run)
+    text, note = prompt_text(study, scorer.formulation, run)
     title = f"{planned.name.split('-', 1)[1]}, seed {run.seed}" if text else planned.name[3:]
-    task = context.progress.task(title, len(context.test))
+    task = study.progress.task(title, len(study.test))
 
     def on_batch(done: int) -> None:
         task.update(done)
-        context.stop_if_asked(f"stopped while asking {title}; it will be asked again")
+        study.stop_if_asked(f"stopped while asking {title}; it will be asked again")
 
-    return scorer(params, context.test, text, on_batch), note
+    return scorer(params, study.test, text, on_batch), note
 
 
 def _record(
-    context: Context,
+    study: RunningStudy,
     planned: PlannedProgram,
     formulation: TemplateFormulation,
     run: PlannedRun,
@@ -97,12 +97,10 @@ def _record(
     note: str,
     accuracy: float,
 ) -> RunRecord:
-    shapes = {
-        path: leaf.shape for path, leaf in flatten(context.load(planned.model).params).items()
-    }
+    shapes = {path: leaf.shape for path, leaf in flatten(study.load(planned.model).params).items()}
     cut = f"{scored.truncated} test texts were longer than {formulation.limit} tokens and were cut"
     return make_record(
-        context,
+        study,
         planned,
         run,
         formulation=formulation.name,
@@ -112,7 +110,7 @@ def _record(
         best_step=None,
         selected=True,
         test=round(accuracy, 6),
-        test_examples=len(context.test),
+        test_examples=len(study.test),
         adapter=None,
         trainable_parameters=0,
         total_parameters=count_parameters(shapes),

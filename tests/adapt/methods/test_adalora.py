@@ -148,7 +148,7 @@ def test_each_of_two_counts_its_own_layers(llama, move):
     both = Joined(tuple(parts))
     params, mask = attach(llama.params, both, KEY)
     params = move(params, mask)
-    of_query, of_down = (list(known) for known in both.memory(params))
+    of_query, of_down = (list(known) for known in both.initial_state(params))
     assert (of_query, of_down) == (["layers/attention/query"], ["layers/mlp/down"])
     leaves = flatten(params)
     alone = [
@@ -165,10 +165,10 @@ def test_the_budget_is_spent_as_peft_spends_it(twin, more):
     """Both are given the same gradients, and values that have moved since the last step."""
     initial = {name: each.detach().clone() for name, each in twin.named_parameters()}
     leaves = unflatten(padded(leaves_of(twin), more))
-    memory = METHOD.memory(leaves)
+    method_state = METHOD.initial_state(leaves)
     take = jax.jit(
-        lambda leaves, gradients, memory, step: METHOD.after_step(
-            leaves, {}, gradients, memory, step, 16
+        lambda leaves, gradients, method_state, step: METHOD.after_step(
+            leaves, {}, gradients, method_state, step, 16
         )
     )
     ranks = []
@@ -182,7 +182,7 @@ def test_the_budget_is_spent_as_peft_spends_it(twin, more):
         gradients = padded(leaves_of(twin, lambda parameter: parameter.grad.numpy()), more)
         before = unflatten(padded(leaves_of(twin), more))
         twin.base_model.update_and_allocate(step)
-        found, memory = take(before, unflatten(gradients), memory, jnp.int32(step))
+        found, method_state = take(before, unflatten(gradients), method_state, jnp.int32(step))
         for path, leaf in padded(leaves_of(twin), more).items():
             np.testing.assert_allclose(
                 flatten(found)[path], leaf, rtol=1e-6, err_msg=f"{step} {path}"

@@ -29,7 +29,7 @@ from fsl_jax.adapt.parts.learned_prefix import with_leaves
 from fsl_jax.adapt.parts.soft_prompt import with_word_leaves
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
-from fsl_jax.models.families.t5.checkpoint import t5_json, t5_names
+from fsl_jax.models.families.t5.checkpoint import t5_json, t5_tensor_map
 from fsl_jax.models.tensors.tensor_map import write_tensors
 
 pytestmark = [
@@ -87,15 +87,15 @@ def test_a_prompt_of_words_is_as_if_the_encoder_read_them(t5, prompt_mask, words
     close(found.encoder_hidden[MASK], expected.encoder_hidden[:, words:][MASK])
 
 
-def test_packed_prompts_of_different_lengths_are_as_alone(t5):
+def test_stacked_prompts_of_different_lengths_are_as_alone(t5):
     runs = [prompted(t5, mask) for mask in ((1, 1, 1, 0), (1, 0, 0, 0))]
     leaves = [run["embeddings"]["word"] for run in runs]
     own = [{name: each[name] for name in ("prompt", "prompt_mask")} for each in leaves]
     stacked = jax.tree.map(lambda *each: jnp.stack(each), *own)
-    packed = jax.jit(
+    stacked = jax.jit(
         jax.vmap(lambda word: outputs_of(t5)(with_word_leaves(t5.params, word), IDS, MASK).logits)
     )(stacked)
-    for found, run in zip(packed, runs, strict=True):
+    for found, run in zip(stacked, runs, strict=True):
         close(found, outputs_of(t5)(run, IDS, MASK).logits)
 
 
@@ -200,7 +200,7 @@ def test_only_what_the_method_adds_trains_and_it_is_read(t5, method):
 def torch_twin(t5):
     """The same model in PyTorch."""
     model = transformers.T5ForConditionalGeneration(transformers.T5Config(**t5_json(t5.config)))
-    tensors = write_tensors(flatten(t5.params), t5_names(t5.config))
+    tensors = write_tensors(flatten(t5.params), t5_tensor_map(t5.config))
     state = {name: torch.tensor(np.asarray(tensor)) for name, tensor in tensors}
     model.load_state_dict(state, strict=False)
     model.tie_weights()

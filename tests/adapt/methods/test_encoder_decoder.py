@@ -1,4 +1,4 @@
-"""What adapts an encoder-decoder: LoRA in both stacks, alone, packed and in PEFT's files.
+"""What adapts an encoder-decoder: LoRA in both stacks, alone, stacked and in PEFT's files.
 
 What stands before its tokens is in `test_before_encoder_decoder.py`.
 """
@@ -20,7 +20,7 @@ from fsl_jax.adapt.files.adapter_layout import CONFIG
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import export
-from fsl_jax.models.families.t5.checkpoint import t5_json, t5_names
+from fsl_jax.models.families.t5.checkpoint import t5_json, t5_tensor_map
 from fsl_jax.models.loading import load
 from fsl_jax.models.tensors.tensor_map import write_tensors
 
@@ -93,16 +93,16 @@ def test_every_layer_gets_a_gradient_and_nothing_frozen_does(t5, lora):
         assert np.all(np.abs(np.asarray(leaf)).max(axis=(1, 2)) > 0), path
 
 
-def test_packed_runs_give_what_each_gives_alone(t5, lora):
+def test_stacked_runs_give_what_each_gives_alone(t5, lora):
     trainable, frozen = partition(*lora)
     runs = jax.tree.map(lambda leaf: jnp.stack([leaf, -0.5 * leaf]), trainable)
-    packed = jax.jit(
+    stacked = jax.jit(
         jax.vmap(lambda run, base: logits_of(t5)(combine(run, base)), in_axes=(0, None))
     )(runs, frozen)
     for number in range(2):
         run = jax.tree.map(lambda leaf, number=number: leaf[number], runs)
         alone = logits_of(t5)(combine(run, frozen))
-        np.testing.assert_allclose(packed[number], alone, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(stacked[number], alone, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -164,7 +164,7 @@ def test_peft_loads_what_was_saved_and_computes_the_same(t5, tmp_path, method, m
     written = json.loads((tmp_path / "adapter" / CONFIG).read_text())
     assert (written["target_modules"], written["task_type"]) == (modules, "SEQ_2_SEQ_LM")
     model = transformers.T5ForConditionalGeneration(transformers.T5Config(**t5_json(t5.config)))
-    tensors = write_tensors(flatten(t5.params), t5_names(t5.config))
+    tensors = write_tensors(flatten(t5.params), t5_tensor_map(t5.config))
     state = {name: torch.tensor(np.asarray(tensor)) for name, tensor in tensors}
     model.load_state_dict(state, strict=False)
     model.tie_weights()

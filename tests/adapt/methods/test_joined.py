@@ -97,7 +97,7 @@ def test_what_parts_do_is_done_one_after_the_other():
     assert method.learning_rate_factors == {"^extra$": 1.0, "b$": 2.0}
     assert method.reparametrize({})["seen"] == 13
     assert method.penalty({}) == 4
-    trainable, memory = {"extra": jnp.float32(0)}, method.memory({})
+    trainable, memory = {"extra": jnp.float32(0)}, method.initial_state({})
     trainable, memory = method.after_step(trainable, {}, {}, memory, jnp.int32(0), 2)
     assert trainable["extra"] == 5
     assert memory == (1, 3)

@@ -37,10 +37,10 @@ def test_padded_to_a_larger_one_a_network_computes_and_learns_the_same(llama, en
         return flatten(jax.grad(total)(tree)["prompt_encoder"])
 
     alone = [jax.jit(gradients)(tree) for tree in trees]
-    packed = jax.jit(jax.vmap(gradients))(both)
+    stacked = jax.jit(jax.vmap(gradients))(both)
     for number, own in enumerate(alone):
         for path, leaf in own.items():
-            found = packed[path][number]
+            found = stacked[path][number]
             inside = found[tuple(map(slice, leaf.shape))]
             np.testing.assert_allclose(inside, leaf, rtol=1e-4, atol=1e-5, err_msg=path)
             np.testing.assert_allclose(jnp.abs(found).sum(), jnp.abs(leaf).sum(), rtol=1e-4)

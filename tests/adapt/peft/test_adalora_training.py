@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fsl_jax.adapt import AdaLoRA
-from fsl_jax.adapt.peft.adalora_training import read_training, training_config, training_faults
+from fsl_jax.adapt.peft.adalora_training import read_training, training_config, training_problems
 
 PARTS = st.floats(0, 1, exclude_max=True)
 
@@ -21,7 +21,7 @@ def test_any_schedule_is_one_that_peft_takes_and_comes_back(warmup, final):
     method = AdaLoRA(4, 2, warmup=warmup, final=final, interval=3, penalty_weight=0.25)
     values = training_config(method)
     peft.AdaLoraConfig(init_r=4, **values)
-    assert not training_faults(values)
+    assert not training_problems(values)
     again = AdaLoRA(4, **read_training(values))
     assert (again.target_rank, again.interval, again.penalty_weight) == (2, 3, 0.25)
     assert abs(again.warmup - warmup) <= 1e-3
@@ -30,7 +30,7 @@ def test_any_schedule_is_one_that_peft_takes_and_comes_back(warmup, final):
 
 def test_what_is_null_is_as_it_is_by_default():
     nulls = dict.fromkeys(training_config(AdaLoRA()))
-    assert not training_faults(nulls)
+    assert not training_problems(nulls)
     settings = read_training(nulls)
     assert settings == read_training({})
     assert settings["target_rank"] == peft.AdaLoraConfig(total_step=1).target_r
@@ -49,7 +49,7 @@ def test_all_that_is_wrong_is_listed_by_pefts_names():
         "tinit": 20,
         "tfinal": 80,
     }
-    assert training_faults(values) == [
+    assert training_problems(values) == [
         "target_r is 0; expected a whole number of at least 1",
         "deltaT is 0; expected a whole number of at least 1",
         "beta1 is 1.0; expected a number between 0 and 1",
@@ -64,7 +64,7 @@ def test_all_that_is_wrong_is_listed_by_pefts_names():
 @pytest.mark.parametrize("value", [-1, 1.5, False, "3"])
 def test_a_schedule_is_in_steps(name, value):
     expected = f"{name} is {value!r}; expected a number of steps"
-    assert training_faults({name: value, "total_step": 10}) == [expected]
-    assert training_faults({"total_step": 0}) == [
+    assert training_problems({name: value, "total_step": 10}) == [expected]
+    assert training_problems({"total_step": 0}) == [
         "total_step is 0; expected a whole number of at least 1"
     ]

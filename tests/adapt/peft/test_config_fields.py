@@ -2,7 +2,7 @@
 
 import pytest
 
-from fsl_jax.adapt.peft.config_fields import count_faults, unsupported_fields
+from fsl_jax.adapt.peft.config_fields import count_problems, unsupported_fields
 
 
 def test_what_is_empty_changes_nothing():
@@ -23,6 +23,6 @@ def test_what_is_not_known_is_listed_with_a_way_where_there_is_one(can_merge):
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, True, None, "3"])
 def test_a_count_is_a_whole_number_of_at_least_one(value):
-    [fault] = count_faults({"r": value}, "r")
+    [fault] = count_problems({"r": value}, "r")
     assert fault == f"r is {value!r}; expected a whole number of at least 1"
-    assert not count_faults({"r": 1}, "r")
+    assert not count_problems({"r": 1}, "r")

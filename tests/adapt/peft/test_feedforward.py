@@ -7,7 +7,7 @@ import pytest
 from peft.tuners.ia3.model import IA3Model
 
 from fsl_jax.adapt import IA3
-from fsl_jax.adapt.peft.feedforward import Feedforward, feedforward_faults
+from fsl_jax.adapt.peft.feedforward import Feedforward, feedforward_problems
 from fsl_jax.adapt.peft.ia3 import read_ia3, write_ia3
 from fsl_jax.errors import InputError
 
@@ -28,7 +28,7 @@ def test_the_same_layers_are_feedforward_as_in_peft(named):
     for name in NAMES:
         expected = IA3Model._check_target_module_feedforward(config, name)
         assert feedforward.has(name) == expected, name
-    assert feedforward_faults({"feedforward_modules": named}) == []
+    assert feedforward_problems({"feedforward_modules": named}) == []
 
 
 @pytest.fixture

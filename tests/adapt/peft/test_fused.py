@@ -47,7 +47,7 @@ def plain(gpt2, tmp_path):
             n_head=config.num_heads,
         )
     )
-    names = FAMILIES["gpt2"].names(config)
+    names = FAMILIES["gpt2"].tensor_map(config)
     leaves = {path: np.asarray(leaf) for path, leaf in flatten(gpt2.params).items()}
     state = {name: torch.tensor(tensor) for name, tensor in write_tensors(leaves, names)}
     assert not model.load_state_dict(state, strict=False).unexpected_keys

@@ -48,7 +48,7 @@ def torch_model(pretrained):
     else:
         more = {"num_key_value_heads": config.num_kv_heads, "tie_word_embeddings": True}
         model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, **more))
-    names = FAMILIES[config.family].names(config)
+    names = FAMILIES[config.family].tensor_map(config)
     leaves = {path: np.asarray(leaf) for path, leaf in flatten(pretrained.params).items()}
     state = {name: torch.tensor(tensor) for name, tensor in write_tensors(leaves, names)}
     loaded = model.load_state_dict(state, strict=False)

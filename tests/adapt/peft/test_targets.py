@@ -12,7 +12,7 @@ from fsl_jax.adapt.peft.targets import (
     find_adapted,
     layers_setting,
     read_targets,
-    target_faults,
+    target_problems,
 )
 
 NAMES = [
@@ -62,7 +62,7 @@ def test_the_same_layers_are_adapted_as_in_peft(values):
     }
     targets = read_targets(values)
     assert {name for name in NAMES if targets.has(name)} == expected
-    assert target_faults(values) == []
+    assert target_problems(values) == []
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_patterns_give_the_ranks_that_they_give_in_peft(patterns):
 
 def test_a_pattern_beside_numbers_of_layers_is_refused_as_in_peft():
     values = {"target_modules": ".*query", "layers_to_transform": [1]}
-    assert "beside target_modules that are a regular expression" in target_faults(values)[0]
+    assert "beside target_modules that are a regular expression" in target_problems(values)[0]
 
 
 @pytest.mark.parametrize("before", ["", "bert."])

@@ -10,7 +10,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from fsl_jax.errors import InputError
 from fsl_jax.models.attention.rotary import Llama3Scaling, rotary_frequencies, rotary_tables, rotate
 from fsl_jax.models.attention.rotary_config import rotary_json, rotary_scaling, rotary_values
-from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.config_reader import ConfigReader
 
 LONGEST = 65_536
 THETA = 5e5
@@ -31,7 +31,7 @@ SETTINGS = {
 
 def read(values, theta=THETA):
     values = rotary_values(values)
-    fields = Fields("config.json", values)
+    fields = ConfigReader("config.json", values)
     scaling = rotary_scaling(fields, values, LONGEST)
     fields.finish()
     return scaling

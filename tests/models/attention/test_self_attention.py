@@ -7,7 +7,7 @@ import pytest
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.attention import self_attention as module
-from fsl_jax.models.attention.self_attention import AUTO, CUDNN, WRITTEN_OUT, XLA, own_attention
+from fsl_jax.models.attention.self_attention import AUTO, CUDNN, WRITTEN_OUT, XLA, self_attention
 
 BATCH, LENGTH, HEADS, GROUPS, WIDTH = 2, 6, 4, 2, 8
 
@@ -31,7 +31,7 @@ def with_gradients(implementation, mask, dtype=jnp.float32):
     """The output, and the gradient of a product of it with something fixed."""
     inputs = states(dtype)
     value, pull = jax.vjp(
-        lambda *each: own_attention(*each, mask, implementation=implementation), *inputs
+        lambda *each: self_attention(*each, mask, implementation=implementation), *inputs
     )
     direction = jax.random.normal(jax.random.key(1), value.shape).astype(value.dtype)
     # JAX's own attention mixes dtypes on the way back, too.
@@ -71,27 +71,27 @@ def test_each_implementation_is_what_it_is_called(monkeypatch):
     monkeypatch.setattr(module, "target_platform", lambda: "gpu")
     monkeypatch.setattr(jax, "__version_info__", (0, 11, 2))
     for implementation in (WRITTEN_OUT, XLA, CUDNN):
-        own_attention(*states(jnp.bfloat16), CAUSAL, implementation=implementation)
+        self_attention(*states(jnp.bfloat16), CAUSAL, implementation=implementation)
     assert called == [XLA, CUDNN]
 
 
 def test_a_cap_is_always_written_out():
     inputs = states()
-    capped = own_attention(*inputs, CAUSAL, cap=0.5, implementation=XLA)
-    expected = own_attention(*inputs, CAUSAL, cap=0.5, implementation=WRITTEN_OUT)
+    capped = self_attention(*inputs, CAUSAL, cap=0.5, implementation=XLA)
+    expected = self_attention(*inputs, CAUSAL, cap=0.5, implementation=WRITTEN_OUT)
     np.testing.assert_array_equal(capped, expected)
-    assert not np.allclose(capped, own_attention(*inputs, CAUSAL, implementation=XLA))
+    assert not np.allclose(capped, self_attention(*inputs, CAUSAL, implementation=XLA))
 
 
 def test_what_cudnn_cannot_do_is_all_listed():
     query, keys, values = (each[..., :5] for each in states())
     mask = jnp.ones((BATCH, 1, 5), bool)
     with pytest.raises(InputError) as caught:
-        own_attention(query[:, :5], keys[:, :5], values[:, :5], mask, implementation=CUDNN)
+        self_attention(query[:, :5], keys[:, :5], values[:, :5], mask, implementation=CUDNN)
     for part in ("cpu", "float32", "5 wide", "5 tokens"):
         assert part in str(caught.value)
 
 
 def test_an_unknown_implementation_names_the_known_ones():
     with pytest.raises(InputError, match="written_out"):
-        own_attention(*states(), CAUSAL, implementation="writen_out")
+        self_attention(*states(), CAUSAL, implementation="writen_out")

@@ -12,7 +12,7 @@ from fsl_jax.models import export
 from fsl_jax.models.blocks.heads import FEATURES, apply_head
 from fsl_jax.models.blocks.layers import Dropout
 from fsl_jax.models.blocks.pooling import POOLINGS
-from fsl_jax.models.checkpoints.heads import names_of
+from fsl_jax.models.checkpoints.heads import tensor_map_of
 from fsl_jax.models.outputs import ModelOutput
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -78,7 +78,7 @@ def test_logits_and_gradients_agree(pairs, torch_reference, mixed_tokens, stem, 
     if head == "sequence_classification" and not pretrained.config.is_decoder:
         # The reference takes the first token of a row, which may be padding on the left.
         ids, mask = ids[:3], mask[:3]
-    table = names_of(pretrained.config, head)
+    table = tensor_map_of(pretrained.config, head)
     assert pretrained.head == head
     assert max(torch_reference.agreement(pretrained, model, table, ids, mask)) < 1e-5
 

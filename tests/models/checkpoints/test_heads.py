@@ -16,10 +16,10 @@ from fsl_jax.models import export
 from fsl_jax.models.checkpoints.heads import (
     json_of,
     known_heads,
-    names_of,
     require_head,
     require_special_tokens,
     shapes_of,
+    tensor_map_of,
 )
 from fsl_jax.models.tensors.tensor_map import write_tensors
 from fsl_jax.sharding import make_mesh
@@ -36,7 +36,7 @@ def directory(tmp_path, tiny_models, special_tokenizer):
         draw = np.random.default_rng(0).standard_normal
         shapes = shapes_of(config, head, labels)
         leaves = {path: draw(shape).astype(np.float32) for path, shape in shapes.items()}
-        tensors = dict(write_tensors(leaves, names_of(config, head)))
+        tensors = dict(write_tensors(leaves, tensor_map_of(config, head)))
         tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
         special_tokenizer.save_pretrained(tmp_path)
         save_file(tensors, tmp_path / "model.safetensors")

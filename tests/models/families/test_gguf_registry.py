@@ -254,7 +254,7 @@ def test_decoders_give_the_logits_of_transformers(name, tmp_path, right_padded, 
     pretrained = fsl_jax.load(path)
     assert pretrained.config.family == model.config.model_type
     assert difference(pretrained, model, *right_padded) < 1e-5
-    names = GGUF_FAMILIES[DECODERS[name][0]].names(pretrained.config).names
+    names = GGUF_FAMILIES[DECODERS[name][0]].tensor_map(pretrained.config).rules
     assert sorted(each.path for each in names) == sorted(parameter_shapes(pretrained.config))
 
 

@@ -3,13 +3,13 @@ import torch
 import transformers
 
 import fsl_jax
-from fsl_jax.models.generation.settings import Settings
+from fsl_jax.models.generation.settings import GenerationSettings
 
 
 @pytest.fixture(scope="session")
 def greedy():
-    """Settings without a fault, which tests change one by one."""
-    return Settings(
+    """GenerationSettings without a fault, which tests change one by one."""
+    return GenerationSettings(
         max_new_tokens=4,
         temperature=0.0,
         top_k=None,

@@ -13,7 +13,7 @@ from flax.traverse_util import flatten_dict
 import fsl_jax
 from fsl_jax.errors import InputError
 from fsl_jax.models import generate
-from fsl_jax.models.families.llama.checkpoint import llama_names
+from fsl_jax.models.families.llama.checkpoint import llama_tensor_map
 from fsl_jax.models.generation import decode_loop
 from fsl_jax.models.generation.decode_loop import Batch
 from fsl_jax.models.generation.reader import Reader
@@ -233,7 +233,9 @@ def test_smollm2_continues_as_transformers_has_it(continue_in_torch):
     )
     tensors = {
         name: torch.tensor(np.asarray(tensor))
-        for name, tensor in write_tensors(flatten_dict(smollm2.params, sep="/"), llama_names(sizes))
+        for name, tensor in write_tensors(
+            flatten_dict(smollm2.params, sep="/"), llama_tensor_map(sizes)
+        )
     }
     with torch.device("meta"):
         model = transformers.LlamaForCausalLM(config)

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fsl_jax.models.generation.prompts import batches, length_faults, row_seeds, tokenize
+from fsl_jax.models.generation.prompts import batches, length_problems, row_seeds, tokenize
 from fsl_jax.models.generation.reader import Reader
 
 TEMPLATE = (
@@ -51,12 +51,12 @@ def test_what_is_no_prompt_is_said(chatty, tiny_llama):
 def test_prompts_leave_room_for_what_follows(tiny_llama):
     """The model's longest sequence is 24 tokens."""
     reader = Reader.of(tiny_llama)
-    assert length_faults(reader, [[1] * 20, [1] * 3], 4) == []
-    [fault] = length_faults(reader, [[1] * 3, [1] * 21], 4)
+    assert length_problems(reader, [[1] * 20, [1] * 3], 4) == []
+    [fault] = length_problems(reader, [[1] * 3, [1] * 21], 4)
     assert fault.startswith("prompt 1 has 21 tokens")
     assert "max_new_tokens is 4" in fault
     assert "which is 24. Shorten it, or give max_new_tokens of at most 3" in fault
-    [fault] = length_faults(reader, [[1] * 24], 1)
+    [fault] = length_problems(reader, [[1] * 24], 1)
     assert fault.endswith("which is 24. Shorten it")
 
 
@@ -82,8 +82,8 @@ def test_an_encoder_reads_prompts_padded_behind(tiny_llama, settings):
     reader = Reader.of(dataclasses.replace(tiny_llama, config=config))
     [batch] = batches(reader, [[3, 4], [5]], settings)
     np.testing.assert_array_equal(batch.mask[:, :3], [[True, False, False], [True, True, False]])
-    assert length_faults(reader, [[1] * 24], 23) == []
-    first, second = length_faults(reader, [[1] * 25], 24)
+    assert length_problems(reader, [[1] * 24], 23) == []
+    first, second = length_problems(reader, [[1] * 25], 24)
     assert first == "prompt 0 has 25 tokens, and the model reads at most 24. Shorten it"
     assert "max_new_tokens is 24, and the model writes at most 23" in second
 

@@ -6,7 +6,7 @@ import pytest
 @pytest.fixture
 def faults(greedy):
     """The faults of greedy settings with some changed."""
-    return lambda **given: dataclasses.replace(greedy, **given).faults()
+    return lambda **given: dataclasses.replace(greedy, **given).problems()
 
 
 @pytest.mark.parametrize(

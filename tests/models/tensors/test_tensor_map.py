@@ -7,16 +7,16 @@ from fsl_jax.errors import InputError
 from fsl_jax.models.tensors.tensor_map import (
     KEEP,
     TRANSPOSE,
-    Name,
-    NameTable,
+    TensorMap,
+    TensorRule,
     read_leaves,
     write_tensors,
 )
 
-TABLE = NameTable(
-    names=(
-        Name("body.word.weight", "embedding"),
-        Name("body.layer.{layer}.weight", "layers/kernel", TRANSPOSE),
+TABLE = TensorMap(
+    rules=(
+        TensorRule("body.word.weight", "embedding"),
+        TensorRule("body.layer.{layer}.weight", "layers/kernel", TRANSPOSE),
     ),
     prefix="body.",
     renamed=(("gamma", "weight"),),
@@ -88,9 +88,9 @@ def test_all_faults_are_told_at_once():
     assert len(re.findall("^  - ", str(error.value), re.MULTILINE)) == 5
 
 
-FUSED = NameTable(
+FUSED = TensorMap(
     names=tuple(
-        Name(f"layer.{{layer}}.fused.{kind}", f"layers/{part}/{leaf}", transform, (number, 3))
+        TensorRule(f"layer.{{layer}}.fused.{kind}", f"layers/{part}/{leaf}", transform, (number, 3))
         for number, part in enumerate(("query", "key", "value"))
         for kind, leaf, transform in (("weight", "kernel", KEEP), ("bias", "bias", KEEP))
     )
@@ -122,9 +122,9 @@ def test_a_tensor_may_hold_several_leaves():
 
 
 def test_several_leaves_may_lie_below_one_another():
-    table = NameTable(
+    table = TensorMap(
         tuple(
-            Name("fused", f"{path}/kernel", TRANSPOSE, (number, 2), axis=0)
+            TensorRule("fused", f"{path}/kernel", TRANSPOSE, (number, 2), axis=0)
             for number, path in enumerate(("first", "second"))
         )
     )

@@ -5,7 +5,7 @@ from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.data.splits import test_subset as subset_of_test
 from fsl_jax.errors import InputError
 from fsl_jax.studies.analysis.trained_prompts import accuracies_without, train_prompts
-from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.training.predict import predict
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -13,15 +13,15 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 METHODS = "prompt_tuning(length=3),prompt_tuning(length=2, start='labels')"
 
 
-def question(**changes):
+def study_config(**changes):
     given = {"models": ("tiny",), "dataset": "tiny", "methods": METHODS, "seeds": (1, 2)}
     given |= {"shots": 2, "steps": "4", "batch_size": "4", "evaluate_every": 2}
-    return Question(**given | {"learning_rates": "0.05"} | changes)
+    return StudyConfig(**given | {"learning_rates": "0.05"} | changes)
 
 
 @pytest.fixture(scope="module")
 def trained(tiny_bases, tiny_dataset):
-    return train_prompts(question(), tiny_bases["llama"], tiny_dataset)
+    return train_prompts(study_config(), tiny_bases["llama"], tiny_dataset)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_without_a_position_a_model_is_one_with_a_shorter_prompt(trained, exampl
     def accuracies(cut):
         trainable, settings = (
             unflatten({path: leaf if leaf is None else cut(leaf) for path, leaf in tree})
-            for tree in (flatten(trained.last).items(), flatten(stack.settings).items())
+            for tree in (flatten(trained.last).items(), flatten(stack.frozen_leaves).items())
         )
         logits = predict(formulation, stack.method, trainable, settings, stack.shared, examples)
         return (logits.argmax(-1) == labels[None]).mean(1)
@@ -70,4 +70,4 @@ def test_runs_of_other_methods_or_of_two_programs_are_refused(tiny_bases, tiny_d
     suffix = {"methods": "prompt_tuning(position='suffix')"}
     for changes in ({"methods": "lora"}, {"models": ("tiny", "other")}, suffix):
         with pytest.raises(InputError, match="one program"):
-            train_prompts(question(**changes), tiny_bases["llama"], tiny_dataset)
+            train_prompts(study_config(**changes), tiny_bases["llama"], tiny_dataset)

@@ -8,8 +8,8 @@ from etils import epath
 from fsl_jax.models.families.registry import module_of
 from fsl_jax.studies.forecasting.estimate import program_operations
 from fsl_jax.studies.planning.plan import plan_programs
-from fsl_jax.studies.planning.study_config import Question
-from fsl_jax.studies.study import Options, open_context
+from fsl_jax.studies.planning.study_config import StudyConfig
+from fsl_jax.studies.study import Options, open_study
 
 TOKENS = 16
 """T, what the texts are padded to."""
@@ -33,11 +33,11 @@ def count(tiny_formulations, tiny_dataset):
             "batch_size": "3",
             "max_length": TOKENS,
         } | settings
-        question = Question(("tiny",), "tiny", methods, learning_rates="0.1,0.01", **asked)
+        config = StudyConfig(("tiny",), "tiny", methods, learning_rates="0.1,0.01", **asked)
         output = epath.Path("nowhere")
-        with open_context(question, output, tiny_dataset, Options()) as context:
-            context = dataclasses.replace(context, load=lambda name: model)
-            return [program_operations(context, each) for each in plan_programs(question)]
+        with open_study(config, output, tiny_dataset, Options()) as study:
+            study = dataclasses.replace(study, load=lambda name: model)
+            return [program_operations(study, each) for each in plan_programs(config)]
 
     return counted
 

@@ -1,7 +1,7 @@
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.studies.planning.scoped_list import parse_qualified, split
+from fsl_jax.studies.planning.scoped_list import parse_scoped_list, split
 
 
 def test_commas_and_colons_in_parentheses_belong_to_the_entry():
@@ -14,7 +14,7 @@ def test_commas_and_colons_in_parentheses_belong_to_the_entry():
 
 
 def test_the_most_specific_entries_apply():
-    steps = parse_qualified("100, small:40, lora:200, small:lora:7", int, "steps")
+    steps = parse_scoped_list("100, small:40, lora:200, small:lora:7", int, "steps")
     assert steps.of("large", "bitfit") == (100,)
     assert steps.of("small", "bitfit") == (40,)
     assert steps.of("large", "lora") == (200,)
@@ -22,17 +22,17 @@ def test_the_most_specific_entries_apply():
 
 
 def test_entries_of_one_kind_are_a_list():
-    rates = parse_qualified("1e-3,lora:1e-4,lora:3e-4", float, "learning_rates")
+    rates = parse_scoped_list("1e-3,lora:1e-4,lora:3e-4", float, "learning_rates")
     assert rates.of("any", "lora(rank=2)", "lora") == (1e-4, 3e-4)
     assert rates.of("any", "full") == (1e-3,)
     assert rates.keys() == {"lora"}
 
 
 def test_nothing_applies_where_nothing_was_said():
-    assert parse_qualified("lora:1", int, "steps").of("model", "full") == ()
+    assert parse_scoped_list("lora:1", int, "steps").of("model", "full") == ()
 
 
 @pytest.mark.parametrize("text", ["", "1,,2", "ten", "lora:"])
 def test_what_cannot_be_read_names_the_flag(text):
     with pytest.raises(InputError, match="--steps"):
-        parse_qualified(text, int, "steps")
+        parse_scoped_list(text, int, "steps")

@@ -4,7 +4,7 @@ import pytest
 from etils import epath
 
 from fsl_jax.studies.planning.plan import PlannedProgram, PlannedRun
-from fsl_jax.studies.records.result_store import Ledger
+from fsl_jax.studies.records.result_store import ResultStore
 
 
 @pytest.fixture
@@ -16,20 +16,20 @@ def programs() -> list[PlannedProgram]:
 def test_results_are_in_the_order_of_the_plan_whichever_finished_first(
     programs, make_record, tmp_path
 ):
-    ledger = Ledger(epath.Path(tmp_path), programs)
+    store = ResultStore(epath.Path(tmp_path), programs)
     first, last = make_record(seed=1), make_record(seed=2)
-    ledger.finish(programs[2], [last])
-    assert ledger.records() == [last]
-    ledger.finish(programs[0], [first])
-    assert ledger.records() == [first, last]
+    store.finish(programs[2], [last])
+    assert store.records() == [last]
+    store.finish(programs[0], [first])
+    assert store.records() == [first, last]
     lines = (tmp_path / "results.jsonl").read_text().splitlines()
     assert lines == [first.line(), last.line()]
-    assert [ledger.finished(program) for program in programs] == [True, False, True]
+    assert [store.finished(program) for program in programs] == [True, False, True]
 
 
 def test_a_new_ledger_finds_what_an_earlier_one_wrote(programs, make_record, tmp_path):
     record = make_record()
-    Ledger(epath.Path(tmp_path), programs).finish(programs[1], [record])
-    found = Ledger(epath.Path(tmp_path), [dataclasses.replace(each) for each in programs])
+    ResultStore(epath.Path(tmp_path), programs).finish(programs[1], [record])
+    found = ResultStore(epath.Path(tmp_path), [dataclasses.replace(each) for each in programs])
     assert found.finished(programs[1])
     assert found.records() == [record]

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.config_reader import ConfigReader
 from fsl_jax.models.families.bert.model import BertConfig
-from fsl_jax.models.tensors.module_rules import dense_names, embedding_names, norm_names
-from fsl_jax.models.tensors.tensor_map import Name, NameTable
+from fsl_jax.models.tensors.module_rules import dense_rules, embedding_rules, norm_rules
+from fsl_jax.models.tensors.tensor_map import TensorMap, TensorRule
 
 EMBEDDINGS = {
     "embeddings.word_embeddings": "embeddings/word",
@@ -44,14 +44,14 @@ def bert_config(source: str, values: Mapping[str, Any], tensors: Collection[str]
     Raises:
       InputError: sizes are missing, or the checkpoint needs what is not supported.
     """
-    fields = Fields(source, values)
+    fields = ConfigReader(source, values)
     sizes = encoder_sizes(fields, tensors)
     sizes["max_length"] = fields.integer("max_position_embeddings")
     fields.finish()
     return BertConfig(**sizes)
 
 
-def encoder_sizes(fields: Fields, tensors: Collection[str]) -> dict[str, Any]:
+def encoder_sizes(fields: ConfigReader, tensors: Collection[str]) -> dict[str, Any]:
     """What the configs of BERT and RoBERTa say in the same words: all but the longest sequence."""
     fields.expect("hidden_act", "gelu")
     fields.expect("position_embedding_type", "absolute")
@@ -92,10 +92,10 @@ def encoder_json(config: BertConfig) -> dict[str, Any]:
     }
 
 
-def bert_names(config: BertConfig) -> NameTable:
+def bert_tensor_map(config: BertConfig) -> TensorMap:
     """The names of the tensors of a BERT checkpoint."""
-    return NameTable(
-        names=encoder_names(config),
+    return TensorMap(
+        rules=encoder_rules(config),
         prefix="bert.",
         renamed=(("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")),
         ignored=(BUFFERS,),
@@ -106,13 +106,13 @@ BUFFERS = r"embeddings\.(position_ids|token_type_ids)"
 """What old checkpoints hold beside their weights."""
 
 
-def encoder_names(config: BertConfig) -> tuple[Name, ...]:
+def encoder_rules(config: BertConfig) -> tuple[TensorRule, ...]:
     """The names that the checkpoints of BERT and RoBERTa have in common."""
     dense = {**DENSE, **POOLER} if config.has_pooler else DENSE
-    return (*embedding_names(EMBEDDINGS), *dense_names(dense), *norm_names(NORMS))
+    return (*embedding_rules(EMBEDDINGS), *dense_rules(dense), *norm_rules(NORMS))
 
 
-def bert_heads(config: BertConfig) -> dict[str, NameTable]:
+def bert_heads(config: BertConfig) -> dict[str, TensorMap]:
     """The names of the heads that a BERT checkpoint may have, by the kind of head."""
     return encoder_heads(
         dense="cls.predictions.transform.dense",
@@ -126,26 +126,26 @@ def bert_heads(config: BertConfig) -> dict[str, NameTable]:
 
 def encoder_heads(
     *, dense: str, norm: str, bias: str, ignored: tuple[str, ...], classifier: Mapping[str, str]
-) -> dict[str, NameTable]:
+) -> dict[str, TensorMap]:
     """The names of an encoder's heads, by the kind of head.
 
     Args:
       dense: the module of the linear map in the masked language model's head.
       norm: the module of the norm in it.
       bias: the tensor of its bias, one number a word.
-      ignored: what its tensors are otherwise, as in `NameTable`.
+      ignored: what its tensors are otherwise, as in `TensorMap`.
       classifier: the linear maps of the head for texts; that for tokens is the same in all.
 
     Returns:
       A table for each kind of head.
     """
     masked_lm = (
-        *dense_names({dense: "lm_head/dense"}),
-        *norm_names({norm: "lm_head/norm"}),
-        Name(bias, "lm_head/bias"),
+        *dense_rules({dense: "lm_head/dense"}),
+        *norm_rules({norm: "lm_head/norm"}),
+        TensorRule(bias, "lm_head/bias"),
     )
     return {
-        "masked_lm": NameTable(masked_lm, ignored=ignored),
-        "sequence_classification": NameTable(dense_names(classifier)),
-        "token_classification": NameTable(dense_names(CLASSIFIER)),
+        "masked_lm": TensorMap(masked_lm, ignored=ignored),
+        "sequence_classification": TensorMap(dense_rules(classifier)),
+        "token_classification": TensorMap(dense_rules(CLASSIFIER)),
     }

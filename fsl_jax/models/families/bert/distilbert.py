@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.config_reader import ConfigReader
 from fsl_jax.models.families.bert.checkpoint import BUFFERS, CLASSIFIER, encoder_heads
 from fsl_jax.models.families.bert.model import BertConfig
-from fsl_jax.models.tensors.module_rules import dense_names, embedding_names, norm_names
-from fsl_jax.models.tensors.tensor_map import NameTable
+from fsl_jax.models.tensors.module_rules import dense_rules, embedding_rules, norm_rules
+from fsl_jax.models.tensors.tensor_map import TensorMap
 
 _EMBEDDINGS = {
     "embeddings.word_embeddings": "embeddings/word",
@@ -32,7 +32,7 @@ def distilbert_config(
     source: str, values: Mapping[str, Any], tensors: Collection[str]
 ) -> BertConfig:
     """The sizes of a DistilBERT checkpoint; as `bert_config`."""
-    fields = Fields(source, values)
+    fields = ConfigReader(source, values)
     fields.expect("activation", "gelu")
     sizes: dict[str, Any] = {
         "vocab_size": fields.integer("vocab_size"),
@@ -64,16 +64,16 @@ def distilbert_json(config: BertConfig) -> dict[str, Any]:
     }
 
 
-def distilbert_names(config: BertConfig) -> NameTable:
+def distilbert_tensor_map(config: BertConfig) -> TensorMap:
     """The names of the tensors of a DistilBERT checkpoint."""
-    return NameTable(
-        names=(*embedding_names(_EMBEDDINGS), *dense_names(_DENSE), *norm_names(_NORMS)),
+    return TensorMap(
+        rules=(*embedding_rules(_EMBEDDINGS), *dense_rules(_DENSE), *norm_rules(_NORMS)),
         prefix="distilbert.",
         ignored=(BUFFERS,),
     )
 
 
-def distilbert_heads(config: BertConfig) -> dict[str, NameTable]:
+def distilbert_heads(config: BertConfig) -> dict[str, TensorMap]:
     """The names of the heads that a DistilBERT checkpoint may have, by the kind of head."""
     return encoder_heads(
         dense="vocab_transform",

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fsl_jax.models.families.bert.model import BertConfig
-from fsl_jax.models.gguf.sizes import GGUFFields
-from fsl_jax.models.tensors.module_rules import dense_names, embedding_names, norm_names
-from fsl_jax.models.tensors.tensor_map import NameTable, StoredTensor
+from fsl_jax.models.gguf.config_reader import GGUFConfigReader
+from fsl_jax.models.tensors.module_rules import dense_rules, embedding_rules, norm_rules
+from fsl_jax.models.tensors.tensor_map import StoredTensor, TensorMap
 
 _TYPES, _POSITIONS = "token_types", "position_embd"
 _EMBEDDINGS = {
@@ -41,7 +41,7 @@ def bert_gguf_config(
     DistilBERT has the same architecture there, without types of tokens, and RoBERTa is a BERT with
     another tokenizer: the rows of the position embedding that it leaves unused are not in the file.
     """
-    fields = GGUFFields(source, metadata)
+    fields = GGUFConfigReader(source, metadata)
     fields.expect("attention.causal", False)
     types = f"{_TYPES}.weight"
     sizes: dict[str, Any] = {
@@ -58,9 +58,9 @@ def bert_gguf_config(
     return BertConfig(**sizes, family="bert" if sizes["num_token_types"] else "distilbert")
 
 
-def bert_gguf_names(config: BertConfig) -> NameTable:
+def bert_gguf_tensor_map(config: BertConfig) -> TensorMap:
     """The names of the tensors of a GGUF file of BERT or DistilBERT."""
     embeddings = dict(_EMBEDDINGS)
     if not config.num_token_types:
         del embeddings[_TYPES]
-    return NameTable((*embedding_names(embeddings), *dense_names(_DENSE), *norm_names(_NORMS)))
+    return TensorMap((*embedding_rules(embeddings), *dense_rules(_DENSE), *norm_rules(_NORMS)))

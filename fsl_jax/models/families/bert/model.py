@@ -135,7 +135,7 @@ class BertLayer(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class BertContext:
+class BertAttentionInputs:
     """Who sees whom, and where the tokens stand.
 
     Attributes:
@@ -146,7 +146,7 @@ class BertContext:
     positions: Int[Array, "B T"]
     mask: Bool[Array, "B Q T"]
 
-    def inputs(self, first: int, layers: int) -> None:
+    def per_layer(self, first: int, layers: int) -> None:
         """Nothing differs between the layers."""
 
     def arguments(self, inputs: None) -> tuple[Bool[Array, "B Q T"]]:
@@ -165,12 +165,12 @@ class Bert(Transformer):
         self.embeddings = BertEmbeddings(self.config, self.dtype)
         self.pooler = Dense(self.config.hidden_size)
 
-    def context(
+    def attention_inputs(
         self,
         attention_mask: Mask,
         position_ids: Int[Array, "B T"] | None,
         prefix: KeyValues | None,
-    ) -> BertContext:
+    ) -> BertAttentionInputs:
         """Tokens see each other both ways."""
         if prefix is not None:
             raise InputError("an encoder takes no prefix: its tokens see each other both ways.")
@@ -178,10 +178,14 @@ class Bert(Transformer):
             require_positions(attention_mask)
             position_ids = token_positions(attention_mask)
         pairs = attention_mask if attention_mask.ndim == 3 else attention_mask[:, None, :]
-        return BertContext(position_ids, pairs)
+        return BertAttentionInputs(position_ids, pairs)
 
     def output(
-        self, x: Float[Array, "B T D"], context: BertContext, given: list[None], unembed: bool
+        self,
+        x: Float[Array, "B T D"],
+        attention_inputs: BertAttentionInputs,
+        given: list[None],
+        unembed: bool,
     ) -> ModelOutput:
         """The last activations as they are."""
         if self.is_initializing() and self.config.has_pooler:

@@ -3,16 +3,16 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.config_reader import ConfigReader
 from fsl_jax.models.families.bert.checkpoint import (
     BUFFERS,
     encoder_heads,
     encoder_json,
-    encoder_names,
+    encoder_rules,
     encoder_sizes,
 )
 from fsl_jax.models.families.bert.model import BertConfig
-from fsl_jax.models.tensors.tensor_map import NameTable
+from fsl_jax.models.tensors.tensor_map import TensorMap
 
 ROBERTA_TOKENS = {
     "pad_token": "<pad>",
@@ -30,13 +30,13 @@ _ARCHITECTURES = {"roberta": "RobertaModel", "xlm-roberta": "XLMRobertaModel"}
 
 def roberta_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> BertConfig:
     """The sizes of a RoBERTa or XLM-RoBERTa checkpoint; as `bert_config`."""
-    fields = Fields(source, values)
+    fields = ConfigReader(source, values)
     sizes = encoder_sizes(fields, tensors)
     # Positions are counted on from the number of the padding token.
     first = fields.count("pad_token_id", 1) + 1
     rows = fields.integer("max_position_embeddings")
     if rows <= first:
-        fields.fault(
+        fields.problem(
             "max_position_embeddings", rows, f"more than {first}, the padding's number + 1"
         )
     fields.finish()
@@ -53,12 +53,12 @@ def roberta_json(config: BertConfig) -> dict[str, Any]:
     }
 
 
-def roberta_names(config: BertConfig) -> NameTable:
+def roberta_tensor_map(config: BertConfig) -> TensorMap:
     """The names of the tensors of a RoBERTa or XLM-RoBERTa checkpoint."""
-    return NameTable(encoder_names(config), prefix="roberta.", ignored=(BUFFERS,))
+    return TensorMap(encoder_rules(config), prefix="roberta.", ignored=(BUFFERS,))
 
 
-def roberta_heads(config: BertConfig) -> dict[str, NameTable]:
+def roberta_heads(config: BertConfig) -> dict[str, TensorMap]:
     """The names of the heads that a RoBERTa checkpoint may have, by the kind of head."""
     return encoder_heads(
         dense="lm_head.dense",

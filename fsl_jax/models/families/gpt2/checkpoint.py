@@ -3,15 +3,15 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.config_reader import ConfigReader
 from fsl_jax.models.families.gpt2.model import GPT2Config
 from fsl_jax.models.tensors.module_rules import (
-    dense_names,
-    embedding_names,
-    norm_names,
-    output_names,
+    dense_rules,
+    embedding_rules,
+    norm_rules,
+    output_rules,
 )
-from fsl_jax.models.tensors.tensor_map import KEEP, Name, NameTable
+from fsl_jax.models.tensors.tensor_map import KEEP, TensorMap, TensorRule
 
 GPT2_TOKENS = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
 """The special token of GPT-2, which the first checkpoints do not name."""
@@ -46,7 +46,7 @@ def gpt2_config(source: str, values: Mapping[str, Any], tensors: Collection[str]
     Raises:
       InputError: sizes are missing, or the checkpoint needs what is not supported.
     """
-    fields = Fields(source, values)
+    fields = ConfigReader(source, values)
     fields.expect("activation_function", "gelu_new", "gelu_pytorch_tanh")
     fields.expect("scale_attn_weights", True)
     fields.expect("scale_attn_by_inverse_layer_idx", False)
@@ -82,17 +82,17 @@ def gpt2_json(config: GPT2Config) -> dict[str, Any]:
     }
 
 
-def gpt2_names(config: GPT2Config) -> NameTable:
+def gpt2_tensor_map(config: GPT2Config) -> TensorMap:
     """The names of the tensors of a GPT-2 checkpoint."""
-    output, copies = output_names(config.tied)
+    output, copies = output_rules(config.tied)
     parts = [(path, (number, len(_PARTS))) for number, path in enumerate(_PARTS)]
-    return NameTable(
-        names=(
-            *embedding_names(_EMBEDDINGS),
-            *dense_names(_DENSE, KEEP),
-            *(Name(f"{_JOINED}.weight", f"{path}/kernel", part=part) for path, part in parts),
-            *(Name(f"{_JOINED}.bias", f"{path}/bias", part=part) for path, part in parts),
-            *norm_names(_NORMS),
+    return TensorMap(
+        rules=(
+            *embedding_rules(_EMBEDDINGS),
+            *dense_rules(_DENSE, KEEP),
+            *(TensorRule(f"{_JOINED}.weight", f"{path}/kernel", part=part) for path, part in parts),
+            *(TensorRule(f"{_JOINED}.bias", f"{path}/bias", part=part) for path, part in parts),
+            *norm_rules(_NORMS),
             *output,
         ),
         prefix="transformer.",
@@ -101,10 +101,10 @@ def gpt2_names(config: GPT2Config) -> NameTable:
     )
 
 
-def gpt2_heads(config: GPT2Config) -> dict[str, NameTable]:
+def gpt2_heads(config: GPT2Config) -> dict[str, TensorMap]:
     """The names of the heads that a GPT-2 checkpoint may have, by the kind of head."""
     texts, tokens = {"score": "classifier/output"}, {"classifier": "classifier/output"}
     return {
-        "sequence_classification": NameTable(dense_names(texts, bias=False)),
-        "token_classification": NameTable(dense_names(tokens)),
+        "sequence_classification": TensorMap(dense_rules(texts, bias=False)),
+        "token_classification": TensorMap(dense_rules(tokens)),
     }

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fsl_jax.models.families.gpt2.model import GPT2Config
-from fsl_jax.models.gguf.sizes import GGUFFields
-from fsl_jax.models.tensors.module_rules import dense_names, embedding_names, norm_names
-from fsl_jax.models.tensors.tensor_map import TRANSPOSE, Name, NameTable, StoredTensor
+from fsl_jax.models.gguf.config_reader import GGUFConfigReader
+from fsl_jax.models.tensors.module_rules import dense_rules, embedding_rules, norm_rules
+from fsl_jax.models.tensors.tensor_map import TRANSPOSE, StoredTensor, TensorMap, TensorRule
 
 _EMBEDDINGS = {"token_embd": "embeddings/word", "position_embd": "embeddings/position"}
 _DENSE = {
@@ -28,7 +28,7 @@ def gpt2_gguf_config(
     source: str, metadata: Mapping[str, Any], tensors: Mapping[str, StoredTensor]
 ) -> GPT2Config:
     """The sizes of a GPT-2 decoder in a GGUF file; as `llama_gguf_config`."""
-    fields = GGUFFields(source, metadata)
+    fields = GGUFConfigReader(source, metadata)
     width = fields.integer("embedding_length")
     sizes: dict[str, Any] = {
         "vocab_size": fields.rows(tensors),
@@ -43,21 +43,22 @@ def gpt2_gguf_config(
     return GPT2Config(**sizes, tied=_OUTPUT not in tensors)
 
 
-def gpt2_gguf_names(config: GPT2Config) -> NameTable:
+def gpt2_gguf_tensor_map(config: GPT2Config) -> TensorMap:
     """The names of the tensors of a GGUF file of GPT-2."""
-    output = () if config.tied else (Name(_OUTPUT, "unembedding/kernel", TRANSPOSE),)
+    output = () if config.tied else (TensorRule(_OUTPUT, "unembedding/kernel", TRANSPOSE),)
     parts = [(path, (number, len(_PARTS))) for number, path in enumerate(_PARTS)]
     # The weights of queries, keys and values lie below one another, their biases in a row.
     weights = (
-        Name(f"{_JOINED}.weight", f"{path}/kernel", TRANSPOSE, part, axis=0) for path, part in parts
+        TensorRule(f"{_JOINED}.weight", f"{path}/kernel", TRANSPOSE, part, axis=0)
+        for path, part in parts
     )
-    return NameTable(
+    return TensorMap(
         (
-            *embedding_names(_EMBEDDINGS),
-            *dense_names(_DENSE),
+            *embedding_rules(_EMBEDDINGS),
+            *dense_rules(_DENSE),
             *weights,
-            *(Name(f"{_JOINED}.bias", f"{path}/bias", part=part) for path, part in parts),
-            *norm_names(_NORMS),
+            *(TensorRule(f"{_JOINED}.bias", f"{path}/bias", part=part) for path, part in parts),
+            *norm_rules(_NORMS),
             *output,
         )
     )

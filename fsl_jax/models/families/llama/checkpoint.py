@@ -7,16 +7,16 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fsl_jax.models.attention.rotary_config import rotary_values
-from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.config_reader import ConfigReader
 from fsl_jax.models.families.llama.config import LlamaConfig
 from fsl_jax.models.families.llama.config_json import ATTENTION, MLP, common_json, common_sizes
 from fsl_jax.models.tensors.module_rules import (
-    dense_names,
-    embedding_names,
-    norm_names,
-    output_names,
+    dense_rules,
+    embedding_rules,
+    norm_rules,
+    output_rules,
 )
-from fsl_jax.models.tensors.tensor_map import Name, NameTable
+from fsl_jax.models.tensors.tensor_map import TensorMap, TensorRule
 
 _DENSE = {
     "model.layers.{layer}.self_attn.q_proj": "layers/attention/query",
@@ -59,7 +59,7 @@ def llama_config(source: str, values: Mapping[str, Any], tensors: Collection[str
       InputError: sizes are missing, or the checkpoint needs what is not supported.
     """
     values = rotary_values(values)
-    fields = Fields(source, values)
+    fields = ConfigReader(source, values)
     fields.expect("hidden_act", "silu")
     sizes = common_sizes(fields, values, num_kv_heads=None, max_length=2048)
     attention, mlp = fields.flag("attention_bias", False), fields.flag("mlp_bias", False)
@@ -71,7 +71,7 @@ def llama_config(source: str, values: Mapping[str, Any], tensors: Collection[str
 def mistral_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
     """The sizes of a Mistral checkpoint (https://arxiv.org/abs/2310.06825); as `llama_config`."""
     values = rotary_values(values)
-    fields = Fields(source, values)
+    fields = ConfigReader(source, values)
     fields.expect("hidden_act", "silu")
     fields.expect("layer_types", None)
     sizes = common_sizes(fields, values, num_kv_heads=8, max_length=4096 * 32)
@@ -96,14 +96,14 @@ def mistral_json(config: LlamaConfig) -> dict[str, Any]:
     return values | {"hidden_act": "silu", "sliding_window": config.window}
 
 
-def llama_names(config: LlamaConfig) -> NameTable:
+def llama_tensor_map(config: LlamaConfig) -> TensorMap:
     """The names of the tensors of a checkpoint of any decoder that is built like Llama."""
-    output, copies = output_names(config.tied)
-    return NameTable(
-        names=(
-            *embedding_names({"model.embed_tokens": "embeddings/word"}),
-            *norm_names({"model.norm": "final_norm"}, bias=False),
-            *_layer_names(config),
+    output, copies = output_rules(config.tied)
+    return TensorMap(
+        rules=(
+            *embedding_rules({"model.embed_tokens": "embeddings/word"}),
+            *norm_rules({"model.norm": "final_norm"}, bias=False),
+            *_layer_rules(config),
             *output,
         ),
         prefix="model.",
@@ -112,17 +112,17 @@ def llama_names(config: LlamaConfig) -> NameTable:
     )
 
 
-def _layer_names(config: LlamaConfig) -> Iterator[Name]:
+def _layer_rules(config: LlamaConfig) -> Iterator[TensorRule]:
     for name, path in _DENSE.items():
-        yield from dense_names({name: path}, bias=path.rpartition("/")[2] in config.biases)
+        yield from dense_rules({name: path}, bias=path.rpartition("/")[2] in config.biases)
     norms = _NORMS_WITH_POST_NORMS if config.post_norms else _NORMS
-    yield from norm_names(norms | (_HEAD_NORMS if config.query_key_norm else {}), bias=False)
+    yield from norm_rules(norms | (_HEAD_NORMS if config.query_key_norm else {}), bias=False)
 
 
-def llama_heads(config: LlamaConfig) -> dict[str, NameTable]:
+def llama_heads(config: LlamaConfig) -> dict[str, TensorMap]:
     """The names of the heads that a checkpoint may have, by the kind of head."""
     score = {"score": "classifier/output"}
     return {
-        "sequence_classification": NameTable(dense_names(score, bias=False)),
-        "token_classification": NameTable(dense_names(score)),
+        "sequence_classification": TensorMap(dense_rules(score, bias=False)),
+        "token_classification": TensorMap(dense_rules(score)),
     }

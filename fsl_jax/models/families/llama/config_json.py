@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fsl_jax.models.attention.rotary_config import rotary_json, rotary_scaling
-from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.config_reader import ConfigReader
 from fsl_jax.models.families.llama.config import LlamaConfig
 
 ATTENTION = ("query", "key", "value", "output")
@@ -14,7 +14,7 @@ _SLIDING, _FULL = "sliding_attention", "full_attention"
 
 
 def common_sizes(
-    fields: Fields,
+    fields: ConfigReader,
     values: Mapping[str, Any],
     *,
     num_kv_heads: int | None,
@@ -56,7 +56,10 @@ def common_sizes(
 
 
 def sliding_layers(
-    fields: Fields, values: Mapping[str, Any], window: int | None, default: Callable[[int], bool]
+    fields: ConfigReader,
+    values: Mapping[str, Any],
+    window: int | None,
+    default: Callable[[int], bool],
 ) -> dict[str, Any]:
     """Reads which layers have a sliding window.
 
@@ -73,14 +76,16 @@ def sliding_layers(
     if kinds is None:
         kinds = [_SLIDING if default(layer) else _FULL for layer in range(layers)]
     for kind in sorted(set(kinds) - {_SLIDING, _FULL}):
-        fields.fault("layer_types", kind, f"{_SLIDING!r} or {_FULL!r}")
+        fields.problem("layer_types", kind, f"{_SLIDING!r} or {_FULL!r}")
     if len(kinds) != layers:
-        fields.fault("layer_types", kinds, f"one for each of {layers} layers")
+        fields.problem("layer_types", kinds, f"one for each of {layers} layers")
     sliding = tuple(kind == _SLIDING for kind in kinds)
     if not any(sliding):
         return {}
     if window is None:
-        fields.fault("sliding_window", None, "the length of the window that layer_types speaks of")
+        fields.problem(
+            "sliding_window", None, "the length of the window that layer_types speaks of"
+        )
     return {"window": window or 1, "sliding": sliding}
 
 

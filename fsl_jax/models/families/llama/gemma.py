@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fsl_jax.models.attention.rotary_config import rotary_values
-from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.config_reader import ConfigReader
 from fsl_jax.models.families.llama.config import LlamaConfig
 from fsl_jax.models.families.llama.config_json import (
     ATTENTION,
@@ -21,7 +21,7 @@ _LOCAL_THETA = 10_000.0
 def gemma2_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
     """The sizes of a Gemma 2 checkpoint (https://arxiv.org/abs/2408.00118); as `llama_config`."""
     values = rotary_values(values)
-    fields = Fields(source, values)
+    fields = ConfigReader(source, values)
     sizes = _sizes(fields, values, every=2, max_length=8192)
     sizes["score_cap"] = fields.optional_number("attn_logit_softcapping", 50.0)
     sizes["logit_cap"] = fields.optional_number("final_logit_softcapping", 30.0)
@@ -35,11 +35,13 @@ def gemma3_config(source: str, values: Mapping[str, Any], tensors: Collection[st
     local = groups.get("sliding_attention") or {}
     theta = local.get("rope_theta", values.get("rope_local_base_freq"))
     values = rotary_values({**values, "rope_parameters": groups.get("full_attention")})
-    fields = Fields(source, values | {"rope_local_base_freq": theta})
+    fields = ConfigReader(source, values | {"rope_local_base_freq": theta})
     if unknown := sorted(groups.keys() - set(_LAYER_KINDS)):
-        fields.fault("rope_parameters", unknown, f"settings for {' and '.join(_LAYER_KINDS)} alone")
+        fields.problem(
+            "rope_parameters", unknown, f"settings for {' and '.join(_LAYER_KINDS)} alone"
+        )
     if (kind := local.get("rope_type", "default")) != "default":
-        fields.fault("rope_type of the sliding layers", kind, "'default'")
+        fields.problem("rope_type of the sliding layers", kind, "'default'")
     # Hugging Face reads this field and does not use it.
     fields.expect("attn_logit_softcapping", None)
     pattern = fields.integer("sliding_window_pattern", 6)
@@ -51,7 +53,7 @@ def gemma3_config(source: str, values: Mapping[str, Any], tensors: Collection[st
 
 
 def _sizes(
-    fields: Fields, values: Mapping[str, Any], every: int, max_length: int, **defaults: Any
+    fields: ConfigReader, values: Mapping[str, Any], every: int, max_length: int, **defaults: Any
 ) -> dict[str, Any]:
     """What both have: every so many layers, one has no sliding window."""
     fields.expect("hidden_activation", "gelu_pytorch_tanh")

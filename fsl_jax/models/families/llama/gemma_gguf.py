@@ -11,7 +11,7 @@ import numpy as np
 
 from fsl_jax.models.families.llama.config import LlamaConfig
 from fsl_jax.models.families.llama.gguf import decoder_sizes
-from fsl_jax.models.gguf.sizes import GGUFFields
+from fsl_jax.models.gguf.config_reader import GGUFConfigReader
 from fsl_jax.models.tensors.tensor_map import StoredTensor
 
 _WINDOW, _PATTERN = "attention.sliding_window", "attention.sliding_window_pattern"
@@ -24,7 +24,7 @@ def gemma2_gguf_config(
     source: str, metadata: Mapping[str, Any], tensors: Mapping[str, StoredTensor]
 ) -> LlamaConfig:
     """The sizes of a Gemma 2 decoder in a GGUF file; as `llama_gguf_config`."""
-    fields = GGUFFields(source, metadata)
+    fields = GGUFConfigReader(source, metadata)
     sizes = _sizes(fields, tensors, every=2)
     sizes["window"] = fields.integer(_WINDOW, 4096)
     sizes["score_cap"] = fields.number("attn_logit_softcapping", 50.0)
@@ -37,7 +37,7 @@ def gemma3_gguf_config(
     source: str, metadata: Mapping[str, Any], tensors: Mapping[str, StoredTensor]
 ) -> LlamaConfig:
     """The sizes of a Gemma 3 text decoder in a GGUF file; as `llama_gguf_config`."""
-    fields = GGUFFields(source, metadata)
+    fields = GGUFConfigReader(source, metadata)
     sizes = _sizes(fields, tensors, every=6)
     sizes["window"] = fields.integer(_WINDOW)
     sizes["logit_cap"] = fields.optional_number("final_logit_softcapping")
@@ -46,7 +46,9 @@ def gemma3_gguf_config(
     return LlamaConfig(**sizes, query_key_norm=True, family="gemma3_text")
 
 
-def _sizes(fields: GGUFFields, tensors: Mapping[str, StoredTensor], every: int) -> dict[str, Any]:
+def _sizes(
+    fields: GGUFConfigReader, tensors: Mapping[str, StoredTensor], every: int
+) -> dict[str, Any]:
     """What both have: unless the file says otherwise, one of so many layers has no window."""
     sizes = decoder_sizes(fields, tensors)
     layers, width, heads = (sizes[name] for name in ("num_layers", "hidden_size", "num_heads"))
@@ -62,11 +64,11 @@ def _sizes(fields: GGUFFields, tensors: Mapping[str, StoredTensor], every: int) 
     }
 
 
-def _sliding(fields: GGUFFields, layers: int, every: int) -> tuple[bool, ...]:
+def _sliding(fields: GGUFConfigReader, layers: int, every: int) -> tuple[bool, ...]:
     pattern = fields.values.get(_PATTERN)
     if isinstance(pattern, np.ndarray):
         if len(pattern) < layers:
-            fields.fault(_PATTERN, pattern.tolist(), f"one for each of {layers} layers")
+            fields.problem(_PATTERN, pattern.tolist(), f"one for each of {layers} layers")
         return tuple(bool(each) for each in pattern[:layers])
     every = fields.integer(_PATTERN, every)
     return tuple((layer + 1) % every != 0 for layer in range(layers))

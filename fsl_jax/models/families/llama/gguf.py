@@ -16,13 +16,13 @@ from fsl_jax.models.attention.rotary import (
     rotary_frequencies,
 )
 from fsl_jax.models.families.llama.config import LlamaConfig
-from fsl_jax.models.gguf.sizes import GGUFFields
+from fsl_jax.models.gguf.config_reader import GGUFConfigReader
 from fsl_jax.models.tensors.tensor_map import (
     KEEP,
     TRANSPOSE,
-    Name,
-    NameTable,
     StoredTensor,
+    TensorMap,
+    TensorRule,
     Transform,
 )
 
@@ -71,19 +71,19 @@ def llama_gguf_config(
     Raises:
       InputError: sizes are missing, or the checkpoint needs what is not supported.
     """
-    fields = GGUFFields(source, metadata)
+    fields = GGUFConfigReader(source, metadata)
     sizes = decoder_sizes(fields, tensors)
     window = fields.count("attention.sliding_window", 0)
     is_mistral = window > 0 and fields.architecture == "llama"
     if not is_mistral and 0 < window < sizes["max_length"]:
-        fields.fault("attention.sliding_window", window, "none, or that of the longest text")
+        fields.problem("attention.sliding_window", window, "none, or that of the longest text")
     fields.finish()
     sliding = {"window": window, "sliding": (True,) * sizes["num_layers"]} if is_mistral else {}
     family = "mistral" if is_mistral else fields.architecture
     return LlamaConfig(**sizes, **sliding, **_ARCHITECTURES[fields.architecture], family=family)
 
 
-def decoder_sizes(fields: GGUFFields, tensors: Mapping[str, StoredTensor]) -> dict[str, Any]:
+def decoder_sizes(fields: GGUFConfigReader, tensors: Mapping[str, StoredTensor]) -> dict[str, Any]:
     """Reads the sizes that all decoders have which are built like Llama.
 
     Args:
@@ -118,7 +118,7 @@ def decoder_sizes(fields: GGUFFields, tensors: Mapping[str, StoredTensor]) -> di
 
 
 def _scaling(
-    fields: GGUFFields,
+    fields: GGUFConfigReader,
     tensors: Mapping[str, StoredTensor],
     head_dim: int,
     theta: float,
@@ -132,18 +132,18 @@ def _scaling(
     scaling = Llama3Scaling(float(factors.max(initial=1)), 1.0, 4.0, 8192)
     plain, scaled = (rotary_frequencies(head_dim, theta, each) for each in (None, scaling))
     if factors.shape != plain.shape or not np.allclose(factors, plain / scaled, rtol=1e-4):
-        fields.fault(_FACTORS, "another scaling", "the factors of Llama 3.1 and its successors")
+        fields.problem(_FACTORS, "another scaling", "the factors of Llama 3.1 and its successors")
     return scaling
 
 
-def llama_gguf_names(config: LlamaConfig) -> NameTable:
+def llama_gguf_tensor_map(config: LlamaConfig) -> TensorMap:
     """The names of the tensors of a GGUF file of any decoder that is built like Llama."""
-    output = () if config.tied else (Name("output.weight", "unembedding/kernel", TRANSPOSE),)
-    return NameTable(
-        names=(
-            Name("token_embd.weight", "embeddings/word/embedding"),
-            Name("output_norm.weight", "final_norm/scale", _scale(config)),
-            *_layer_names(config),
+    output = () if config.tied else (TensorRule("output.weight", "unembedding/kernel", TRANSPOSE),)
+    return TensorMap(
+        rules=(
+            TensorRule("token_embd.weight", "embeddings/word/embedding"),
+            TensorRule("output_norm.weight", "final_norm/scale", _scale(config)),
+            *_layer_rules(config),
             *output,
         ),
         # Part of the config.
@@ -151,18 +151,18 @@ def llama_gguf_names(config: LlamaConfig) -> NameTable:
     )
 
 
-def _layer_names(config: LlamaConfig) -> Iterator[Name]:
+def _layer_rules(config: LlamaConfig) -> Iterator[TensorRule]:
     block = "blk.{layer}"
     heads = {"attn_q": config.num_heads, "attn_k": config.num_kv_heads}
     interleaved = heads if config.family in _INTERLEAVED else {}
     for name, path in _DENSE.items():
         transform = _interleaved(interleaved[name]) if name in interleaved else TRANSPOSE
-        yield Name(f"{block}.{name}.weight", f"layers/{path}/kernel", transform)
+        yield TensorRule(f"{block}.{name}.weight", f"layers/{path}/kernel", transform)
         if path.partition("/")[2] in config.biases:
-            yield Name(f"{block}.{name}.bias", f"layers/{path}/bias")
+            yield TensorRule(f"{block}.{name}.bias", f"layers/{path}/bias")
     norms = _NORMS | (_POST_NORMS if config.post_norms else {})
     for name, path in (norms | (_HEAD_NORMS if config.query_key_norm else {})).items():
-        yield Name(f"{block}.{name}.weight", f"layers/{path}/scale", _scale(config))
+        yield TensorRule(f"{block}.{name}.weight", f"layers/{path}/scale", _scale(config))
 
 
 def _scale(config: LlamaConfig) -> Transform:

@@ -24,8 +24,8 @@ from fsl_jax.models.blocks.layers import (
     learned_prefix,
 )
 from fsl_jax.models.blocks.transformer import Mask
+from fsl_jax.models.families.llama.attention_inputs import LlamaAttentionInputs, View, llama_context
 from fsl_jax.models.families.llama.config import LlamaConfig
-from fsl_jax.models.families.llama.visibility import LlamaContext, View, llama_context
 from fsl_jax.models.outputs import KeyValues
 
 __all__ = ["Llama", "LlamaConfig"]
@@ -148,12 +148,12 @@ class Llama(Decoder):
         if not self.config.tied:
             self.unembedding = Unembedding(self.config.vocab_size)
 
-    def context(
+    def attention_inputs(
         self,
         attention_mask: Mask,
         position_ids: Int[Array, "B T"] | None,
         prefix: KeyValues | None,
-    ) -> LlamaContext:
+    ) -> LlamaAttentionInputs:
         """Every token sees those before it, or of these what the layer's window shows."""
         before = self.prefix_count()
         return llama_context(self.config, attention_mask, position_ids, prefix, before)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fsl_jax.models.attention.rotary_config import rotary_values
-from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.config_reader import ConfigReader
 from fsl_jax.models.families.llama.config import LlamaConfig
 from fsl_jax.models.families.llama.config_json import (
     ATTENTION,
@@ -18,7 +18,7 @@ from fsl_jax.models.families.llama.config_json import (
 def qwen2_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
     """The sizes of a Qwen2 checkpoint (https://arxiv.org/abs/2407.10671); as `llama_config`."""
     values = rotary_values(values)
-    fields = Fields(source, values)
+    fields = ConfigReader(source, values)
     sizes = _sizes(fields, values)
     fields.finish()
     return LlamaConfig(**sizes, biases=ATTENTION[:3], family="qwen2")
@@ -27,7 +27,7 @@ def qwen2_config(source: str, values: Mapping[str, Any], tensors: Collection[str
 def qwen3_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
     """The sizes of a Qwen3 checkpoint (https://arxiv.org/abs/2505.09388); as `llama_config`."""
     values = rotary_values(values)
-    fields = Fields(source, values)
+    fields = ConfigReader(source, values)
     sizes = _sizes(fields, values, head_dim=128)
     biases = ATTENTION if fields.flag("attention_bias", False) else ()
     fields.finish()
@@ -35,7 +35,7 @@ def qwen3_config(source: str, values: Mapping[str, Any], tensors: Collection[str
 
 
 def _sizes(
-    fields: Fields, values: Mapping[str, Any], head_dim: int | None = None
+    fields: ConfigReader, values: Mapping[str, Any], head_dim: int | None = None
 ) -> dict[str, Any]:
     fields.expect("hidden_act", "silu")
     used = fields.flag("use_sliding_window", False)

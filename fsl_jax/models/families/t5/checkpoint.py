@@ -3,15 +3,15 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.config_reader import ConfigReader
 from fsl_jax.models.families.t5.layers import FEED_FORWARDS, T5Config
 from fsl_jax.models.tensors.module_rules import (
-    dense_names,
-    embedding_names,
-    norm_names,
-    output_names,
+    dense_rules,
+    embedding_rules,
+    norm_rules,
+    output_rules,
 )
-from fsl_jax.models.tensors.tensor_map import Name, NameTable
+from fsl_jax.models.tensors.tensor_map import TensorMap, TensorRule
 
 # What a config.json may leave out. mT5 was trained on 1024 tokens: https://arxiv.org/abs/2010.11934.
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -39,7 +39,7 @@ def t5_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) 
     """
     family = values.get("model_type", "t5")
     values = _DEFAULTS[family] | {name: each for name, each in values.items() if each is not None}
-    fields = Fields(source, values)
+    fields = ConfigReader(source, values)
     _expect_supported(fields, values["feed_forward_proj"])
     # Where transformers saves the encoder alone, it says that there is no decoder.
     alone = bool(tensors) and not any("decoder." in name for name in tensors)
@@ -75,7 +75,7 @@ def t5_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) 
     )
 
 
-def _expect_supported(fields: Fields, feed_forward: str) -> None:
+def _expect_supported(fields: ConfigReader, feed_forward: str) -> None:
     fields.expect("is_decoder", False)
     fields.expect("feed_forward_proj", *FEED_FORWARDS)
     if feed_forward in FEED_FORWARDS:
@@ -107,14 +107,14 @@ def t5_json(config: T5Config) -> dict[str, Any]:
     }
 
 
-def t5_names(config: T5Config) -> NameTable:
+def t5_tensor_map(config: T5Config) -> TensorMap:
     """The names of the tensors of a T5 or mT5 checkpoint."""
-    output, copies = output_names(config.tied)
-    return NameTable(
-        names=(
-            *embedding_names({"shared": "embeddings/word"}),
-            *_stack_names(config, "encoder", {"SelfAttention": "attention"}),
-            *_stack_names(
+    output, copies = output_rules(config.tied)
+    return TensorMap(
+        rules=(
+            *embedding_rules({"shared": "embeddings/word"}),
+            *_stack_rules(config, "encoder", {"SelfAttention": "attention"}),
+            *_stack_rules(
                 config,
                 "decoder",
                 {"SelfAttention": "attention", "EncDecAttention": "cross_attention"},
@@ -131,11 +131,13 @@ def t5_names(config: T5Config) -> NameTable:
     )
 
 
-def _stack_names(config: T5Config, stack: str, attentions: Mapping[str, str]) -> Iterator[Name]:
+def _stack_rules(
+    config: T5Config, stack: str, attentions: Mapping[str, str]
+) -> Iterator[TensorRule]:
     """The names of a stack, whose first layer holds the table of relative positions of all."""
     first = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias"
-    yield from embedding_names({first: f"{stack}/relative_position"})
-    yield from norm_names({f"{stack}.final_layer_norm": f"{stack}/final_norm"}, bias=False)
+    yield from embedding_rules({first: f"{stack}/relative_position"})
+    yield from norm_rules({f"{stack}.final_layer_norm": f"{stack}/final_norm"}, bias=False)
     gated = config.feed_forward.startswith("gated-")
     mlp = {"wi_0": "gate", "wi_1": "up", "wo": "down"} if gated else {"wi": "up", "wo": "down"}
     projections = {"q": "query", "k": "key", "v": "value", "o": "output"}
@@ -143,18 +145,18 @@ def _stack_names(config: T5Config, stack: str, attentions: Mapping[str, str]) ->
     for number, (module, path, maps) in enumerate([*parts, ("DenseReluDense", "mlp", mlp)]):
         layer = f"{stack}.block.{{layer}}.layer.{number}"
         inside = f"{stack}/layers/{path}"
-        yield from norm_names({f"{layer}.layer_norm": f"{inside}/norm"}, bias=False)
+        yield from norm_rules({f"{layer}.layer_norm": f"{inside}/norm"}, bias=False)
         dense = {f"{layer}.{module}.{name}": f"{inside}/{leaf}" for name, leaf in maps.items()}
-        yield from dense_names(dense, bias=False)
+        yield from dense_rules(dense, bias=False)
 
 
-def t5_heads(config: T5Config) -> dict[str, NameTable]:
+def t5_heads(config: T5Config) -> dict[str, TensorMap]:
     """The names of the heads that a T5 or mT5 checkpoint may have, by the kind of head."""
     classifier = {
         "classification_head.dense": "classifier/dense",
         "classification_head.out_proj": "classifier/output",
     }
     return {
-        "sequence_classification": NameTable(dense_names(classifier)),
-        "token_classification": NameTable(dense_names({"classifier": "classifier/output"})),
+        "sequence_classification": TensorMap(dense_rules(classifier)),
+        "token_classification": TensorMap(dense_rules({"classifier": "classifier/output"})),
     }

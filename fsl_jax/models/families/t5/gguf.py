@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fsl_jax.models.families.t5.layers import T5Config
-from fsl_jax.models.gguf.sizes import GGUFFields
-from fsl_jax.models.tensors.module_rules import dense_names, embedding_names, norm_names
-from fsl_jax.models.tensors.tensor_map import TRANSPOSE, Name, NameTable, StoredTensor
+from fsl_jax.models.gguf.config_reader import GGUFConfigReader
+from fsl_jax.models.tensors.module_rules import dense_rules, embedding_rules, norm_rules
+from fsl_jax.models.tensors.tensor_map import TRANSPOSE, StoredTensor, TensorMap, TensorRule
 
 _OUTPUT, _GATE = "output.weight", "enc.blk.0.ffn_gate.weight"
 _PROJECTIONS = {"q": "query", "k": "key", "v": "value", "o": "output"}
@@ -25,7 +25,7 @@ def t5_gguf_config(
     With a gate it is T5 1.1, whose gate is a GELU, as those of FLAN-T5 and mT5 are. Without one it
     is T5 1.0, which scales hidden states before the output embedding.
     """
-    fields = GGUFFields(source, metadata)
+    fields = GGUFConfigReader(source, metadata)
     layers = fields.integer("block_count")
     is_gated, tied = _GATE in tensors, _OUTPUT not in tensors
     head_dim = fields.integer("attention.key_length")
@@ -53,14 +53,14 @@ def t5_gguf_config(
     )
 
 
-def t5_gguf_names(config: T5Config) -> NameTable:
+def t5_gguf_tensor_map(config: T5Config) -> TensorMap:
     """The names of the tensors of a GGUF file of T5."""
-    output = () if config.tied else (Name(_OUTPUT, "unembedding/kernel", TRANSPOSE),)
-    return NameTable(
-        names=(
-            *embedding_names({"token_embd": "embeddings/word"}),
-            *_stack_names(config, "enc", "encoder", {"attn": "attention"}),
-            *_stack_names(
+    output = () if config.tied else (TensorRule(_OUTPUT, "unembedding/kernel", TRANSPOSE),)
+    return TensorMap(
+        rules=(
+            *embedding_rules({"token_embd": "embeddings/word"}),
+            *_stack_rules(config, "enc", "encoder", {"attn": "attention"}),
+            *_stack_rules(
                 config, "dec", "decoder", {"attn": "attention", "cross_attn": "cross_attention"}
             ),
             *output,
@@ -70,12 +70,12 @@ def t5_gguf_names(config: T5Config) -> NameTable:
     )
 
 
-def _stack_names(
+def _stack_rules(
     config: T5Config, short: str, stack: str, attentions: Mapping[str, str]
-) -> Iterator[Name]:
+) -> Iterator[TensorRule]:
     """The names of a stack, whose first layer holds the table of relative positions of all."""
-    yield from embedding_names({f"{short}.blk.0.attn_rel_b": f"{stack}/relative_position"})
-    yield from norm_names({f"{short}.output_norm": f"{stack}/final_norm"}, bias=False)
+    yield from embedding_rules({f"{short}.blk.0.attn_rel_b": f"{stack}/relative_position"})
+    yield from norm_rules({f"{short}.output_norm": f"{stack}/final_norm"}, bias=False)
     maps = {
         f"{name}_{letter}": f"{path}/{projection}"
         for name, path in attentions.items()
@@ -85,7 +85,7 @@ def _stack_names(
     maps |= {"ffn_up": "mlp/up", "ffn_down": "mlp/down", **gate}
     layer, inside = f"{short}.blk.{{layer}}", f"{stack}/layers"
     dense = {f"{layer}.{name}": f"{inside}/{path}" for name, path in maps.items()}
-    yield from dense_names(dense, bias=False)
+    yield from dense_rules(dense, bias=False)
     norms = {**attentions, "ffn": "mlp"}
     scales = {f"{layer}.{name}_norm": f"{inside}/{path}/norm" for name, path in norms.items()}
-    yield from norm_names(scales, bias=False)
+    yield from norm_rules(scales, bias=False)

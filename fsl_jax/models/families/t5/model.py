@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from fsl_jax.errors import InputError
 from fsl_jax.models.attention.attention import require_positions, token_positions
 from fsl_jax.models.attention.biased_attention import Source
-from fsl_jax.models.attention.causal import CausalContext, causal_context
+from fsl_jax.models.attention.causal import CausalAttentionInputs, causal_attention_inputs
 from fsl_jax.models.attention.relative_position import RelativePosition
 from fsl_jax.models.blocks.before_tokens import (
     make_room,
@@ -20,7 +20,7 @@ from fsl_jax.models.blocks.before_tokens import (
 )
 from fsl_jax.models.blocks.layers import NO_DROPOUT, Dropout, Embedding, RMSNorm, Unembedding
 from fsl_jax.models.blocks.stack import depth, initialise_stack, run_stack
-from fsl_jax.models.families.t5.layers import Sight, T5Attention, T5Config, T5Layer
+from fsl_jax.models.families.t5.layers import StackAttentionInputs, T5Attention, T5Config, T5Layer
 from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 
 # The numbers that dropout folds in, of the stacks, and in a stack of what is around its layers.
@@ -40,12 +40,12 @@ def _places(mask: Mask, position_ids: Int[Array, "B T"] | None) -> Int[Array, "_
 
 
 def _layers(inputs: Any, first: int, count: int) -> Any:
-    """What the layers of a segment get, of a tree of arrays `[L, ...]`."""
+    """What the layers of a section get, of a tree of arrays `[L, ...]`."""
     return jax.tree.map(lambda leaf: leaf[first : first + count], inputs)
 
 
 def _joined(given: list[Any]) -> Any:
-    """What the layers of all segments gave, `[L, ...]`."""
+    """What the layers of all sections gave, `[L, ...]`."""
     if len(given) == 1:
         return given[0]
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), *given)
@@ -70,9 +70,11 @@ class T5Stack(nn.Module):
         )
         self.final_norm = RMSNorm(sizes.norm_epsilon)
 
-    def _initialise(self, x: Float[Array, "B T D"], sight: Sight, encoded: Source | None) -> None:
+    def _initialise(
+        self, x: Float[Array, "B T D"], seen: StackAttentionInputs, encoded: Source | None
+    ) -> None:
         block = T5Layer(self.config, parent=None)
-        inputs = (x, sight, NO_DROPOUT, None, encoded)
+        inputs = (x, seen, NO_DROPOUT, None, encoded)
         stack = initialise_stack(self.make_rng("params"), block, self.num_layers, *inputs)
         self.put_variable("params", "layers", stack)
 
@@ -108,13 +110,13 @@ class T5Encoder(T5Stack):
     ) -> Float[Array, "B T D"]:
         """The hidden states of tokens after the final norm."""
         pairs = mask[:, None, :] if mask.ndim == 2 else mask
-        sight = Sight(pairs, self.relative_position(places, places))
+        seen = StackAttentionInputs(pairs, self.relative_position(places, places))
         if self.is_initializing():
-            self._initialise(x, sight, None)
+            self._initialise(x, seen, None)
         block = T5Layer(self.config, parent=None)
 
         def layer(params, x, dropout, _):
-            return block.apply({"params": params}, x, sight, dropout)[0], None
+            return block.apply({"params": params}, x, seen, dropout)[0], None
 
         return self._run(x, layer, dropout, None)[0]
 
@@ -125,24 +127,24 @@ class T5Decoder(T5Stack):
     def __call__(
         self,
         x: Float[Array, "B T D"],
-        context: CausalContext,
+        attention_inputs: CausalAttentionInputs,
         places: Int[Array, "_ T"],
         encoded: KeyValues,
         dropout: Dropout,
     ) -> tuple[Float[Array, "B T D"], KeyValues]:
         """The hidden states of tokens after the final norm, and their keys and values."""
-        sight = self._sight(context, places)
+        seen = self._attention_inputs(attention_inputs, places)
         seen = encoded.mask[:, None, :]
         block = T5Layer(self.config, parent=None)
 
         def layer(params, x, dropout, inputs):
             prefix, (keys, values) = inputs
             source = Source(keys, values, seen)
-            return block.apply({"params": params}, x, sight, dropout, prefix, source)
+            return block.apply({"params": params}, x, seen, dropout, prefix, source)
 
-        inputs = (context.inputs(0, self.num_layers), (encoded.keys, encoded.values))
+        inputs = (attention_inputs.per_layer(0, self.num_layers), (encoded.keys, encoded.values))
         hidden, (keys, values) = self._run(x, layer, dropout, inputs)
-        return hidden, KeyValues(keys, values, context.real, context.positions)
+        return hidden, KeyValues(keys, values, attention_inputs.real, attention_inputs.positions)
 
     def key_values(self, hidden: Float[Array, "B S D"], real: Bool[Array, "B S"]) -> KeyValues:
         """What all layers attend to of an encoder's hidden states."""
@@ -160,14 +162,24 @@ class T5Decoder(T5Stack):
         keys, values = _joined([run_stack(layer, each, hidden)[1] for each in read])
         return KeyValues(keys, values, real)
 
-    def _sight(self, context: CausalContext, places: Int[Array, "_ T"]) -> Sight:
-        length = context.mask.shape[1]
+    def _attention_inputs(
+        self, attention_inputs: CausalAttentionInputs, places: Int[Array, "_ T"]
+    ) -> StackAttentionInputs:
+        length = attention_inputs.mask.shape[1]
         own = self.relative_position(places, places)
         learned = self._learned_bias(places)
-        if context.prefix is None:
-            return Sight(context.mask, own, learned_bias=learned)
-        before = self.relative_position(context.positions, _prefix_places(context.prefix))
-        return Sight(context.mask[..., -length:], own, context.mask[..., :-length], before, learned)
+        if attention_inputs.prefix is None:
+            return StackAttentionInputs(attention_inputs.mask, own, learned_bias=learned)
+        before = self.relative_position(
+            attention_inputs.positions, _prefix_places(attention_inputs.prefix)
+        )
+        return StackAttentionInputs(
+            attention_inputs.mask[..., -length:],
+            own,
+            attention_inputs.mask[..., :-length],
+            before,
+            learned,
+        )
 
     def _learned_bias(self, places: Int[Array, "_ T"]) -> Float[Array, "_ H T P"] | None:
         """The bias of tokens that look at a learned prefix, which stands before all of them."""
@@ -181,8 +193,8 @@ class T5Decoder(T5Stack):
         positions = jnp.zeros((1, hidden.shape[1]), jnp.int32)
         mask = jnp.ones((1, 1, hidden.shape[1]), bool)
         heads = jnp.zeros((*hidden.shape[:2], self.config.num_heads, self.config.head_dim))
-        sight = Sight(mask, self.relative_position(positions, positions))
-        self._initialise(hidden, sight, Source(heads, heads, mask))
+        seen = StackAttentionInputs(mask, self.relative_position(positions, positions))
+        self._initialise(hidden, seen, Source(heads, heads, mask))
 
 
 class T5Embeddings(nn.Module):
@@ -291,11 +303,11 @@ class T5(nn.Module):
         unembed: bool = True,
     ) -> ModelOutput:
         """The decoder alone. See `Pretrained.decode`."""
-        context = causal_context(attention_mask, position_ids, prefix)
-        counted = context.positions if prefix is not None else None
+        attention_inputs = causal_attention_inputs(attention_mask, position_ids, prefix)
+        counted = attention_inputs.positions if prefix is not None else None
         places = _places(attention_mask, counted if position_ids is None else position_ids)
         x = self.embeddings(input_ids)
-        hidden, pairs = self.decoder(x, context, places, encoded, dropout.within(_DECODER))
+        hidden, pairs = self.decoder(x, attention_inputs, places, encoded, dropout.within(_DECODER))
         return ModelOutput(hidden, self.unembed(hidden) if unembed else None, pairs)
 
     def unembed(

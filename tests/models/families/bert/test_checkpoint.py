@@ -1,8 +1,8 @@
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.checkpoints.heads import names_of
-from fsl_jax.models.families.bert.checkpoint import bert_config, bert_json, bert_names
+from fsl_jax.models.checkpoints.heads import tensor_map_of
+from fsl_jax.models.families.bert.checkpoint import bert_config, bert_json, bert_tensor_map
 from fsl_jax.models.families.registry import parameter_shapes
 
 VALUES = {
@@ -19,7 +19,7 @@ VALUES = {
 def test_there_is_a_name_for_each_leaf(tensors):
     config = bert_config("config.json", VALUES, tensors)
     assert config.has_pooler == bool(tensors)
-    paths = [name.path for name in bert_names(config).names]
+    paths = [name.path for name in bert_tensor_map(config).names]
     assert sorted(paths) == sorted(parameter_shapes(config))
 
 
@@ -32,7 +32,7 @@ def test_a_config_is_what_was_written_of_it(tensors):
 
 
 def test_names_of_old_checkpoints_and_their_heads():
-    table = names_of(bert_config("config.json", VALUES, []))
+    table = tensor_map_of(bert_config("config.json", VALUES, []))
     old = "bert.encoder.layer.1.output.LayerNorm.gamma"
     assert table.canonical(old) == "encoder.layer.1.output.LayerNorm.weight"
     assert table.is_ignored("embeddings.position_ids")

@@ -4,7 +4,7 @@ from fsl_jax.errors import InputError
 from fsl_jax.models.families.bert.distilbert import (
     distilbert_config,
     distilbert_json,
-    distilbert_names,
+    distilbert_tensor_map,
 )
 from fsl_jax.models.families.registry import parameter_shapes
 
@@ -21,7 +21,7 @@ VALUES = {
 
 def test_there_is_a_name_for_each_leaf():
     config = distilbert_config("config.json", VALUES, [])
-    paths = [name.path for name in distilbert_names(config).names]
+    paths = [name.path for name in distilbert_tensor_map(config).names]
     assert sorted(paths) == sorted(parameter_shapes(config))
 
 

@@ -56,7 +56,7 @@ def tiny_pair(request, tmp_path_factory, torch_reference, word_tokenizer):
 
 
 def table(pretrained):
-    return FAMILIES[pretrained.config.family].names(pretrained.config)
+    return FAMILIES[pretrained.config.family].tensor_map(pretrained.config)
 
 
 @pytest.mark.parametrize("positions", ["counted", "given"])

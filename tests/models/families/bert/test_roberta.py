@@ -1,7 +1,7 @@
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.families.bert.roberta import roberta_config, roberta_json, roberta_names
+from fsl_jax.models.families.bert.roberta import roberta_config, roberta_json, roberta_tensor_map
 from fsl_jax.models.families.registry import parameter_shapes
 
 VALUES = {
@@ -23,7 +23,7 @@ POOLER = ["roberta.pooler.dense.weight"]
 def test_there_is_a_name_for_each_leaf(tensors):
     config = roberta_config("config.json", VALUES, tensors)
     assert config.has_pooler == bool(tensors)
-    paths = [name.path for name in roberta_names(config).names]
+    paths = [name.path for name in roberta_tensor_map(config).names]
     assert sorted(paths) == sorted(parameter_shapes(config))
 
 

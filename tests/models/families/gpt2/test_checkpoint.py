@@ -1,7 +1,7 @@
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.families.gpt2.checkpoint import gpt2_config, gpt2_json, gpt2_names
+from fsl_jax.models.families.gpt2.checkpoint import gpt2_config, gpt2_json, gpt2_tensor_map
 from fsl_jax.models.families.registry import parameter_shapes
 
 VALUES = {
@@ -18,7 +18,7 @@ VALUES = {
 @pytest.mark.parametrize("tied", [True, False])
 def test_there_is_a_name_for_each_leaf(tied):
     config = gpt2_config("config.json", VALUES | {"tie_word_embeddings": tied}, [])
-    paths = [name.path for name in gpt2_names(config).names]
+    paths = [name.path for name in gpt2_tensor_map(config).names]
     assert sorted(paths) == sorted(parameter_shapes(config))
 
 

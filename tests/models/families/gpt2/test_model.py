@@ -8,7 +8,7 @@ import transformers
 import fsl_jax
 from fsl_jax.errors import InputError
 from fsl_jax.models import export
-from fsl_jax.models.families.gpt2.checkpoint import gpt2_names
+from fsl_jax.models.families.gpt2.checkpoint import gpt2_tensor_map
 from fsl_jax.models.families.gpt2.model import GPT2Config
 from fsl_jax.models.families.registry import parameter_shapes
 
@@ -44,7 +44,7 @@ def test_logits_and_gradients_agree(
     pretrained, model = tiny_pair
     ids, mask = mixed_tokens
     model.zero_grad()
-    inputs = (pretrained, model, gpt2_names(pretrained.config), ids, mask)
+    inputs = (pretrained, model, gpt2_tensor_map(pretrained.config), ids, mask)
     given = given_positions if positions == "given" else None
     assert max(torch_reference.agreement(*inputs, given)) < 1e-5
 

@@ -3,7 +3,7 @@ import pytest
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.families.llama.gemma_gguf import gemma2_gguf_config, gemma3_gguf_config
-from fsl_jax.models.families.llama.gguf import llama_gguf_names
+from fsl_jax.models.families.llama.gguf import llama_gguf_tensor_map
 
 READERS = {"gemma2": gemma2_gguf_config, "gemma3": gemma3_gguf_config}
 SIZES = {
@@ -61,7 +61,7 @@ def test_the_pattern_of_windows_may_be_given():
 
 def test_norms_of_files_hold_one_more():
     config = config_of("gemma2")
-    found = {name.path: name.transform for name in llama_gguf_names(config).names}
+    found = {name.path: name.transform for name in llama_gguf_tensor_map(config).names}
     scales = [path for path in found if path.endswith("/scale")]
     assert len(scales) == 5
     for path in scales:

@@ -5,7 +5,7 @@ import pytest
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.attention.rotary import LinearScaling, Llama3Scaling, rotary_frequencies
-from fsl_jax.models.families.llama.gguf import llama_gguf_config, llama_gguf_names
+from fsl_jax.models.families.llama.gguf import llama_gguf_config, llama_gguf_tensor_map
 from fsl_jax.models.families.registry import parameter_shapes
 from fsl_jax.models.tensors.tensor_map import TRANSPOSE
 
@@ -42,7 +42,7 @@ def config_of(metadata, tensors=MappingProxyType({})):
 def test_there_is_a_name_for_each_leaf(tensors):
     config = config_of(METADATA, tensors)
     assert config.tied != bool(tensors)
-    paths = [name.path for name in llama_gguf_names(config).names]
+    paths = [name.path for name in llama_gguf_tensor_map(config).names]
     assert sorted(paths) == sorted(parameter_shapes(config))
 
 
@@ -67,7 +67,7 @@ def test_qwen_has_biases_or_norms_of_heads_and_its_rows_in_order():
         own = {key.replace("llama.", f"{architecture}."): METADATA[key] for key in METADATA}
         config = config_of(own | {"general.architecture": architecture})
         assert (config.family, config.num_kv_heads) == (architecture, 2)
-        names = {entry.path: entry for entry in llama_gguf_names(config).names}
+        names = {entry.path: entry for entry in llama_gguf_tensor_map(config).names}
         assert sorted(names) == sorted(parameter_shapes(config))
         assert f"layers/attention/{leaf}" in names
         assert names["layers/attention/query/kernel"].transform == TRANSPOSE
@@ -75,7 +75,9 @@ def test_qwen_has_biases_or_norms_of_heads_and_its_rows_in_order():
 
 @pytest.mark.parametrize(("part", "heads"), [("attn_q", 4), ("attn_k", 2)])
 def test_neighbouring_rows_of_a_head_go_half_a_head_apart(part, heads):
-    name = next(name for name in llama_gguf_names(config_of(METADATA)).names if part in name.tensor)
+    name = next(
+        name for name in llama_gguf_tensor_map(config_of(METADATA)).names if part in name.tensor
+    )
     rows = np.arange(heads * 8)
     tensor = np.tile(rows[:, None], (1, 32))
     order = name.transform.to_leaf(tensor)[0]
@@ -114,7 +116,7 @@ def test_the_scaling_of_llama_3_comes_from_its_factors():
     assert 1 == factors[0] < factors[-1] == 32
     config = config_of(metadata, {"rope_freqs.weight": Tensor(factors)})
     assert config.rope_scaling == scaling
-    assert llama_gguf_names(config).is_ignored("rope_freqs.weight")
+    assert llama_gguf_tensor_map(config).is_ignored("rope_freqs.weight")
 
 
 @pytest.mark.parametrize("factors", [[1.0, 2.0, 3.0, 8.0], [1.0, 8.0]])

@@ -143,7 +143,7 @@ def test_logits_and_gradients_agree_with_transformers(pairs, batch, name):
     gradients, logits = ours(pretrained.params)
     expected, weights = gradients_of(model, ids, mask, direction)
     assert relative(logits[mask], expected[mask]) < 1e-5
-    table = FAMILIES[pretrained.config.family].names(pretrained.config)
+    table = FAMILIES[pretrained.config.family].tensor_map(pretrained.config)
     found = dict(write_tensors(flatten_dict(gradients, sep="/"), table))
     assert found.keys() == weights.keys()
     assert max(relative(found[each], weights[each]) for each in found) < 1e-5

@@ -5,7 +5,7 @@ from flax.traverse_util import flatten_dict
 
 import fsl_jax
 from fsl_jax.errors import InputError
-from fsl_jax.models.families.llama.checkpoint import llama_names
+from fsl_jax.models.families.llama.checkpoint import llama_tensor_map
 from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.tensors.tensor_map import write_tensors
 
@@ -34,7 +34,9 @@ def test_logits_of_smollm2_agree_with_transformers(smollm2, torch_reference):
     )
     tensors = {
         name: torch.tensor(np.asarray(tensor))
-        for name, tensor in write_tensors(flatten_dict(smollm2.params, sep="/"), llama_names(sizes))
+        for name, tensor in write_tensors(
+            flatten_dict(smollm2.params, sep="/"), llama_tensor_map(sizes)
+        )
     }
     with torch.device("meta"):
         model = transformers.LlamaForCausalLM(config)

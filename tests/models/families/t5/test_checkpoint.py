@@ -9,7 +9,7 @@ from jax.sharding import PartitionSpec
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.families.registry import initialise, parameter_shapes
-from fsl_jax.models.families.t5.checkpoint import t5_config, t5_json, t5_names
+from fsl_jax.models.families.t5.checkpoint import t5_config, t5_json, t5_tensor_map
 from fsl_jax.sharding import make_mesh, parameter_shardings, require_divided, run_shardings
 
 VALUES = {
@@ -55,8 +55,8 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_there_is_a_name_for_each_leaf(kind):
-    table = t5_names(KINDS[kind])
-    assert sorted(name.path for name in table.names) == sorted(parameter_shapes(KINDS[kind]))
+    table = t5_tensor_map(KINDS[kind])
+    assert sorted(name.path for name in table.rules) == sorted(parameter_shapes(KINDS[kind]))
     assert table.is_ignored("lm_head.weight") == KINDS[kind].tied
     assert table.is_ignored("encoder.embed_tokens.weight")
 
@@ -159,9 +159,9 @@ def test_flan_t5_xxl_has_the_tensors_of_transformers():
     expected = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
     expected["lm_head.weight"] = (32128, 4096)
     sizes = t5_config("config.json", FLAN_T5_XXL, OUTPUT)
-    shapes, table = parameter_shapes(sizes), t5_names(sizes)
+    shapes, table = parameter_shapes(sizes), t5_tensor_map(sizes)
     found = {}
-    for entry in table.names:
+    for entry in table.rules:
         if "{layer}" in entry.tensor:
             layers, *shape = shapes[entry.path]
             for layer in range(layers):

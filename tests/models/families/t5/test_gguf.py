@@ -3,7 +3,7 @@ import pytest
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.families.registry import parameter_shapes
-from fsl_jax.models.families.t5.gguf import t5_gguf_config, t5_gguf_names
+from fsl_jax.models.families.t5.gguf import t5_gguf_config, t5_gguf_tensor_map
 
 METADATA = {
     "general.architecture": "t5",
@@ -46,7 +46,7 @@ GATE = "enc.blk.0.ffn_gate"
 def test_the_tensors_tell_which_t5_it_is(tensors, feed_forward, tied, scaled):
     config = config_of(*tensors)
     assert (config.feed_forward, config.tied, config.scaled) == (feed_forward, tied, scaled)
-    paths = [name.path for name in t5_gguf_names(config).names]
+    paths = [name.path for name in t5_gguf_tensor_map(config).names]
     assert sorted(paths) == sorted(parameter_shapes(config))
 
 
@@ -55,7 +55,7 @@ def test_sizes_come_from_the_metadata():
     assert (config.num_decoder_layers, config.max_distance, config.norm_epsilon) == (3, 128, 1e-5)
     other = config_of(decoder_block_count=2, decoder_start_token_id=5)
     assert (other.num_decoder_layers, other.decoder_start_token) == (2, 5)
-    assert t5_gguf_names(other).is_ignored("dec.blk.1.cross_attn_rel_b.weight")
+    assert t5_gguf_tensor_map(other).is_ignored("dec.blk.1.cross_attn_rel_b.weight")
 
 
 def test_what_is_missing_or_not_supported_is_an_error():

@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict
 import fsl_jax
 from fsl_jax.errors import InputError
 from fsl_jax.models import export
-from fsl_jax.models.checkpoints.heads import names_of
+from fsl_jax.models.checkpoints.heads import tensor_map_of
 from fsl_jax.models.tensors.tensor_map import write_tensors
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -109,7 +109,7 @@ def test_logits_and_gradients_agree(pairs, torch_reference, texts, mixed_tokens,
     gradients, logits = ours(pretrained.params)
     expected = theirs.detach().numpy()
     assert np.abs(logits - expected)[real].max() < 1e-5 * np.abs(expected[real]).max()
-    table = names_of(pretrained.config, pretrained.head)
+    table = tensor_map_of(pretrained.config, pretrained.head)
     found = dict(write_tensors(flatten_dict(gradients, sep="/"), table))
     assert torch_reference._gradient_error(found, model) < 1e-5
 

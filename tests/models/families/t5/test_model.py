@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 import fsl_jax
 from fsl_jax.errors import InputError
 from fsl_jax.models.blocks.layers import NO_DROPOUT
-from fsl_jax.models.families.t5.checkpoint import t5_config, t5_json, t5_names
+from fsl_jax.models.families.t5.checkpoint import t5_config, t5_json, t5_tensor_map
 from fsl_jax.models.families.t5.layers import T5MLP
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.models.tensors.tensor_map import write_tensors
@@ -174,7 +174,7 @@ def test_logits_and_gradients_agree_with_transformers(pair, side, other):
     logits = expected.logits.numpy(force=True)
     assert error(output.logits[decoder_mask], logits[decoder_mask]) < 1e-5
     leaves = flatten_dict(gradient, sep="/")
-    for name, found in write_tensors(leaves, t5_names(pretrained.config)):
+    for name, found in write_tensors(leaves, t5_tensor_map(pretrained.config)):
         assert error(found, model.get_parameter(name).grad.numpy()) < 1e-5, name
 
 

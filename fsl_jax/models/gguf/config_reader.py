@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fsl_jax.models.config_reader import Fields
+from fsl_jax.models.config_reader import ConfigReader
 from fsl_jax.models.tensors.tensor_map import StoredTensor
 
 _EMBEDDING = "token_embd.weight"
 
 
-class GGUFFields(Fields):
+class GGUFConfigReader(ConfigReader):
     """The metadata under the name of the architecture, without it.
 
     Attributes:
@@ -30,6 +30,6 @@ class GGUFFields(Fields):
     def rows(self, tensors: Mapping[str, StoredTensor], name: str = _EMBEDDING) -> int:
         """How many rows a tensor has, which the metadata may not state."""
         if name not in tensors:
-            self.fault(name, None, "a tensor of that name")
+            self.problem(name, None, "a tensor of that name")
             return 1
         return tensors[name].shape[0]

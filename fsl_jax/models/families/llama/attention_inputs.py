@@ -8,7 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from fsl_jax.models.attention.attention import within_window
-from fsl_jax.models.attention.causal import CausalContext, PrefixPair, causal_context
+from fsl_jax.models.attention.causal import (
+    CausalAttentionInputs,
+    PrefixPair,
+    causal_attention_inputs,
+)
 from fsl_jax.models.attention.rotary import Tables, rotary_tables
 from fsl_jax.models.families.llama.config import LlamaConfig
 from fsl_jax.models.outputs import KeyValues
@@ -30,10 +34,10 @@ class View(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class LlamaContext(CausalContext):
+class LlamaAttentionInputs(CausalAttentionInputs):
     """Who sees whom, layer by layer.
 
-    Attributes beside those of `CausalContext`:
+    Attributes beside those of `CausalAttentionInputs`:
       views: of layers without and with a sliding window; the same one where they are alike.
       sliding: for each layer whether it has a sliding window; empty where that makes no difference.
     """
@@ -41,8 +45,8 @@ class LlamaContext(CausalContext):
     views: tuple[View, View]
     sliding: tuple[bool, ...]
 
-    def inputs(self, first: int, layers: int) -> tuple[Any, Bool[Array, "_"] | None]:
-        """What differs between the layers of a segment: the prefix's states, and the view."""
+    def per_layer(self, first: int, layers: int) -> tuple[Any, Bool[Array, "_"] | None]:
+        """What differs between the layers of a section: the prefix's states, and the view."""
         prefix = super().inputs(first, layers)
         if not self.sliding:
             return prefix, None
@@ -67,23 +71,25 @@ def llama_context(
     position_ids: Int[Array, "B T"] | None,
     prefix: KeyValues | None,
     before: Int[Array, ""] | None = None,
-) -> LlamaContext:
+) -> LlamaAttentionInputs:
     """Works out masks and positions from the arguments of `Pretrained.apply`.
 
     With a learned prefix of `before` vectors, whose keys are not rotated, tokens are rotated by
     positions that come after it, and it slides out of windows as tokens do.
     """
-    causal = causal_context(attention_mask, position_ids, prefix)
+    causal = causal_attention_inputs(attention_mask, position_ids, prefix)
     given = position_ids is not None or (prefix is not None and prefix.positions is not None)
     places = causal.positions if before is None else causal.positions + before
     views, sliding = _views(config, causal, places, given)
     if before is not None and any(config.sliding):
         views, sliding = _with_windowed_prefix(config, views, places)
-    return LlamaContext(causal.positions, causal.mask, causal.real, causal.prefix, views, sliding)
+    return LlamaAttentionInputs(
+        causal.positions, causal.mask, causal.real, causal.prefix, views, sliding
+    )
 
 
 def _views(
-    config: LlamaConfig, causal: CausalContext, places: Int[Array, "B T"], given: bool
+    config: LlamaConfig, causal: CausalAttentionInputs, places: Int[Array, "B T"], given: bool
 ) -> tuple[tuple[View, View], tuple[bool, ...]]:
     """What layers without and with a window see, and which have one if that makes a difference."""
     whole = View(_tables(config, places, config.rope_theta), causal.mask)
@@ -118,7 +124,9 @@ def _windowed_tables(config: LlamaConfig, places: Int[Array, "B T"], whole: View
     return rotary_tables(places, config.head_dim, config.local_rope_theta)
 
 
-def _windowed_mask(config: LlamaConfig, causal: CausalContext, given: bool) -> Bool[Array, "B T S"]:
+def _windowed_mask(
+    config: LlamaConfig, causal: CausalAttentionInputs, given: bool
+) -> Bool[Array, "B T S"]:
     """The mask within the window; the mask itself where no two positions can be that far apart."""
     if config.window is None or (not given and causal.mask.shape[-1] <= config.window):
         return causal.mask

@@ -5,11 +5,11 @@ import math
 
 import jax
 
-from fsl_jax.errors import faults
+from fsl_jax.errors import problems_error
 
 
 @dataclasses.dataclass(frozen=True)
-class FitSettings:
+class FitConfig:
     """What is the same for all runs of a program.
 
     Attributes:
@@ -48,7 +48,7 @@ class FitSettings:
         }
         wrong = [f"{name} = {getattr(self, name)}" for name, fits in limits.items() if not fits]
         if wrong:
-            raise faults("training settings out of range:", wrong)
+            raise problems_error("training settings out of range:", wrong)
 
     @property
     def steps_per_dispatch(self) -> int:

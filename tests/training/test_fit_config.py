@@ -1,10 +1,10 @@
-"""The settings that the runs of a program share."""
+"""The config that the runs of a program share."""
 
 import jax
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.training.settings import FitSettings, longest_dispatch
+from fsl_jax.training.fit_config import FitConfig, longest_dispatch
 
 
 @pytest.mark.parametrize(
@@ -19,10 +19,8 @@ from fsl_jax.training.settings import FitSettings, longest_dispatch
     ],
 )
 def test_a_dispatch_ends_where_validations_fall(steps, evaluate_every, longest, expected):
-    settings = FitSettings(
-        steps, batch_size=4, evaluate_every=evaluate_every, longest_dispatch=longest
-    )
-    assert settings.steps_per_dispatch == expected
+    config = FitConfig(steps, batch_size=4, evaluate_every=evaluate_every, longest_dispatch=longest)
+    assert config.steps_per_dispatch == expected
     assert steps % expected == evaluate_every % expected == 0
 
 
@@ -30,13 +28,13 @@ def test_a_dispatch_ends_where_validations_fall(steps, evaluate_every, longest, 
     ("steps", "evaluate_every", "expected"), [(100, 10, 10), (7, 5, 2), (5, 5, 1), (4, 5, 1)]
 )
 def test_the_last_step_has_a_validation(steps, evaluate_every, expected):
-    settings = FitSettings(steps, batch_size=4, evaluate_every=evaluate_every)
-    assert settings.evaluations == expected
+    config = FitConfig(steps, batch_size=4, evaluate_every=evaluate_every)
+    assert config.evaluations == expected
 
 
 def test_all_settings_out_of_range_are_named_at_once():
     with pytest.raises(InputError) as error:
-        FitSettings(
+        FitConfig(
             steps=0,
             batch_size=0,
             evaluate_every=0,

@@ -12,7 +12,7 @@ from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.processes import gather, is_first
 from fsl_jax.studies.planning.environment import versions
 from fsl_jax.studies.planning.plan import PlannedProgram, PlannedRun
-from fsl_jax.studies.planning.study_config import Question
+from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.records.records import RunRecord
 from fsl_jax.studies.running.progress import Progress
 from fsl_jax.training.loop import Stopped
@@ -20,11 +20,11 @@ from fsl_jax.training.stopping import StopRequest
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Context:
+class RunningStudy:
     """The data, the models and the directory of a study.
 
     Attributes:
-      question: what it asks.
+      config: what it asks.
       directory: where it writes.
       dataset: the data.
       test: the test examples.
@@ -35,7 +35,7 @@ class Context:
       load: loads a model by name, once.
     """
 
-    question: Question
+    config: StudyConfig
     directory: epath.Path
     dataset: Dataset
     test: tuple[Example, ...]
@@ -71,12 +71,12 @@ class Context:
 
 
 def make_record(
-    context: Context, planned: PlannedProgram, run: PlannedRun, **result: Any
+    study: RunningStudy, planned: PlannedProgram, run: PlannedRun, **result: Any
 ) -> RunRecord:
     """The record of a run with every setting.
 
     Args:
-      context: the study.
+      study: the study.
       planned: the run's program.
       run: the run.
       **result: what came of it: the fields of `RunRecord` that are not settings.
@@ -84,28 +84,28 @@ def make_record(
     Returns:
       The record.
     """
-    question = context.question
+    config = study.config
     chosen = result.pop("settings", {})
     shared = "dropout warmup clip_norm evaluate_every patience rematerialize dtype".split()
-    trained = {name: getattr(question, name) for name in shared} if planned.steps else {}
+    trained = {name: getattr(config, name) for name in shared} if planned.steps else {}
     return RunRecord(
         method=run.method,
         model=planned.model,
-        dataset=question.dataset,
+        dataset=config.dataset,
         metric="accuracy",
         seed=run.seed,
-        shots=question.shots,
+        shots=config.shots,
         learning_rate=run.learning_rate,
         steps=planned.steps,
         batch_size=planned.batch_size or None,
-        weight_decay=question.weight_decay if planned.steps else None,
+        weight_decay=config.weight_decay if planned.steps else None,
         settings={
             **trained,
-            "attention": question.attention,
-            "matmul_precision": question.matmul_precision,
+            "attention": config.attention,
+            "matmul_precision": config.matmul_precision,
             **chosen,
         },
-        model_sha256=context.load(planned.model).sha256,
+        model_sha256=study.load(planned.model).sha256,
         versions=versions(),
         **result,
     )
