@@ -355,8 +355,8 @@ def tiny_problem(tiny_formulations, tiny_dataset):
 
     def make(formulation, trials, cached=True, **settings):
         formulation = tiny_formulations.get(formulation, formulation)
-        if room := max(trial.method.positions for trial in trials):
-            formulation = dataclasses.replace(formulation, room=room)
+        if reserved := max(trial.method.positions for trial in trials):
+            formulation = dataclasses.replace(formulation, reserved_positions=reserved)
         config = FitConfig(**{"steps": 20, "batch_size": 4, "evaluate_every": 5} | settings)
         splits = [few_shot_split(tiny_dataset, 2, trial.seed) for trial in trials]
         examples = [each for split in splits for each in (*split.train, *split.validation)]

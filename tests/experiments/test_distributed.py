@@ -37,14 +37,14 @@ def study_config(llama_directory, data_directory):
 
 
 @pytest.fixture(scope="module")
-def flags(config):
+def flags(study_config):
     return [
-        f"--models={config.models[0]}",
-        f"--dataset={config.dataset}",
-        f"--methods={config.methods}",
+        f"--models={study_config.models[0]}",
+        f"--dataset={study_config.dataset}",
+        f"--methods={study_config.methods}",
         "--shots=2",
         "--seeds=1,2",
-        f"--learning_rates={config.learning_rates}",
+        f"--learning_rates={study_config.learning_rates}",
         "--steps=8",
         "--evaluate_every=4",
         "--batch_size=6",
@@ -99,7 +99,7 @@ def numbers_apart(record):
 
 
 def test_two_processes_find_what_one_finds_though_they_were_stopped(
-    config, flags, start_two, tmp_path
+    study_config, flags, start_two, tmp_path
 ):
     output = tmp_path / "two"
     processes = start_two(*flags, f"--output={output}")
@@ -117,7 +117,7 @@ def test_two_processes_find_what_one_finds_though_they_were_stopped(
 
     # In this process, whose eight devices are laid out alike.
     alone = tmp_path / "one"
-    run_study(config, alone, Options(checkpoint_seconds=0.0))
+    run_study(study_config, alone, Options(checkpoint_seconds=0.0))
     for name in ("report.md", "summary.json", "timings.jsonl", "plan.json", "flags.txt"):
         assert (output / name).stat().st_size > 0, name
     pairs = [
@@ -131,8 +131,8 @@ def test_two_processes_find_what_one_finds_though_they_were_stopped(
         np.testing.assert_allclose(losses, expected, rtol=1e-4)
 
 
-def test_dry_run_plans_for_a_mesh_and_writes_nothing(config, tmp_path):
-    told = dry_run(config, tmp_path / "out", Options())
+def test_dry_run_plans_for_a_mesh_and_writes_nothing(study_config, tmp_path):
+    told = dry_run(study_config, tmp_path / "out", Options())
     assert "-lora | 4 | 4 | 8 |" in told
     assert "-icl | 2 | 1 | - |" in told
     assert not (tmp_path / "out").exists()

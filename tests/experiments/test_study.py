@@ -157,8 +157,8 @@ def test_other_flags_in_the_same_directory_are_refused(finished_study, study_fla
         run_script("study", *changed, "--weight_decay=0.1", f"--output={output}")
     )
     assert status == 2
-    assert "config.shots: there 4, here 5" in err
-    assert "config.weight_decay: there 0.0, here 0.1" in err
+    assert "question.shots: there 4, here 5" in err
+    assert "question.weight_decay: there 0.0, here 0.1" in err
     assert "Traceback" not in err
 
 

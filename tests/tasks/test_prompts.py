@@ -51,7 +51,7 @@ def test_no_character_is_cut_in_two(byte_tokenizer, text, room):
 @hypothesis.settings(max_examples=200, derandomize=True, deadline=None)
 @hypothesis.given(
     text=strategies.text(min_size=1, max_size=40) | strategies.text("ab \n", min_size=1),
-    reserved_positions=strategies.integers(1, 60),
+    room=strategies.integers(1, 60),
 )
 def test_any_text_is_made_to_fit_or_refused(byte_tokenizer, text, room):
     limit = AROUND + room

@@ -56,12 +56,12 @@ def test_loss_and_gradients_are_those_without(problem, formulation, method):
     made = problem(formulation, method)
     stack, pool = made.stack, made.pool
     halves = jax.tree.map(lambda leaf: leaf[0], (stack.trainable, stack.frozen_leaves))
-    trainable, settings = halves
+    trainable, frozen_leaves = halves
 
     @jax.jit
     @jax.value_and_grad
     def loss(trainable, batch):
-        params = combine(trainable, settings, stack.shared)
+        params = combine(trainable, frozen_leaves, stack.shared)
         return cross_entropy(made.formulation.logits(params, batch), batch["label"]).mean()
 
     whole = {name: array for name, array in pool.items() if name in made.arrays}

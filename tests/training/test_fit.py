@@ -338,10 +338,10 @@ def test_rematerialized_layers_train_the_same_in_less_memory(tiny_problem, trial
 class Watching(LoRA):
     """Keeps the norm of the gradients that the last step had."""
 
-    def memory(self, trainable):
+    def initial_state(self, trainable):
         return jnp.float32(0)
 
-    def after_step(self, trainable, settings, gradients, memory, step, steps):
+    def after_step(self, trainable, frozen_leaves, gradients, method_state, step, steps):
         return trainable, optax.tree.norm(gradients)
 
 

@@ -84,7 +84,7 @@ def test_shapes_are_those_of_the_arrays_and_nothing_is_compiled(formulation, met
         shapes = stack_shapes(*arguments)
     assert not compiled
     expected = stack_runs(*arguments)
-    for group in ("trainable", "settings", "shared", "rate_factors"):
+    for group in ("trainable", "frozen_leaves", "shared", "rate_factors"):
         wanted = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), getattr(expected, group)
         )

@@ -342,10 +342,10 @@ def test_each_fault_is_told_once_beside_that_of_the_base(bert, tmp_path, method,
     unknown = "not known: embeddings/word/embedding"
     with pytest.raises(InputError) as error:
         load_adapter(tmp_path, bert)
-    assert error.value.found == (unknown,)
+    assert error.value.problems == (unknown,)
     with pytest.raises(InputError) as error:
         load_adapter(tmp_path, dataclasses.replace(bert, name="other-bert", sha256="cd" * 32))
-    other, second = error.value.found
+    other, second = error.value.problems
     assert re.search(f"{'ab' * 32}, and other-bert has {'cd' * 32}", other)
     assert second == unknown
 
@@ -356,7 +356,7 @@ def test_a_setting_in_the_file_of_the_head_is_not_taken(bert, tmp_path):
     smuggle(tmp_path, "layers/attention/query/lora_scale", HEAD)
     with pytest.raises(InputError) as error:
         load_adapter(tmp_path, bert)
-    assert error.value.found == ("not known: layers/attention/query/lora_scale",)
+    assert error.value.problems == ("not known: layers/attention/query/lora_scale",)
 
 
 def test_a_method_that_does_not_fit_another_base_is_told_beside_its_hash(bert, tmp_path):
@@ -365,8 +365,8 @@ def test_a_method_that_does_not_fit_another_base_is_told_beside_its_hash(bert, t
     edit(RECORD, method="top_layers(k=99)")(tmp_path)
     with pytest.raises(InputError) as error:
         load_adapter(tmp_path, dataclasses.replace(bert, sha256="cd" * 32))
-    assert len(error.value.found) == 2
-    assert "99" in error.value.found[1]
+    assert len(error.value.problems) == 2
+    assert "99" in error.value.problems[1]
 
 
 @pytest.mark.parametrize(("kind", "found"), [("LOHA", "'LOHA'"), (None, "None")])

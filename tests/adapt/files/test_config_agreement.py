@@ -38,7 +38,7 @@ def test_a_config_that_was_edited_is_told_from_the_other(bert, save_moved, tmp_p
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     with pytest.raises(InputError) as error:
         load_adapter(tmp_path / "a", bert)
-    assert error.value.found == tuple(f"{CONFIG} {fault}" for fault in found)
+    assert error.value.problems == tuple(f"{CONFIG} {fault}" for fault in found)
 
 
 def test_what_only_trains_may_differ():

@@ -53,11 +53,11 @@ class Counting(Method):
     def penalty(self, params):
         return jnp.float32(self.amount)
 
-    def memory(self, trainable):
+    def initial_state(self, trainable):
         return jnp.float32(0)
 
-    def after_step(self, trainable, settings, gradients, memory, step, steps):
-        return trainable | {"extra": trainable["extra"] * 2 + self.amount}, memory + self.amount
+    def after_step(self, trainable, frozen_leaves, gradients, method_state, step, steps):
+        return trainable | {"extra": trainable["extra"] * 2 + self.amount}, method_state + self.amount
 
     def finish(self, leaves):
         return leaves | {"finished": leaves.get("finished", 0) * 10 + self.amount}
@@ -97,10 +97,10 @@ def test_what_parts_do_is_done_one_after_the_other():
     assert method.learning_rate_factors == {"^extra$": 1.0, "b$": 2.0}
     assert method.reparametrize({})["seen"] == 13
     assert method.penalty({}) == 4
-    trainable, memory = {"extra": jnp.float32(0)}, method.initial_state({})
-    trainable, memory = method.after_step(trainable, {}, {}, memory, jnp.int32(0), 2)
+    trainable, method_state = {"extra": jnp.float32(0)}, method.initial_state({})
+    trainable, method_state = method.after_step(trainable, {}, {}, method_state, jnp.int32(0), 2)
     assert trainable["extra"] == 5
-    assert memory == (1, 3)
+    assert method_state == (1, 3)
     assert method.finish({})["finished"] == 13
 
 

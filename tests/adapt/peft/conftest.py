@@ -16,7 +16,7 @@ def require_faults_together():
         values |= {"bias": "all", "modules_to_save": ["embed_tokens"]}
         with pytest.raises(InputError) as error:
             read((values, tensors | {smuggled: np.zeros((50, 16), np.float32)}), base)
-        assert error.value.found == (
+        assert error.value.problems == (
             "bias is 'all', which is not supported",
             "modules_to_save is ['embed_tokens'], which is not supported: merge it in PEFT "
             "(`merge_and_unload`), and load the model, with its head",

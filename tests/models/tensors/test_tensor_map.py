@@ -89,7 +89,7 @@ def test_all_faults_are_told_at_once():
 
 
 FUSED = TensorMap(
-    names=tuple(
+    rules=tuple(
         TensorRule(f"layer.{{layer}}.fused.{kind}", f"layers/{part}/{leaf}", transform, (number, 3))
         for number, part in enumerate(("query", "key", "value"))
         for kind, leaf, transform in (("weight", "kernel", KEEP), ("bias", "bias", KEEP))

@@ -12,7 +12,7 @@ import pytest
 import fsl_jax
 import fsl_jax.data
 
-NOTEBOOK = pathlib.Path(__file__).parents[2] / "notebooks" / "prompt_embeddings.py"
+NOTEBOOK = pathlib.Path(__file__).parents[3] / "notebooks" / "prompt_embeddings.py"
 SAVED = NOTEBOOK.with_suffix(".ipynb")
 SIZE = {"shots": 2, "seeds": [1, 2], "length": 2, "text": "very far", "steps": 2, "words": 40}
 

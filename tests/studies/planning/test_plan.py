@@ -93,7 +93,7 @@ def test_all_differences_to_what_is_there_are_listed():
         require_same(there, here, epath.Path("out"))
     lines = str(refused.value).splitlines()
     assert len(lines) == 4
-    assert "config.shots: there 16, here 2" in str(refused.value)
+    assert "question.shots: there 16, here 2" in str(refused.value)
     assert "environment.devices: there 1, here 2" in str(refused.value)
     require_same(there, there, epath.Path("out"))
 

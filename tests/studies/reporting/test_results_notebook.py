@@ -4,7 +4,7 @@ import runpy
 from fsl_jax.studies.records.jsonl import write_records
 from fsl_jax.studies.records.timings import Timing, append_timings
 
-NOTEBOOK = pathlib.Path(__file__).parents[2] / "notebooks" / "study_results.py"
+NOTEBOOK = pathlib.Path(__file__).parents[3] / "notebooks" / "study_results.py"
 
 
 def test_the_notebook_runs_from_top_to_bottom(make_record, tmp_path, monkeypatch, capsys):

@@ -47,7 +47,7 @@ class LlamaAttentionInputs(CausalAttentionInputs):
 
     def per_layer(self, first: int, layers: int) -> tuple[Any, Bool[Array, "_"] | None]:
         """What differs between the layers of a section: the prefix's states, and the view."""
-        prefix = super().inputs(first, layers)
+        prefix = super().per_layer(first, layers)
         if not self.sliding:
             return prefix, None
         return prefix, jnp.array(self.sliding[first : first + layers], bool)

@@ -80,7 +80,7 @@ class T5Config:
 
 
 @dataclasses.dataclass(frozen=True)
-class StackAttentionInputs:
+class StackInputs:
     """How the tokens of a stack see each other, and those of a prefix.
 
     Attributes:
@@ -130,13 +130,13 @@ class T5Attention(nn.Module):
     def __call__(
         self,
         x: Float[Array, "B T D"],
-        seen: StackAttentionInputs,
+        stack_inputs: StackInputs,
         prefix: tuple[Array, Array] | None,
     ) -> tuple[Float[Array, "B T D"], Pair]:
         """The update of `x` by what its tokens see of each other, and their keys and values."""
         normed = self.norm(x)
         own = self.key_values(normed)
-        sources = seen.sources(own, prefix, learned_prefix(self, own[0]))
+        sources = stack_inputs.sources(own, prefix, learned_prefix(self, own[0]))
         attended = attend_to(self._split(self.query(normed)), *sources)
         return self.adapter(self.output(attended), normed), own
 
@@ -184,13 +184,13 @@ class T5Layer(nn.Module):
     def __call__(
         self,
         x: Float[Array, "B T D"],
-        seen: StackAttentionInputs,
+        stack_inputs: StackInputs,
         dropout: Dropout,
         prefix: tuple[Array, Array] | None = None,
         encoded: Source | None = None,
     ) -> tuple[Float[Array, "B T D"], Pair]:
         """Adds the updates of attention and of the multilayer perceptron."""
-        update, own = T5Attention(self.config, name="attention")(x, seen, prefix)
+        update, own = T5Attention(self.config, name="attention")(x, stack_inputs, prefix)
         x += dropout(update, _AFTER_ATTENTION)
         if encoded is not None:
             cross_attention = T5Attention(self.config, name="cross_attention")

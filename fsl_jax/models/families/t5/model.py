@@ -20,7 +20,7 @@ from fsl_jax.models.blocks.before_tokens import (
 )
 from fsl_jax.models.blocks.layers import NO_DROPOUT, Dropout, Embedding, RMSNorm, Unembedding
 from fsl_jax.models.blocks.stack import depth, initialise_stack, run_stack
-from fsl_jax.models.families.t5.layers import StackAttentionInputs, T5Attention, T5Config, T5Layer
+from fsl_jax.models.families.t5.layers import StackInputs, T5Attention, T5Config, T5Layer
 from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 
 # The numbers that dropout folds in, of the stacks, and in a stack of what is around its layers.
@@ -71,10 +71,10 @@ class T5Stack(nn.Module):
         self.final_norm = RMSNorm(sizes.norm_epsilon)
 
     def _initialise(
-        self, x: Float[Array, "B T D"], seen: StackAttentionInputs, encoded: Source | None
+        self, x: Float[Array, "B T D"], stack_inputs: StackInputs, encoded: Source | None
     ) -> None:
         block = T5Layer(self.config, parent=None)
-        inputs = (x, seen, NO_DROPOUT, None, encoded)
+        inputs = (x, stack_inputs, NO_DROPOUT, None, encoded)
         stack = initialise_stack(self.make_rng("params"), block, self.num_layers, *inputs)
         self.put_variable("params", "layers", stack)
 
@@ -110,13 +110,13 @@ class T5Encoder(T5Stack):
     ) -> Float[Array, "B T D"]:
         """The hidden states of tokens after the final norm."""
         pairs = mask[:, None, :] if mask.ndim == 2 else mask
-        seen = StackAttentionInputs(pairs, self.relative_position(places, places))
+        stack_inputs = StackInputs(pairs, self.relative_position(places, places))
         if self.is_initializing():
-            self._initialise(x, seen, None)
+            self._initialise(x, stack_inputs, None)
         block = T5Layer(self.config, parent=None)
 
         def layer(params, x, dropout, _):
-            return block.apply({"params": params}, x, seen, dropout)[0], None
+            return block.apply({"params": params}, x, stack_inputs, dropout)[0], None
 
         return self._run(x, layer, dropout, None)[0]
 
@@ -133,14 +133,14 @@ class T5Decoder(T5Stack):
         dropout: Dropout,
     ) -> tuple[Float[Array, "B T D"], KeyValues]:
         """The hidden states of tokens after the final norm, and their keys and values."""
-        seen = self._attention_inputs(attention_inputs, places)
-        seen = encoded.mask[:, None, :]
+        stack_inputs = self._stack_inputs(attention_inputs, places)
+        encoded_mask = encoded.mask[:, None, :]
         block = T5Layer(self.config, parent=None)
 
         def layer(params, x, dropout, inputs):
             prefix, (keys, values) = inputs
-            source = Source(keys, values, seen)
-            return block.apply({"params": params}, x, seen, dropout, prefix, source)
+            source = Source(keys, values, encoded_mask)
+            return block.apply({"params": params}, x, stack_inputs, dropout, prefix, source)
 
         inputs = (attention_inputs.per_layer(0, self.num_layers), (encoded.keys, encoded.values))
         hidden, (keys, values) = self._run(x, layer, dropout, inputs)
@@ -162,18 +162,18 @@ class T5Decoder(T5Stack):
         keys, values = _joined([run_stack(layer, each, hidden)[1] for each in read])
         return KeyValues(keys, values, real)
 
-    def _attention_inputs(
+    def _stack_inputs(
         self, attention_inputs: CausalAttentionInputs, places: Int[Array, "_ T"]
-    ) -> StackAttentionInputs:
+    ) -> StackInputs:
         length = attention_inputs.mask.shape[1]
         own = self.relative_position(places, places)
         learned = self._learned_bias(places)
         if attention_inputs.prefix is None:
-            return StackAttentionInputs(attention_inputs.mask, own, learned_bias=learned)
+            return StackInputs(attention_inputs.mask, own, learned_bias=learned)
         before = self.relative_position(
             attention_inputs.positions, _prefix_places(attention_inputs.prefix)
         )
-        return StackAttentionInputs(
+        return StackInputs(
             attention_inputs.mask[..., -length:],
             own,
             attention_inputs.mask[..., :-length],
@@ -193,8 +193,8 @@ class T5Decoder(T5Stack):
         positions = jnp.zeros((1, hidden.shape[1]), jnp.int32)
         mask = jnp.ones((1, 1, hidden.shape[1]), bool)
         heads = jnp.zeros((*hidden.shape[:2], self.config.num_heads, self.config.head_dim))
-        seen = StackAttentionInputs(mask, self.relative_position(positions, positions))
-        self._initialise(hidden, seen, Source(heads, heads, mask))
+        stack_inputs = StackInputs(mask, self.relative_position(positions, positions))
+        self._initialise(hidden, stack_inputs, Source(heads, heads, mask))
 
 
 class T5Embeddings(nn.Module):

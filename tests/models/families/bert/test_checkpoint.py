@@ -19,7 +19,7 @@ VALUES = {
 def test_there_is_a_name_for_each_leaf(tensors):
     config = bert_config("config.json", VALUES, tensors)
     assert config.has_pooler == bool(tensors)
-    paths = [name.path for name in bert_tensor_map(config).names]
+    paths = [name.path for name in bert_tensor_map(config).rules]
     assert sorted(paths) == sorted(parameter_shapes(config))
 
 

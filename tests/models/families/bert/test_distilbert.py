@@ -21,7 +21,7 @@ VALUES = {
 
 def test_there_is_a_name_for_each_leaf():
     config = distilbert_config("config.json", VALUES, [])
-    paths = [name.path for name in distilbert_tensor_map(config).names]
+    paths = [name.path for name in distilbert_tensor_map(config).rules]
     assert sorted(paths) == sorted(parameter_shapes(config))
 
 

@@ -18,7 +18,7 @@ VALUES = {
 @pytest.mark.parametrize("tied", [True, False])
 def test_there_is_a_name_for_each_leaf(tied):
     config = gpt2_config("config.json", VALUES | {"tie_word_embeddings": tied}, [])
-    paths = [name.path for name in gpt2_tensor_map(config).names]
+    paths = [name.path for name in gpt2_tensor_map(config).rules]
     assert sorted(paths) == sorted(parameter_shapes(config))
 
 

@@ -18,7 +18,7 @@ VALUES = {
 @pytest.mark.parametrize("tied", [True, False])
 def test_there_is_a_name_for_each_leaf(tied):
     config = llama_config("config.json", VALUES | {"tie_word_embeddings": tied}, [])
-    paths = [name.path for name in llama_tensor_map(config).names]
+    paths = [name.path for name in llama_tensor_map(config).rules]
     assert sorted(paths) == sorted(parameter_shapes(config))
     assert llama_tensor_map(config).is_ignored("lm_head.weight") == tied
 
@@ -58,7 +58,7 @@ def test_the_second_norm_is_another_one_where_updates_are_normalised():
     both = dataclasses.replace(plain, post_norms=True)
     name = "model.layers.{layer}.post_attention_layernorm.weight"
     paths = [
-        {entry.tensor: entry.path for entry in llama_tensor_map(config).names}[name]
+        {entry.tensor: entry.path for entry in llama_tensor_map(config).rules}[name]
         for config in (plain, both)
     ]
     assert paths == ["layers/mlp/norm/scale", "layers/attention/post_norm/scale"]
@@ -67,7 +67,7 @@ def test_the_second_norm_is_another_one_where_updates_are_normalised():
 def test_there_is_a_name_for_each_leaf_that_another_config_has():
     plain = llama_config("config.json", VALUES | {"attention_bias": True, "mlp_bias": True}, [])
     config = dataclasses.replace(plain, post_norms=True, query_key_norm=True)
-    paths = [name.path for name in llama_tensor_map(config).names]
+    paths = [name.path for name in llama_tensor_map(config).rules]
     assert sorted(paths) == sorted(parameter_shapes(config))
 
 

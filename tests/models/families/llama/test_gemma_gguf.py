@@ -61,7 +61,7 @@ def test_the_pattern_of_windows_may_be_given():
 
 def test_norms_of_files_hold_one_more():
     config = config_of("gemma2")
-    found = {name.path: name.transform for name in llama_gguf_tensor_map(config).names}
+    found = {name.path: name.transform for name in llama_gguf_tensor_map(config).rules}
     scales = [path for path in found if path.endswith("/scale")]
     assert len(scales) == 5
     for path in scales:

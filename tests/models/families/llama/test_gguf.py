@@ -42,7 +42,7 @@ def config_of(metadata, tensors=MappingProxyType({})):
 def test_there_is_a_name_for_each_leaf(tensors):
     config = config_of(METADATA, tensors)
     assert config.tied != bool(tensors)
-    paths = [name.path for name in llama_gguf_tensor_map(config).names]
+    paths = [name.path for name in llama_gguf_tensor_map(config).rules]
     assert sorted(paths) == sorted(parameter_shapes(config))
 
 
@@ -67,7 +67,7 @@ def test_qwen_has_biases_or_norms_of_heads_and_its_rows_in_order():
         own = {key.replace("llama.", f"{architecture}."): METADATA[key] for key in METADATA}
         config = config_of(own | {"general.architecture": architecture})
         assert (config.family, config.num_kv_heads) == (architecture, 2)
-        names = {entry.path: entry for entry in llama_gguf_tensor_map(config).names}
+        names = {entry.path: entry for entry in llama_gguf_tensor_map(config).rules}
         assert sorted(names) == sorted(parameter_shapes(config))
         assert f"layers/attention/{leaf}" in names
         assert names["layers/attention/query/kernel"].transform == TRANSPOSE
@@ -76,7 +76,7 @@ def test_qwen_has_biases_or_norms_of_heads_and_its_rows_in_order():
 @pytest.mark.parametrize(("part", "heads"), [("attn_q", 4), ("attn_k", 2)])
 def test_neighbouring_rows_of_a_head_go_half_a_head_apart(part, heads):
     name = next(
-        name for name in llama_gguf_tensor_map(config_of(METADATA)).names if part in name.tensor
+        name for name in llama_gguf_tensor_map(config_of(METADATA)).rules if part in name.tensor
     )
     rows = np.arange(heads * 8)
     tensor = np.tile(rows[:, None], (1, 32))

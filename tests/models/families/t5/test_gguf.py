@@ -46,7 +46,7 @@ GATE = "enc.blk.0.ffn_gate"
 def test_the_tensors_tell_which_t5_it_is(tensors, feed_forward, tied, scaled):
     config = config_of(*tensors)
     assert (config.feed_forward, config.tied, config.scaled) == (feed_forward, tied, scaled)
-    paths = [name.path for name in t5_gguf_tensor_map(config).names]
+    paths = [name.path for name in t5_gguf_tensor_map(config).rules]
     assert sorted(paths) == sorted(parameter_shapes(config))
 
 
