@@ -70,7 +70,7 @@ def row_params(
     pretrained: Pretrained,
     params: Params,
     stacked: Stacked,
-    index: Int[AnyArray, "B"],
+    index: Int[AnyArray, " B"],
     *,
     reparametrize: Reparametrize | None = None,
 ) -> RowParams:
@@ -109,7 +109,7 @@ def apply_rows(
     pretrained: Pretrained,
     params: Params,
     stacked: Stacked,
-    index: Int[AnyArray, "_"],
+    index: Int[AnyArray, " _"],
     input_ids: Int[AnyArray, "B T"],
     attention_mask: Bool[AnyArray, "B T"] | Bool[AnyArray, "B T S"],
     *,
@@ -290,7 +290,7 @@ def _require_readable(leaves: Params, reparametrize: Reparametrize | None) -> No
         raise problems_error("these adapters cannot be in one batch:", found)
 
 
-def _require_in_range(index: Int[Array, "B"], counts: set[int]) -> None:
+def _require_in_range(index: Int[Array, " B"], counts: set[int]) -> None:
     """Raises an error for an adapter that is not there; numbers that are traced are not known."""
     if len(counts) != 1:
         raise InputError(f"expected leaves of one number of adapters, found {sorted(counts)}")

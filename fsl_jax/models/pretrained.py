@@ -248,7 +248,7 @@ class Pretrained:
         self,
         params: Params,
         hidden: Float[Array, "*batch D"],
-        token_ids: Int[Array, "n"] | None = None,
+        token_ids: Int[Array, " n"] | None = None,
     ) -> Float[Array, "*batch n"]:
         """Logits from hidden states, of all tokens or of some.
 

@@ -22,7 +22,7 @@ def row_logits(
     formulation: Formulation,
     params: Params,
     stacked: Stacked,
-    index: Int[Array, "B"] | Int[np.ndarray, "B"],
+    index: Int[Array, " B"] | Int[np.ndarray, " B"],
     batch: Batch,
     *,
     reparametrize: Callable[[Params], Params] | None = None,

@@ -37,7 +37,7 @@ def draw_linear(
     return {"kernel": draw("kernel", (*inputs, *outputs)), "bias": draw("bias", outputs)}
 
 
-def linear(params: Params, x: Float[Array, "P *inputs"]) -> Float[Array, "P *outputs"]:
+def linear(params: Params, x: Float[Array, " P *inputs"]) -> Float[Array, " P *outputs"]:
     """Maps each of P arrays."""
     flat = x.reshape(len(x), -1)
     bias = params["bias"]

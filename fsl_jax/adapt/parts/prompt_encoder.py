@@ -23,7 +23,7 @@ def draw_mlp(key: jax.Array, path: str, width: int, hidden: int) -> Params:
     }
 
 
-def mlp(params: Params, x: Float[Array, "P D"], mask: Float[Array, "P"]) -> Float[Array, "P D"]:
+def mlp(params: Params, x: Float[Array, "P D"], mask: Float[Array, " P"]) -> Float[Array, "P D"]:
     """Maps every vector by itself."""
     hidden = jax.nn.relu(linear(params["first"], x))
     hidden = jax.nn.relu(linear(params["second"], hidden))
@@ -54,7 +54,7 @@ def draw_lstm(key: jax.Array, path: str, width: int, hidden: int, depth: int) ->
     }
 
 
-def lstm(params: Params, x: Float[Array, "P D"], mask: Float[Array, "P"]) -> Float[Array, "P D"]:
+def lstm(params: Params, x: Float[Array, "P D"], mask: Float[Array, " P"]) -> Float[Array, "P D"]:
     """Lets the vectors see each other, then maps each of them."""
     states: Array = x
     for number in range(sum(name.startswith("lstm_") for name in params)):
@@ -66,7 +66,7 @@ def lstm(params: Params, x: Float[Array, "P D"], mask: Float[Array, "P"]) -> Flo
 
 
 def _run(
-    cell: Params, x: Float[Array, "P *inputs"], mask: Float[Array, "P"], reverse: bool
+    cell: Params, x: Float[Array, " P *inputs"], mask: Float[Array, " P"], reverse: bool
 ) -> Float[Array, "P H"]:
     """The states of one LSTM, which begins anew after padding."""
     projected = linear(cell["input"], x)

@@ -43,7 +43,7 @@ class RelativePosition(nn.Module):
 
 def _buckets_by_distance(
     num_buckets: int, max_distance: int, bidirectional: bool
-) -> Int[np.ndarray, "_"]:
+) -> Int[np.ndarray, " _"]:
     """The bucket of each distance from `-max_distance` to `max_distance`; later tokens are ahead.
 
     Half of the buckets hold one distance each, the others more and more. It is worked out here, on

@@ -53,7 +53,7 @@ def prefix_places(params: Mapping[str, Any]) -> Int[Array, "1 P"] | None:
 
 
 def make_room(
-    prompt_mask: Float[Array, "P"],
+    prompt_mask: Float[Array, " P"],
     attention_mask: Bool[Array, "B T"] | Bool[Array, "B T T"],
     position_ids: Int[Array, "_ T"] | None,
     causal: bool,
@@ -81,7 +81,7 @@ def make_room(
 
 
 def _with_prompt(
-    seen: Bool[Array, "P"], pairs: Bool[Array, "B T T"], causal: bool
+    seen: Bool[Array, " P"], pairs: Bool[Array, "B T T"], causal: bool
 ) -> Bool[Array, "B S S"]:
     """A mask of pairs in which tokens see the prompt, and it sees them unless that is ahead."""
     batch, length = pairs.shape[:2]

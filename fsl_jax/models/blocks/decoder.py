@@ -41,7 +41,7 @@ class Decoder(Transformer):
         return ModelOutput(hidden, logits, attention_inputs.key_values(given))
 
     def unembed(
-        self, hidden: Float[Array, "*batch D"], token_ids: Int[Array, "n"] | None = None
+        self, hidden: Float[Array, "*batch D"], token_ids: Int[Array, " n"] | None = None
     ) -> Float[Array, "*batch n"]:
         """Logits of all tokens or of some. See `Pretrained.unembed`."""
         output = self.embeddings.word.attend if self.config.tied else self.unembedding

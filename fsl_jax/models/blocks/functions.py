@@ -16,7 +16,7 @@ _CUBIC = 0.044715  # the weight of x³ in the approximation of GELU
 
 
 @jax.custom_vjp
-def add_bias(x: Float[Array, "N D"], bias: Float[Array, "D"]) -> Float[Array, "N D"]:
+def add_bias(x: Float[Array, "N D"], bias: Float[Array, " D"]) -> Float[Array, "N D"]:
     """A bias of the dtype of the vectors, added to each of them.
 
     Its gradient sums what is there already: XLA would fuse a plain sum with whatever the gradient
@@ -97,7 +97,7 @@ gated_silu.defvjp(lambda gate, up: (gated_silu(gate, up), (gate, up)), _gated_si
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def layer_norm(
-    x: Float[Array, "B T D"], scale: Float[Array, "D"], bias: Float[Array, "D"], epsilon: float
+    x: Float[Array, "B T D"], scale: Float[Array, " D"], bias: Float[Array, " D"], epsilon: float
 ) -> Float[Array, "B T D"]:
     """Each vector with mean 0 and variance 1, times a float32 scale, plus a float32 bias."""
     return _layer_norm_forward(x, scale, bias, epsilon)[0]
@@ -128,7 +128,7 @@ layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def rms_norm(
-    x: Float[Array, "B T D"], scale: Float[Array, "D"], epsilon: float
+    x: Float[Array, "B T D"], scale: Float[Array, " D"], epsilon: float
 ) -> Float[Array, "B T D"]:
     """Each vector with mean square 1, times a float32 scale."""
     return _rms_norm_forward(x, scale, epsilon)[0]

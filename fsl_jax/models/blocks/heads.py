@@ -119,7 +119,7 @@ class MaskedLM(nn.Module):
         self.lm_head = TokenTransform(self.config)
 
     def __call__(
-        self, hidden: Float[Array, "*batch D"], rows: Int[Array, "n"] | None = None
+        self, hidden: Float[Array, "*batch D"], rows: Int[Array, " n"] | None = None
     ) -> Float[Array, "*batch n"]:
         """The float32 logits of all tokens, or of some."""
         flat = self.lm_head(hidden.reshape(1, -1, hidden.shape[-1]))[0]
@@ -251,7 +251,7 @@ def masked_logits(
     config: Any,
     params: Params,
     hidden: Float[Array, "*batch D"],
-    rows: Int[Array, "n"] | None,
+    rows: Int[Array, " n"] | None,
 ) -> Float[Array, "*batch n"]:
     """The float32 logits that a masked language model's head gives, of all tokens or of some."""
     logits: Any = MaskedLM(config).apply({"params": params}, hidden, rows)

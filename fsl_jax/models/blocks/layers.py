@@ -206,7 +206,7 @@ class Embedding(nn.Module):
         return jnp.where((beyond >= 0)[..., None], added, own)
 
     def attend(
-        self, hidden: Float[Array, "*batch D"], rows: Int[Array, "n"] | None = None
+        self, hidden: Float[Array, "*batch D"], rows: Int[Array, " n"] | None = None
     ) -> Float[Array, "*batch V"]:
         """Multiplies with the vectors of the table.
 
@@ -236,7 +236,7 @@ class Unembedding(nn.Module):
     size: int
 
     @nn.compact
-    def __call__(self, hidden: Float[Array, "*batch D"], rows: Int[Array, "n"] | None = None):
+    def __call__(self, hidden: Float[Array, "*batch D"], rows: Int[Array, " n"] | None = None):
         """The float32 logits `[..., V]`, or `[..., n]` of those tokens alone."""
         kernel = self.param("kernel", _normal, (hidden.shape[-1], self.size))
         if rows is not None:

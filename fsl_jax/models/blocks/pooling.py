@@ -21,7 +21,7 @@ def last_token(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]
     return _at(hidden, mask.shape[1] - 1 - jnp.argmax(mask[:, ::-1], axis=1))
 
 
-def _at(hidden: Float[Array, "B T D"], positions: Int[Array, "B"]) -> Float[Array, "B D"]:
+def _at(hidden: Float[Array, "B T D"], positions: Int[Array, " B"]) -> Float[Array, "B D"]:
     return jnp.take_along_axis(hidden, positions[:, None, None], axis=1)[:, 0]
 
 

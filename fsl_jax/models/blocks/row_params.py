@@ -114,7 +114,7 @@ def _present(params: Params) -> Params:
     return {path: leaf for path, leaf in leaves.items() if leaf is not None}
 
 
-def _chosen(shared: Params, own: Params, index: Int[Array, "B"]) -> Params:
+def _chosen(shared: Params, own: Params, index: Int[Array, " B"]) -> Params:
     """The leaves of each row by path, `[B, ...]`; the shared ones for a row of none."""
     base, chosen = _present(shared), {}
     for path, leaf in own.items():

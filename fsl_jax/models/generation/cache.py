@@ -73,7 +73,7 @@ def append(cache: KeyValues, new: KeyValues, written: Int[Array, ""]) -> KeyValu
     )
 
 
-def take_rows(cache: KeyValues, rows: Int[Array, "B"]) -> KeyValues:
+def take_rows(cache: KeyValues, rows: Int[Array, " B"]) -> KeyValues:
     """The cache of other rows: row b of the result is row `rows[b]` of what was given."""
     return KeyValues(
         jnp.take(cache.keys, rows, axis=1),

@@ -138,7 +138,7 @@ def run(
     )
 
 
-def is_end(tokens: Int[Array, "*B"], ends: Int[Array, "E"]) -> Bool[Array, "*B"]:
+def is_end(tokens: Int[Array, "*B"], ends: Int[Array, " E"]) -> Bool[Array, "*B"]:
     """Whether a token ends a continuation."""
     return jnp.any(tokens[..., None] == ends.reshape(*[1] * tokens.ndim, -1), axis=-1)
 

@@ -110,8 +110,8 @@ class Reader:
     def step(
         self,
         params: AnyParams,
-        tokens: Int[Array, "B"],
-        positions: Int[Array, "B"],
+        tokens: Int[Array, " B"],
+        positions: Int[Array, " B"],
         cache: KeyValues,
         encoded: KeyValues | None,
     ) -> tuple[Float[Array, "B V"], KeyValues]:

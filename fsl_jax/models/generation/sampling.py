@@ -69,9 +69,9 @@ def choose(
     logits: Float[Array, "B V"],
     seen: Bool[Array, "B V"] | None,
     sampling: Sampling,
-    keys: Key[Array, "B"],
+    keys: Key[Array, " B"],
     step: Int[Array, ""],
-) -> tuple[Int[Array, "B"], Float[Array, "B"]]:
+) -> tuple[Int[Array, " B"], Float[Array, " B"]]:
     """Chooses the next token of each row.
 
     Args:
@@ -95,7 +95,7 @@ def choose(
     return tokens.astype(jnp.int32), chosen - jax.nn.logsumexp(processed, axis=-1)
 
 
-def likeliest(logits: Float[Array, "B V"]) -> Int[Array, "B"]:
+def likeliest(logits: Float[Array, "B V"]) -> Int[Array, " B"]:
     """The first of the largest logits of each row.
 
     On a CPU this takes two thirds of the time of `argmax`, which XLA does not vectorise.
@@ -142,7 +142,7 @@ def keep_min_p(
 
 
 def draw_several(
-    scores: Float[Array, "B W"], count: int, keys: Key[Array, "B"], step: Int[Array, ""]
+    scores: Float[Array, "B W"], count: int, keys: Key[Array, " B"], step: Int[Array, ""]
 ) -> tuple[Float[Array, "B M"], Int[Array, "B M"]]:
     """Draws places of each row one after the other, none twice, by the softmax of its scores.
 
@@ -166,7 +166,7 @@ def draw_several(
 
 
 def mark_seen(
-    seen: Bool[Array, "B V"] | None, tokens: Int[Array, "B"]
+    seen: Bool[Array, "B V"] | None, tokens: Int[Array, " B"]
 ) -> Bool[Array, "B V"] | None:
     """Adds a token of each row to those that were seen; None stays None."""
     if seen is None:

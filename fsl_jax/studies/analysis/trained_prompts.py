@@ -69,9 +69,9 @@ class Removals:
       none: without all of it, `[N]`.
     """
 
-    whole: Float[np.ndarray, "N"]
+    whole: Float[np.ndarray, " N"]
     without: Float[np.ndarray, "N P"]
-    none: Float[np.ndarray, "N"]
+    none: Float[np.ndarray, " N"]
 
 
 def train_prompts(config: StudyConfig, pretrained: Pretrained, dataset: Dataset) -> TrainedPrompts:

@@ -57,7 +57,9 @@ class Counting(Method):
         return jnp.float32(0)
 
     def after_step(self, trainable, frozen_leaves, gradients, method_state, step, steps):
-        return trainable | {"extra": trainable["extra"] * 2 + self.amount}, method_state + self.amount
+        return trainable | {
+            "extra": trainable["extra"] * 2 + self.amount
+        }, method_state + self.amount
 
     def finish(self, leaves):
         return leaves | {"finished": leaves.get("finished", 0) * 10 + self.amount}

@@ -45,7 +45,7 @@ class LlamaAttentionInputs(CausalAttentionInputs):
     views: tuple[View, View]
     sliding: tuple[bool, ...]
 
-    def per_layer(self, first: int, layers: int) -> tuple[Any, Bool[Array, "_"] | None]:
+    def per_layer(self, first: int, layers: int) -> tuple[Any, Bool[Array, " _"] | None]:
         """What differs between the layers of a section: the prefix's states, and the view."""
         prefix = super().per_layer(first, layers)
         if not self.sliding:

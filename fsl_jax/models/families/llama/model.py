@@ -159,7 +159,7 @@ class Llama(Decoder):
         return llama_context(self.config, attention_mask, position_ids, prefix, before)
 
     def unembed(
-        self, hidden: Float[Array, "*batch D"], token_ids: Int[Array, "n"] | None = None
+        self, hidden: Float[Array, "*batch D"], token_ids: Int[Array, " n"] | None = None
     ) -> Float[Array, "*batch n"]:
         """Logits of all tokens or of some. See `Pretrained.unembed`."""
         return soft_cap(super().unembed(hidden, token_ids), self.config.logit_cap)

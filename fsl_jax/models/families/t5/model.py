@@ -311,7 +311,7 @@ class T5(nn.Module):
         return ModelOutput(hidden, self.unembed(hidden) if unembed else None, pairs)
 
     def unembed(
-        self, hidden: Float[Array, "*batch D"], token_ids: Int[Array, "n"] | None = None
+        self, hidden: Float[Array, "*batch D"], token_ids: Int[Array, " n"] | None = None
     ) -> Float[Array, "*batch n"]:
         """Logits of all tokens or of some. See `Pretrained.unembed`."""
         if self.config.scaled:
