@@ -51,7 +51,7 @@ test: lint ## Lint, then run the tests but the long ones
 soak: lint ## Lint, then run all tests, the long ones too
 	$(TEST) --timeout 3600
 
-lint: $(DEV) ## Check format, style, types, and that imports go down the floors of the house
+lint: $(DEV) ## Check format, style, types, and that modules import from lower layers only
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy

@@ -28,6 +28,7 @@ setup(
         "orbax-checkpoint>=0.12.8,<0.13",
         "psutil>=6",
         "pyarrow>=18",
+        "pydantic>=2.11,<3",
         "rich>=13.7",
         "safetensors>=0.5",
         "scipy>=1.14,<2",

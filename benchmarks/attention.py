@@ -1,11 +1,11 @@
-r"""The implementations of attention in turns, with their gradients, in one invocation.
+r"""Measure the implementations of attention in turns, with and without gradients.
 
 Example: `JAX_PLATFORMS=cpu python -m benchmarks.attention --repeats=20`
 
 The shapes are those of the embedded models in training. The peer of each line is
-`jax.nn.dot_product_attention`. On a GPU it is bfloat16, and cuDNN's is another peer. The table is
-what `benchmarks/README.md` holds. `FASTEST` in `fsl_jax/models/attention/self_attention.py` follows
-from it.
+`jax.nn.dot_product_attention`. On a GPU the dtype is bfloat16, and cuDNN's is another peer. The
+table is in `benchmarks/README.md`, and `FASTEST` in `fsl_jax/models/attention/self_attention.py`
+follows from it.
 """
 
 import functools
@@ -18,7 +18,8 @@ from absl import app, flags
 
 from benchmarks.measure import Row, alternate, machine, table
 from fsl_jax.compilation import jit
-from fsl_jax.models.attention.self_attention import CUDNN, WRITTEN_OUT, XLA, self_attention
+from fsl_jax.models.attention.implementations import CUDNN, WRITTEN_OUT, XLA
+from fsl_jax.models.attention.self_attention import self_attention
 
 _REPEATS = flags.DEFINE_integer("repeats", 20, "Turns of each measurement.")
 _LAYERS = flags.DEFINE_integer("layers", 10, "Times that attention runs in a measurement.")
@@ -31,7 +32,7 @@ SHAPES = {  # rows, tokens, heads, key heads, width of a head
 
 
 def attention(implementation: str, shape: tuple[int, ...], backward: bool) -> Callable[[], float]:
-    """A function that runs attention, perhaps with its gradient, and returns its seconds."""
+    """Return a function that runs attention, perhaps with its gradient, and returns seconds."""
     rows, tokens, heads, groups, width = shape
     dtype = jnp.bfloat16 if jax.default_backend() == "gpu" else jnp.float32
     drawn = jax.random.split(jax.random.key(0), 3)
@@ -57,20 +58,20 @@ def attention(implementation: str, shape: tuple[int, ...], backward: bool) -> Ca
 
 
 def rows() -> list[Row]:
-    """A line for every shape, direction and peer."""
+    """Measure a line for every shape, direction and peer."""
     peers = [XLA, CUDNN] if jax.default_backend() == "gpu" else [XLA]
-    found = []
+    lines = []
     for name, shape in SHAPES.items():
         for backward in (False, True):
             sides = {each: attention(each, shape, backward) for each in (WRITTEN_OUT, *peers)}
             seconds = alternate(sides, _REPEATS.value)
             work = f"attention of {name}, {_LAYERS.value} times" + ", with gradient" * backward
-            found += [Row(work, peer, seconds[WRITTEN_OUT], seconds[peer], None) for peer in peers]
-    return found
+            lines += [Row(work, peer, seconds[WRITTEN_OUT], seconds[peer], None) for peer in peers]
+    return lines
 
 
 def main(_: list[str]) -> None:
-    """Prints the table."""
+    """Print the table."""
     print(machine())
     print(table(rows()))
 

@@ -1,13 +1,13 @@
-"""A process that does what a study does up to its first finished step, and says when that was.
+"""Do everything that a study does up to its first finished step, and print the time.
 
-It is started by `benchmarks.study_vs_peft`, which counts from before the process was there.
+`benchmarks.study_vs_peft` starts this process and counts from before its start.
 """
 
 import sys
 import time
 
-from benchmarks.ours import Ours
-from benchmarks.work import make_work
+from benchmarks.project_training import ProjectTraining
+from benchmarks.workload import make_workload
 from fsl_jax.adapt.methods.lora import LoRA
 from fsl_jax.compilation import enable_compilation_cache
 from fsl_jax.data.sources import load_dataset
@@ -15,9 +15,9 @@ from fsl_jax.models.loading import load
 
 
 def main(model: str, batch_size: int, length: int) -> None:
-    """Loads, compiles, and trains for one dispatch."""
+    """Load, compile, and train for one dispatch."""
     enable_compilation_cache()
-    work = make_work(
+    work = make_workload(
         load(model),
         load_dataset("bbc_news"),
         LoRA(),
@@ -25,7 +25,7 @@ def main(model: str, batch_size: int, length: int) -> None:
         length=length,
         steps=100,
     )
-    Ours(work).dispatch()
+    ProjectTraining(work).dispatch()
     print(time.time())
 
 

@@ -1,10 +1,10 @@
-r"""Greedy generation in this project and in transformers, in turns, in one invocation.
+r"""Compare greedy generation in this project and in transformers, in turns, in one process.
 
 Example: `JAX_PLATFORMS=cpu python -m benchmarks.generation --repeats=5`
 
-Both continue the same prompts from the same weights, to the same number of tokens, and are seen to
-choose the same ones. Prefill is the time to the first token, decode that of all others. The table
-is what `benchmarks/README.md` holds.
+Both continue the same prompts with the same weights to the same number of tokens, and must choose
+the same first tokens. Prefill is the time to the first token, decode that of all others. The table
+is in `benchmarks/README.md`.
 """
 
 import dataclasses
@@ -21,19 +21,17 @@ import numpy as np
 import torch
 import transformers
 from absl import app, flags
-from flax.traverse_util import flatten_dict
+from fsl_jax.models.generation.reader import Reader
 
 from benchmarks.measure import Row, machine, table
+from benchmarks.peer_models import base_model
 from fsl_jax.compilation import jit
 from fsl_jax.data.sources import load_dataset
-from fsl_jax.models.families.llama.checkpoint import llama_tensor_map
 from fsl_jax.models.generation import decode_loop
 from fsl_jax.models.generation.decode_loop import Batch
-from fsl_jax.models.generation.reader import Reader
 from fsl_jax.models.generation.sampling import Sampling
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.tensors.tensor_map import write_tensors
 
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each measurement.")
 _BATCHES = flags.DEFINE_list("batches", ["1", "8"], "Prompts that are continued at a time.")
@@ -43,7 +41,7 @@ _NEW = flags.DEFINE_integer("new_tokens", 64, "Tokens of each continuation.")
 MODEL = "smollm2-135m"
 GOALS = {("cpu", 1): 2.5, ("cpu", 8): 2.0, ("gpu", 1): 4.0, ("gpu", 8): 4.0}
 SAME_TOKENS = 8
-"""So many first tokens have to agree; later ones may part where two are equally likely."""
+"""The number of first tokens that must agree; later ones may differ if two are equally likely."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +53,11 @@ class Times:
     tokens: np.ndarray
 
 
-class Ours:
-    """This project's two programs, compiled."""
+class ProjectGeneration:
+    """Generation by this project's two compiled programs."""
 
     def __init__(self, pretrained: Pretrained, ids: np.ndarray, new: int):
-        """Compiles for prompts `[B, T]` of which all tokens are real."""
+        """Compile for prompts `[B, T]` without padding."""
         rows = len(ids)
         reader, self._new = Reader.of(pretrained), jnp.int32(new)
         self._start = jit(functools.partial(decode_loop.start, reader, new, 1))
@@ -74,7 +72,7 @@ class Ours:
         )
 
     def __call__(self) -> Times:
-        """Continues the prompts once."""
+        """Continue the prompts once."""
         begin = time.perf_counter()
         state = jax.block_until_ready(self._start(self._params, self._batch, Sampling()))
         first = time.perf_counter()
@@ -83,36 +81,19 @@ class Ours:
         return Times(first - begin, time.perf_counter() - first, tokens)
 
 
-class Theirs:
-    """transformers' `generate` with the same weights."""
+class TransformersGeneration:
+    """Generation by transformers' `generate` with the same weights."""
 
     def __init__(self, pretrained: Pretrained, ids: np.ndarray, new: int, device: str):
-        """Builds the model from our weights, by the table of names read backwards."""
-        sizes = pretrained.config
-        config = transformers.LlamaConfig(
-            vocab_size=sizes.vocab_size,
-            hidden_size=sizes.hidden_size,
-            intermediate_size=sizes.mlp_size,
-            num_hidden_layers=sizes.num_layers,
-            num_attention_heads=sizes.num_heads,
-            num_key_value_heads=sizes.num_kv_heads,
-            max_position_embeddings=sizes.max_length,
-            rope_parameters={"rope_type": "default", "rope_theta": sizes.rope_theta},
-            rms_norm_eps=sizes.norm_epsilon,
-            tie_word_embeddings=sizes.tied,
-            bos_token_id=None,
-            eos_token_id=None,
-        )
-        leaves = write_tensors(flatten_dict(pretrained.params, sep="/"), llama_tensor_map(sizes))
-        tensors = {name: torch.tensor(np.asarray(leaf, np.float32)) for name, leaf in leaves}
-        model = transformers.LlamaForCausalLM(config)
-        model.load_state_dict(tensors, strict=False)
+        """Build the model from the same weights; no token ends a continuation."""
+        model = base_model(pretrained)
+        model.generation_config = transformers.GenerationConfig()
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
         self._model = model.to(device, dtype).eval()
         self._ids, self._new = torch.tensor(ids, dtype=torch.long, device=device), new
 
     def __call__(self) -> Times:
-        """Continues the prompts by one token, and then by all: the difference is decoding."""
+        """Continue the prompts by one token, then by all; the difference is decoding."""
         prefill, _ = self._generate(1)
         whole, tokens = self._generate(self._new)
         return Times(prefill, whole - prefill, tokens)
@@ -132,7 +113,7 @@ class Theirs:
 
 
 def prompts(pretrained: Pretrained, rows: int, length: int) -> np.ndarray:
-    """The first tokens of news stories, int32 `[rows, length]`."""
+    """Return the first tokens of news stories, int32 `[rows, length]`."""
     texts = (example.text for example in load_dataset("bbc_news").train)
     encoded = (pretrained.tokenizer(text)["input_ids"] for text in texts)
     long_enough = (ids[:length] for ids in encoded if len(ids) >= length)
@@ -140,11 +121,11 @@ def prompts(pretrained: Pretrained, rows: int, length: int) -> np.ndarray:
 
 
 def measure(pretrained: Pretrained, rows: int, device: str) -> list[Row]:
-    """Prefill and decode of one batch size."""
+    """Measure prefill and decode of one batch size."""
     ids = prompts(pretrained, rows, _PROMPT.value)
-    ours = Ours(pretrained, ids, _NEW.value)
-    theirs = Theirs(pretrained, ids, _NEW.value, device)
-    turns = [(ours(), theirs()) for _ in range(_REPEATS.value + 1)][1:]
+    project = ProjectGeneration(pretrained, ids, _NEW.value)
+    peer = TransformersGeneration(pretrained, ids, _NEW.value, device)
+    turns = [(project(), peer()) for _ in range(_REPEATS.value + 1)][1:]
     for one, other in turns:
         if not np.array_equal(one.tokens[:, :SAME_TOKENS], other.tokens[:, :SAME_TOKENS]):
             raise ValueError(f"the sides do not do the same work: {one.tokens} {other.tokens}")
@@ -164,14 +145,14 @@ def measure(pretrained: Pretrained, rows: int, device: str) -> list[Row]:
 def _row(
     work: str, part: str, turns: list[tuple[Times, Times]], tokens: int, goal: float | None
 ) -> Row:
-    ours, theirs = ([getattr(each, part) for each in side] for side in zip(*turns, strict=True))
-    rates = (tokens / np.median(side) for side in (theirs, ours))
+    project, peer = ([getattr(each, part) for each in side] for side in zip(*turns, strict=True))
+    rates = (tokens / np.median(side) for side in (peer, project))
     note = "tokens a second: {:.0f} and {:.0f}".format(*rates)
-    return Row(work, "transformers", ours, theirs, goal, note)
+    return Row(work, "transformers", project, peer, goal, note)
 
 
 def main(arguments: list[str]) -> None:
-    """Measures the batch sizes, on a CPU in float32 and on a GPU in bfloat16."""
+    """Measure the batch sizes, on a CPU in float32 and on a GPU in bfloat16."""
     if len(arguments) > 1:
         raise app.UsageError(f"unexpected arguments: {' '.join(arguments[1:])}")
     torch.set_num_threads(len(os.sched_getaffinity(0)))

@@ -1,9 +1,10 @@
-r"""Loading the embedded models here and in transformers: seconds and peak memory of a process.
+r"""Measure loading the embedded models here and in transformers: seconds and peak memory.
 
 Example: `python -m benchmarks.loading --repeats=5`
 
-A process of its own loads a model and its tokenizer and ends. Its seconds count from before it was
-there, imports included. Here a GGUF file is converted at the first time only, so both are measured.
+Each measurement is a process that loads a model and its tokenizer and ends. Its seconds include its
+start and imports. This project converts a GGUF file at the first time only, so both times are
+measured.
 """
 
 import os
@@ -21,8 +22,8 @@ from fsl_jax.models.embedded import embedded_path
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each measurement.")
 
 HEADINGS = ("model", "loaded by", "seconds: median (least to most)", "peak memory (MiB)")
-OURS = "import jax, fsl_jax; jax.block_until_ready(fsl_jax.load({name!r}).params)"
-THEIRS = """
+PROJECT = "import jax, fsl_jax; jax.block_until_ready(fsl_jax.load({name!r}).params)"
+TRANSFORMERS = """
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 {kind}.from_pretrained({directory!r}, {options})
 AutoTokenizer.from_pretrained({directory!r}, {options})
@@ -30,24 +31,25 @@ AutoTokenizer.from_pretrained({directory!r}, {options})
 
 
 def programs() -> dict[tuple[str, str], str]:
-    """What each side runs, by model and side."""
+    """Return the code that each side runs, by model and side."""
     encoder, decoder = embedded_path("minilm-l6"), embedded_path("smollm2-135m")
     gguf = f"gguf_file={decoder.name!r}"
     peers = {
         "minilm-l6": ("AutoModel", str(encoder), ""),
         "smollm2-135m": ("AutoModelForCausalLM", str(decoder.parent), gguf),
     }
-    found = {}
+    code = {}
     for name, (kind, directory, options) in peers.items():
-        found[name, "this project, first time"] = OURS.format(name=name)
-        found[name, "this project"] = OURS.format(name=name)
-        peer = THEIRS.format(kind=kind, directory=directory, options=options)
-        found[name, "transformers"] = peer
-    return found
+        code[name, "this project, first time"] = PROJECT.format(name=name)
+        code[name, "this project"] = PROJECT.format(name=name)
+        code[name, "transformers"] = TRANSFORMERS.format(
+            kind=kind, directory=directory, options=options
+        )
+    return code
 
 
 def measure(program: str, cache: str) -> tuple[float, float]:
-    """Seconds and MiB that a process takes."""
+    """Run a program in a process and return its seconds and MiB."""
     environment = {**os.environ, "FSL_JAX_CACHE": cache, "JAX_PLATFORMS": "cpu"}
     start = time.monotonic()
     process = subprocess.Popen(
@@ -60,7 +62,7 @@ def measure(program: str, cache: str) -> tuple[float, float]:
 
 
 def rows() -> list[list[str]]:
-    """A row for each model and side, measured in turns."""
+    """Measure the sides in turns, and return a row for each model and side."""
     measured: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for _ in range(_REPEATS.value):
         with tempfile.TemporaryDirectory() as cache:
@@ -76,7 +78,7 @@ def _cells(measured: list[tuple[float, float]]) -> list[str]:
 
 
 def main(_: list[str]) -> None:
-    """Measures and prints the table."""
+    """Measure, and print the table."""
     lines = [list(HEADINGS), ["---"] * len(HEADINGS), *rows()]
     print(machine())
     print("".join(f"| {' | '.join(cells)} |\n" for cells in lines))

@@ -1,4 +1,4 @@
-"""Measuring two sides in turns, and ratios with their spread."""
+"""Measure two sides in turns, and show their ratios with the spread."""
 
 import dataclasses
 import os
@@ -15,34 +15,35 @@ class Row:
     """One line of the table.
 
     Attributes:
-      work: what was done.
-      peer: which form of the peer did it; empty where there is none.
-      ours: seconds in this project, one number for each repeat.
-      theirs: seconds of the peer in the same repeats.
-      goal: what the ratio has to reach, or what the seconds have to stay below without a peer.
-      note: what else there is to say.
+      work: a description of the work.
+      peer: the form of the peer that did the same work; empty if there is none.
+      seconds: of this project, a number for each repeat.
+      peer_seconds: of the peer in the same repeats.
+      goal: the ratio that is to be reached, or, without a peer, the limit of the seconds.
+      note: any other remark.
     """
 
     work: str
     peer: str
-    ours: Sequence[float]
-    theirs: Sequence[float]
+    seconds: Sequence[float]
+    peer_seconds: Sequence[float]
     goal: float | None
     note: str = ""
 
     @property
     def ratios(self) -> list[float]:
-        """The peer's seconds over ours, of each repeat."""
-        return [theirs / ours for ours, theirs in zip(self.ours, self.theirs, strict=True)]
+        """The peer's seconds over this project's, of each repeat."""
+        pairs = zip(self.seconds, self.peer_seconds, strict=True)
+        return [of_peer / of_project for of_project, of_peer in pairs]
 
     def cells(self) -> list[str]:
-        """The cells of the line."""
-        ours, theirs = map(_seconds, (self.ours, self.theirs))
-        if not self.theirs:
+        """Write the cells of the line."""
+        seconds, peer_seconds = map(_median, (self.seconds, self.peer_seconds))
+        if not self.peer_seconds:
             goal = "" if self.goal is None else f"< {self.goal:g} s"
-            return [self.work, "", "", ours, "", goal, self.note]
+            return [self.work, "", "", seconds, "", goal, self.note]
         goal = "" if self.goal is None else f"≥ {self.goal:g}"
-        return [self.work, self.peer, theirs, ours, _spread(self.ratios), goal, self.note]
+        return [self.work, self.peer, peer_seconds, seconds, _spread(self.ratios), goal, self.note]
 
 
 HEADINGS = (
@@ -59,12 +60,12 @@ HEADINGS = (
 def alternate(
     sides: Mapping[str, Callable[[], float]], repeats: int, warmup: int = 1
 ) -> dict[str, list[float]]:
-    """Measures sides in turns, so that what else the machine does falls on all of them.
+    """Measure sides in turns, so that other work of the machine slows all of them alike.
 
     Args:
       sides: functions that do the work once and return its seconds.
-      repeats: how many turns count.
-      warmup: how many turns do not.
+      repeats: the number of turns that count.
+      warmup: the number of turns before them that do not count.
 
     Returns:
       The seconds of each side.
@@ -78,31 +79,33 @@ def alternate(
     return seconds
 
 
-def require_same_losses(ours: Sequence[float], theirs: Sequence[float], tolerance: float) -> None:
-    """Raises an error unless two sides did the same work.
+def require_same_losses(
+    losses: Sequence[float], peer_losses: Sequence[float], tolerance: float
+) -> None:
+    """Raise an error unless two sides did the same work.
 
     Args:
-      ours: the loss of each step.
-      theirs: likewise; the steps that both have are compared.
+      losses: the loss of each step here.
+      peer_losses: the loss of each step of the peer; the steps that both have are compared.
       tolerance: the largest relative difference.
 
     Raises:
       ValueError: the losses differ, or there are none.
     """
-    both = min(len(ours), len(theirs))
-    first, second = np.asarray(ours[:both]), np.asarray(theirs[:both])
-    if not both or not np.allclose(first, second, rtol=tolerance, atol=0):
+    shared = min(len(losses), len(peer_losses))
+    first, second = np.asarray(losses[:shared]), np.asarray(peer_losses[:shared])
+    if not shared or not np.allclose(first, second, rtol=tolerance, atol=0):
         raise ValueError(f"the sides do not do the same work: losses {first} and {second}")
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows in Markdown."""
+    """Write the rows in Markdown."""
     lines = [HEADINGS, ["---"] * len(HEADINGS), *(row.cells() for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def machine() -> str:
-    """The machine in one line."""
+    """Describe the machine in one line."""
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     parts = [
@@ -119,7 +122,7 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _seconds(values: Sequence[float]) -> str:
+def _median(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.3g}" if values else ""
 
 

@@ -1,9 +1,9 @@
-r"""The step of every method beside LoRA's, and beside that of PEFT where PEFT has it.
+r"""Compare a step of every method with LoRA's step, and with PEFT's if PEFT has the method.
 
 Example: `JAX_PLATFORMS=cpu python -m benchmarks.method_speed --repeats=10`
 
 `minilm-l6`, 16 texts of 32 tokens, one run. All sides of a line take turns in one process, from the
-same weights. Where PEFT has the method, both must have the same losses.
+same weights. If PEFT has the method, both must have the same losses.
 """
 
 import statistics
@@ -12,10 +12,11 @@ from collections.abc import Callable
 from absl import app, flags
 
 from benchmarks.measure import alternate, machine, require_same_losses
-from benchmarks.ours import Ours, start_of
-from benchmarks.peers import Peer, has_peer
+from benchmarks.peer_models import has_peer
+from benchmarks.peer_training import PeerTraining
+from benchmarks.project_training import ProjectTraining, initial_leaves
 from benchmarks.variants import lines as every_line
-from benchmarks.work import make_work
+from benchmarks.workload import make_workload
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.methods.registry import parse_method
 from fsl_jax.data.sources import load_dataset
@@ -37,31 +38,31 @@ HEADINGS = (
 )
 
 
-def sides_of(method: Method) -> tuple[Ours, Peer | None]:
-    """The method here, and in PEFT if it is there, from the same start."""
+def sides_of(method: Method) -> tuple[ProjectTraining, PeerTraining | None]:
+    """Prepare the method here, and in PEFT if PEFT has it, from the same start."""
     pretrained, dataset = load(MODEL), load_dataset(DATASET)
-    work = make_work(pretrained, dataset, method, batch_size=BATCH, length=TOKENS, steps=STEPS)
-    ours = Ours(work)
-    return ours, Peer(work, start_of(ours)) if has_peer(method) else None
+    work = make_workload(pretrained, dataset, method, batch_size=BATCH, length=TOKENS, steps=STEPS)
+    project = ProjectTraining(work)
+    return project, PeerTraining(work, initial_leaves(project)) if has_peer(method) else None
 
 
 def cells(name: str) -> list[str]:
-    """The line of a method."""
-    ours, peer = sides_of(parse_method(name))
+    """Measure the line of a method."""
+    project, peer = sides_of(parse_method(name))
     lora, _ = sides_of(parse_method("lora"))
-    sides: dict[str, Callable[[], float]] = {"ours": ours.dispatch, "lora": lora.dispatch}
+    sides: dict[str, Callable[[], float]] = {"project": project.dispatch, "lora": lora.dispatch}
     if peer is not None:
         sides["peer"] = peer.step
     seconds = alternate(sides, _REPEATS.value)
     if peer is not None:
-        require_same_losses(ours.losses[0][:4], peer.losses, TOLERANCE)
-    theirs = seconds.get("peer")
+        require_same_losses(project.losses[0][:4], peer.losses, TOLERANCE)
+    peer_seconds = seconds.get("peer")
     return [
         f"`{name}`",
-        f"{statistics.median(seconds['ours']):.3g}",
-        _spread(seconds["ours"], seconds["lora"]),
-        f"{statistics.median(theirs):.3g}" if theirs else "-",
-        _spread(theirs, seconds["ours"]) if theirs else "-",
+        f"{statistics.median(seconds['project']):.3g}",
+        _spread(seconds["project"], seconds["lora"]),
+        f"{statistics.median(peer_seconds):.3g}" if peer_seconds else "-",
+        _spread(peer_seconds, seconds["project"]) if peer_seconds else "-",
     ]
 
 
@@ -71,7 +72,7 @@ def _spread(above: list[float], below: list[float]) -> str:
 
 
 def main(_: list[str]) -> None:
-    """Prints the table, a line as soon as it is measured."""
+    """Print each line as soon as it is measured, and the table in the end."""
     lines = []
     for name in split(_METHODS.value, ",") if _METHODS.value else every_line():
         lines.append(cells(name))

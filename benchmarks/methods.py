@@ -1,12 +1,11 @@
-"""What each method trains, needs and costs: the table of docs/methods.md.
+"""Make the table of docs/methods.md: the parameters, memory and cost of each method.
 
 Example: `python -m benchmarks.methods --page=docs/methods.md`
 
-Everything is counted or asked of the compiler, and nothing is timed: trained parameters without a
-task's head; the memory of a compiled program that trains one run, without the base model's; and the
-operations of a training step in matrix products, over those of the forward pass of the base. The
-model is `minilm-l6` with 16 texts of 32 tokens. A method is of a family if its leaves are read
-there.
+Nothing is timed. The columns are: trained parameters without a task's head; the memory of a
+compiled program that trains one run, without the base model's; and the operations of a training
+step in matrix products, over those of the forward pass of the base. The model is `minilm-l6` with
+16 texts of 32 tokens. A method's line names the families whose models read its leaves.
 """
 
 import functools
@@ -33,7 +32,7 @@ from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.families.gpt2.model import GPT2Config
 from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.registry import Config, initialise, module_of
-from fsl_jax.models.families.t5.layers import T5Config
+from fsl_jax.models.families.t5.config import T5Config
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.operations import product_operations
@@ -43,7 +42,7 @@ from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.training.fit import make_gradient
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.program import compile_program
-from fsl_jax.training.stack import Stack, run_key, stack_runs
+from fsl_jax.training.stacked_runs import StackedRuns, run_key, stack_runs
 from fsl_jax.training.state import Runs
 
 _PAGE = flags.DEFINE_string("page", None, "A page whose table is replaced by the one made.")
@@ -59,12 +58,12 @@ HEADINGS = (
     "paper",
 )
 BATCH, TOKENS, LABELS = 16, 32, ("a", "b")
-SETTINGS = FitConfig(steps=10, batch_size=BATCH, evaluate_every=10)
+FIT_CONFIG = FitConfig(steps=10, batch_size=BATCH, evaluate_every=10)
 
 
 @functools.cache
 def tiny_models() -> dict[str, Pretrained]:
-    """A model of each family with random parameters, and without a tokenizer."""
+    """Make a model of each family with random parameters, and without a tokenizer."""
     sizes: dict[str, Any] = {
         "vocab_size": 32,
         "hidden_size": 16,
@@ -91,9 +90,9 @@ def tiny_models() -> dict[str, Pretrained]:
 
 
 def families(method: Method) -> str:
-    """The families in which a method's leaves are read, and it has something to train."""
+    """Name the families that read a method's leaves and have parameters for it to train."""
     ids, mask = jnp.zeros((2, 6), jnp.int32), jnp.ones((2, 6), bool)
-    found = []
+    names = []
     for name, model in tiny_models().items():
         more = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
         forward = functools.partial(_hidden, model, ids, mask, more)
@@ -102,8 +101,8 @@ def families(method: Method) -> str:
             attach(model.params | {"head": head}, method, jax.random.key(0), forward)
         except InputError:
             continue
-        found.append(name)
-    return ", ".join(found)
+        names.append(name)
+    return ", ".join(names)
 
 
 def _hidden(
@@ -117,7 +116,7 @@ class Measured:
     """A method on `minilm-l6`."""
 
     def __init__(self, formulation: HeadFormulation, method: Method):
-        """Prepares one run.
+        """Prepare one run.
 
         Args:
           formulation: a head on the model.
@@ -131,38 +130,38 @@ class Measured:
         }
         base = formulation.pretrained.params
         forward = functools.partial(formulation.logits, batch=self.batch)
-        self.stack: Stack = stack_runs(formulation, base, [method], [0], forward)
+        self.stack: StackedRuns = stack_runs(formulation, base, [method], [0], forward)
 
     @property
     def trained(self) -> int:
-        """Trained parameters without the head's."""
+        """The number of trained parameters without the head's."""
         shapes = self.stack.shapes[0]
         return count_parameters({p: s for p, s in shapes.items() if not p.startswith("head/")})
 
     def memory(self) -> float:
-        """MiB of the compiled program beside the base model."""
+        """Return the MiB of the compiled program without the base model's."""
         stack = self.stack
         runs = Runs(
             frozen_leaves=stack.frozen_leaves,
             learning_rate=jnp.ones(1),
             weight_decay=jnp.zeros(1),
             key=jnp.stack([run_key(0)]),
-            order=jnp.zeros((1, SETTINGS.steps, BATCH), jnp.int32),
+            order=jnp.zeros((1, FIT_CONFIG.steps, BATCH), jnp.int32),
             validation=jnp.zeros((1, 1, BATCH), jnp.int32),
             weight=jnp.ones((1, 1, BATCH)),
             rate_factors=stack.rate_factors,
         )
-        arguments = (SETTINGS, 1, stack.trainable, runs, stack.shared, self.batch)
+        arguments = (FIT_CONFIG, 1, stack.trainable, runs, stack.shared, self.batch)
         program = compile_program(self.formulation, self.method, *arguments)
         base = sum(leaf.nbytes for leaf in jax.tree.leaves(stack.shared))
         return (program.memory - base) / 2**20
 
     def cost(self) -> float:
-        """Operations of a step's loss and gradient over those of the base's forward pass."""
+        """Return the operations of a step over those of the base's forward pass."""
         of_run = jax.tree.map(
             lambda leaf: leaf[0], (self.stack.trainable, self.stack.frozen_leaves)
         )
-        gradient = make_gradient(self.formulation, self.method, SETTINGS)
+        gradient = make_gradient(self.formulation, self.method, FIT_CONFIG)
         step = product_operations(gradient, *of_run, self.stack.shared, self.batch)
         params = self.formulation.prepare(self.formulation.pretrained.params, jax.random.key(0))
         forward = functools.partial(self.formulation.logits, batch=self.batch)
@@ -170,7 +169,7 @@ class Measured:
 
 
 def cells(formulation: HeadFormulation, text: str) -> list[str]:
-    """The line of a method; what it does not say has its default."""
+    """Make the line of a method; settings that the text leaves out have their defaults."""
     method = parse_method(text)
     measured = Measured(formulation, method)
     kinds = [kind.peft_type for kind in KINDS if isinstance(method, kind.method)]
@@ -186,7 +185,7 @@ def cells(formulation: HeadFormulation, text: str) -> list[str]:
 
 
 def main(_: list[str]) -> None:
-    """Prints the table, and writes it into a page if one is named."""
+    """Print the table, and write it into a page if one is named."""
     formulation = HeadFormulation(load("minilm-l6", dtype=np.float32), LABELS)
     table = markdown_table(HEADINGS, [cells(formulation, text) for text in lines()], texts=1)
     print(table)

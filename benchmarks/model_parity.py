@@ -1,4 +1,4 @@
-r"""How far models are from those of transformers, in logits and in gradients, by architecture.
+r"""Compare the logits and gradients of models with those of transformers, by architecture.
 
 Example: `python -m benchmarks.model_parity --page=docs/models.md`
 
@@ -28,11 +28,11 @@ from tokenizers import Tokenizer, models
 
 from benchmarks.parity_models import END_OF_TEXT, LENGTH, MODELS, VOCABULARY, build
 from fsl_jax.data.sources import load_dataset
-from fsl_jax.models.checkpoints.heads import tensor_map_of
+from fsl_jax.models.checkpoints.head_tensors import tensor_map_of
 from fsl_jax.models.embedded import embedded_path
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.tensors.tensor_map import write_tensors
+from fsl_jax.models.tensors.writing import write_tensors
 from fsl_jax.pages import write_between
 
 _PAGE = flags.DEFINE_string("page", None, "A page whose table is replaced by the one made.")
@@ -45,15 +45,15 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 
 def tokens(longest: int = LENGTH, vocabulary: int = VOCABULARY) -> Batch:
-    """Rows of tokens and their mask: a full one, and one padded on either side."""
+    """Draw tokens and their mask: a full row, and rows padded on the right and on the left."""
     ids = np.random.default_rng(0).integers(5, vocabulary, (3, longest), np.int32)
-    places = np.arange(longest)
-    mask = np.stack([places < longest, places < longest - 9, places >= 13])
+    positions = np.arange(longest)
+    mask = np.stack([positions < longest, positions < longest - 9, positions >= 13])
     return np.where(mask, ids, 0).astype(np.int32), mask
 
 
 def headlines(pretrained: Pretrained, longest: int = 48) -> Batch:
-    """Rows of running text, masked as in `tokens`; real models make little of a soup of tokens."""
+    """Make rows of real text, masked as in `tokens`; trained models need real text."""
     _, mask = tokens(longest)
     texts = (example.text for example in load_dataset("bbc_headlines").train)
     running = [token for text in texts for token in pretrained.tokenizer(text)["input_ids"]]
@@ -64,80 +64,80 @@ def headlines(pretrained: Pretrained, longest: int = 48) -> Batch:
 def errors(
     pretrained: Pretrained, model: transformers.PreTrainedModel, batch: Batch
 ) -> list[float]:
-    """The errors of the output and of all gradients of a model's weights."""
+    """Return the error of the output, and the largest error of the weights' gradients."""
     ids, mask = batch
-    ours = jax.jit(functools.partial(_ours, pretrained, batch))(pretrained.params)
-    direction = np.random.default_rng(1).standard_normal(ours.shape).astype(np.float32)
-    # What stands at padding is of no use to anybody.
-    direction *= mask[:, :, None] if ours.shape[:2] == ids.shape else 1
-    theirs = _theirs(model, batch, pretrained)
-    (theirs * torch.tensor(direction)).sum().backward()
+    output = jax.jit(functools.partial(_project_output, pretrained, batch))(pretrained.params)
+    direction = np.random.default_rng(1).standard_normal(output.shape).astype(np.float32)
+    # The outputs at padding are arbitrary.
+    direction *= mask[:, :, None] if output.shape[:2] == ids.shape else 1
+    peer_output = _peer_output(model, batch, pretrained)
+    (peer_output * torch.tensor(direction)).sum().backward()
 
     @jax.jit
     @jax.grad
     def gradients(params: Any) -> jax.Array:
-        return jnp.vdot(_ours(pretrained, batch, params), direction)
+        return jnp.vdot(_project_output(pretrained, batch, params), direction)
 
     table = tensor_map_of(pretrained.config, pretrained.head)
     leaves = flatten_dict(gradients(pretrained.params), sep="/")
-    found = {table.canonical(name): each for name, each in write_tensors(leaves, table)}
+    project_gradients = {table.canonical(name): each for name, each in write_tensors(leaves, table)}
     compared, differences = set(), [0.0]
     for name, parameter in model.named_parameters(remove_duplicate=False):
-        # What is tied goes by several names, of which we know one.
-        if (ours_there := found.get(table.canonical(name))) is not None:
+        # A tied weight has several names there, and one name here.
+        if (gradient := project_gradients.get(table.canonical(name))) is not None:
             compared.add(parameter)
-            # What the output does not depend on has none there, and one of zeros here.
+            # A weight that the output does not depend on has no gradient there, and zeros here.
             expected = 0 if parameter.grad is None else parameter.grad.numpy()
-            differences.append(np.abs(ours_there - expected).max())
+            differences.append(np.abs(gradient - expected).max())
     trained = {each for each in model.parameters() if each.grad is not None}
     if missed := trained - compared:
         raise ValueError(f"{len(missed)} weights of {type(model).__name__} have no gradient here")
     largest = max(each.grad.abs().max().item() for each in trained)
     shown = direction != 0
-    output = _relative(np.asarray(ours)[shown], theirs.detach().numpy()[shown])
-    return [output, float(max(differences) / largest)]
+    output_error = _relative(np.asarray(output)[shown], peer_output.detach().numpy()[shown])
+    return [output_error, float(max(differences) / largest)]
 
 
-def _relative(found: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
+def _relative(actual: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(actual - expected).max() / np.abs(expected).max())
 
 
-def _ours(pretrained: Pretrained, batch: Batch, params: Any) -> jax.Array:
+def _project_output(pretrained: Pretrained, batch: Batch, params: Any) -> jax.Array:
     ids, mask = batch
     options = {}
-    if writes(pretrained):
+    if has_own_decoder_tokens(pretrained):
         options = {"decoder_input_ids": ids, "decoder_attention_mask": mask}
     output = pretrained.apply(params, ids, mask, **options)
     return output.hidden if output.logits is None else output.logits
 
 
-def _theirs(
+def _peer_output(
     model: transformers.PreTrainedModel, batch: Batch, pretrained: Pretrained
 ) -> torch.Tensor:
     ids, mask = (torch.tensor(each.astype(np.int64)) for each in batch)
     options: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
-    if writes(pretrained):
+    if has_own_decoder_tokens(pretrained):
         options |= {"decoder_input_ids": ids, "decoder_attention_mask": mask}
     elif takes_positions(model):
-        # It would count padding too.
+        # Without positions, the model would count padding too.
         first = getattr(pretrained.config, "first_position", 0)
         options["position_ids"] = first + (mask.cumsum(1) - 1).clamp(min=0)
     output = model(**options)
     return output.logits if "logits" in output else output.last_hidden_state
 
 
-def writes(pretrained: Pretrained) -> bool:
-    """Whether a model has a decoder that is given tokens of its own."""
+def has_own_decoder_tokens(pretrained: Pretrained) -> bool:
+    """Return True if a model has a decoder with its own input tokens."""
     return pretrained.config.is_encoder_decoder and pretrained.head in (None, "seq2seq_lm")
 
 
 def takes_positions(model: transformers.PreTrainedModel) -> bool:
-    """Whether a model can be told where the tokens stand."""
+    """Return True if a model accepts the positions of tokens."""
     return "position_ids" in inspect.signature(model.forward).parameters
 
 
 def tokenizer() -> transformers.PreTrainedTokenizerFast:
-    """As many words as the tiny models embed."""
+    """Make a tokenizer with as many words as the tiny models embed."""
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]"}
     special |= {"sep_token": "[SEP]", "mask_token": "[MASK]", "eos_token": "[UNK]"}
     words = [*special.values(), *(f"w{number}" for number in range(VOCABULARY - len(special)))]
@@ -146,14 +146,14 @@ def tokenizer() -> transformers.PreTrainedTokenizerFast:
 
 
 def tiny_rows() -> Iterator[list[str]]:
-    """A row of the table for each tiny model."""
+    """Yield a row of the table for each tiny model."""
     for architecture, variant, values, head in MODELS:
         model = build(architecture, values)
         batch = tokens()
         if not _reads_left_padding(model):
             batch = batch[0][:2], batch[1][:2]
         if architecture.endswith("T5ForSequenceClassification"):
-            # It finds the end of a text by this token.
+            # The model finds the end of a text by this token.
             batch[0][np.arange(2), batch[1].sum(axis=1) - 1] = END_OF_TEXT
         with tempfile.TemporaryDirectory() as directory:
             model.save_pretrained(directory)
@@ -164,7 +164,7 @@ def tiny_rows() -> Iterator[list[str]]:
 
 
 def _reads_left_padding(model: transformers.PreTrainedModel) -> bool:
-    """Some count padding before a text as its tokens, or take its first place for a token."""
+    """Return False if a model counts padding as tokens, or reads the first position as a token."""
     name, ending = type(model).__name__, "ForSequenceClassification"
     if name.endswith(("Bert", "Roberta", "T5"), 0, -len(ending)) and name.endswith(ending):
         return False
@@ -172,7 +172,7 @@ def _reads_left_padding(model: transformers.PreTrainedModel) -> bool:
 
 
 def real_rows() -> Iterator[list[str]]:
-    """A row for each embedded model."""
+    """Yield a row for each embedded model."""
     path = embedded_path("minilm-l6")
     bert = transformers.BertModel.from_pretrained(path, attn_implementation="eager")
     path = embedded_path("smollm2-135m")
@@ -182,27 +182,27 @@ def real_rows() -> Iterator[list[str]]:
     for name, model in (("minilm-l6", bert), ("smollm2-135m", llama)):
         pretrained = load(name)
         batch = headlines(pretrained)
-        found = errors(pretrained, model.eval(), batch)
+        differences = errors(pretrained, model.eval(), batch)
         architecture = type(model).__name__
-        yield row(pretrained.config.family, architecture, f"the weights of {name}", found)
+        yield row(pretrained.config.family, architecture, f"the weights of {name}", differences)
 
 
-def row(family: str, architecture: str, variant: str, found: list[float]) -> list[str]:
-    """The cells of a row; it is printed as well, since the whole table takes minutes."""
-    passed = "yes" if max(found) < LIMIT else "**no**"
-    cells = [family, architecture, variant, *(f"{error:.1e}" for error in found), passed]
+def row(family: str, architecture: str, variant: str, differences: list[float]) -> list[str]:
+    """Return the cells of a row, and print them, since the whole table takes minutes."""
+    passed = "yes" if max(differences) < LIMIT else "**no**"
+    cells = [family, architecture, variant, *(f"{error:.1e}" for error in differences), passed]
     print(" | ".join(cells), flush=True)
     return cells
 
 
 def table(rows: list[list[str]]) -> str:
-    """The rows in Markdown."""
+    """Write the rows in Markdown."""
     lines = [list(HEADINGS), ["---"] * len(HEADINGS), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def main(_: list[str]) -> None:
-    """Makes the table."""
+    """Make the table, and write it into a page if one is named."""
     content = table([*tiny_rows(), *real_rows()])
     if _PAGE.value:
         write_between(Path(_PAGE.value), START, END, content.rstrip())

@@ -1,8 +1,8 @@
-"""The models that the parity table is made of: tiny random ones of every architecture."""
+"""The models of the parity table: a tiny random model of every architecture."""
 
 import transformers
 
-# Odd sizes, so that axes that are taken for each other do not go unnoticed.
+# Unusual sizes, so that swapped axes cause an error.
 WIDTH = {"hidden_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
 VOCABULARY = 60
 END_OF_TEXT = 1
@@ -103,16 +103,16 @@ MODELS: tuple[tuple[str, str, dict[str, object], str | None], ...] = (
         )
     ),
 )
-"""Architecture, what is special about it, its config, and the head that it is loaded with."""
+"""Architecture, variant, config, and the head that the model is loaded with."""
 
 
 def build(architecture: str, values: dict[str, object]) -> transformers.PreTrainedModel:
-    """A model of an architecture, whose every weight is random, those of norms and biases too."""
+    """Make a model with random weights, including norms and biases."""
     import torch
 
     torch.manual_seed(0)
-    # T5 does not scale down the scores of its attention: wider weights would make it a maximum, in
-    # which both sides' rounding decides.
+    # T5 does not scale its attention scores down. With larger weights the softmax would pick single
+    # tokens, and rounding would decide which.
     scale = 0.1 if "T5" in architecture else 0.2
     kind = getattr(transformers, architecture)
     model = kind(kind.config_class(**values, attn_implementation="eager")).eval()

@@ -1,4 +1,4 @@
-"""What PEFT's AdaLoRA needs beside an adapted model."""
+"""The parts of PEFT's AdaLoRA outside the adapted model: its start and its budget of ranks."""
 
 from collections.abc import Mapping
 
@@ -7,13 +7,13 @@ import torch
 
 
 def with_whole_ranks(start: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The leaves as they can be saved: values of zero would be left out of the file.
+    """Replace the leaves that are zero, since the file of an adapter would leave them out.
 
     Args:
       start: the trained leaves before the first step, by path; AdaLoRA's values are zero there.
 
     Returns:
-      The leaves with ones for these values.
+      The leaves, with ones for AdaLoRA's values.
     """
     return {
         path: np.ones_like(leaf) if path.endswith("/lora_e") else leaf
@@ -22,20 +22,20 @@ def with_whole_ranks(start: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def zero_ranks(model: torch.nn.Module) -> None:
-    """Sets the values of a model that was loaded from `with_whole_ranks` back to zero."""
+    """Set the values back to zero in a model that was loaded from `with_whole_ranks`."""
     for name, parameter in model.named_parameters():
         if "lora_E" in name:
             parameter.data.zero_()
 
 
 class RankBudget:
-    """What AdaLoRA does in a step beside the adapted model's."""
+    """The penalty and the pruning of ranks that AdaLoRA adds to a training step."""
 
     def __init__(self, model: torch.nn.Module):
-        """Takes PEFT's model.
+        """Take PEFT's model.
 
         Args:
-          model: with an adapter of AdaLoRA.
+          model: a model with an AdaLoRA adapter.
         """
         self._adalora = model.base_model
         self._weight = model.peft_config["default"].orth_reg_weight
@@ -44,10 +44,10 @@ class RankBudget:
         self._columns = [each for name, each in parameters.items() if "lora_B" in name]
 
     def penalty(self) -> torch.Tensor:
-        """What PEFT adds to a loss of the model's own, which this model does not have.
+        """Compute the term that PEFT adds to the loss if the model computes the loss itself.
 
         Returns:
-          float32, how far from orthogonal the matrices are, times the weight of that.
+          float32, the matrices' distance from orthogonality, times its weight.
         """
         products = [each @ each.T for each in self._rows]
         products += [each.T @ each for each in self._columns]
@@ -55,7 +55,7 @@ class RankBudget:
         return self._weight * torch.stack(norms).mean()
 
     def spend(self, step: int) -> None:
-        """Moves the budget between the layers, after the optimiser's step.
+        """Move the budget between the layers, after the optimiser's step.
 
         Args:
           step: its number, from 0.

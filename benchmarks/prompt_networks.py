@@ -1,4 +1,4 @@
-"""PEFT's networks that compute a prompt or a prefix, which its files leave out."""
+"""PEFT's networks that compute a prompt or a prefix; adapter files leave them out."""
 
 import re
 from collections.abc import Mapping
@@ -20,18 +20,18 @@ _MAPS = {
 
 
 def has_network(method: Method) -> bool:
-    """Whether PEFT has the network that a method trains."""
+    """Return True if PEFT has the network that a method trains."""
     return isinstance(method, PTuning | PrefixTuning)
 
 
 def with_network(
     model: torch.nn.Module, method: Method, start: Mapping[str, np.ndarray]
 ) -> torch.nn.Module:
-    """PEFT's model with a network that starts from the same numbers.
+    """Make PEFT's model with a network that starts from the same values.
 
     Args:
       model: the base model, an encoder.
-      method: a method that `has_network`.
+      method: a method for which `has_network` is true.
       start: the trained leaves before the first step, by path.
 
     Returns:
@@ -48,7 +48,7 @@ def with_network(
     for name in state.keys() & named.keys():
         path, leaf = named.pop(name)
         shape = state[name].shape
-        # Kernels are transposed there, and no leaf has more than two axes.
+        # PEFT's kernels are transposed, and no leaf has more than two axes.
         is_kernel = path.endswith("kernel")
         state[name] = torch.tensor(
             leaf.reshape(shape[::-1]).T if is_kernel else leaf.reshape(shape)
@@ -60,24 +60,24 @@ def with_network(
 
 
 def network_name(path: str, method: str) -> str:
-    """What PEFT calls a leaf of a network.
+    """Return PEFT's name of a leaf of a network.
 
     Args:
-      path: of the leaf: `prompt_encoder/first/kernel`.
+      path: the path of the leaf: `prompt_encoder/first/kernel`.
       method: `p_tuning` or `prefix_tuning`.
 
     Returns:
       The name in the state of PEFT's prompt encoder.
     """
-    place, _, leaf = path.partition("/")[2].rpartition("/")
-    if not place:
+    layer, _, leaf = path.partition("/")[2].rpartition("/")
+    if not layer:
         return "embedding.weight"
-    if place.startswith("lstm"):
-        number, direction, source = place.split("/")
+    if layer.startswith("lstm"):
+        number, direction, source = layer.split("/")
         end = "_reverse" if direction == "backward" else ""
         return f"lstm_head.{_KINDS[leaf]}_{source[0]}h_l{number[-1]}{end}"
     head, maps = _MAPS[method]
-    return f"{head}.{2 * maps.index(place)}.{_KINDS[leaf]}"
+    return f"{head}.{2 * maps.index(layer)}.{_KINDS[leaf]}"
 
 
 def _config(method: Method) -> peft.PeftConfig:

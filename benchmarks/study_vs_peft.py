@@ -1,8 +1,8 @@
-r"""The same work in this project and in PyTorch with PEFT, in turns, in one invocation.
+r"""Compare training in this project and in PyTorch with PEFT, in turns, in one process.
 
 Example: `python -m benchmarks.study_vs_peft --repeats=10`
 
-Prints what it measures as it goes on, and in the end the table that `benchmarks/README.md` holds.
+Prints each measurement when it is done, and in the end the table in `benchmarks/README.md`.
 """
 
 import os
@@ -20,9 +20,9 @@ import torch
 from absl import app, flags
 
 from benchmarks.measure import Row, alternate, machine, require_same_losses, table
-from benchmarks.ours import Ours, start_of
-from benchmarks.peers import Peer
-from benchmarks.work import Work, make_work
+from benchmarks.peer_training import PeerTraining
+from benchmarks.project_training import ProjectTraining, initial_leaves
+from benchmarks.workload import Workload, make_workload
 from fsl_jax.adapt.methods.linear_probe import LinearProbe
 from fsl_jax.adapt.methods.lora import LoRA
 from fsl_jax.adapt.methods.top_layers import TopLayers
@@ -48,82 +48,86 @@ GPU_PEER_RUNS = 4
 TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 
 
-def peers(work: Work, ours: Ours) -> dict[str, Peer]:
-    """The forms of the peer that are measured, by name."""
-    start = start_of(ours)
-    forms = {"eager": Peer(work, start)}
+def peers(work: Workload, project: ProjectTraining) -> dict[str, PeerTraining]:
+    """Prepare the forms of the peer that are measured, by name."""
+    start = initial_leaves(project)
+    forms = {"eager": PeerTraining(work, start)}
     if work.pretrained.config.is_decoder:
-        forms["eager, logits of all tokens"] = Peer(work, start, last_logits_only=False)
+        forms["eager, logits of all tokens"] = PeerTraining(work, start, last_logits_only=False)
     if _COMPILED.value:
-        forms["torch.compile"] = Peer(work, start, compiled=True)
+        forms["torch.compile"] = PeerTraining(work, start, compiled=True)
     return forms
 
 
 def measure_steps() -> list[Row]:
-    """One LoRA run: seconds per step."""
+    """Measure one LoRA run: seconds per step."""
     rows = []
     for model, batch_size, length in STEP_SIZES:
-        work = _work(model, LoRA(), batch_size, length)
-        ours = Ours(work)
-        forms = peers(work, ours)
+        work = _workload(model, LoRA(), batch_size, length)
+        project = ProjectTraining(work)
+        forms = peers(work, project)
         dispatched = work.fit_config.steps_per_dispatch
 
-        def mean_step(peer: Peer, dispatched: int = dispatched) -> float:
+        def mean_step(peer: PeerTraining, dispatched: int = dispatched) -> float:
             return sum(peer.step() for _ in range(dispatched)) / dispatched
 
-        sides = {"ours": ours.dispatch} | {
+        sides = {"project": project.dispatch} | {
             name: lambda peer=peer: mean_step(peer) for name, peer in forms.items()
         }
         seconds = alternate(sides, _REPEATS.value)
         for peer in forms.values():
-            require_same_losses(ours.losses[0][:4], peer.losses, TOLERANCE["float32"])
-        found = _step_rows(work, seconds, ours.compile_seconds)
-        print(table(found), flush=True)
-        rows += found
+            require_same_losses(project.losses[0][:4], peer.losses, TOLERANCE["float32"])
+        part_rows = _step_rows(work, seconds, project.compile_seconds)
+        print(table(part_rows), flush=True)
+        rows += part_rows
     return rows
 
 
-def _step_rows(work: Work, seconds: dict[str, list[float]], compiling: float) -> list[Row]:
-    ours = seconds.pop("ours")
+def _step_rows(work: Workload, seconds: dict[str, list[float]], compiling: float) -> list[Row]:
+    project = seconds.pop("project")
     note = f"a step; compiling took {compiling:.1f} s"
     return [
-        Row(work.describe(), peer, ours, theirs, STEP_GOAL, note)
-        for peer, theirs in seconds.items()
+        Row(work.describe(), peer, project, peer_seconds, STEP_GOAL, note)
+        for peer, peer_seconds in seconds.items()
     ]
 
 
 def measure_cached() -> list[Row]:
-    """Whole runs of the methods whose trunk is computed once."""
+    """Measure whole runs of the methods whose trunk is computed once."""
     rows = []
     for method, goal in CACHED:
-        work = _work("minilm-l6", method, 16, 128)
-        ours = Ours(work)
+        work = _workload("minilm-l6", method, 16, 128)
+        project = ProjectTraining(work)
         compiling: list[float] = []
 
-        def ours_run(ours: Ours = ours, compiling: list[float] = compiling) -> float:
+        def project_run(
+            project: ProjectTraining = project, compiling: list[float] = compiling
+        ) -> float:
             with CompileClock() as clock:
-                seconds = ours.run()
+                seconds = project.run()
             compiling.append(clock.seconds)
             return seconds - clock.seconds
 
-        def peer_run(work: Work = work, ours: Ours = ours) -> float:
-            peer = Peer(work, start_of(ours))
+        def peer_run(work: Workload = work, project: ProjectTraining = project) -> float:
+            peer = PeerTraining(work, initial_leaves(project))
             seconds = peer.run()
-            require_same_losses(ours.losses[0][:20], peer.losses, TOLERANCE["float32"])
+            require_same_losses(project.losses[0][:20], peer.losses, TOLERANCE["float32"])
             return seconds
 
-        seconds = alternate({"ours": ours_run, "eager": peer_run}, _RUN_REPEATS.value, warmup=0)
-        whole = ours.compile_seconds + max(compiling)
+        seconds = alternate(
+            {"project": project_run, "eager": peer_run}, _RUN_REPEATS.value, warmup=0
+        )
+        whole = project.compile_seconds + max(compiling)
         note = f"{STEPS} steps with the trunk's computation; compiling takes {whole:.1f} s more"
-        rows.append(Row(work.describe(), "eager", seconds["ours"], seconds["eager"], goal, note))
-        with_compiling = [each + whole for each in seconds["ours"]]
+        rows.append(Row(work.describe(), "eager", seconds["project"], seconds["eager"], goal, note))
+        with_compiling = [each + whole for each in seconds["project"]]
         note = f"{STEPS} steps, compiling included"
         rows.append(Row(work.describe(), "eager", with_compiling, seconds["eager"], None, note))
     return rows
 
 
 class CompileClock:
-    """Adds up the seconds that tracing and compiling take while it is open."""
+    """A context that adds up the seconds of tracing and compiling inside it."""
 
     def __enter__(self) -> "CompileClock":
         self.seconds = 0.0
@@ -139,7 +143,7 @@ class CompileClock:
 
 
 def measure_start() -> list[Row]:
-    """From the start of a process to its first finished step."""
+    """Measure the time from the start of a process to its first finished step."""
     model, batch_size, length = STEP_SIZES[1]
     seconds: dict[str, list[float]] = {name: [] for name in START_GOALS}
     for _ in range(_RUN_REPEATS.value):
@@ -162,13 +166,13 @@ def _time_start(cache: str, model: str, batch_size: int, length: int) -> float:
 
 
 def measure_gpu() -> list[Row]:
-    """Grids of LoRA runs in bfloat16: the peer one run after the other."""
+    """Measure grids of LoRA runs in bfloat16, which the peer trains one after the other."""
     if jax.default_backend() != "gpu" or not torch.cuda.is_available():
         print("gpu: skipped, since JAX and PyTorch do not both see a GPU here", flush=True)
         return []
     rows = []
     for length in GPU_TOKENS:
-        work = _work("smollm2-135m", LoRA(), 8, length, jnp.bfloat16)
+        work = _workload("smollm2-135m", LoRA(), 8, length, jnp.bfloat16)
         for runs in GPU_RUNS:
             row = _gpu_row(work, runs, GPU_GOALS.get((runs, length)))
             print(table([row]), flush=True)
@@ -176,28 +180,30 @@ def measure_gpu() -> list[Row]:
     return rows
 
 
-def _gpu_row(work: Work, runs: int, goal: float | None) -> Row:
+def _gpu_row(work: Workload, runs: int, goal: float | None) -> Row:
     compiling = []
 
     def grid() -> float:
         start = time.perf_counter()
-        nonlocal ours
-        ours = Ours(work, runs)
-        ours.run()
-        compiling.append(ours.compile_seconds)
+        nonlocal project
+        project = ProjectTraining(work, runs)
+        project.run()
+        compiling.append(project.compile_seconds)
         return time.perf_counter() - start
 
     def one_after_the_other() -> float:
         measured = min(runs, GPU_PEER_RUNS)
         seconds = 0.0
         for run in range(measured):
-            peer = Peer(work, start_of(ours, run), device="cuda", dtype=torch.bfloat16)
+            peer = PeerTraining(
+                work, initial_leaves(project, run), device="cuda", dtype=torch.bfloat16
+            )
             seconds += peer.run()
-            require_same_losses(ours.losses[run][:4], peer.losses, TOLERANCE["bfloat16"])
+            require_same_losses(project.losses[run][:4], peer.losses, TOLERANCE["bfloat16"])
         return seconds * runs / measured
 
-    ours: Ours
-    sides = {"ours": grid, "eager": one_after_the_other}
+    project: ProjectTraining
+    sides = {"project": grid, "eager": one_after_the_other}
     seconds = alternate(sides, _RUN_REPEATS.value, warmup=0)
     note = f"{STEPS} steps each, with {compiling[0]:.1f} s of compiling"
     if runs > GPU_PEER_RUNS:
@@ -205,11 +211,11 @@ def _gpu_row(work: Work, runs: int, goal: float | None) -> Row:
             f"; the peer's seconds are those of {GPU_PEER_RUNS} runs times {runs}/{GPU_PEER_RUNS}"
         )
     work_text = f"{runs} runs of {work.describe()}, bfloat16"
-    return Row(work_text, "eager", seconds["ours"], seconds["eager"], goal, note)
+    return Row(work_text, "eager", seconds["project"], seconds["eager"], goal, note)
 
 
-def _work(model: str, method, batch_size: int, length: int, dtype=jnp.float32) -> Work:
-    return make_work(
+def _workload(model: str, method, batch_size: int, length: int, dtype=jnp.float32) -> Workload:
+    return make_workload(
         load(model, dtype=dtype),
         load_dataset("bbc_news"),
         method,
@@ -228,16 +234,16 @@ MEASUREMENTS = {
 
 
 def main(arguments: list[str]) -> None:
-    """Measures the parts one after the other."""
+    """Measure the parts one after the other."""
     unknown = set(_PARTS.value) - MEASUREMENTS.keys()
     if len(arguments) > 1 or unknown:
         raise app.UsageError(f"not known: {arguments[1:]} {unknown}; parts: {list(MEASUREMENTS)}")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     rows: list[Row] = []
     for part in _PARTS.value:
-        found = MEASUREMENTS[part]()
-        print(table(found) if found else "", flush=True)
-        rows += found
+        part_rows = MEASUREMENTS[part]()
+        print(table(part_rows) if part_rows else "", flush=True)
+        rows += part_rows
     versions = f"JAX {jax.__version__}, PyTorch {torch.__version__}"
     print(f"\n{machine()}, {versions}, {jax.devices()[0].device_kind}\n\n{table(rows)}")
 

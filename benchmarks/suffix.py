@@ -1,9 +1,10 @@
-r"""A soft prompt after the text beside one before it: how long a step takes.
+r"""Compare the seconds of a step with a soft prompt after the text and before it.
 
 Example: `JAX_PLATFORMS=cpu python -m benchmarks.suffix --repeats=5`
 
-`smollm2-135m`, 8 texts, 20 vectors; a step of each kind in turns, in one process. After the text
-the keys and values of the frozen input are kept, whose computation the note tells in such steps.
+`smollm2-135m`, 8 texts, 20 vectors; a step of each kind in turns, in one process. With a prompt
+after the text, the keys and values of the frozen input are kept. The note says how many such steps
+computing them takes.
 """
 
 import time
@@ -11,8 +12,8 @@ import time
 from absl import app, flags
 
 from benchmarks.measure import Row, alternate, machine, table
-from benchmarks.ours import Ours
-from benchmarks.work import make_work
+from benchmarks.project_training import ProjectTraining
+from benchmarks.workload import make_workload
 from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.loading import load
@@ -24,19 +25,19 @@ MODEL, DATASET, BATCH, LENGTH, STEPS = "smollm2-135m", "bbc_news", 8, 20, 40
 
 
 def compare(tokens: int, repeats: int) -> Row:
-    """The line of texts of one length.
+    """Measure the line of texts of one length.
 
     Args:
       tokens: of a text.
-      repeats: how many turns count.
+      repeats: the number of turns that count.
 
     Returns:
-      Seconds of a step: "theirs" with the prompt before the text, "ours" with it after.
+      Seconds of a step with the prompt after the text; the peer has it before the text.
     """
     pretrained, dataset = load(MODEL), load_dataset(DATASET)
     before, after = (
-        Ours(
-            make_work(
+        ProjectTraining(
+            make_workload(
                 pretrained,
                 dataset,
                 PromptTuning(LENGTH, position=position),
@@ -50,16 +51,16 @@ def compare(tokens: int, repeats: int) -> Row:
     after.cache()
     start = time.perf_counter()
     after.cache()
-    kept = time.perf_counter() - start
+    caching = time.perf_counter() - start
     seconds = alternate({"before": before.dispatch, "after": after.dispatch}, repeats)
-    share = kept / min(seconds["after"])
+    share = caching / min(seconds["after"])
     work = f"a step of prompt_tuning, {BATCH} × {tokens} tokens, {LENGTH} vectors"
-    note = f"what is kept takes as long as {share:.1f} such steps"
+    note = f"filling the cache takes as long as {share:.1f} such steps"
     return Row(work, "before the text", seconds["after"], seconds["before"], None, note)
 
 
 def main(_: list[str]) -> None:
-    """Prints the table."""
+    """Print the table."""
     rows = [compare(int(tokens), _REPEATS.value) for tokens in _TOKENS.value]
     print(f"{machine()}\n\n{table(rows)}")
 

@@ -1,6 +1,6 @@
-"""Which methods, with which settings, the tables of all methods have lines of."""
+"""The methods and settings that have a line in the tables of all methods."""
 
-from fsl_jax.adapt.methods.registry import METHODS
+from fsl_jax.adapt.methods.registry import TRAINED_METHODS
 
 VARIANTS = {
     "lora(scaling='rslora')": "Kalajdzievski 2023, https://arxiv.org/abs/2312.03732",
@@ -12,13 +12,13 @@ VARIANTS = {
     "p_tuning(encoder='mlp')": None,
     "prefix_tuning+adapter(placement='parallel')": "He et al. 2022, https://arxiv.org/abs/2110.04366",
 }
-"""Methods with other settings that have a line, and whose paper where it is another one."""
+"""Methods with other settings that have a line, with their paper if it is another one."""
 
 
 def lines() -> list[str]:
-    """Every method, as `parse_method` reads it, and its variants after it."""
+    """List every method, as `parse_method` reads it, each followed by its variants."""
 
     def variants_of(name: str) -> list[str]:
         return [text for text in VARIANTS if text.startswith((f"{name}(", f"{name}+"))]
 
-    return [text for name in METHODS for text in (name, *variants_of(name))]
+    return [text for name in TRAINED_METHODS for text in (name, *variants_of(name))]

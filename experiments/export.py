@@ -1,49 +1,50 @@
-"""An adapter for those who serve it.
+"""Export an adapter for the software that serves it.
 
     python -m experiments.export --adapter=results/study/adapters/smollm2-135m/lora/seed_13 \
         --for=vllm --output=served/lora
 
 writes what the target accepts: `peft` and `vllm` an adapter, `merged` a Hugging Face model with the
-adapter in its weights. What vLLM has no adapters for is merged too; of encoders it serves
-embeddings. What was written is read again and compared with the adapter before anything is said to
-be done.
+adapter in its weights. Where vLLM has no adapters of a kind, the adapter is merged too; of encoders
+vLLM serves embeddings. The script reads what it wrote and compares it with the adapter before it
+reports success.
 """
 
-from absl import app, flags
+import dataclasses
 
-from experiments import session
-
-_ADAPTER = flags.DEFINE_string("adapter", None, "Directory of the adapter.", required=True)
-_FOR = flags.DEFINE_enum(
-    "for", None, ["peft", "vllm", "merged"], "Who is to serve it.", required=True
-)
-_OUTPUT = flags.DEFINE_string("output", None, "Directory to write to, which is new.", required=True)
-_MODEL = flags.DEFINE_string(
-    "model", None, "The base model; the one that the adapter names if not given."
-)
+from experiments import command
+from experiments.shared_flags import AdapterFlags
+from fsl_jax.studies.planning.flag_field import flag_field
 
 
-def main(arguments: list[str]) -> None:
-    """Flags to the library, its answer to the terminal."""
-    if len(arguments) > 1:
-        raise app.UsageError(f"unexpected arguments: {' '.join(arguments[1:])}")
-    with session.reporting_errors():
-        session.start(distributed=False, deterministic=False, matmul_precision="default")
-        # These import JAX, whose settings have to be made before.
-        from fsl_jax.adapt.files.exporting import base_name, export_adapter
-        from fsl_jax.studies.planning.base_model import load_base
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportFlags(AdapterFlags):
+    """The flags of this script."""
 
-        base = load_base(_MODEL.value or base_name(_ADAPTER.value), "float32")
-        exported = export_adapter(_ADAPTER.value, base, _FOR.value, _OUTPUT.value)
-        for note in exported.notes:
-            print(note)
-        what = "a model" if exported.is_model else "an adapter"
-        whom = "" if _FOR.value == "merged" else f" for {_FOR.value}"
-        print(
-            f"Read again it computes the same, up to {exported.difference:.1e} of the largest "
-            f"number. {exported.directory} is {what}{whom}."
-        )
+    target: str = flag_field(
+        "The software that is to serve it.", name="for", choices=("peft", "vllm", "merged")
+    )
+    output: str = flag_field("Directory to write to; it must not exist yet.")
+    model: str | None = flag_field(
+        "The base model; if not given, the one that the adapter names.", None
+    )
+
+
+def main(flags: ExportFlags) -> None:
+    """Export the adapter and print what was written."""
+    from fsl_jax.adapt.files.exporting import base_name, export_adapter
+    from fsl_jax.studies.planning.base_model import load_base
+
+    base = load_base(flags.model or base_name(flags.adapter), "float32")
+    exported = export_adapter(flags.adapter, base, flags.target, flags.output)
+    for note in exported.notes:
+        print(note)
+    kind = "a model" if exported.is_model else "an adapter"
+    target = "" if flags.target == "merged" else f" for {flags.target}"
+    print(
+        f"Read again it computes the same, up to {exported.difference:.1e} of the largest "
+        f"number. {exported.directory} is {kind}{target}."
+    )
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main, ExportFlags)

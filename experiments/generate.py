@@ -1,4 +1,4 @@
-r"""What follows a prompt?
+r"""Continue prompts.
 
     python -m experiments.generate --model=smollm2-135m --prompt="The capital of France is" \
         --max_new_tokens=20 --output=results/continuations.jsonl
@@ -7,129 +7,100 @@ prints the continuations of each --prompt, or of each prompt in the file --promp
 to --output. The likeliest token is taken unless --temperature or --num_beams is given.
 """
 
-from absl import app, flags
+import dataclasses
+from typing import Any
 
-from experiments import session
+from experiments import command
+from experiments.shared_flags import MODEL_NAMES, ModelFlags
+from fsl_jax.errors import InputError
+from fsl_jax.studies.planning.flag_field import flag_field
 
-_MODEL = flags.DEFINE_string(
-    "model",
-    None,
-    "A decoder or encoder-decoder: embedded name, Hugging Face id, directory or GGUF file.",
-    required=True,
-)
-_ADAPTER = flags.DEFINE_string("adapter", None, "Directory of an adapter of the model.")
-_PROMPT = flags.DEFINE_multi_string("prompt", [], "A prompt; may be given several times.")
-_PROMPTS = flags.DEFINE_string(
-    "prompts", None, "A .txt file with a prompt a line, or .jsonl with `prompt` in each object."
-)
-_OUTPUT = flags.DEFINE_string("output", None, "A .jsonl file to write; may be gs://…")
-_MAX_NEW_TOKENS = flags.DEFINE_integer("max_new_tokens", 64, "Tokens of a continuation at most.")
-_TEMPERATURE = flags.DEFINE_float("temperature", 0.0, "Of sampling; 0 takes the likeliest token.")
-_TOP_K = flags.DEFINE_integer("top_k", None, "Sample among so many of the likeliest tokens.")
-_TOP_P = flags.DEFINE_float(
-    "top_p", None, "Sample among the likeliest tokens that together are so probable."
-)
-_MIN_P = flags.DEFINE_float(
-    "min_p", None, "Sample among tokens so many times as probable as the likeliest."
-)
-_REPETITION_PENALTY = flags.DEFINE_float(
-    "repetition_penalty", 1.0, "Above 1, tokens that were seen become less likely."
-)
-_NUM_BEAMS = flags.DEFINE_integer(
-    "num_beams", 1, "Above 1, beam search; with a temperature, beam sampling."
-)
-_LENGTH_PENALTY = flags.DEFINE_float(
-    "length_penalty", 1.0, "Of beam search; above 0 it favours long continuations."
-)
-_NUM_RETURN_SEQUENCES = flags.DEFINE_integer(
-    "num_return_sequences", 1, "Continuations of each prompt: samples, or the best beams."
-)
-_STOP = flags.DEFINE_multi_string(
-    "stop", [], "A string that ends a continuation; \\n is a new line; may be given several times."
-)
-_STOP_TOKEN = flags.DEFINE_multi_string(
-    "stop_token",
-    [],
-    "A token of the vocabulary that ends one, beside the model's own; may be given several times.",
-)
-_CHAT = flags.DEFINE_bool("chat", False, "Put prompts into the tokenizer's chat template.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of sampling.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Prompts that are continued at a time.")
-_DTYPE = flags.DEFINE_enum(
-    "dtype",
-    "auto",
-    ["auto", "float32", "bfloat16"],
-    "Of the model; auto is float32 on a CPU and bfloat16 elsewhere.",
-)
-_ATTENTION = flags.DEFINE_enum(
-    "attention",
-    "auto",
-    ["auto", "written_out", "xla", "cudnn"],
-    "How attention is computed; auto is what was measured to be fastest on the platform.",
-)
-_MATMUL_PRECISION = flags.DEFINE_enum(
-    "matmul_precision", "default", ["default", "high", "highest"], "Of matrix products."
-)
+ADVICE = 'Put quotation marks around a prompt with spaces: --prompt="The capital of France is"'
 
 
-def main(arguments: list[str]) -> None:
-    """Flags to the library, its answer to the terminal and to a file."""
-    with session.reporting_errors():
-        session.start(
-            distributed=False, deterministic=False, matmul_precision=_MATMUL_PRECISION.value
-        )
-        # These import JAX, whose settings have to be made before.
-        from fsl_jax.adapt.files.adapter_files import load_adapter
-        from fsl_jax.models import generate
-        from fsl_jax.studies.generations import describe, write_generations
-        from fsl_jax.studies.planning.base_model import load_base
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PromptFlags(ModelFlags):
+    """A model and its prompts, and the file of the continuations."""
 
-        prompts, adapter = _prompts(arguments[1:]), _ADAPTER.value
-        pretrained = load_base(_MODEL.value, _DTYPE.value, attention=_ATTENTION.value)
-        found = generate(
-            pretrained,
-            prompts,
-            params=None if adapter is None else load_adapter(adapter, pretrained).params,
-            max_new_tokens=_MAX_NEW_TOKENS.value,
-            temperature=_TEMPERATURE.value,
-            top_k=_TOP_K.value,
-            top_p=_TOP_P.value,
-            min_p=_MIN_P.value,
-            repetition_penalty=_REPETITION_PENALTY.value,
-            num_beams=_NUM_BEAMS.value,
-            length_penalty=_LENGTH_PENALTY.value,
-            num_return_sequences=_NUM_RETURN_SEQUENCES.value,
-            stop=[text.replace("\\n", "\n") for text in _STOP.value],
-            stop_tokens=_STOP_TOKEN.value,
-            chat=_CHAT.value,
-            seed=_SEED.value,
-            batch_size=_BATCH_SIZE.value,
-        )
-        if _OUTPUT.value is not None:
-            write_generations(_OUTPUT.value, prompts, found)
-        print(describe(prompts, found))
-        if _OUTPUT.value is not None:
-            print(f"\nThe continuations are in {_OUTPUT.value}")
+    model: str = flag_field(f"A decoder or encoder-decoder: {MODEL_NAMES}.")
+    adapter: str | None = flag_field("Directory of an adapter of the model.", None)
+    prompt: tuple[str, ...] = flag_field(
+        "A prompt; \\n is a new line; may be given several times.", (), repeated=True, escaped=True
+    )
+    prompts: str | None = flag_field(
+        "A .txt file with a prompt on each line, or .jsonl with `prompt` in each object.", None
+    )
+    output: str | None = flag_field("A .jsonl file to write; may be gs://…", None)
 
 
-def _prompts(unexpected: list[str]):
-    from fsl_jax.errors import InputError
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GenerationFlags:
+    """The settings of generation, by the names of the parameters of `fsl_jax.models.generate`."""
+
+    max_new_tokens: int = flag_field("Tokens of a continuation at most.", 64)
+    temperature: float = flag_field("Of sampling; 0 takes the likeliest token.", 0.0)
+    top_k: int | None = flag_field("Sample among this many of the likeliest tokens.", None)
+    top_p: float | None = flag_field(
+        "Sample among the likeliest tokens that together have this probability.", None
+    )
+    min_p: float | None = flag_field(
+        "Sample among tokens that are at least this many times as probable as the likeliest.", None
+    )
+    repetition_penalty: float = flag_field(
+        "Above 1, tokens that were seen become less likely.", 1.0
+    )
+    num_beams: int = flag_field("Above 1, beam search; with a temperature, beam sampling.", 1)
+    length_penalty: float = flag_field(
+        "Of beam search; above 0 it favours long continuations.", 1.0
+    )
+    num_return_sequences: int = flag_field(
+        "Continuations of each prompt: samples, or the best beams.", 1
+    )
+    stop: tuple[str, ...] = flag_field(
+        "A string that ends a continuation; \\n is a new line; may be given several times.",
+        (),
+        repeated=True,
+        escaped=True,
+    )
+    stop_tokens: tuple[str, ...] = flag_field(
+        "A token of the vocabulary that ends a continuation, like the model's own; may be given "
+        "several times.",
+        (),
+        name="stop_token",
+        repeated=True,
+    )
+    chat: bool = flag_field("Put prompts into the tokenizer's chat template.", False)
+    seed: int = flag_field("Of sampling.", 0)
+    batch_size: int = flag_field("Prompts that are continued at a time.", 8)
+
+
+def main(flags: PromptFlags, generation: GenerationFlags) -> None:
+    """Continue the prompts, print the continuations and write the file."""
+    from fsl_jax.adapt.files.adapter_files import load_adapter
+    from fsl_jax.models import generate
+    from fsl_jax.studies.generations import describe, write_generations
+    from fsl_jax.studies.planning.base_model import load_base
+
+    prompts = _prompts(flags)
+    pretrained = load_base(flags.model, flags.dtype, attention=flags.attention)
+    params = None if flags.adapter is None else load_adapter(flags.adapter, pretrained).params
+    continuations = generate(pretrained, prompts, params=params, **vars(generation))
+    if flags.output is not None:
+        write_generations(flags.output, prompts, continuations)
+    print(describe(prompts, continuations))
+    if flags.output is not None:
+        print(f"\nThe continuations are in {flags.output}")
+
+
+def _prompts(flags: PromptFlags) -> list[Any]:
     from fsl_jax.studies.generations import read_prompts
 
-    path = _PROMPTS.value
-    if unexpected:
-        raise InputError(
-            f"unexpected arguments: {' '.join(unexpected)}. Put quotation marks around a prompt "
-            'with spaces: --prompt="The capital of France is"'
-        )
-    if not _PROMPT.value and path is None:
+    if not flags.prompt and flags.prompts is None:
         raise InputError("there is no prompt: give --prompt, once or several times, or --prompts")
-    if _PROMPT.value and path is not None:
+    if flags.prompt and flags.prompts is not None:
         raise InputError("both --prompt and --prompts are given: choose one of the two")
-    if path is not None:
-        return read_prompts(path)
-    return [text.replace("\\n", "\n") for text in _PROMPT.value]
+    return list(flags.prompt) if flags.prompts is None else read_prompts(flags.prompts)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main, PromptFlags, GenerationFlags, advice=ADVICE)

@@ -1,4 +1,4 @@
-"""What every script does first and last: settings of JAX, and errors without a traceback."""
+"""The start and the end of every script: configure JAX, and print errors without a traceback."""
 
 import contextlib
 import os
@@ -9,34 +9,36 @@ from collections.abc import Iterator
 
 from absl import flags, logging
 
+from fsl_jax.errors import InputError
+
 REFUSED = 2
-"""Exit status where something that was given cannot be used."""
+"""Exit status of a script that cannot use something it was given."""
 
 SECONDS_FOR_OTHERS = 3
-"""How long the first of several processes that ends with an error waits before it does."""
+"""Seconds that the first of several processes waits before it ends with an error."""
 
 
 def start(
-    distributed: bool,
-    deterministic: bool,
-    matmul_precision: str,
+    distributed: bool = False,
+    deterministic: bool = False,
+    matmul_precision: str = "default",
     coordinator_address: str | None = None,
     num_processes: int | None = None,
     process_id: int | None = None,
 ) -> None:
-    """Makes the settings of JAX and joins the other processes.
+    """Configure JAX and join the other processes.
 
     Args:
       distributed: whether this is one of several processes.
       deterministic: whether a GPU has to give the same bits in each invocation.
-      matmul_precision: of matrix products.
-      coordinator_address: host and port of the first process; the three that follow are as the
-        environment of a TPU pod, Slurm or Kubernetes tells unless they are given.
-      num_processes: how many processes there are.
-      process_id: the number of this one, from 0.
+      matmul_precision: of matrix products, as JAX names it.
+      coordinator_address: host and port of the first process. This and the two that follow may be
+        left out where the environment tells them: on a TPU pod, Slurm or Kubernetes.
+      num_processes: the number of processes.
+      process_id: the number of this process, from 0.
 
     Raises:
-      InputError: the three are not given together, or with nothing to tell them.
+      InputError: only some of these three are given, or none, and the environment does not tell.
     """
     logging.set_verbosity(logging.INFO if "--v=1" in sys.argv else logging.WARNING)
     if deterministic:
@@ -55,10 +57,8 @@ def start(
 def _join(
     distributed: bool, address: str | None, num_processes: int | None, process_id: int | None
 ) -> None:
-    """Joins the other processes, of which the environment or the arguments tell."""
+    """Join the other processes, which the arguments or the environment name."""
     import jax
-
-    from fsl_jax.errors import InputError
 
     given = [value is not None for value in (address, num_processes, process_id)]
     if any(given) and not (all(given) and distributed):
@@ -78,15 +78,15 @@ def _join(
 
 
 def flagfile(flag: str) -> str:
-    """The flags of a script as they were resolved, in the form of a flagfile.
+    """Write the flags of a script as a flagfile, with the values that they have now.
 
     Args:
       flag: the name of one of the script's flags.
 
     Returns:
-      One flag a line.
+      A line for each flag, in alphabetical order.
     """
-    # A script that is run has another module name than its file: absl knows which.
+    # A script that is run has another module name than its file. absl knows the name.
     module = str(flags.FLAGS.find_module_defining_flag(flag))
     resolved = flags.FLAGS.flags_by_module_dict()[module]
     lines = (flag.serialize() for flag in sorted(resolved, key=lambda flag: flag.name))
@@ -95,11 +95,10 @@ def flagfile(flag: str) -> str:
 
 @contextlib.contextmanager
 def reporting_errors() -> Iterator[None]:
-    """Ends the process with a message and no traceback where a user can mend what is wrong."""
+    """End the process with a message and no traceback if a user can correct the problem."""
     import jax
 
-    from fsl_jax.errors import InputError
-    from fsl_jax.training.loop import Stopped
+    from fsl_jax.training.fit_loop import Stopped
 
     try:
         yield
@@ -120,15 +119,15 @@ def reporting_errors() -> Iterator[None]:
 
 
 def _leave(status: int) -> None:
-    """Ends this process with a status, whatever the others are doing."""
+    """End this process with a status, without waiting for the others."""
     import jax
 
     if not jax.distributed.is_initialized():
         sys.exit(status)
-    # The usual end waits minutes for the others, and they wait for what this one owes them.
+    # The usual end waits minutes for the others, and they wait for a message from this process.
     sys.stdout.flush()
     sys.stderr.flush()
     if jax.process_index() == 0:
-        # It serves the others, who may be about to report the same fault.
+        # The first process serves the others, which may be about to report the same problem.
         time.sleep(SECONDS_FOR_OTHERS)
     os._exit(status)

@@ -1,4 +1,4 @@
-"""Which way of using a pretrained language model works best on a handful of labelled examples?"""
+"""Adapts pretrained language models with a handful of labelled examples, and compares methods."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ _PACKAGES = ("adapt", "data", "incontext", "models", "studies", "tasks", "traini
 
 
 def __getattr__(name: str) -> Any:
-    # Found when they are asked for: a script that only prints its flags should not import JAX.
+    # Imported at first use, so that a script that only prints its flags does not import JAX.
     if name in _PACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOMES:

@@ -1,4 +1,4 @@
-"""A few lengths for all token arrays, so that few programs are compiled."""
+"""Pads token arrays to a few lengths, so that few programs are compiled."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,14 @@ from jaxtyping import Bool, Int32
 
 
 def bucket_lengths(maximum: int) -> tuple[int, ...]:
-    """All lengths that token arrays of a model can have.
+    """Return all lengths that token arrays of a model can have.
 
-    16, 32, 48, 64, 96, 128, 192 and so on: the powers of two and what is halfway between them. That
-    is two lengths a doubling, and padding adds less than half to a sequence above 32 tokens.
+    They are 16, 32, 48, 64, 96, 128, 192 and so on: the powers of two and the numbers halfway
+    between them. So there are two lengths for each doubling, and padding adds less than half to a
+    sequence above 32 tokens.
 
     Args:
-      maximum: the longest sequence, in tokens; the last length, whatever it is.
+      maximum: the longest sequence, in tokens. It is always the last length.
 
     Returns:
       The lengths, ascending.
@@ -27,17 +28,17 @@ def bucket_lengths(maximum: int) -> tuple[int, ...]:
 
 
 def bucket_length(longest: int, maximum: int) -> int:
-    """The length to pad to.
+    """Return the length to pad to.
 
     Args:
-      longest: tokens of the longest sequence that is to fit.
+      longest: the length of the longest sequence, in tokens.
       maximum: the longest sequence that the model takes, in tokens.
 
     Returns:
-      The smallest of `bucket_lengths(maximum)` that `longest` fits into.
+      The smallest of `bucket_lengths(maximum)` that is at least `longest`.
 
     Raises:
-      ValueError: it fits into none.
+      ValueError: `longest` is above `maximum`.
     """
     if longest > maximum:
         raise ValueError(
@@ -49,18 +50,18 @@ def bucket_length(longest: int, maximum: int) -> int:
 def pad_tokens(
     sequences: Sequence[Sequence[int]], length: int, pad_id: int
 ) -> tuple[Int32[np.ndarray, "E {length}"], Bool[np.ndarray, "E {length}"]]:
-    """Puts sequences into one array, padded on the right.
+    """Put sequences into one array, padded on the right.
 
     Args:
       sequences: token ids of each of E examples.
       length: T, from `bucket_length`.
-      pad_id: the id that fills what is left.
+      pad_id: the id that fills the padding.
 
     Returns:
-      Token ids and the mask that is True where a token is real, both [E, T].
+      Token ids, int32 `[E, T]`, and the mask, bool `[E, T]`, which is True where a token is real.
 
     Raises:
-      ValueError: a sequence is longer than `length`; nothing is ever cut here.
+      ValueError: a sequence is longer than `length`; nothing is cut here.
     """
     lengths = np.array([len(sequence) for sequence in sequences], np.int32)
     if lengths.size and lengths.max() > length:

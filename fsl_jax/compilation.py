@@ -1,4 +1,4 @@
-"""How programs are compiled, what they need, and where they are kept between invocations."""
+"""Compiles programs, keeps them on disk, and tells how much memory they need."""
 
 import functools
 import os
@@ -14,13 +14,13 @@ from fsl_jax.files import cache_directory
 
 
 def enable_compilation_cache(directory: epath.PathLike | None = None) -> epath.Path:
-    """Keeps every compiled program on disk, so that the next process need not compile it again.
+    """Keep every compiled program on disk, so that the next process need not compile it again.
 
-    JAX leaves out programs that compile in less than a second; a study has many of those, so here
-    nothing is left out. An entry that cannot be read costs a warning and a compilation.
+    By default JAX does not keep programs that compile in less than a second. A study has many of
+    those, so here all are kept. An entry that cannot be read costs a warning and a compilation.
 
     Args:
-      directory: where to keep them; `compiled` in the cache directory unless given.
+      directory: the directory of the programs; by default `compiled` in the cache directory.
 
     Returns:
       The directory.
@@ -30,34 +30,35 @@ def enable_compilation_cache(directory: epath.PathLike | None = None) -> epath.P
     jax.config.update("jax_compilation_cache_dir", os.fspath(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    # JAX settles at the first compilation of a process whether there is a cache.
+    # JAX decides at the first compilation of a process whether it uses a cache.
     compilation_cache.reset_cache()
     return path
 
 
 def target_platform() -> str:
-    """The platform that what is traced now will be compiled for.
+    """Return the platform that the function being traced will be compiled for.
 
     Returns:
-      "cpu", "gpu" or "tpu": of the mesh that `jax.set_mesh` has set, or else the default one. The
-      two differ where a program is compiled for devices that this machine lacks.
+      "cpu", "gpu" or "tpu": the platform of the mesh that `jax.set_mesh` has set, or else the
+      default one. They differ if a program is compiled for devices that this machine lacks.
     """
     device = jax.sharding.get_abstract_mesh().abstract_device
     return device.platform if device is not None else jax.default_backend()
 
 
 def jit(function: Callable[..., Any], **options: Any) -> Any:
-    """`jax.jit` with the compiler's options that suit models on the target platform.
+    """Apply `jax.jit` with the compiler options that suit models on the target platform.
 
     Args:
-      function: what is to be compiled.
+      function: the function to compile.
       **options: further arguments of `jax.jit`.
 
     Returns:
       The function of `jax.jit`.
     """
-    # On a CPU, XLA hands some products and what follows them to a library that takes longer: with
-    # its own code a training step of an encoder takes 0.9 times as long (jax 0.10.2, Zen 4).
+    # On a CPU, XLA computes some products, fused with the operations after them, by a library that
+    # is slower than its own code: with the latter a training step of an encoder takes 0.9 times as
+    # long (jax 0.10.2, Zen 4).
     chosen = {"xla_cpu_experimental_ynn_fusion_type": ""} if target_platform() == "cpu" else {}
     known = {name: value for name, value in chosen.items() if _is_known(name, value)}
     return jax.jit(function, compiler_options=known, **options)
@@ -65,7 +66,7 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
 
 @functools.cache
 def _is_known(option: str, value: str) -> bool:
-    # Experimental options come and go with XLA's versions, and there is no list to ask.
+    # Experimental options come and go with XLA's versions, and XLA gives no list of them.
     probe = jax.jit(lambda: 0, compiler_options={option: value})
     try:
         probe.lower().compile()
@@ -75,23 +76,24 @@ def _is_known(option: str, value: str) -> bool:
 
 
 def peak_memory(compiled: jax.stages.Compiled) -> int:
-    """The most memory that a compiled program holds at once on one device, in bytes.
+    """Return the peak memory of a compiled program on one device, in bytes.
 
-    Arguments and results count; a donated argument and the result in its place count once. On a
-    CPU, XLA's own figure of the peak leaves temporaries out: the larger of it and the sum is taken.
+    Arguments and results count; a donated argument and the result that takes its buffer count once.
+    On a CPU, the peak that XLA reports leaves temporaries out, so the larger one of it and the sum
+    is returned.
 
     Args:
-      compiled: what `jax.jit(f).lower(...).compile()` gives.
+      compiled: the result of `jax.jit(f).lower(...).compile()`.
 
     Returns:
       Bytes per device.
 
     Raises:
-      NotImplementedError: the platform does not say.
+      NotImplementedError: the platform does not report it.
     """
     memory = compiled.memory_analysis()
     if memory is None:
-        raise NotImplementedError("this platform does not say what a compiled program needs")
+        raise NotImplementedError("this platform does not report the memory of a compiled program")
     held = (
         memory.argument_size_in_bytes
         + memory.output_size_in_bytes
@@ -102,11 +104,11 @@ def peak_memory(compiled: jax.stages.Compiled) -> int:
 
 
 def device_memory_limit() -> int:
-    """The memory that programs can have on one device, in bytes.
+    """Return the memory that programs can use on one device, in bytes.
 
     Returns:
-      What the first local device says it can hold. A CPU does not say: there it is the memory that
-      the machine has free, in equal shares when it is split into several devices.
+      The limit that the first local device reports. A CPU reports none: there it is the free memory
+      of the machine, divided equally among its devices.
     """
     devices = jax.local_devices()
     statistics = devices[0].memory_stats() or {}

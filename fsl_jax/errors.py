@@ -5,24 +5,24 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Something that the user gave cannot be used; the message says why and what to do.
+    """An input of the user cannot be used; the message says why and what to do.
 
-    Scripts print it without a traceback, so the message has to stand on its own.
+    Scripts print the message without a traceback, so it must be understood by itself.
 
     Attributes:
-      problems: those that the message lists; empty where it names one only.
+      problems: the problems that the message lists; empty if it describes a single one.
     """
 
     problems: tuple[str, ...] = ()
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """The error for a name that is not among the known ones, with the nearest of them first.
+    """Return the error for an unknown name; it suggests the most similar known names.
 
     Args:
-      kind: what the name should have been, in the singular: "method", "dataset".
-      name: the name that was given.
-      known: all names that would have been accepted.
+      kind: the kind of name, in the singular: "method", "dataset".
+      name: the unknown name.
+      known: all names that are accepted.
 
     Returns:
       An `InputError` to raise.
@@ -37,8 +37,8 @@ def problems_error(summary: str, problems: Iterable[str]) -> InputError:
     """Return one error that lists all problems of one thing, a line each.
 
     Args:
-      summary: what is wrong with what, and what to do about it.
-      problems: what is wrong; each is listed once.
+      summary: the thing that has the problems, and what to do about them.
+      problems: the problems; each is listed once.
 
     Returns:
       An `InputError` to raise.

@@ -1,11 +1,11 @@
-"""Files and directories that appear whole or not at all.
+"""Writes files and directories so that they appear complete or not at all.
 
-Paths are what `etils.epath` takes: local ones, or `gs://` and its kin. On a local disk everything
-is written under a staging name in the same directory, synced, and renamed; whoever looks, and a
-machine that loses its power, finds the old or the new and nothing between. An object store has no
-rename of that kind. A single file is whole there anyway, since an object appears when its upload
-ends; a directory is not, so what is kept in one needs a file that is written last and says that the
-others are complete, as a manifest does.
+Paths are those of `etils.epath`: local ones, or those of object stores such as `gs://`. On a local
+disk everything is written under a staging name in the same directory, synced, and renamed. So a
+reader sees the old content or the new one, even after a loss of power. An object store cannot
+rename like that. A single file is complete there anyway, since an object appears when its upload
+ends. A directory is not: it needs a file that is written last and says that the others are
+complete, such as a manifest.
 """
 
 import concurrent.futures
@@ -26,24 +26,25 @@ _SYNCS_AT_ONCE = 16
 
 
 def cache_directory() -> epath.Path:
-    """Where what can be made again is kept: `$FSL_JAX_CACHE`, or `~/.cache/fsl_jax`."""
+    """Return the directory of caches: `$FSL_JAX_CACHE`, or `~/.cache/fsl_jax`."""
     return epath.Path(os.environ.get("FSL_JAX_CACHE") or "~/.cache/fsl_jax").expanduser()
 
 
 def is_local(path: epath.PathLike) -> bool:
-    """Whether a path lies on a file system of this machine, where a rename is atomic."""
+    """Return True if a path is on a file system of this machine, where a rename is atomic."""
     return "://" not in os.fspath(path)
 
 
 def write_atomically(path: epath.PathLike, data: bytes | str) -> None:
-    """Replaces a file by new contents, all or nothing.
+    """Replace the contents of a file completely or not at all.
 
     Args:
-      path: the file; directories above it are made where they are missing.
+      path: the file; missing directories above it are made.
       data: the contents; text is written as UTF-8.
 
     Raises:
-      OSError: it could not be written, a full disk for one; what was there before is untouched.
+      OSError: it could not be written, for example because the disk is full. The old file is
+        untouched.
     """
     path = epath.Path(path)
     data = data.encode() if isinstance(data, str) else data
@@ -65,25 +66,25 @@ def write_atomically(path: epath.PathLike, data: bytes | str) -> None:
 
 
 def write_json(path: epath.PathLike, obj: Any) -> None:
-    """Replaces a file by a value as indented JSON, all or nothing; keys stay in their order.
+    """Write a value as indented JSON, completely or not at all; keys keep their order.
 
     Args:
-      path: the file.
+      path: the file, which is replaced if it exists.
       obj: the value.
 
     Raises:
-      ValueError: a float is NaN or infinite, which JSON has no word for.
-      TypeError: something in the value is not of JSON's kinds.
-      OSError: it could not be written; what was there before is untouched.
+      ValueError: a float is NaN or infinite, which JSON cannot represent.
+      TypeError: a part of the value has a type that JSON cannot represent.
+      OSError: it could not be written; the old file is untouched.
     """
     text = json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(path, text + "\n")
 
 
 def staging_directory(path: epath.PathLike) -> epath.Path:
-    """Where `staged_directory` has the directory filled that will stand at a path.
+    """Return the staging directory that `staged_directory` renames to a path.
 
-    It is the same in every process, for those that share the filling.
+    It is the same in every process, so that several processes can write into it.
     """
     path = epath.Path(path)
     return path.parent / f"{STAGING}{path.name}" if is_local(path) else path
@@ -91,14 +92,14 @@ def staging_directory(path: epath.PathLike) -> epath.Path:
 
 @contextlib.contextmanager
 def staged_directory(path: epath.PathLike) -> Iterator[epath.Path]:
-    """A directory to fill, which stands at `path` once the block ends and not before.
+    """Provide a directory to fill, which appears at `path` when the block ends.
 
-    A directory that stood there is replaced. When the block fails, what was there before is
-    untouched. After a kill, `recover` brings the directory above back in order. On an object store
-    the files are written in place: write last the one that says that the others are complete.
+    A directory that was at `path` is replaced. If the block fails, it is untouched. After a kill,
+    `recover` cleans up the directory above. On an object store the files are written in place, so
+    the file that says that the others are complete must be written last.
 
     Args:
-      path: where the directory will stand; directories above it are made where they are missing.
+      path: the final path of the directory; missing directories above it are made.
 
     Yields:
       The directory to write into.
@@ -118,7 +119,7 @@ def staged_directory(path: epath.PathLike) -> Iterator[epath.Path]:
 
 
 def remove_directory(path: epath.PathLike) -> None:
-    """Removes a directory with all in it; on a local disk it goes as a whole, even at a kill.
+    """Remove a directory with its contents; on a local disk it vanishes as a whole, even at a kill.
 
     Args:
       path: the directory; it may be missing.
@@ -130,12 +131,12 @@ def remove_directory(path: epath.PathLike) -> None:
 
 
 def recover(directory: epath.PathLike) -> None:
-    """Removes what writers that were killed left in a directory, and puts back what they had moved.
+    """Remove files that killed writers left in a directory, and put back those they had moved.
 
     No writer may be at work in the directory.
 
     Args:
-      directory: a directory in which files or directories are written; it may be missing.
+      directory: a directory that writers write into; it may be missing.
     """
     directory = epath.Path(directory)
     if not directory.exists():
@@ -148,7 +149,7 @@ def recover(directory: epath.PathLike) -> None:
 
 
 def size_and_sha256(path: epath.PathLike) -> tuple[int, str]:
-    """The number of bytes in a file, and their SHA-256 in hexadecimal."""
+    """Return the size of a file in bytes, and its SHA-256 in hexadecimal."""
     digest, size = hashlib.sha256(), 0
     with epath.Path(path).open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -158,12 +159,12 @@ def size_and_sha256(path: epath.PathLike) -> tuple[int, str]:
 
 
 def sha256(path: epath.PathLike) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     return size_and_sha256(path)[1]
 
 
 def sync_directory(path: epath.PathLike) -> None:
-    """Waits until the names in a local directory are on the disk; elsewhere there is no wait."""
+    """Wait until the names in a local directory are on the disk; do nothing for other paths."""
     if is_local(path):
         _sync(path)
 
@@ -181,17 +182,17 @@ def _sync(path: epath.PathLike) -> None:
 
 
 def _sync_tree(directory: epath.Path) -> None:
-    """Waits until every file and every name under a directory is on the disk."""
+    """Wait until every file and every name under a directory is on the disk."""
     paths = [directory]
     for folder, folders, names in directory.walk():
         paths += [folder / name for name in [*folders, *names]]
-    # The disk takes many at once in one turn of its journal: a fifth of the time.
+    # Many syncs at once share one commit of the disk's journal, which takes a fifth of the time.
     with concurrent.futures.ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
         list(pool.map(_sync, paths))
 
 
 def _put_in_place(staging: epath.Path, path: epath.Path) -> None:
-    """Renames a directory to its final name; one that stood there steps aside until then."""
+    """Rename a directory to its final name; one that has the name is moved aside until then."""
     replaced = path.parent / f"{REPLACED}{path.name}"
     _settle(replaced)
     if path.exists():
@@ -204,7 +205,7 @@ def _put_in_place(staging: epath.Path, path: epath.Path) -> None:
 
 
 def _settle(replaced: epath.Path) -> None:
-    """Ends a replacement: removes what stepped aside, or puts it back if nothing took its place."""
+    """Remove a directory that was moved aside, or put it back if nothing has replaced it."""
     original = replaced.parent / replaced.name.removeprefix(REPLACED)
     if not replaced.exists():
         return

@@ -1,6 +1,6 @@
-"""How many floating-point operations a function takes in matrix products.
+"""Counts the floating-point operations of a function's matrix products.
 
-The compiler's own count is of no use here: it counts the body of a loop once.
+The count of the compiler is of no use here, since it counts the body of a loop once.
 """
 
 import math
@@ -13,10 +13,10 @@ from jax.interpreters import partial_eval
 
 
 def product_operations(function: Callable[..., Any], *arguments: Any) -> int:
-    """Counts the multiplications and additions of all matrix products of a function.
+    """Count the multiplications and additions of all matrix products of a function.
 
-    What nothing depends on is not counted; a loop of unknown length counts once, and of branches
-    the dearest.
+    Operations whose results are not used are not counted. A loop of unknown length counts once, and
+    a conditional counts its most expensive branch.
 
     Args:
       function: a function of arrays.
@@ -42,19 +42,16 @@ def _of_equation(equation: core.JaxprEqn) -> int:
         product: Any = equation.outvars[0].aval
         summed = math.prod(operand.shape[axis] for axis in contracted)
         return 2 * summed * math.prod(product.shape)
-    inside = [_operations(each) for each in _jaxprs(parameters)]
+    inner = [_operations(jaxpr) for jaxpr in _jaxprs(parameters)]
     if name == "cond":
-        return max(inside)
-    return sum(inside) * (parameters["length"] if name == "scan" else 1)
+        return max(inner)
+    return sum(inner) * (parameters["length"] if name == "scan" else 1)
 
 
 def _jaxprs(parameters: dict[str, Any]) -> list[core.Jaxpr]:
-    """The functions that an operation calls."""
-    found = []
+    """Return the functions that an operation calls."""
+    values: list[Any] = []
     for value in parameters.values():
-        for each in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(each, core.ClosedJaxpr):
-                found.append(each.jaxpr)
-            elif isinstance(each, core.Jaxpr):
-                found.append(each)
-    return found
+        values += value if isinstance(value, tuple | list) else [value]
+    opened = [value.jaxpr if isinstance(value, core.ClosedJaxpr) else value for value in values]
+    return [value for value in opened if isinstance(value, core.Jaxpr)]

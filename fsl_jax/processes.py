@@ -1,7 +1,8 @@
-"""Several processes that run one program: each calls the same functions in the same order.
+"""Coordinates several processes that run one program.
 
-What a process decides by itself (a signal came, a clock says so, a file is there) has to be agreed
-on before it decides about what is computed, or the processes wait for each other forever.
+Each process calls the same functions in the same order. A fact that only one process sees, such as
+a signal, a clock or a file, must be shared before the program depends on it. Otherwise the
+processes wait for each other forever.
 """
 
 import json
@@ -15,18 +16,18 @@ from fsl_jax.errors import problems_error
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes and prints."""
+    """Return True in the process that writes and prints."""
     return jax.process_index() == 0
 
 
 def gather(value: Any) -> list[Any]:
-    """What every process says about something; all call this together.
+    """Collect a value from every process; all call this together.
 
     Args:
-      value: what this process says, of JSON's kinds.
+      value: the value of this process, which JSON can represent.
 
     Returns:
-      The values of all processes in their order, each as JSON gives it back.
+      The values of all processes in their order, each after a round trip through JSON.
     """
     text = json.dumps(value)
     if jax.process_count() == 1:
@@ -40,29 +41,27 @@ def gather(value: Any) -> list[Any]:
 
 
 def from_first(value: Any) -> Any:
-    """What the first process says; all call this together.
+    """Return the value of the first process; all call this together.
 
     Args:
-      value: what this process says, of JSON's kinds.
+      value: the value of this process, which JSON can represent.
 
     Returns:
-      The first one's value as JSON gives it back.
+      The value of the first process after a round trip through JSON.
     """
     return gather(value if is_first() else None)[0]
 
 
-def require_agreement(said: dict[str, Any]) -> None:
-    """Refuses to go on where processes were given or see different things.
-
-    All call this together.
+def require_agreement(values: dict[str, Any]) -> None:
+    """Raise an error if a value differs between processes; all call this together.
 
     Args:
-      said: values of JSON's kinds by name; the same names in all processes.
+      values: values by name, which JSON can represent; the same names in all processes.
 
     Raises:
-      InputError: a value is not that of the first process; all such are listed, in each process.
+      InputError: values differ from those of the first process; each process lists all of them.
     """
-    first, *others = gather(said)
+    first, *others = gather(values)
     differing = [
         f"{name}: {json.dumps(value)} in process {number}, {json.dumps(first[name])} in process 0"
         for number, other in enumerate(others, start=1)
@@ -76,7 +75,7 @@ def require_agreement(said: dict[str, Any]) -> None:
 
 
 def to_host(tree: Any) -> Any:
-    """Copies a tree of arrays into host memory, whole; all processes call this together.
+    """Copy a tree of whole arrays into host memory; all processes call this together.
 
     Args:
       tree: a pytree of arrays, which may be spread over the devices of all processes.
@@ -84,10 +83,10 @@ def to_host(tree: Any) -> Any:
     Returns:
       NumPy arrays in the same structure.
     """
-    return jax.device_get(jax.tree.map(_within_reach, tree))
+    return jax.device_get(jax.tree.map(_addressable, tree))
 
 
-def _within_reach(leaf: Any) -> Any:
+def _addressable(leaf: Any) -> Any:
     if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable or leaf.is_fully_replicated:
         return leaf
     return multihost_utils.process_allgather(leaf, tiled=True)

@@ -1,7 +1,7 @@
-"""The mesh, and which parameter is laid out along which of its axes.
+"""The mesh of devices, and the layout of parameters over its axes.
 
 The mesh has the axes `runs` (runs of one program), `batch` (examples) and `model` (a weight's
-columns or rows). Modules know nothing of it: one table goes from path patterns to axes.
+columns or rows). Models do not know the mesh: one table maps patterns of paths to axes.
 """
 
 import re
@@ -22,32 +22,33 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     (r"layers/((cross_)?attention|mlp)/(query|key|value|up|gate)/bias$", ("model",)),
     (r"layers/((cross_)?attention|mlp)/(output|down)/kernel$", ("model", None)),
     (r"(^|/)unembedding/kernel$", (None, "model")),
-    # Small leaves, norms and everything that a method adds are whole on each device.
+    # Each device holds small leaves, norms and all leaves that a method adds completely.
     (r".", ()),
 )
-"""First match wins; an entry says how the last axes of a leaf are laid out, stacked ones before.
+"""Patterns of paths, and the mesh axes of the last axes of a leaf. The first match counts.
 
-A layer's first product is cut by columns and its second by rows, so that the activations between
-the two stay where they are: Shoeybi et al., 2019, "Megatron-LM", https://arxiv.org/abs/1909.08053.
+The first product of a layer is divided by columns and the second by rows, so that the activations
+between them stay on their device: Shoeybi et al., 2019, "Megatron-LM",
+https://arxiv.org/abs/1909.08053.
 """
 
 
 def make_mesh(
     runs: int = 1, batch: int = 1, model: int = 1, devices: Sequence[jax.Device] | None = None
 ) -> Mesh:
-    """A mesh over the devices of all processes.
+    """Make a mesh over the devices of all processes.
 
     Args:
-      runs: how many groups of devices the runs of a program are spread over.
-      batch: how many the examples of a batch are spread over.
-      model: how many a weight is spread over.
-      devices: the devices to choose from, if not all that there are.
+      runs: the number of groups of devices that the runs of a program are spread over.
+      batch: the number of groups that the examples of a batch are spread over.
+      model: the number of groups that a weight is spread over.
+      devices: the devices to choose from; by default all.
 
     Returns:
-      A mesh with the axes `runs`, `batch` and `model`, over the first devices that it needs.
+      A mesh with the axes `runs`, `batch` and `model`, over the first devices, as many as needed.
 
     Raises:
-      InputError: the product of the sizes does not go with the number of devices.
+      InputError: the product of the sizes does not fit the number of devices.
     """
     sizes, devices = (runs, batch, model), list(devices or jax.devices())
     needed, processes = runs * batch * model, len({device.process_index for device in devices})
@@ -73,12 +74,12 @@ def make_mesh(
 
 
 def partition_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
-    """How the leaf at a path is laid out.
+    """Return the layout of the leaf at a path.
 
     Args:
-      path: the leaf's path, such as `layers/attention/query/kernel`; more may stand before it.
-      shape: its shape, with stacked axes first.
-      mesh: the mesh; an axis that does not divide the leaf's is left out.
+      path: the path of the leaf, such as `layers/attention/query/kernel`; it may have a prefix.
+      shape: the shape of the leaf, with stacked axes first.
+      mesh: the mesh; an axis whose size does not divide that of the leaf's axis is left out.
 
     Returns:
       The specification.
@@ -94,10 +95,10 @@ def partition_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSp
 
 
 def parameter_shardings(params: Any, mesh: Mesh) -> Any:
-    """The sharding of each leaf of a parameter tree.
+    """Return the sharding of each leaf of a parameter tree.
 
     Args:
-      params: a nested dict of arrays or shapes; `None` where a leaf is absent.
+      params: a nested dict of arrays or shapes; a leaf may be `None`.
       mesh: the mesh.
 
     Returns:
@@ -111,12 +112,12 @@ def parameter_shardings(params: Any, mesh: Mesh) -> Any:
 
 
 def run_shardings(tree: Any, mesh: Mesh) -> Any:
-    """The sharding of each leaf of what a program has of its runs.
+    """Return the sharding of each leaf that differs between the runs of a program.
 
     Args:
-      tree: a pytree of arrays or shapes, stacked on a leading axis of runs; what has no axis is the
-        same for all runs. A leaf whose path ends like a parameter's, such as the optimiser's moment
-        of a weight, is laid out as the parameter is.
+      tree: a pytree of arrays or shapes, stacked on a leading axis of runs; a scalar is the same
+        for all runs. A leaf whose path ends like that of a parameter, such as an optimiser moment
+        of a weight, is laid out like the parameter.
       mesh: the mesh.
 
     Returns:
@@ -133,10 +134,10 @@ def run_shardings(tree: Any, mesh: Mesh) -> Any:
 
 
 def require_divided(shardings: Any, mesh: Mesh) -> None:
-    """Refuses a mesh whose axis `model` divides none of the weights.
+    """Raise an error if the mesh's axis `model` divides none of the weights.
 
     Args:
-      shardings: from `parameter_shardings`, of all parameters of a model.
+      shardings: the result of `parameter_shardings` for all parameters of a model.
       mesh: the mesh.
 
     Raises:
@@ -151,12 +152,12 @@ def require_divided(shardings: Any, mesh: Mesh) -> None:
 
 
 def place(tree: Any, shardings: Any) -> Any:
-    """Lays out arrays on the devices of a mesh, which may be those of several processes.
+    """Lay out arrays on the devices of a mesh, which may be those of several processes.
 
     Args:
-      tree: a pytree of arrays: NumPy's, such that lie on one device (of which every process has the
-        same), or such that are laid out on the mesh otherwise.
-      shardings: how each is to be laid out.
+      tree: a pytree of NumPy arrays, of arrays on one device (the same ones in every process), or
+        of arrays with another layout on the mesh.
+      shardings: the sharding of each array.
 
     Returns:
       The arrays in the same structure.
@@ -165,16 +166,16 @@ def place(tree: Any, shardings: Any) -> Any:
 
 
 def over_batch(mesh: Mesh) -> NamedSharding:
-    """The sharding of arrays whose first axis is the examples of a batch."""
+    """Return the sharding of arrays whose first axis is the examples of a batch."""
     return NamedSharding(mesh, PartitionSpec("batch"))
 
 
 def over_examples(mesh: Mesh, count: int) -> NamedSharding:
-    """The sharding of arrays whose first axis is examples that all runs share.
+    """Return the sharding of arrays whose first axis is examples that all runs share.
 
     Args:
       mesh: the mesh.
-      count: how many examples there are; where they cannot be spread evenly, each device has all.
+      count: the number of examples; if they cannot be spread evenly, each device holds all.
 
     Returns:
       The sharding.
@@ -184,7 +185,7 @@ def over_examples(mesh: Mesh, count: int) -> NamedSharding:
 
 
 def place_examples(arrays: Mapping[str, np.ndarray], mesh: Mesh | None) -> dict[str, jax.Array]:
-    """Puts examples that all runs share onto the devices, spread over them where that is even.
+    """Put examples that all runs share onto the devices, spread evenly if that is possible.
 
     Args:
       arrays: arrays of examples by name, each with the examples on its first axis.
@@ -199,7 +200,7 @@ def place_examples(arrays: Mapping[str, np.ndarray], mesh: Mesh | None) -> dict[
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The sharding of arrays that are whole on each device."""
+    """Return the sharding of arrays that each device holds completely."""
     return NamedSharding(mesh, PartitionSpec())
 
 
@@ -210,11 +211,11 @@ def _name(path: Any) -> str:
 def _place_leaf(leaf: Any, sharding: Sharding) -> jax.Array:
     is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     if is_key and not sharding.is_fully_addressable:
-        # `device_put` takes no keys to devices of other processes.
+        # `device_put` cannot put keys onto devices of other processes.
         return jax.jit(lambda keys: keys, out_shardings=sharding)(leaf)
     across = isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
     if sharding.is_fully_addressable or across:
         return jax.device_put(leaf, sharding)
-    # `device_put` would send every leaf around to see that all processes have the same one.
+    # `device_put` would send every leaf to all processes to check that they have the same one.
     host = np.asarray(leaf)
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])

@@ -8,7 +8,7 @@
 #     name: python3
 # ---
 
-"""What a learned soft prompt looks like, as a notebook."""
+"""A notebook about learned soft prompts: training, words, distances, maps and positions."""
 
 # %% [markdown]
 # # What does a learned soft prompt look like?
@@ -192,9 +192,9 @@ vectors = np.concatenate(
 )
 
 
-def cut(places):
-    """The places of the words, and of the prompts before and after."""
-    parts = np.split(places, [len(words), len(words) + before[..., 0].size])
+def split_points(points):
+    """Split the points into those of the words, and of the prompts before and after training."""
+    parts = np.split(points, [len(words), len(words) + before[..., 0].size])
     return parts[0], parts[1].reshape(shape), parts[2].reshape(shape)
 
 
@@ -205,8 +205,8 @@ neighbours = umap.UMAP(
 share = pca.explained_variance_ratio_.sum()
 draw_maps(
     {
-        f"PCA of words, {100 * share:.0f}% of their variance": cut(pca.transform(vectors)),
-        "UMAP": cut(neighbours),
+        f"PCA of words, {100 * share:.0f}% of their variance": split_points(pca.transform(vectors)),
+        "UMAP": split_points(neighbours),
     },
     trained.starts,
 )
@@ -234,16 +234,16 @@ removals = accuracies_without(trained, test)
 print(f"{len(test)} test examples; accuracy in percent, worst and best of the positions by mean\n")
 lines = []
 for start in starts:
-    mine = [each == start for each in trained.starts]
-    without = removals.without[mine].mean(axis=0)
+    of_start = [each == start for each in trained.starts]
+    without = removals.without[of_start].mean(axis=0)
     low, high = without.argmin(), without.argmax()
     lines.append(
         [
             start,
-            percent(removals.whole[mine].mean()),
+            percent(removals.whole[of_start].mean()),
             f"{percent(without[low])} ({low + 1})",
             f"{percent(without[high])} ({high + 1})",
-            percent(removals.none[mine].mean()),
+            percent(removals.none[of_start].mean()),
         ]
     )
 print(

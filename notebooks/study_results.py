@@ -8,7 +8,7 @@
 #     name: python3
 # ---
 
-"""What a study found, as a notebook."""
+"""A notebook that shows the results of a study."""
 
 # %% [markdown]
 # # What did a study find?
@@ -44,11 +44,11 @@ best, *others = [row for row in rows if not row.failed]
 lines = []
 for row in others:
     seeds = sorted(best.values.keys() & row.values.keys())
-    ahead = paired_difference(
+    lead = paired_difference(
         [best.values[seed] for seed in seeds], [row.values[seed] for seed in seeds]
     )
-    interval = " to ".join(map(percent, ahead.ci95)) if ahead.ci95 else "-"
-    lines.append([row.method, row.model, percent(ahead.mean), interval])
+    interval = " to ".join(map(percent, lead.ci95)) if lead.ci95 else "-"
+    lines.append([row.method, row.model, percent(lead.mean), interval])
 print(f"{best.method} with {best.model} is ahead of")
 print(markdown_table(["method", "model", "by points", "95% CI"], lines))
 

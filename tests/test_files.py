@@ -1,4 +1,4 @@
-"""What is written is there whole, or what was there before is."""
+"""A file or directory has its new content or its old one, and nothing between."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""What `import fsl_jax` alone gives, in a process in which nothing else was imported."""
+"""The parts of the package are found after `import fsl_jax` alone, in a new process."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Tables between marks: what stands around them stays, and a page without them is refused."""
+"""A table between marks is replaced, the text around it stays, and marks are required."""
 
 import pytest
 

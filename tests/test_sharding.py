@@ -16,7 +16,7 @@ from fsl_jax.errors import InputError
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.registry import initialise
-from fsl_jax.models.families.t5.layers import T5Config
+from fsl_jax.models.families.t5.config import T5Config
 from fsl_jax.sharding import (
     make_mesh,
     over_examples,

@@ -1,10 +1,9 @@
-"""Ways of adapting: each adds leaves to the parameter tree and says by a mask which train."""
+"""Methods of adapting a model: they add leaves to its parameters, and a mask says which train."""
 
 from fsl_jax.adapt.attach import attach
-from fsl_jax.adapt.batched import apply_rows, row_params, stack_adapters
 from fsl_jax.adapt.files.adapter_files import Adapter, load_adapter, save_adapter
 from fsl_jax.adapt.files.peft_directory import load_peft, save_peft
-from fsl_jax.adapt.merging import merge, unmerge
+from fsl_jax.adapt.merging import merge
 from fsl_jax.adapt.methods.adalora import AdaLoRA
 from fsl_jax.adapt.methods.bitfit import BitFit
 from fsl_jax.adapt.methods.bottleneck import BottleneckAdapter
@@ -19,15 +18,19 @@ from fsl_jax.adapt.methods.p_tuning import PTuning
 from fsl_jax.adapt.methods.p_tuning_v2 import PTuningV2
 from fsl_jax.adapt.methods.prefix_tuning import PrefixTuning
 from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
-from fsl_jax.adapt.methods.registry import METHODS, parse_method
+from fsl_jax.adapt.methods.registry import METHODS, TRAINED_METHODS, parse_method
 from fsl_jax.adapt.methods.top_layers import TopLayers
 from fsl_jax.adapt.methods.vera import VeRA
 from fsl_jax.adapt.partition import combine, partition
+from fsl_jax.adapt.row_adapters import apply_rows, row_params
+from fsl_jax.adapt.stacking import stack_adapters
 from fsl_jax.adapt.summary import summarise
+from fsl_jax.adapt.unmerging import unmerge
 
 __all__ = [
     "IA3",
     "METHODS",
+    "TRAINED_METHODS",
     "AdaLoRA",
     "Adapter",
     "BitFit",

@@ -8,9 +8,11 @@ import jax
 from jax.interpreters import partial_eval
 
 from fsl_jax.adapt.mask import HEAD_RULE, mask_from_rules
+from fsl_jax.adapt.methods.leaf_kinds import added_paths, is_known
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import problems_error
+from fsl_jax.models.blocks.added_leaves import unknown_leaf
 
 
 def attach(
@@ -19,15 +21,16 @@ def attach(
     key: jax.Array,
     forward: Callable[[Params], Any] | None = None,
 ) -> tuple[Params, Params]:
-    """Adds a method's leaves to the parameters and says which leaves train.
+    """Add a method's leaves to the parameters, and make the mask of those that train.
 
     Args:
       params: the parameter tree of a pretrained model, with a task head where there is one.
       method: the method.
       key: a threefry key for the leaves that are drawn.
-      forward: what will be computed from the parameters. It is traced, not run, to see which
-        leaves it reads: an added leaf that is never read is an error, since a layer passes over a
-        leaf that it does not know, and a leaf of the base that is never read is left frozen.
+      forward: the function that will be computed from the parameters. It is traced, not run, to
+        see which leaves it reads. An added leaf that is never read is an error, since a layer
+        passes over a leaf that it does not know. A leaf of the base that is never read stays
+        frozen.
 
     Returns:
       `(params, mask)`: the extended parameters, and a tree of booleans of the same structure, True
@@ -35,22 +38,25 @@ def attach(
 
     Raises:
       InputError: a rule of the method matches no leaf, or none that is read, or an added leaf is
-        never read.
+        never read, or of an unknown kind.
     """
     extended = method.extend(params, key)
+    added = added_paths(flatten(extended), flatten(params))
     rules = (*method.rules, *((HEAD_RULE,) if "head" in extended else ()))
     mask = mask_from_rules(extended, rules)
     if forward is None:
+        _require_known(added, method)
         return extended, mask
     unread = unread_leaves(lambda tree: forward(method.reparametrize(tree)), extended)
     _require_read(unread, flatten(extended).keys() - flatten(params).keys(), method)
+    _require_known(added, method)
     _require_something_read(unread, flatten(extended), method)
     read_mask = {path: chosen and path not in unread for path, chosen in flatten(mask).items()}
     return extended, unflatten(read_mask)
 
 
 def unread_leaves(forward: Callable[[Params], Any], params: Params) -> set[str]:
-    """The paths of the leaves on which nothing that `forward` returns depends.
+    """Return the paths of the leaves on which the result of `forward` does not depend.
 
     Args:
       forward: a function of the parameters; it is traced on their shapes and not run.
@@ -67,10 +73,17 @@ def unread_leaves(forward: Callable[[Params], Any], params: Params) -> set[str]:
     return {path for path, is_used in zip(sorted(leaves), used, strict=True) if not is_used}
 
 
+def _require_known(added: Iterable[str], method: Method) -> None:
+    """Raise an error for added leaves that merging and stacking would know nothing about."""
+    if problems := [unknown_leaf(path) for path in sorted(added) if not is_known(path)]:
+        raise problems_error(f"{method.name} adds parameters that are unknown:", problems)
+
+
 def _require_something_read(unread: set[str], paths: Iterable[str], method: Method) -> None:
+    """Raise an error for rules that name only leaves that are never read."""
     paths = list(paths)
-    matched = {rule: [path for path in paths if re.search(rule, path)] for rule in method.rules}
-    if idle := [path for found in matched.values() if unread.issuperset(found) for path in found]:
+    matched = [[path for path in paths if re.search(rule, path)] for rule in method.rules]
+    if idle := [path for of_rule in matched if unread.issuperset(of_rule) for path in of_rule]:
         raise problems_error(
             f"{method.name} trains parameters that are never read where it is used here, so it "
             "would change nothing; choose another method:",
@@ -79,6 +92,7 @@ def _require_something_read(unread: set[str], paths: Iterable[str], method: Meth
 
 
 def _require_read(unread: set[str], added: Iterable[str], method: Method) -> None:
+    """Raise an error for added leaves that are never read."""
     lost = sorted(unread & set(added))
     if lost:
         raise problems_error(

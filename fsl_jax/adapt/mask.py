@@ -7,11 +7,11 @@ from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError
 
 HEAD_RULE = "^head/"
-"""A task head is trained by every method, since nothing of it was pretrained."""
+"""The rule for task heads, which every method trains, since they were not pretrained."""
 
 
 def mask_from_rules(params: Params, rules: Iterable[str]) -> Params:
-    """The mask that trains the leaves whose path any rule names.
+    """Make the mask that trains the leaves whose path any rule matches.
 
     Args:
       params: the parameter tree.

@@ -1,4 +1,4 @@
-"""The two halves of the parameters: what is trained, and what stays as it was.
+"""The two halves of the parameters: trainable and frozen.
 
 Only the trainable half is differentiated, so gradients and optimiser state exist for its leaves
 alone. A leaf that is absent from a half is `None`, which JAX's tree functions pass over.
@@ -12,10 +12,10 @@ from fsl_jax.adapt.tree import Params
 
 
 def partition(params: Params, mask: Any) -> tuple[Params, Params]:
-    """Cuts the parameters by a mask.
+    """Cut the parameters in two by a mask.
 
     Args:
-      params: the parameter tree; a place that an earlier cut left `None` stays so in both halves.
+      params: the parameter tree. A leaf that an earlier cut left `None` stays so in both halves.
       mask: a tree of booleans of the same structure, True where a leaf is in the first half.
 
     Returns:
@@ -32,16 +32,16 @@ def partition(params: Params, mask: Any) -> tuple[Params, Params]:
 
 
 def combine(*parts: Params) -> Params:
-    """Joins what `partition` cut.
+    """Join the parts that `partition` cut.
 
     Args:
-      *parts: trees of one structure; at each place exactly one of them has a leaf.
+      *parts: trees of one structure; at each path exactly one of them has a leaf.
 
     Returns:
       The whole tree.
 
     Raises:
-      ValueError: a place has no leaf in any part, or one in several.
+      ValueError: a path has no leaf in any part, or leaves in several.
     """
     return jax.tree.map(_the_one_leaf, *parts, is_leaf=_absent)
 

@@ -1,4 +1,4 @@
-"""What a method trains: paths, shapes, counts, and the share of the whole."""
+"""A summary of the leaves that a method trains: paths, shapes, counts, and their share."""
 
 import dataclasses
 import math
@@ -9,12 +9,12 @@ from fsl_jax.adapt.tree import Params, flatten
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What is trained of a model.
+    """The trained leaves of a model.
 
     Attributes:
-      trained: shape of each trained leaf by path.
-      trainable_parameters: how many numbers are trained.
-      total_parameters: how many numbers there are, added ones included.
+      trained: the shape of each trained leaf, by path.
+      trainable_parameters: the number of trained parameters.
+      total_parameters: the number of all parameters, added ones included.
     """
 
     trained: dict[str, tuple[int, ...]]
@@ -40,12 +40,12 @@ class Summary:
 
 
 def count_parameters(shapes: Mapping[str, Sequence[int]]) -> int:
-    """How many numbers leaves of these shapes hold."""
+    """Count the numbers in leaves of these shapes."""
     return sum(math.prod(shape) for shape in shapes.values())
 
 
 def summarise(params: Params, mask: Params) -> Summary:
-    """Sums up what a mask trains.
+    """Sum up the leaves that a mask trains.
 
     Args:
       params: the parameter tree; shapes are enough.

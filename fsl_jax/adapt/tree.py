@@ -1,4 +1,4 @@
-"""The parameter tree by its paths: `layers/attention/query/kernel`."""
+"""The parameter tree as leaves by path: `layers/attention/query/kernel`."""
 
 import zlib
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 import jax
 from flax import traverse_util
 
-Params = dict[str, Any]
+from fsl_jax.models.outputs import Params
+
+__all__ = ["Params", "flatten", "key_of", "unflatten"]
 
 
 def flatten(params: Params) -> dict[str, Any]:
-    """All leaves by path, in the order of the tree.
+    """Return all leaves by path, in the order of the tree.
 
     Args:
       params: a nested dict.
@@ -22,7 +24,7 @@ def flatten(params: Params) -> dict[str, Any]:
 
 
 def unflatten(leaves: dict[str, Any]) -> Params:
-    """The nested dict of a flat one; the inverse of `flatten`.
+    """Return the nested dict of a flat one; the inverse of `flatten`.
 
     Args:
       leaves: leaves by path.
@@ -34,7 +36,7 @@ def unflatten(leaves: dict[str, Any]) -> Params:
 
 
 def key_of(key: jax.Array, path: str) -> jax.Array:
-    """A key for the leaf at a path that does not depend on which other leaves are drawn.
+    """Return a key for the leaf at a path, whichever other leaves are drawn.
 
     Args:
       key: the key of the whole draw.

@@ -1,4 +1,4 @@
-"""Labelled texts: where they come from, how they are split and drawn."""
+"""Labelled texts: loading, removal of duplicates, splits and batches."""
 
 from fsl_jax.data.embedded import EMBEDDED
 from fsl_jax.data.examples import Dataset, Example, Split

@@ -1,4 +1,4 @@
-"""Texts that are the same to a reader are the same example, and belong to one part only."""
+"""Removes duplicate texts: texts that look the same to a reader are one example."""
 
 import dataclasses
 import hashlib
@@ -10,20 +10,20 @@ from fsl_jax.data.examples import Example
 
 
 def normalized(text: str) -> str:
-    """The form by which texts are compared: NFKC, case folded, whitespace collapsed.
+    """Normalise a text for comparison: NFKC, case folded, white space collapsed.
 
-    Folding can undo the normal form, which is therefore taken again.
+    NFKC is applied again after case folding, since folding can undo it.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def text_hash(text: str, salt: str = "") -> bytes:
-    """A number for a text that no order of rows, machine or library version changes.
+    """Hash a text; the result does not depend on row order, machine or library versions.
 
     Args:
-      text: its normalised form is what counts.
-      salt: another salt gives an independent number.
+      text: the text; its normalised form is hashed.
+      salt: a different salt gives an independent hash.
 
     Returns:
       The SHA-256 digest.
@@ -32,8 +32,16 @@ def text_hash(text: str, salt: str = "") -> bytes:
 
 
 @dataclasses.dataclass(frozen=True)
-class Distinct:
-    """Three parts without duplicates, and how many rows that cost."""
+class DistinctParts:
+    """Three parts without duplicates.
+
+    Attributes:
+      train: the examples of the training pool.
+      validation: the examples of the validation pool.
+      test: the examples of the test set.
+      duplicates_removed: the number of rows that were removed.
+      contradictions_removed: the number of rows whose text has several labels in one part.
+    """
 
     train: tuple[Example, ...]
     validation: tuple[Example, ...]
@@ -44,21 +52,21 @@ class Distinct:
 
 def remove_duplicates(
     train: Sequence[Example], validation: Sequence[Example], test: Sequence[Example]
-) -> Distinct:
-    """Leaves each normalised text in one part, once, with one label.
+) -> DistinctParts:
+    """Keep each normalised text in one part, once, with one label.
 
-    The test set keeps its copy before validation does, and validation before train, whatever the
-    labels say: a published test set stays what it is. Within a part the first copy stays. A text
-    that has two labels within one part has no known label: all its copies go, those in the parts
-    below too.
+    If a text is in several parts, the test set keeps it first, then validation, then train,
+    whatever the labels are, so that a published test set stays as it is. Within a part the first
+    copy is kept. If a text has two labels within one part, its label is unknown: all copies in that
+    part and in those that come later in this order are removed.
 
     Args:
       train: the rows of the training pool.
-      validation: the rows of the validation pool, maybe none.
-      test: the rows of the test set, maybe none.
+      validation: the rows of the validation pool; may be empty.
+      test: the rows of the test set; may be empty.
 
     Returns:
-      The three parts, each in the order it came in, and the number of rows left out.
+      The three parts, each in its order, and the number of rows that were removed.
     """
     seen: set[str] = set()
     contradictions = 0
@@ -70,7 +78,7 @@ def remove_duplicates(
         seen |= contradictory
         kept.append(tuple(_unseen(zip(keys, part, strict=True), seen)))
     total = len(train) + len(validation) + len(test)
-    return Distinct(
+    return DistinctParts(
         train=kept[2],
         validation=kept[1],
         test=kept[0],
@@ -83,7 +91,7 @@ def _with_several_labels(keyed: Iterable[tuple[str, Example]]) -> set[str]:
     labels = defaultdict(set)
     for key, example in keyed:
         labels[key].add(example.label)
-    return {key for key, found in labels.items() if len(found) > 1}
+    return {key for key, of_text in labels.items() if len(of_text) > 1}
 
 
 def _unseen(keyed: Iterable[tuple[str, Example]], seen: set[str]) -> Iterable[Example]:

@@ -1,4 +1,4 @@
-"""Data sets that come in an ordinary package and need no network.
+"""Data sets that are part of a Python package and need no network.
 
 BBC News (Greene and Cunningham 2006, "Practical Solutions to the Problem of Diagonal Dominance in
 Kernel Document Clustering"): articles of 2004 and 2005 in five classes, from the package
@@ -31,15 +31,15 @@ EMBEDDED: dict[str, Callable[[Article], str]] = {
     "bbc_news": lambda article: f"{article.headline}\n\n{article.body}",
     "bbc_headlines": lambda article: article.headline,
 }
-"""What is read of an article, by the name of the data set."""
+"""By the name of the data set, a function that returns the text of an article."""
 
 
 def load_embedded(name: str) -> Dataset:
-    """One of the `EMBEDDED` data sets.
+    """Load one of the `EMBEDDED` data sets.
 
-    All are made of the same articles with the same ones in the test set: an article whose headline
-    or body another one had before it is left out, and of each class the fifth with the smallest
-    hashes of headlines is the test set.
+    All of them hold the same articles with the same test set. An article is left out if an earlier
+    one has the same headline or body. The test set is the fifth of each class whose headlines have
+    the smallest hashes.
 
     Args:
       name: a key of `EMBEDDED`.
@@ -48,7 +48,7 @@ def load_embedded(name: str) -> Dataset:
       The data set, without a validation part.
 
     Raises:
-      InputError: the package that holds it is not installed.
+      InputError: the package of the articles is not installed.
     """
     articles = read_articles(_articles_directory())
     distinct = tuple(_distinct(articles))
@@ -56,19 +56,19 @@ def load_embedded(name: str) -> Dataset:
     examples = [Example(EMBEDDED[name](article), article.label) for article in distinct]
     return Dataset(
         name=name,
-        train=tuple(e for position, e in enumerate(examples) if position not in test),
+        train=tuple(example for i, example in enumerate(examples) if i not in test),
         validation=(),
-        test=tuple(e for position, e in enumerate(examples) if position in test),
+        test=tuple(example for i, example in enumerate(examples) if i in test),
         labels=tuple(sorted({article.label for article in articles})),
         duplicates_removed=len(articles) - len(distinct),
     )
 
 
 def read_articles(directory: Path) -> list[Article]:
-    """Reads `<directory>/<label>/<number>.txt`; the first line of a file is the headline.
+    """Read `<directory>/<label>/<number>.txt`; the first line of a file is the headline.
 
     Args:
-      directory: where the labels' folders are.
+      directory: the directory with one folder for each label.
 
     Returns:
       The articles, by label and number.
@@ -85,7 +85,7 @@ def _article(text: str, label: str) -> Article:
 
 
 def _decoded(content: bytes) -> str:
-    """The text of a file: one is in Latin-1, as its pound signs show, all others are in UTF-8."""
+    """Decode a file: all are in UTF-8 but one, whose pound signs show that it is in Latin-1."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
@@ -93,10 +93,10 @@ def _decoded(content: bytes) -> str:
 
 
 def _articles_directory() -> Path:
-    # The package is never imported: it would read all files with whatever encoding is the default.
-    found = importlib.util.find_spec(PACKAGE)
-    for place in (found and found.submodule_search_locations) or ():
-        directory = Path(place) / "bbcnews" / "data"
+    # The package is never imported: it would read all files with the default encoding.
+    spec = importlib.util.find_spec(PACKAGE)
+    for location in (spec and spec.submodule_search_locations) or ():
+        directory = Path(location) / "bbcnews" / "data"
         if any(directory.glob("*/*.txt")):
             return directory
     raise InputError(

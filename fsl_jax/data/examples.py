@@ -1,4 +1,4 @@
-"""What the rest of the library sees of a data set: labelled texts in three parts, and a split."""
+"""Labelled texts, data sets in three parts, and few-shot splits."""
 
 import dataclasses
 import functools
@@ -16,17 +16,17 @@ class Example:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled texts in three parts, none of which has a text of another.
+    """Labelled texts in three parts; no text is in two of them.
 
     Attributes:
-      name: as it was asked for: an embedded name or a path.
+      name: an embedded name or a path, as the user gave it.
       train: the pool that few-shot splits are drawn from.
-      validation: the pool of validation examples; empty where the source has none.
+      validation: the pool of validation examples; empty if the source has none.
       test: the fixed test set.
-      labels: the classes, sorted. Every label of any part is one of them.
-      duplicates_removed: how many rows the source had besides these.
-      contradictions_removed: how many of the removed rows had a text that stood in the same part
-        with another label too.
+      labels: the classes, sorted; they include the labels of all parts.
+      duplicates_removed: the number of rows of the source that were removed.
+      contradictions_removed: the number of removed rows whose text also had another label in the
+        same part.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Dataset:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """The fingerprint of all labels and texts in their order, wherever they came from."""
+        """The SHA-256 of all labels and texts in their order, whatever their source."""
         parts = [
             [[example.label, example.text] for example in part]
             for part in (self.train, self.validation, self.test)
@@ -52,9 +52,9 @@ class Split:
     """One draw of train and validation examples.
 
     Attributes:
-      seed: what it was drawn from.
-      shots: examples per class, K, in each of the two parts.
-      train: K examples of each class; any first `C * k` of them are k of each.
+      seed: the seed of the draw.
+      shots: K, the number of examples per class in each of the two parts.
+      train: K examples of each class. The first `C * k` of them are k of each class, for any k.
       validation: K other examples of each class, in the same kind of order.
     """
 

@@ -1,7 +1,7 @@
-"""Readers of JSONL, CSV and Parquet that find every fault of a file in one pass.
+"""Reads JSONL, CSV and Parquet, and finds every problem of a file in one pass.
 
-JSON and CSV are read with the standard library: it names the line of a fault, starts in 0.01 s
-(pandas 0.4 s, datasets 1.2 s), and takes a text "NA" or "null" for what it is.
+JSON and CSV are read with the standard library: it names the line of a problem, starts in 0.01 s
+(pandas 0.4 s, datasets 1.2 s), and keeps texts such as "NA" and "null".
 """
 
 import csv
@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 SHOWN = 10
-"""How many places of a fault a message names."""
+"""The largest number of lines that a message names for one problem."""
 
 
 @dataclasses.dataclass
 class Table:
-    """What a file holds in the columns that were asked for.
+    """The wanted columns of a file.
 
     Attributes:
       path: the file.
-      unit: what `Row.number` counts: "line" or "row".
-      columns: the names of all columns, in the order they were met.
-      rows: what could be read; nothing unless the table `has` the columns asked for.
-      malformed: what could not be read: a description of each place.
+      unit: the unit of `Row.number`: "line" or "row".
+      columns: the names of all columns, in the order they first appear.
+      rows: the rows that could be read; empty unless the table `has` the wanted columns.
+      malformed: a description of each line or row that could not be read.
     """
 
     path: Path
@@ -36,17 +36,17 @@ class Table:
     malformed: list[str] = dataclasses.field(default_factory=list)
 
     def has(self, wanted: Iterable[str]) -> bool:
-        """Whether each of these columns is there, once."""
+        """Return True if the table has each of these columns exactly once."""
         return all(self.columns.count(column) == 1 for column in wanted)
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """The values of one row; None where it has none.
+    """The values of one row.
 
     Attributes:
-      number: the line it starts at, or its place in the file, from 1.
-      values: of the columns asked for, in that order.
+      number: the line that it starts at, or its number in the file, from 1.
+      values: the values of the wanted columns, in their order; None for a missing value.
     """
 
     number: int
@@ -54,7 +54,7 @@ class Row:
 
 
 def read_jsonl(path: Path, wanted: tuple[str, ...]) -> Table:
-    """Reads one JSON object a line; empty lines are no rows.
+    """Read one JSON object from each line; empty lines are skipped.
 
     Args:
       path: a file in UTF-8.
@@ -85,15 +85,15 @@ def read_jsonl(path: Path, wanted: tuple[str, ...]) -> Table:
 
 
 def read_csv(path: Path, wanted: tuple[str, ...]) -> Table:
-    """Reads comma-separated values with a header (RFC 4180); empty lines are no rows.
+    """Read comma-separated values with a header (RFC 4180); empty lines are skipped.
 
     Args:
       path: a file in UTF-8, with or without a byte order mark.
       wanted: the columns to keep.
 
     Returns:
-      The table; rows with too many or too few values are in `malformed`, and so is the place where
-      reading had to stop: a quote that nothing closes, bytes that are not UTF-8.
+      The table. Rows with too many or too few values are in `malformed`, and so is the line at
+      which reading had to stop, for a quote that is never closed or bytes that are not UTF-8.
     """
     table = Table(path, unit="line")
     content = path.read_bytes()
@@ -105,28 +105,28 @@ def read_csv(path: Path, wanted: tuple[str, ...]) -> Table:
         return table
     rows = _csv_rows(text, table.malformed)
     table.columns = rows[0][1] if rows else ()
-    places = [table.columns.index(column) for column in wanted] if table.has(wanted) else []
+    indices = [table.columns.index(column) for column in wanted] if table.has(wanted) else []
     for number, values in rows[1:]:
         if len(values) != len(table.columns):
             table.malformed.append(
                 f"line {number}: {len(values)} values where the header has {len(table.columns)}"
             )
-        elif places:
-            table.rows.append(Row(number, tuple(values[place] for place in places)))
+        elif indices:
+            table.rows.append(Row(number, tuple(values[index] for index in indices)))
     return table
 
 
 def read_parquet(path: Path, wanted: tuple[str, ...]) -> Table:
-    """Reads the wanted columns of a Parquet file.
+    """Read the wanted columns of a Parquet file.
 
     Args:
       path: the file.
       wanted: the columns to keep.
 
     Returns:
-      The table; a file that is no Parquet file, or a damaged one, is in `malformed`.
+      The table; if the file is damaged or no Parquet file, `malformed` says so.
     """
-    import pyarrow  # Takes a tenth of a second, which no other format needs.
+    import pyarrow  # The import takes a tenth of a second, and no other format needs it.
     import pyarrow.parquet
 
     table = Table(path, unit="row")
@@ -150,21 +150,21 @@ READERS: dict[str, Callable[[Path, tuple[str, ...]], Table]] = {
 """The reader of each suffix."""
 
 
-def listed(places: Iterable[object]) -> str:
-    """The first few places, and how many more there are."""
-    every = [str(place) for place in places]
-    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
-    return ", ".join(every[:SHOWN]) + more
+def shortened(items: Iterable[object]) -> str:
+    """List the first few items as text, with the number of the others."""
+    texts = [str(item) for item in items]
+    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+    return ", ".join(texts[:SHOWN]) + more
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):  # Its own message counts lines within the line.
+    if isinstance(error, json.JSONDecodeError):  # Its message counts lines within the line.
         return f"{error.msg}, column {error.colno}"
     return str(error)
 
 
 def _csv_rows(text: str, malformed: list[str]) -> list[tuple[int, tuple[str, ...]]]:
-    """The rows that are not empty, each with the line it starts at."""
+    """Return the rows that are not empty, each with the line that it starts at."""
     rows = []
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     limit = csv.field_size_limit(sys.maxsize)  # The default refuses texts above 128 KiB.

@@ -1,4 +1,4 @@
-"""Labelled texts from the user's own files."""
+"""Reads labelled texts from local files."""
 
 import dataclasses
 from collections import defaultdict
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fsl_jax.data.examples import Example
-from fsl_jax.data.file_formats import READERS, SHOWN, Table, listed
+from fsl_jax.data.file_formats import READERS, SHOWN, Table, shortened
 from fsl_jax.errors import InputError, problems_error
 
 PARTS = ("train", "validation", "test")
@@ -15,7 +15,7 @@ PARTS = ("train", "validation", "test")
 
 @dataclasses.dataclass(frozen=True)
 class LocalParts:
-    """The rows of a directory or a file; `test` is None where a single file names none."""
+    """The examples of a directory or a file; `test` is None for a single file."""
 
     train: tuple[Example, ...]
     validation: tuple[Example, ...]
@@ -23,7 +23,7 @@ class LocalParts:
 
 
 def read_local(path: Path, text_column: str, label_column: str) -> LocalParts:
-    """Reads a directory with `train.*`, `test.*` and perhaps `validation.*`, or one file.
+    """Read a directory with `train.*`, `test.*` and perhaps `validation.*`, or one file.
 
     Args:
       path: the directory, or the file.
@@ -31,27 +31,28 @@ def read_local(path: Path, text_column: str, label_column: str) -> LocalParts:
       label_column: the name of the column with the labels.
 
     Returns:
-      The rows, in the order of the files. Whitespace around texts and labels is gone; labels that
-      are integers are their decimal string, booleans are "true" and "false".
+      The examples, in the order of the files. White space around texts and labels is removed.
+      Labels that are integers become their decimal string, booleans become "true" and "false".
 
     Raises:
-      InputError: a file is missing, or something in the files cannot be used; all that is wrong
-        with all of them is said at once.
+      InputError: a file is missing, or rows cannot be used; it lists all problems of all files.
     """
     if text_column == label_column:
         raise InputError(
             f"text_column and label_column are both {text_column!r}: name two columns."
         )
     files = _part_files(path) if path.is_dir() else {"train": path}
-    found: list[str] = []
+    problems: list[str] = []
     parts = {}
     for part, file in files.items():
         if not _known(file):
             raise InputError(_unknown_suffix(file))
         table = READERS[file.suffix.lower()](file, (text_column, label_column))
-        parts[part] = _examples(table, text_column, label_column, found)
-    if found:
-        raise problems_error(f"{path} cannot be used as it is. Mend these and try again:", found)
+        parts[part] = _examples(table, text_column, label_column, problems)
+    if problems:
+        raise problems_error(
+            f"{path} cannot be used as it is. Correct these and try again:", problems
+        )
     if not path.is_dir():
         return LocalParts(parts["train"], (), None)
     return LocalParts(parts["train"], parts.get("validation", ()), parts["test"])
@@ -62,17 +63,19 @@ def _part_files(directory: Path) -> dict[str, Path]:
     for file in sorted(directory.iterdir()):
         if file.is_file():
             files[file.name.partition(".")[0]].append(file)
-    found = [f"there is no {part}.*" for part in ("train", "test") if not files[part]]
+    problems = [f"there is no {part}.*" for part in ("train", "test") if not files[part]]
     for part in PARTS:
         if len(files[part]) > 1:
             names = " and ".join(file.name for file in files[part])
-            found.append(f"there is more than one {part}.*: {names}; keep one")
-    found += [_unknown_suffix(file) for part in PARTS for file in files[part] if not _known(file)]
-    if found:
+            problems.append(f"there is more than one {part}.*: {names}; keep one")
+    problems += [
+        _unknown_suffix(file) for part in PARTS for file in files[part] if not _known(file)
+    ]
+    if problems:
         raise problems_error(
             f"{directory} is no data set: a directory needs train.*, test.* and perhaps "
             f"validation.* in {_formats()}. To use a single file, name the file.",
-            found,
+            problems,
         )
     return {part: files[part][0] for part in PARTS if files[part]}
 
@@ -90,46 +93,47 @@ def _formats() -> str:
 
 
 def _examples(
-    table: Table, text_column: str, label_column: str, found: list[str]
+    table: Table, text_column: str, label_column: str, problems: list[str]
 ) -> tuple[Example, ...]:
-    """The rows as examples; what is wrong with them is added to `found`."""
+    """Turn the rows into examples; append problems to `problems`."""
     name = table.path.name
-    found += [f"{name}, {place}" for place in table.malformed[:SHOWN]]
+    problems += [f"{name}, {description}" for description in table.malformed[:SHOWN]]
     if len(table.malformed) > SHOWN:
-        found.append(f"{name}: {len(table.malformed) - SHOWN} more {table.unit}s like these")
+        problems.append(f"{name}: {len(table.malformed) - SHOWN} more {table.unit}s like these")
     if not table.columns and not table.rows:
         if not table.malformed:
-            found.append(f"{name} is empty")
+            problems.append(f"{name} is empty")
         return ()
     for column in (text_column, label_column):
         if (count := table.columns.count(column)) != 1:
-            found.append(
+            problems.append(
                 f"{name} has {'more than one' if count else 'no'} column {column!r}; its columns "
-                f"are {listed(map(repr, table.columns))} (text_column and label_column choose)"
+                f"are {shortened(map(repr, table.columns))} (text_column and label_column choose)"
             )
     if table.has((text_column, label_column)) and not table.rows and not table.malformed:
-        found.append(f"{name} has columns and no rows")
-    return _usable(table, text_column, label_column, found)
+        problems.append(f"{name} has columns and no rows")
+    return _usable(table, text_column, label_column, problems)
 
 
 def _usable(
-    table: Table, text_column: str, label_column: str, found: list[str]
+    table: Table, text_column: str, label_column: str, problems: list[str]
 ) -> tuple[Example, ...]:
-    places = defaultdict(list)
+    """Return the rows without problems as examples; append problems to `problems`."""
+    numbers_by_problem = defaultdict(list)
     examples = []
     for row in table.rows:
         text, label = row.values
-        wrong = [
-            *(f"{fault} in column {text_column!r}" for fault in _text_problems(text)),
-            *(f"{fault} in column {label_column!r}" for fault in _label_problems(label)),
+        row_problems = [
+            *(f"{problem} in column {text_column!r}" for problem in _text_problems(text)),
+            *(f"{problem} in column {label_column!r}" for problem in _label_problems(label)),
         ]
-        for fault in wrong:
-            places[fault].append(row.number)
-        if not wrong:
+        for problem in row_problems:
+            numbers_by_problem[problem].append(row.number)
+        if not row_problems:
             examples.append(Example(text.strip(), _label(label)))
-    found += [
-        f"{table.path.name}: {fault}, {table.unit} {listed(numbers)}"
-        for fault, numbers in places.items()
+    problems += [
+        f"{table.path.name}: {problem}, {table.unit} {shortened(numbers)}"
+        for problem, numbers in numbers_by_problem.items()
     ]
     return tuple(examples)
 

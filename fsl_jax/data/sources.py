@@ -1,4 +1,4 @@
-"""From a name to a data set."""
+"""Loads data sets by name or path, and makes them from labelled texts."""
 
 import os
 from collections import Counter
@@ -15,14 +15,14 @@ from fsl_jax.errors import InputError, problems_error, unknown_name
 
 
 def load_dataset(name: str, *, text_column: str = "text", label_column: str = "label") -> Dataset:
-    """Loads a data set for text classification.
+    """Load a data set for text classification.
 
     Args:
       name: `bbc_news`, `bbc_headlines`, or a path: a directory with `train.*`, `test.*` and perhaps
-        `validation.*`, or one file, of which a fixed fifth is the test set. Files are JSONL, CSV or
-        Parquet.
-      text_column: where the texts are, in local files.
-      label_column: where the labels are, in local files.
+        `validation.*`, or one file; a fixed fifth of a single file is the test set. Files are
+        JSONL, CSV or Parquet.
+      text_column: the column of the texts in local files.
+      label_column: the column of the labels in local files.
 
     Returns:
       The data set, without duplicates.
@@ -47,26 +47,26 @@ def make_dataset(
     validation: Sequence[Example] = (),
     test: Sequence[Example] | None = None,
 ) -> Dataset:
-    """Makes a data set of labelled texts: removes duplicates, sets the test set aside, checks.
+    """Make a data set from labelled texts: remove duplicates and set the test set aside.
 
     Args:
-      name: what to call it.
-      train: what few-shot splits are to be drawn from.
-      validation: where validation examples are to be drawn from; may be empty.
+      name: the name of the data set.
+      train: the pool that few-shot splits are drawn from.
+      validation: the pool of validation examples; may be empty.
       test: the test set; None sets a fixed fifth of `train` aside.
 
     Returns:
       The data set.
 
     Raises:
-      InputError: it has fewer than two classes, no test examples, or labels that train has not.
+      InputError: it has fewer than two classes, no test examples, or labels that `train` lacks.
     """
     distinct = remove_duplicates(train, validation, test or ())
     kept_train, kept_test = distinct.train, distinct.test
     if test is None:
         chosen = fixed_fifth(kept_train)
-        kept_test = tuple(e for position, e in enumerate(kept_train) if position in chosen)
-        kept_train = tuple(e for position, e in enumerate(kept_train) if position not in chosen)
+        kept_test = tuple(example for i, example in enumerate(kept_train) if i in chosen)
+        kept_train = tuple(example for i, example in enumerate(kept_train) if i not in chosen)
     dataset = Dataset(
         name=name,
         train=kept_train,
@@ -81,17 +81,20 @@ def make_dataset(
 
 
 def _check(dataset: Dataset) -> None:
-    found = []
+    problems = []
     if len(dataset.labels) < 2:
-        found.append(f"train has {len(dataset.labels)} classes, at least 2 are needed")
+        problems.append(f"train has {len(dataset.labels)} classes, at least 2 are needed")
     if not dataset.test:
-        found.append("no example is left for the test set")
+        problems.append("no example is left for the test set")
     for part in ("validation", "test"):
         counts = Counter(example.label for example in getattr(dataset, part))
         for label in sorted(counts.keys() - set(dataset.labels)):
-            found.append(f"label {label!r} is in {part} ({counts[label]} times) and not in train")
-    if found:
+            problems.append(
+                f"label {label!r} is in {part} ({counts[label]} times) and not in train"
+            )
+    if problems:
         removed = f" after {dataset.duplicates_removed} duplicates were removed"
         raise problems_error(
-            f"{dataset.name} cannot be used{removed if dataset.duplicates_removed else ''}:", found
+            f"{dataset.name} cannot be used{removed if dataset.duplicates_removed else ''}:",
+            problems,
         )

@@ -1,4 +1,4 @@
-"""Who trains, who validates, who tests: the fixed test set and the draws from a seed."""
+"""The fixed test set of a data set, and few-shot splits drawn from a seed."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ from fsl_jax.errors import InputError, problems_error
 
 
 def fixed_fifth(examples: Sequence[Example]) -> frozenset[int]:
-    """The test set of a source that names none: a fifth of each class, rounded.
+    """Choose the test set of a source that has none: a fifth of each class, rounded.
 
     In each class the texts with the smallest hashes are chosen, so the choice depends on the texts
-    alone and not on the order of the rows.
+    only and not on the order of the rows.
 
     Args:
       examples: distinct texts.
 
     Returns:
-      The positions of the chosen examples.
+      The indices of the chosen examples.
     """
     chosen: set[int] = set()
     for positions in _positions_by_label(examples).values():
@@ -30,24 +30,23 @@ def fixed_fifth(examples: Sequence[Example]) -> frozenset[int]:
 
 
 def few_shot_split(dataset: Dataset, shots: int, seed: int) -> Split:
-    """Draws K examples per class to train on and K others per class to validate on.
+    """Draw K examples per class to train on and K others per class to validate on.
 
-    As many for validation as for training is the protocol of Gao et al. 2021, "Making Pre-trained
-    Language Models Better Few-shot Learners" (https://arxiv.org/abs/2012.15723). Validation
-    examples come from the data set's validation part where it has one, else from what is left of
-    train.
+    Validation has as many examples as training, as in Gao et al. 2021, "Making Pre-trained Language
+    Models Better Few-shot Learners" (https://arxiv.org/abs/2012.15723). Validation examples come
+    from the data set's validation part if it has one, else from the rest of train.
 
     Args:
-      dataset: what to draw from.
+      dataset: the data set.
       shots: K, at least 1.
       seed: not negative; the same seed gives the same split.
 
     Returns:
-      The split. Its examples stand in rounds: one of each class, in an order drawn for the round,
-      then another of each class, so that as many as fit into a prompt are balanced.
+      The split. Its examples are in rounds, each of which has one example of each class in an order
+      drawn for the round. So the first examples, as many as fit into a prompt, are balanced.
 
     Raises:
-      InputError: a class has fewer examples than that; all such classes are named.
+      InputError: a class has too few examples; all such classes are named.
     """
     if shots < 1:
         raise InputError(f"shots is {shots}; at least 1 example per class is needed.")
@@ -55,22 +54,22 @@ def few_shot_split(dataset: Dataset, shots: int, seed: int) -> Split:
         raise InputError(f"the seed is {seed}; seeds are not negative.")
     _check_enough(dataset, shots)
     generator = np.random.Generator(np.random.PCG64(seed))
-    own_validation = bool(dataset.validation)
-    drawn = _draw(dataset, dataset.train, shots if own_validation else 2 * shots, generator)
+    has_validation = bool(dataset.validation)
+    drawn = _draw(dataset, dataset.train, shots if has_validation else 2 * shots, generator)
     train, rest = drawn[:shots], drawn[shots:]
-    validation = _draw(dataset, dataset.validation, shots, generator) if own_validation else rest
+    validation = _draw(dataset, dataset.validation, shots, generator) if has_validation else rest
     return Split(seed, shots, _flat(train), _flat(validation))
 
 
 def test_subset(dataset: Dataset, max_test: int | None) -> tuple[Example, ...]:
-    """The part of the test set that is used when it is larger than one wants to pay for.
+    """Draw a subset of the test set, for a test set that is too large to use all of it.
 
-    A uniform draw that depends on nothing but the texts: the same for all seeds, models and
+    The draw is uniform and depends on the texts only. So it is the same for all seeds, models and
     methods, and a smaller subset is part of every larger one.
 
     Args:
-      dataset: whose test set.
-      max_test: how many examples at most; None for all.
+      dataset: the data set.
+      max_test: the largest number of examples; None takes all.
 
     Returns:
       The examples, in the order of the test set.
@@ -101,23 +100,23 @@ def _check_enough(dataset: Dataset, shots: int) -> None:
     else:
         needs = [("train", dataset.train, 2 * shots)]
         use = f"{2 * shots}: {shots} to train on and {shots} to validate on"
-    found = []
+    problems = []
     for part, examples, needed in needs:
         counts = Counter(example.label for example in examples)
-        found += [
+        problems += [
             f"class {label!r} has {counts[label]} examples in {part}, {needed} are needed"
             for label in dataset.labels
             if counts[label] < needed
         ]
-    if found:
+    if problems:
         summary = f"{dataset.name}: too few examples for {shots} shots, which take per class {use}."
-        raise problems_error(f"{summary} Ask for fewer shots, or add examples.", found)
+        raise problems_error(f"{summary} Ask for fewer shots, or add examples.", problems)
 
 
 def _draw(
     dataset: Dataset, examples: Sequence[Example], rounds: int, generator: np.random.Generator
 ) -> list[list[Example]]:
-    """One example of each class a round, in an order of its own."""
+    """Draw rounds; each has one example of each class in an order drawn for it."""
     positions = _positions_by_label(examples)
     columns = [generator.permutation(positions[label])[:rounds] for label in dataset.labels]
     return [
@@ -127,4 +126,4 @@ def _draw(
 
 
 def _flat(rounds: Sequence[Sequence[Example]]) -> tuple[Example, ...]:
-    return tuple(example for one in rounds for example in one)
+    return tuple(example for examples in rounds for example in examples)

@@ -1,1 +1,1 @@
-"""Asking a language model as it is, with or without demonstrations in the prompt."""
+"""Classifies by prompts to a frozen language model, with or without demonstrations in them."""

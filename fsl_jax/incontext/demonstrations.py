@@ -1,4 +1,4 @@
-"""Demonstrations: labelled examples that stand in the prompt before the query.
+"""Demonstrations: labelled examples in the prompt, before the query.
 
 Brown et al., 2020, "Language Models are Few-Shot Learners", https://arxiv.org/abs/2005.14165.
 """
@@ -12,45 +12,48 @@ SEPARATOR = "\n\n"
 
 
 def context(formulation: TemplateFormulation, examples: Sequence[Example]) -> str:
-    """The text of demonstrations, as it stands before a query.
+    """Render demonstrations as the text before a query.
 
     Args:
-      formulation: its template and its verbalizer's first word for each label are used.
+      formulation: its template renders the demonstrations, and its verbalizer's first word for
+        each label follows them.
       examples: the demonstrations, in order.
 
     Returns:
-      The text, empty where there are none.
+      The text; empty if there are no demonstrations.
     """
     words = dict(zip(formulation.labels, formulation.verbalizer.words, strict=True))
-    shown = [formulation.template.render(each.text) + words[each.label][0] for each in examples]
-    return "".join(text + SEPARATOR for text in shown)
+    render = formulation.template.render
+    texts = [render(example.text) + words[example.label][0] for example in examples]
+    return "".join(text + SEPARATOR for text in texts)
 
 
 def as_many_as_fit(
     formulation: TemplateFormulation, examples: Sequence[Example], queries: Sequence[Example]
 ) -> list[Example]:
-    """The longest beginning of the demonstrations that leaves room for the longest query.
+    """Return the first demonstrations, as many as fit in a prompt with the longest query.
 
-    All queries get the same demonstrations, so that these are encoded once; no query is cut to make
-    room for one.
+    All queries get the same demonstrations, so that these are encoded once. No query is cut to make
+    room for a demonstration.
 
     Args:
-      formulation: the formulation, whose limit counts.
-      examples: demonstrations, in an order whose every beginning is balanced, as splits have it.
-      queries: the examples that will be asked about.
+      formulation: the formulation, which sets the largest number of tokens.
+      examples: demonstrations in the order of a split, so that any first few are balanced.
+      queries: the examples that will be classified.
 
     Returns:
       The demonstrations that fit.
     """
     tokenizer = formulation.pretrained.tokenizer
     prompts, _ = formulation.tokenize(queries)
-    room = formulation.limit - max(map(len, prompts))
+    free_tokens = formulation.limit - max(map(len, prompts))
     low, high = 0, len(examples)
     while low < high:
         middle = (low + high + 1) // 2
-        taken = len(tokenizer(context(formulation, examples[:middle]), verbose=False)["input_ids"])
-        low, high = (middle, high) if taken <= room else (low, middle - 1)
-    # Joined, two texts may take more tokens than each by itself.
+        text = context(formulation, examples[:middle])
+        fits = len(tokenizer(text, verbose=False)["input_ids"]) <= free_tokens
+        low, high = (middle, high) if fits else (low, middle - 1)
+    # Two texts together may take more tokens than each by itself.
     while low and _longest(formulation, examples[:low], queries) > formulation.limit:
         low -= 1
     return list(examples[:low])
@@ -59,7 +62,7 @@ def as_many_as_fit(
 def _longest(
     formulation: TemplateFormulation, examples: Sequence[Example], queries: Sequence[Example]
 ) -> int:
-    """The tokens of the longest prompt with these demonstrations, nothing cut."""
+    """Count the tokens of the longest prompt with these demonstrations; nothing is cut."""
     before = context(formulation, examples)
     prompts = [before + formulation.template.render(query.text) for query in queries]
     return max(map(len, formulation.pretrained.tokenizer(prompts, verbose=False)["input_ids"]))

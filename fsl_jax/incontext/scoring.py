@@ -1,7 +1,7 @@
-"""Scoring label words for many queries; what all prompts share is read once.
+"""Scores label words for many queries, and reads the common beginning of all prompts once.
 
-The longest beginning that all prompts have in common, as tokens, is encoded once and its keys and
-values are reused for every query, so that a query costs no more than its own tokens.
+The longest beginning that all prompts share, in tokens, is encoded once. Its keys and values are
+reused for every query, so that a query costs no more than its remaining tokens.
 """
 
 import dataclasses
@@ -24,19 +24,21 @@ from fsl_jax.tasks.encoding import batches_by_length, pad_id
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 
 PREFIX_STEP = 256
+"""Prefixes above this number of tokens are padded to a multiple of it."""
 
 WORTH_SHARING = 16
-"""A shorter beginning, such as that of a template, costs more as a program of its own."""
+"""The fewest shared tokens that are read once. For fewer, such as those of a template, one more
+program would cost more than it saves."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Scored:
-    """What a model said to the queries.
+class QueryScores:
+    """The scores of a model for queries.
 
     Attributes:
-      logits: float32 `[E, C]`.
-      truncated: how many queries were longer than the model takes and were cut.
-      shared_tokens: how many tokens all prompts had in common and were read once.
+      logits: class logits, float32 `[E, C]`.
+      truncated: the number of queries that were cut, since the model takes no longer ones.
+      shared_tokens: the number of first tokens that all prompts share and that were read once.
     """
 
     logits: np.ndarray
@@ -44,17 +46,17 @@ class Scored:
     shared_tokens: int
 
 
-class Scorer:
-    """Scores prompts with one model; what it compiles serves several sets of demonstrations."""
+class QueryScorer:
+    """Scores prompts with one model; its programs serve several sets of demonstrations."""
 
     def __init__(
         self, formulation: TemplateFormulation, batch_size: int = 16, mesh: Mesh | None = None
     ):
-        """Prepares a scorer.
+        """Sets up the programs, which are compiled when they are first called.
 
         Args:
-          formulation: how examples become prompts and label words.
-          batch_size: how many queries are read at a time.
+          formulation: turns examples into prompts and label words.
+          batch_size: the number of queries that are read at a time.
           mesh: the mesh, if there are several devices.
         """
         self.formulation = formulation
@@ -71,78 +73,81 @@ class Scorer:
         queries: Sequence[Example],
         context: str = "",
         on_batch: Callable[[int], None] = lambda done: None,
-    ) -> Scored:
-        """Scores the classes of queries.
+    ) -> QueryScores:
+        """Score the classes of queries.
 
         Args:
           params: the model's parameters.
-          queries: E examples, whose labels are not looked at.
-          context: what stands before each query, such as demonstrations.
-          on_batch: called after each batch with how many queries are done.
+          queries: E examples, whose labels are not read.
+          context: text before each query, such as demonstrations.
+          on_batch: called after each batch with the number of queries that are scored.
 
         Returns:
-          The class logits, with what was cut and shared.
+          The scores.
         """
         tokens, truncated = self.formulation.tokenize(queries, context)
         shared = shared_beginning(self.formulation, tokens)
-        own = [ids[shared:] for ids in tokens]
-        limit, done = self.formulation.limit - shared, 0
-        # Prefix and query are padded so that the two together stay within what the model reads.
-        room = self.formulation.limit - bucket_length(max(map(len, own)), limit)
-        prefix = self._read(params, *self._padded(tokens[0][:shared], room)) if shared else None
+        remaining = [ids[shared:] for ids in tokens]
+        limit = self.formulation.limit - shared
+        prefix = None
+        if shared:
+            # Prefix and query are padded so that both together fit into the model's positions.
+            query_length = bucket_length(max(map(len, remaining)), limit)
+            capacity = self.formulation.limit - query_length
+            prefix = self._read(params, *self._padded(tokens[0][:shared], capacity))
         logits = np.zeros((len(queries), len(self.formulation.labels)), np.float32)
-        for rows, arrays in batches_by_length(
-            own, self.batch_size, limit, pad_id(self.formulation)
-        ):
+        pad, scored = pad_id(self.formulation), 0
+        for rows, arrays in batches_by_length(remaining, self.batch_size, limit, pad):
             batch = place_examples(arrays, self._mesh)
             logits[rows] = to_host(self._score(params, batch, prefix))[: len(rows)]
-            done += len(rows)
-            on_batch(done)
-        return Scored(logits, truncated, shared)
+            scored += len(rows)
+            on_batch(scored)
+        return QueryScores(logits, truncated, shared)
 
     def _read_prefix(self, params: Params, ids: jax.Array, mask: jax.Array) -> KeyValues | None:
         return self.formulation.pretrained.apply(params, ids, mask, unembed=False).key_values
 
-    def _padded(self, ids: list[int], room: int) -> tuple[jax.Array, jax.Array]:
-        length = prefix_length(len(ids), room)
+    def _padded(self, ids: list[int], capacity: int) -> tuple[jax.Array, jax.Array]:
+        length = prefix_length(len(ids), capacity)
         padded, mask = pad_tokens([ids], length, pad_id(self.formulation))
         return jnp.asarray(padded), jnp.asarray(mask)
 
 
-def prefix_length(tokens: int, room: int) -> int:
-    """The length that a prefix is padded to: one of a few, since programs are compiled for each.
+def prefix_length(tokens: int, capacity: int) -> int:
+    """Return the length that a prefix is padded to.
 
-    Long ones lie closer together than the lengths of buckets, since every query attends to the
-    padding too.
+    It is one of a few lengths, since a program is compiled for each. Long ones are closer together
+    than bucket lengths, since every query attends to the padding too.
 
     Args:
-      tokens: how many tokens the prefix has.
-      room: the most that it can be padded to.
+      tokens: the number of tokens of the prefix.
+      capacity: the largest length that it can be padded to.
 
     Returns:
       The length.
     """
     if tokens <= PREFIX_STEP:
-        return bucket_length(tokens, min(PREFIX_STEP, room))
-    return min(-(-tokens // PREFIX_STEP) * PREFIX_STEP, room)
+        return bucket_length(tokens, min(PREFIX_STEP, capacity))
+    return min(-(-tokens // PREFIX_STEP) * PREFIX_STEP, capacity)
 
 
 def shared_beginning(formulation: TemplateFormulation, tokens: Sequence[Sequence[int]]) -> int:
-    """How many tokens prompts have in common that are worth being read once.
+    """Count the first tokens that all prompts share, if they are worth being read once.
 
     Args:
-      formulation: how the prompts were made.
+      formulation: the formulation that made the prompts.
       tokens: token ids of prompts.
 
     Returns:
-      The number of tokens; 0 of an encoder-decoder, whose encoder's tokens see what follows them.
+      The number of tokens; 0 if they are too few. Also 0 for an encoder-decoder, since tokens in
+      its encoder attend to those that follow them.
     """
     shared = 0 if formulation.pretrained.config.is_encoder_decoder else common_prefix(tokens)
     return shared if shared >= WORTH_SHARING else 0
 
 
 def common_prefix(tokens: Sequence[Sequence[int]]) -> int:
-    """How many tokens all prompts begin with in common, leaving each at least one of its own.
+    """Count the first tokens that all prompts share, leaving each prompt at least one more token.
 
     Args:
       tokens: token ids of prompts.

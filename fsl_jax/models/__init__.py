@@ -1,10 +1,10 @@
-"""Pretrained models: one file a family, the layers with every hook, weights in and out."""
+"""Pretrained models: the families and the parts they share, loading, export and generation."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fsl_jax.models.blocks.after_tokens import append_suffix
+    from fsl_jax.models.blocks.suffix_tokens import append_suffix
     from fsl_jax.models.checkpoints.exporting import export
     from fsl_jax.models.generation.generate import Continuation, generate
 
@@ -12,14 +12,14 @@ __all__ = ["Continuation", "append_suffix", "export", "generate"]
 
 _HOMES = {
     "Continuation": "fsl_jax.models.generation.generate",
-    "append_suffix": "fsl_jax.models.blocks.after_tokens",
+    "append_suffix": "fsl_jax.models.blocks.suffix_tokens",
     "export": "fsl_jax.models.checkpoints.exporting",
     "generate": "fsl_jax.models.generation.generate",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # Found when they are asked for: the modules of this package are imported without all others.
+    # Imported when asked for, so that importing a module of this package does not import all.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

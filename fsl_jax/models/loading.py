@@ -9,24 +9,21 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.attention.self_attention import AUTO, require_implementation
+from fsl_jax.models.attention.implementations import AUTO
+from fsl_jax.models.attention.self_attention import require_implementation
 from fsl_jax.models.blocks.layers import PRNGKey
 from fsl_jax.models.checkpoints.checkpoint import Checkpoint
 from fsl_jax.models.checkpoints.directory import read_directory
 from fsl_jax.models.checkpoints.gguf_file import read_gguf_checkpoint
-from fsl_jax.models.checkpoints.heads import (
-    label_names,
-    require_head,
-    require_special_tokens,
-    with_head,
-)
+from fsl_jax.models.checkpoints.head_config import label_names
+from fsl_jax.models.checkpoints.heads import require_head, require_special_tokens
+from fsl_jax.models.checkpoints.new_head import with_head
 from fsl_jax.models.families.registry import Config, module_of
-from fsl_jax.models.families.t5.layers import T5Config
 from fsl_jax.models.locate import locate
 from fsl_jax.models.outputs import Params
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.tensors.placing import place_leaf
-from fsl_jax.models.tensors.tensor_map import StoredLeaf
+from fsl_jax.models.tensors.stored import StoredLeaf
 from fsl_jax.sharding import parameter_shardings, require_divided
 
 
@@ -40,7 +37,7 @@ def load(
     num_labels: int | None = None,
     key: PRNGKey | None = None,
 ) -> Pretrained:
-    """Loads a pretrained model.
+    """Load a pretrained model.
 
     >>> pretrained = fsl_jax.load("smollm2-135m")
     >>> batch = pretrained.tokenizer(["A movie worth its"], return_tensors="np")
@@ -50,23 +47,23 @@ def load(
     Args:
       name: an embedded name (`minilm-l6`, `smollm2-135m`), a Hugging Face id, a directory that a
         Hugging Face model was saved to, or a `.gguf` file.
-      dtype: of weights and activations; softmax, norms and logits stay in float32. By default
-        float32 on a CPU, where bfloat16 is slow, and bfloat16 on accelerators.
-      mesh: the devices to lay the weights out on, by the table of `fsl_jax.sharding`; by default
-        they are on the first device.
-      attention: how attention is computed, one of those in
-        `fsl_jax.models.attention.self_attention`; T5 has one of its own.
-      head: what is made of the hidden states, one of those in `fsl_jax.models.blocks.heads`. A
-        decoder has its language model unless another is named, and an encoder none. A head that
-        the checkpoint lacks is drawn anew, with a warning.
-      num_labels: classes of a head that classifies; the checkpoint's if it has that head.
-      key: threefry key, from which a new head is drawn; `jax.random.key(0)` unless given.
+      dtype: the dtype of weights and activations; softmax, norms and logits stay in float32. By
+        default float32 on a CPU, where bfloat16 is slow, and bfloat16 on accelerators.
+      mesh: the devices that the weights are divided over, as `fsl_jax.sharding` says; by default
+        all weights are on the first device.
+      attention: the implementation of attention, one of those in
+        `fsl_jax.models.attention.self_attention`; T5 has its own.
+      head: the kind of head, one of those in `fsl_jax.models.blocks.head_kinds`. By default a
+        decoder has its language model, and an encoder has none. A head that the checkpoint lacks is
+        drawn anew, with a warning.
+      num_labels: the number of classes of a head that classifies; by default the checkpoint's.
+      key: a threefry key, from which a new head is drawn; by default `jax.random.key(0)`.
 
     Returns:
       The model.
 
     Raises:
-      InputError: there is no such model, or it cannot be used; the message says why.
+      InputError: there is no such model, or it cannot be used. The message says why.
     """
     require_implementation(attention)
     if dtype is None:
@@ -98,7 +95,7 @@ def load(
 def _with_attention(name: str, config: Config, attention: str) -> Config:
     if attention == AUTO:
         return config
-    if isinstance(config, T5Config):
+    if not hasattr(config, "attention"):
         raise InputError(
             f"{name}: attention of the family {config.family} adds a bias to scores, which only an "
             f"implementation of its own does. Leave attention={AUTO!r}."
@@ -116,7 +113,7 @@ def _check_vocabulary(name: str, checkpoint: Checkpoint) -> None:
 
 
 def _place(leaves: Mapping[str, StoredLeaf], dtype: Any, mesh: jax.sharding.Mesh | None) -> Params:
-    """Reads the leaves and puts them on devices, one after the other."""
+    """Read the leaves and put them onto devices, one after the other."""
     if mesh is None:
         layout = {}
     else:

@@ -1,4 +1,4 @@
-"""What a model returns: hidden states, logits, and the keys and values of its attention."""
+"""The parameters of a model, and its outputs: hidden states, logits, keys and values."""
 
 from typing import Any
 
@@ -7,21 +7,21 @@ from flax import struct
 Params = dict[str, Any]
 """One nested dict of arrays; layers of one kind are stacked on a leading axis `L`."""
 
-# The fields below are trees' leaves: under `vmap` they have more axes, and under `jax.tree.map`
-# they may be anything, so their annotations cannot be checked as shapes.
+# The fields below are leaves of trees. Under `vmap` they have more axes, and `jax.tree.map` may
+# make anything of them, so annotations cannot check their shapes.
 
 
 @struct.dataclass
 class KeyValues:
-    """The keys and values of tokens that a model has read, to be attended to by later tokens.
+    """The keys and values of tokens that a model has read, to which later tokens attend.
 
     Attributes:
-      keys: `[L, B, S, H_kv, Dh]`, the rotary embedding already applied. With batch 1 they are
-        shared by all rows of the later tokens, and are not copied per row.
+      keys: `[L, B, S, H_kv, Dh]`, with the rotary embedding applied. With batch 1, all rows of the
+        later tokens share them without a copy.
       values: `[L, B, S, H_kv, Dh]`.
       mask: bool `[B, S]`, True where a token is real.
-      positions: int32 `[B, S]`, by which sliding windows are measured; None where the real tokens
-        are to be counted from 0.
+      positions: int32 `[B, S]`, by which sliding windows are measured; None if the real tokens are
+        counted from 0.
     """
 
     keys: Any
@@ -32,17 +32,16 @@ class KeyValues:
 
 @struct.dataclass
 class ModelOutput:
-    """What `Pretrained.apply` returns.
+    """The output of `Pretrained.apply`.
 
     Attributes:
       hidden: `[B, T, D]`, after the final norm.
-      logits: float32 `[B, T, V]`, or None where the model has no output embedding or
-        `unembed=False`; of a model with a head what that gives, `[B, C]` for the classes of texts
-        and `[B, T, C]` for those of tokens.
-      key_values: of these tokens alone (not of a prefix), for the layers that ran; None for an
-        encoder. Under `jit` they cost nothing unless they are used.
-      encoder_hidden: of an encoder-decoder, the encoder's hidden states `[B, S, D]`.
-      features: float32 `[B, D]`, of a model with a head that pools.
+      logits: float32 `[B, T, V]`, or None if the model has no output embedding or with
+        `unembed=False`. A head that classifies gives `[B, C]` for texts and `[B, T, C]` for tokens.
+      key_values: the `KeyValues` of these tokens, without a prefix, in the layers that ran; None
+        for an encoder. Under `jit` they cost nothing unless they are used.
+      encoder_hidden: the hidden states `[B, S, D]` of the encoder in an encoder-decoder.
+      features: float32 `[B, D]`, the output of a head that pools.
     """
 
     hidden: Any

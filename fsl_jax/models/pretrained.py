@@ -10,29 +10,28 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.blocks.after_tokens import suffix_length
-from fsl_jax.models.blocks.before_tokens import (
+from fsl_jax.models.blocks.head_kinds import ENCODER_HEADS, LANGUAGE_MODELS, MASKED_LM
+from fsl_jax.models.blocks.heads import apply_head, decoder_options
+from fsl_jax.models.blocks.layers import Dropout, PRNGKey
+from fsl_jax.models.blocks.masked_lm import masked_logits
+from fsl_jax.models.blocks.prompt_positions import (
     decoder_prefix_length,
-    length_before,
     prefix_length,
     prompt_length,
+    reserved_positions,
 )
-from fsl_jax.models.blocks.heads import (
-    ENCODER_HEADS,
-    LANGUAGE_MODELS,
-    MASKED_LM,
-    apply_head,
-    decoder_options,
-    masked_logits,
+from fsl_jax.models.families.registry import FAMILIES, Config
+from fsl_jax.models.input_checks import (
+    check_length,
+    require_encoder_decoder,
+    require_no_decoder_inputs,
 )
-from fsl_jax.models.blocks.layers import Dropout, PRNGKey
-from fsl_jax.models.families.registry import Config
 from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-# What users hold in their hands may be NumPy's: a tokenizer's output, say.
+# Users may pass arrays of NumPy, such as a tokenizer's output.
 AnyArray = Array | np.ndarray
 Tokens = Int[AnyArray, "B T"]
 Mask = Bool[AnyArray, "B T"] | Bool[AnyArray, "B T S"]
@@ -42,19 +41,21 @@ DecoderMask = Bool[AnyArray, "B U"] | Bool[AnyArray, "B U U"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pretrained:
-    """A loaded model. Its methods are pure functions of the parameters that they are given.
+    """A loaded model. Its methods are pure functions of the parameters that they get.
 
     Attributes:
-      name: the name it was loaded by.
-      config: the sizes, a `BertConfig` or `LlamaConfig`, say.
+      name: the name that the model was loaded by.
+      config: the sizes, such as a `BertConfig` or a `LlamaConfig`.
       module: the Flax Linen module.
-      params: the parameter tree, as the checkpoint has it.
-      tokenizer: of Hugging Face's fast kind.
-      sha256: of the weights file, in hex; of several files, the hash of their names and hashes.
-      head: the kind of head that it was loaded with, as in `fsl_jax.models.blocks.heads`.
-      labels: what the C classes of a head that classifies are called.
-      end_tokens: tokens that end what it writes; none where the checkpoint leaves that to the
-        tokenizer's end of sequence.
+      params: the parameter tree of the checkpoint.
+      tokenizer: a fast tokenizer of Hugging Face.
+      sha256: the SHA-256 of the weights file in hex; for several files, the hash of their names and
+        hashes.
+      head: the kind of head that the model was loaded with, one of those in
+        `fsl_jax.models.blocks.head_kinds`.
+      labels: the names of the C classes of a head that classifies.
+      end_tokens: the tokens that end a generated text; if there are none, the tokenizer's end of
+        sequence does.
     """
 
     name: str
@@ -83,43 +84,43 @@ class Pretrained:
         key: PRNGKey | None = None,
         unembed: bool = True,
     ) -> ModelOutput:
-        """Runs the model.
+        """Run the model.
 
-        Top-level entries of `params` that are not the model's (a task's head) are not read.
+        It does not read top-level entries of `params` that belong to something else, such as a
+        task's head.
 
         Args:
-          params: a tree like `self.params`, perhaps with extra leaves, and perhaps with the upper
-            layers cut off into `top_layers`.
+          params: a tree like `self.params`. It may have extra leaves, and the upper layers may be
+            cut off into `top_layers`.
           input_ids: int32 `[B, T]`.
-          attention_mask: bool. `[B, T]` is True for real tokens; padding may be on either side,
-            and a decoder's tokens see the real ones up to themselves and all real ones of the
-            prefix. `[B, T, P + T]` is taken as it is: True where a token sees another,
-            within the sliding window of a layer that has one.
+          attention_mask: bool `[B, T]`, True for real tokens; padding may be on either side. Tokens
+            of a decoder see the real tokens up to themselves and all real tokens of the prefix. A
+            mask `[B, T, P + T]` says itself which tokens see which, though a sliding window still
+            limits it.
           position_ids: int32 `[B, T]`. By default real tokens are counted from 0, or from the
-            number of real tokens in the prefix; with a mask of three axes they must be given.
-          prefix: the `key_values` of `P` tokens before these, for a decoder; of batch 1 they are
-            shared by all rows, without a copy per row.
-          trunk: what `self.trunk` returned for these tokens: embeddings and `layers` are skipped.
-          decoder_input_ids: int32 `[B, U]`, the decoder's tokens where an encoder reads
-            `input_ids`; they begin with `config.decoder_start_token`. A head that classifies or
-            pools takes none.
-          decoder_attention_mask: bool, as `attention_mask`; by default all of them are real.
-          decoder_position_ids: int32 `[B, U]`, as `position_ids`.
-          dropout: rate of the dropout after attention and multilayer perceptron of each layer, and
-            wherever else the family drops activations. A Python number, not traced.
-          key: threefry key, required where the rate is not 0.
-          unembed: whether a decoder or a head computes `logits`.
+            number of real tokens in the prefix. A mask of three axes requires them.
+          prefix: the `key_values` of the `P` tokens before these, for a decoder. With batch 1, all
+            rows share them without a copy.
+          trunk: the output of `self.trunk` for these tokens; embeddings and `layers` are skipped.
+          decoder_input_ids: int32 `[B, U]`, the decoder's tokens in an encoder-decoder, which begin
+            with `config.decoder_start_token`. A head that classifies or pools takes none.
+          decoder_attention_mask: bool, like `attention_mask`; by default all tokens are real.
+          decoder_position_ids: int32 `[B, U]`, like `position_ids`.
+          dropout: rate of the dropout after the attention and the multilayer perceptron of each
+            layer, and wherever else the family drops activations. A Python number, not traced.
+          key: a threefry key, required if the rate is not 0.
+          unembed: True if a decoder or a head is to compute `logits`.
 
         Returns:
-          `hidden` `[B, T, D]`, what the head gives, and for a decoder `logits` `[B, T, V]` and
-          `key_values`. Of an encoder-decoder these are the decoder's, `[B, U, …]`, beside
-          `encoder_hidden` `[B, T, D]`.
+          `hidden` `[B, T, D]` and the head's output, and for a decoder `logits` `[B, T, V]` and
+          `key_values`. For an encoder-decoder these are the decoder's, `[B, U, …]`, and
+          `encoder_hidden` is `[B, T, D]`.
 
         Raises:
-          InputError: the tokens are more than the model's longest sequence, position_ids or
+          InputError: there are more tokens than the model can read, position_ids or
             decoder_input_ids are missing, or a dropout rate came without a key.
         """
-        # The prefix's keys and values have those of a soft prompt among them.
+        # The prefix's keys and values include those of a soft prompt.
         before = prompt_length(params) if prefix is None else prefix.mask.shape[1]
         self._check_length(input_ids.shape[1], before + prefix_length(params), params)
         inputs = (input_ids, attention_mask, position_ids)
@@ -144,7 +145,8 @@ class Pretrained:
             **decoder,
         )
         if self._has_own_head and unembed:
-            return apply_head(self.config, str(self.head), params, output, mask, drop)
+            classifier = FAMILIES[self.config.family].classifier
+            return apply_head(self.config, str(self.head), classifier, params, output, mask, drop)
         return output
 
     def encode(
@@ -155,7 +157,7 @@ class Pretrained:
         *,
         position_ids: Tokens | None = None,
     ) -> KeyValues:
-        """Runs an encoder-decoder's encoder, for `decode` to attend to, any number of times.
+        """Run an encoder-decoder's encoder; `decode` may use the result any number of times.
 
         Args:
           params: as in `apply`.
@@ -164,8 +166,8 @@ class Pretrained:
           position_ids: as in `apply`.
 
         Returns:
-          Keys and values of the encoder's tokens in every layer of the decoder,
-          `[L, B, S, H, Dh]`, those of a soft prompt before them.
+          The keys and values of the encoder's tokens in every layer of the decoder,
+          `[L, B, S, H, Dh]`, after those of a soft prompt.
 
         Raises:
           InputError: the model is no encoder-decoder, or as in `apply`.
@@ -187,16 +189,16 @@ class Pretrained:
         prefix: KeyValues | None = None,
         unembed: bool = True,
     ) -> ModelOutput:
-        """Runs an encoder-decoder's decoder.
+        """Run an encoder-decoder's decoder.
 
         Args:
           params: as in `apply`.
           decoder_input_ids: int32 `[B, T]`; a text begins with `config.decoder_start_token`.
-          decoder_attention_mask: as `attention_mask` of a decoder in `apply`.
-          encoded: from `encode`, of batch B, or of batch 1, which is shared by all rows.
-          position_ids: of the decoder's tokens, as in `apply`.
-          prefix: the `key_values` of decoder tokens before these, as in `apply`.
-          unembed: whether `logits` are computed.
+          decoder_attention_mask: like the `attention_mask` of a decoder in `apply`.
+          encoded: the output of `encode`, of batch B, or of batch 1, which all rows share.
+          position_ids: positions of the decoder's tokens, as in `apply`.
+          prefix: the `key_values` of the decoder's tokens before these, as in `apply`.
+          unembed: True if `logits` are to be computed.
 
         Returns:
           `hidden` `[B, T, D]`, `logits` `[B, T, V]` and `key_values`.
@@ -221,7 +223,7 @@ class Pretrained:
         *,
         position_ids: Tokens | None = None,
     ) -> Float[Array, "B S D"]:
-        """Runs embeddings and `layers` alone, for parameters that are cut into two sections.
+        """Run embeddings and `layers` alone, for parameters that are cut into two sections.
 
         Args:
           params: as in `apply`.
@@ -230,16 +232,15 @@ class Pretrained:
           position_ids: as in `apply`.
 
         Returns:
-          The activations before `top_layers` and before the final norm, `[B, T, D]`, those of a
-          soft prompt before them; given to `apply` as `trunk` they take the place of the layers
-          below.
+          The activations before `top_layers`, without the final norm, `[B, T, D]`, after those of a
+          soft prompt. Given to `apply` as `trunk`, they replace the layers below.
 
         Raises:
           InputError: the model is an encoder-decoder, which has two stacks of layers.
         """
         if self.config.is_encoder_decoder:
             raise InputError(f"{self.name} is an encoder-decoder, whose two stacks are not cut.")
-        self._check_length(input_ids.shape[1], length_before(params), params)
+        self._check_length(input_ids.shape[1], reserved_positions(params), params)
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         return self._call(params, tokens, mask, position_ids=positions, method="trunk")
@@ -250,19 +251,19 @@ class Pretrained:
         hidden: Float[Array, "*batch D"],
         token_ids: Int[Array, " n"] | None = None,
     ) -> Float[Array, "*batch n"]:
-        """Logits from hidden states, of all tokens or of some.
+        """Return the logits of all tokens or of some, from hidden states.
 
         Args:
           params: as in `apply`.
           hidden: `[..., D]`, after the final norm.
-          token_ids: int32 `[n]`; only these rows of the output embedding are multiplied.
+          token_ids: int32 `[n]`; only these rows of the output embedding are used.
 
         Returns:
           float32 `[..., V]`, or `[..., n]`.
 
         Raises:
-          InputError: the model has no output embedding, being an encoder without a masked language
-            model's head, or it has another head.
+          InputError: the model is an encoder without a masked language model's head, so it has no
+            output embedding, or it has another head.
         """
         if self.head == MASKED_LM:
             return masked_logits(self.config, params, hidden, token_ids)
@@ -279,20 +280,20 @@ class Pretrained:
 
     @property
     def is_language_model(self) -> bool:
-        """Whether it gives the logits of the words that come next."""
+        """True if the model gives the logits of the next tokens."""
         writes = self.config.is_decoder or self.config.is_encoder_decoder
         return writes and not self._has_own_head
 
     @property
     def decodes(self) -> bool:
-        """Whether a decoder gives the hidden states, whose last one has seen all of a text."""
+        """True if a decoder gives the hidden states, of which the last has seen the whole text."""
         return self.config.is_decoder or (
             self.config.is_encoder_decoder and self.head not in ENCODER_HEADS
         )
 
     @property
     def _has_own_head(self) -> bool:
-        """Whether the logits are a head's, and not those of the model's output embedding."""
+        """True if the logits are those of a head, not of the model's output embedding."""
         return self.head is not None and self.head not in LANGUAGE_MODELS
 
     def _decoder_inputs(
@@ -301,49 +302,25 @@ class Pretrained:
         mask: DecoderMask | None,
         positions: DecoderTokens | None,
     ) -> dict[str, Any]:
-        """What an encoder-decoder is given for its decoder, and other models are not."""
-        given = {
+        """Return the inputs of an encoder-decoder's decoder; none for other models."""
+        inputs = {
             "decoder_input_ids": tokens,
             "decoder_attention_mask": mask,
             "decoder_position_ids": positions,
         }
-        is_given = any(array is not None for array in given.values())
-        if self._has_own_head and is_given:
-            raise InputError(
-                f"{self.name} was loaded with the head {self.head}, which reads input_ids alone. "
-                f"Leave {', '.join(given)} out."
-            )
+        if self._has_own_head:
+            require_no_decoder_inputs(self.name, self.head, inputs)
         if self.config.is_encoder_decoder:
-            return jax.tree.map(jnp.asarray, given)
-        if is_given:
+            return jax.tree.map(jnp.asarray, inputs)
+        if any(array is not None for array in inputs.values()):
             self._require_encoder_decoder()
         return {}
 
     def _require_encoder_decoder(self) -> None:
-        if not self.config.is_encoder_decoder:
-            raise InputError(
-                f"{self.name} ({self.config.family}) is no encoder-decoder: it has one stack of "
-                "layers. Give all tokens to `apply` as input_ids."
-            )
-        if self.head in ENCODER_HEADS:
-            raise InputError(
-                f"{self.name} was loaded with the head {self.head}, without its decoder. Load it "
-                "without a head."
-            )
+        require_encoder_decoder(self.name, self.config, self.head)
 
     def _call(self, params: Params, *arguments: Any, **options: Any) -> Any:
         return self.module.apply({"params": params}, *arguments, **options)
 
     def _check_length(self, length: int, before: int = 0, params: Params | None = None) -> None:
-        """Raises an error for more tokens than the model reads; a suffix is among the tokens."""
-        most = self.config.max_length
-        if before + length > most:
-            found = f"{length} token{'s' * (length > 1)}"
-            more = f" and the {before} before them" if before else ""
-            after = suffix_length(params or {})
-            behind = f", which leaves room for the {after} of the suffix" if after else ""
-            raise InputError(
-                f"{found}{more} are more than {self.name} can read at once, which is {most}. "
-                f"Truncate the text to {max(most - before - after, 0)} tokens{behind}, or use a "
-                "model with longer input."
-            )
+        check_length(self.name, self.config, length, before, params)

@@ -1,4 +1,4 @@
-"""Special tokens of tokenizers whose first checkpoints do not name them."""
+"""Special tokens of tokenizers whose early checkpoints do not name them."""
 
 WORDPIECE_TOKENS = {
     "pad_token": "[PAD]",
@@ -7,4 +7,4 @@ WORDPIECE_TOKENS = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
-"""The special tokens of WordPiece vocabularies, by their role."""
+"""The special tokens of WordPiece vocabularies by role."""

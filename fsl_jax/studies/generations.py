@@ -7,7 +7,7 @@ from typing import Any
 
 from etils import epath
 
-from fsl_jax.data.file_formats import listed, read_jsonl
+from fsl_jax.data.file_formats import read_jsonl, shortened
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.models.generation.generate import Continuation
 from fsl_jax.models.generation.prompts import Prompt
@@ -18,13 +18,13 @@ COLUMN = "prompt"
 
 @dataclasses.dataclass(frozen=True)
 class Generated(Record):
-    """One line of the file: a prompt and what follows it.
+    """One line of the file: a prompt and its continuations.
 
     Attributes:
-      index: the prompt's place among all of them.
+      index: the position of the prompt among all prompts.
       prompt: the text, or the messages of a chat.
-      continuations: for each its `text`, `score`, `tokens` and why it `ended`, as
-        `fsl_jax.models.Continuation` has them.
+      continuations: the `text`, `score` and `tokens` of each, and why it `ended`: the fields of
+        `fsl_jax.models.Continuation`.
     """
 
     index: int
@@ -33,19 +33,19 @@ class Generated(Record):
 
 
 def read_prompts(path: str) -> list[Prompt]:
-    r"""Reads prompts from a file.
+    r"""Read prompts from a file.
 
     Args:
-      path: a `.txt` file with a prompt on each line that is not empty, in which `\n` is a new line;
-        or a `.jsonl` file of objects with `prompt`: a text, or a list of messages with `role` and
-        `content`.
+      path: a `.txt` file or a `.jsonl` file. A `.txt` file has a prompt on each line that is not
+        empty; `\n` stands for a new line. A `.jsonl` file has objects with `prompt`: a text, or a
+        list of messages with `role` and `content`.
 
     Returns:
       The prompts, in order.
 
     Raises:
-      InputError: the file is not there, is of another kind, or has no prompts; or lines of it
-        cannot be used, all of which are named.
+      InputError: the file does not exist, is of another kind, or has no prompts; or lines cannot
+        be used, all of which are named.
     """
     file = Path(path)
     if not file.is_file():
@@ -73,16 +73,18 @@ def _read_lines(file: Path) -> list[Prompt]:
 
 def _read_objects(file: Path) -> list[Prompt]:
     table = read_jsonl(file, (COLUMN,))
-    found = list(table.malformed)
+    problems = list(table.malformed)
     if not table.has((COLUMN,)) and table.columns:
-        found.append(f"there is no {COLUMN!r}; found {', '.join(table.columns)}")
-    wrong = [row.number for row in table.rows if not _is_prompt(row.values[0])]
-    if wrong:
-        found.append(
-            f"expected a text or a list of messages with role and content: lines {listed(wrong)}"
+        problems.append(f"there is no {COLUMN!r}; found {', '.join(table.columns)}")
+    lines = [row.number for row in table.rows if not _is_prompt(row.values[0])]
+    if lines:
+        problems.append(
+            f"expected a text or a list of messages with role and content: lines {shortened(lines)}"
         )
-    if found:
-        raise problems_error(f"{file} cannot be used as it is. Mend these and try again:", found)
+    if problems:
+        raise problems_error(
+            f"{file} cannot be used as it is. Correct these and try again:", problems
+        )
     return [row.values[0] for row in table.rows]
 
 
@@ -101,31 +103,32 @@ def write_generations(
     prompts: Sequence[Prompt],
     continuations: Sequence[Sequence[Continuation]],
 ) -> None:
-    """Writes a line of JSON for each prompt; the file appears whole or not at all.
+    """Write a line of JSON for each prompt; the file appears whole or not at all.
 
     Args:
       path: the file.
-      prompts: what was continued.
-      continuations: of each prompt.
+      prompts: the prompts.
+      continuations: the continuations of each prompt.
 
     Raises:
-      OSError: it could not be written; what was there before is untouched.
+      OSError: the file could not be written; an earlier file is unchanged.
     """
     pairs = zip(prompts, continuations, strict=True)
     records = [
-        Generated(index, prompt, tuple(dataclasses.asdict(each) for each in found))
-        for index, (prompt, found) in enumerate(pairs)
+        Generated(index, prompt, tuple(dataclasses.asdict(each) for each in following))
+        for index, (prompt, following) in enumerate(pairs)
     ]
     write_records(path, records)
 
 
 def describe(prompts: Sequence[Prompt], continuations: Sequence[Sequence[Continuation]]) -> str:
-    """The prompts with what follows them, for a terminal."""
+    """Write the prompts and their continuations for a terminal."""
     lines = []
-    for index, (prompt, found) in enumerate(zip(prompts, continuations, strict=True)):
+    for index, (prompt, following) in enumerate(zip(prompts, continuations, strict=True)):
         shown = prompt if isinstance(prompt, str) else prompt[-1]["content"]
         lines.append(f"[{index}] {shown}")
-        for each in found:
-            lines.append(f"  → {each.text}")
-            lines.append(f"    ({len(each.tokens)} tokens, score {each.score:.3f}, {each.ended})")
+        for continuation in following:
+            facts = f"score {continuation.score:.3f}, {continuation.ended}"
+            lines.append(f"  → {continuation.text}")
+            lines.append(f"    ({len(continuation.tokens)} tokens, {facts})")
     return "\n".join(lines)

@@ -1,282 +1,180 @@
-"""A study from the question to the answer."""
+"""A study from its config to its report."""
 
-import contextlib
 import dataclasses
-import functools
-import json
-from collections.abc import Iterator
 from typing import Any
 
 import jax
 from absl import logging
 from etils import epath
-from rich.console import Console
 
-from fsl_jax.compilation import device_memory_limit
-from fsl_jax.data.examples import Dataset
-from fsl_jax.data.sources import load_dataset
-from fsl_jax.data.splits import few_shot_split, test_subset
-from fsl_jax.errors import InputError
 from fsl_jax.files import recover, write_atomically, write_json
-from fsl_jax.processes import from_first, gather, is_first, require_agreement
-from fsl_jax.sharding import make_mesh
-from fsl_jax.studies.planning.base_model import load_base
+from fsl_jax.processes import from_first, is_first, require_agreement
 from fsl_jax.studies.planning.environment import describe as describe_environment
-from fsl_jax.studies.planning.plan import (
-    PlannedProgram,
-    describe,
-    plan_programs,
+from fsl_jax.studies.planning.plan import plan_programs
+from fsl_jax.studies.planning.plan_file import (
+    describe_data,
+    describe_plan,
+    describe_programs,
+    read_plan,
     read_programs,
-    require_same,
+    require_same_study,
 )
+from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.records.records import RunRecord
 from fsl_jax.studies.records.result_store import ResultStore
 from fsl_jax.studies.records.timings import Timing, append_timings, read_timings
 from fsl_jax.studies.reporting.summary import Row, summarise
-from fsl_jax.studies.running.fitting import compile_planned, run_fit
-from fsl_jax.studies.running.progress import Progress
-from fsl_jax.studies.running.prompting import make_prompted, run_prompts
+from fsl_jax.studies.running.compiling import compile_all, compile_planned
+from fsl_jax.studies.running.fitting import run_fit
+from fsl_jax.studies.running.opening import load_study_data, open_study
+from fsl_jax.studies.running.options import RunOptions
+from fsl_jax.studies.running.prompting import run_prompts
 from fsl_jax.studies.running.running_study import RunningStudy
 from fsl_jax.training.program import Program
-from fsl_jax.training.stopping import StopRequest
 
-MEMORY_SHARE = 0.9
-"""Share of a device's memory that a program may take."""
+TIMINGS_FILE = "timings.jsonl"
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What does not decide the results of a study.
-
-    Attributes:
-      checkpoint_seconds: at least this long between two checkpoints.
-      memory_limit: bytes that a program may take on a device; 0 for most of what there is.
-      command: the command to be named in the report.
-      flagfile: the resolved flags, to be written beside the results.
-    """
-
-    checkpoint_seconds: float = 30.0
-    memory_limit: int = 0
-    command: str = ""
-    flagfile: str = ""
-
-
-def run_study(config: StudyConfig, output: epath.PathLike, options: Options) -> list[Row]:
-    """Answers a config, or goes on where an earlier invocation stopped.
+def run_study(config: StudyConfig, output: epath.PathLike, options: RunOptions) -> list[Row]:
+    """Carry out a study, or continue one that an earlier invocation started.
 
     Args:
-      config: what is asked.
-      output: the directory to write to. A study that has finished there is not done again.
-      options: how to go about it.
+      config: the study's config.
+      output: the directory to write to. If a finished study is there, nothing is done.
+      options: the options of this invocation.
 
     Returns:
       The rows of the table, the best first; none in a process that is not the first of several.
 
     Raises:
-      InputError: something that was given cannot be used, or the directory holds another study.
+      InputError: an input cannot be used, or the directory holds another study.
       Stopped: the process was asked to stop; what was done is saved.
     """
+    directory = epath.Path(output)
     with jax.default_matmul_precision(config.matmul_precision):
-        return _answer(config, epath.Path(output), options)
+        programs = plan_programs(config)
+        dataset = load_study_data(config)
+        data = describe_data(dataset)
+        require_agreement(dataclasses.asdict(config) | {"data": data, "output": str(directory)})
+        plan = describe_plan(config, from_first(describe_environment()), data)
+        existing = from_first(read_plan(directory) if is_first() else None)
+        if existing is not None:
+            require_same_study(existing, plan, directory)
+            programs = read_programs(existing)
+            if from_first(is_first() and _has_finished(directory, programs)):
+                logging.info("the study in %s has finished; there is nothing to do", directory)
+                return _read_rows(directory, programs) if is_first() else []
+        with open_study(config, directory, dataset, options) as study:
+            compiled: dict[str, Program] = {}
+            if existing is None:
+                programs, compiled = compile_all(study, programs, options)
+                _write_plan(study, plan | {"programs": describe_programs(programs)}, options)
+            _run_programs(study, programs, compiled)
+            return _write_report(study, programs, plan["environment"], options)
 
 
-def _answer(config: StudyConfig, directory: epath.Path, options: Options) -> list[Row]:
-    programs = plan_programs(config)
-    dataset = load_study_data(config)
-    data = _describe_data(dataset)
-    require_agreement(dataclasses.asdict(config) | {"data": data, "output": str(directory)})
-    environment = from_first(describe_environment())
-    found = from_first(_read_plan(directory) if is_first() else None)
-    if found is not None:
-        require_same(found, describe(config, environment, data, []), directory)
-        programs = read_programs(found)
-        if from_first(is_first() and _finished(directory, programs)):
-            logging.info("the study in %s has finished; there is nothing to do", directory)
-            return _rows(ResultStore(directory, programs), directory) if is_first() else []
-    compiled: dict[str, Program] = {}
-    with open_study(config, directory, dataset, options) as study:
-        if found is None:
-            programs, compiled = compile_all(study, programs, options)
-            if study.writes:
-                directory.mkdir(parents=True, exist_ok=True)
-                write_atomically(directory / "flags.txt", options.flagfile)
-                plan = describe(config, environment, data, programs)
-                write_json(directory / "plan.json", plan)
-        if study.writes:
-            recover(directory)
-        _run_programs(study, programs, compiled)
-        return _report(study, programs, environment, options) if study.writes else []
+def _has_finished(directory: epath.Path, programs: list[PlannedProgram]) -> bool:
+    store = ResultStore(directory, programs)
+    return (directory / "report.md").exists() and all(map(store.has, programs))
 
 
-@contextlib.contextmanager
-def open_study(
-    config: StudyConfig, directory: epath.Path, dataset: Dataset, options: Options
-) -> Iterator[RunningStudy]:
-    """What the programs of a study share, while progress is shown and signals are heard.
-
-    Args:
-      config: what is asked.
-      directory: where the study writes.
-      dataset: the data; all splits are drawn once to see that it has enough.
-      options: how to go about it.
-
-    Yields:
-      The context.
-    """
-    for seed in config.seeds:
-        few_shot_split(dataset, config.shots, seed)
-    sizes = (config.runs_axis, config.batch_axis, config.model_axis)
-    alone = sizes == (1, 1, 1) and jax.process_count() == 1
-    mesh = None if alone else make_mesh(*sizes)
-    settings = {"dtype": config.dtype, "attention": config.attention}
-    load = functools.partial(load_base, mesh=mesh, **settings)
-    with Progress(None if is_first() else Console(quiet=True)) as progress, StopRequest() as stop:
-        yield RunningStudy(
-            config,
-            directory,
-            dataset,
-            test_subset(dataset, config.max_test),
-            mesh,
-            progress,
-            stop,
-            options.checkpoint_seconds,
-            functools.cache(load),
-        )
+def _read_rows(directory: epath.Path, programs: list[PlannedProgram]) -> list[Row]:
+    records = ResultStore(directory, programs).records()
+    return summarise(records, read_timings(directory / TIMINGS_FILE))
 
 
-def load_study_data(config: StudyConfig) -> Dataset:
-    """The data that a question is about."""
-    return load_dataset(
-        config.dataset, text_column=config.text_column, label_column=config.label_column
-    )
-
-
-def compile_all(
-    study: RunningStudy, programs: list[PlannedProgram], options: Options
-) -> tuple[list[PlannedProgram], dict[str, Program]]:
-    """Loads the models and compiles every program, so that what cannot be done is found first.
-
-    Args:
-      study: the study.
-      programs: what was planned.
-      options: the memory limit among them.
-
-    Returns:
-      The programs with what compiling told, and the compiled ones by name.
-    """
-    limit = min(gather(options.memory_limit or int(MEMORY_SHARE * device_memory_limit())))
-    planned, compiled = [], {}
-    task = study.progress.task("load and compile", len(programs))
-    for number, program in enumerate(programs):
-        study.stop_if_asked("stopped before the first run")
-        if program.prompted:
-            make_prompted(study, program)
-            planned.append(dataclasses.replace(program, size=1))
-        else:
-            program, compiled[program.name] = compile_planned(study, program, limit)
-            planned.append(program)
-        task.update(number + 1)
-    return planned, compiled
-
-
-def _describe_data(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "sha256": dataset.sha256,
-        "labels": list(dataset.labels),
-        "train": len(dataset.train),
-        "validation": len(dataset.validation),
-        "test": len(dataset.test),
-        "duplicates_removed": dataset.duplicates_removed,
-    }
-
-
-def _read_plan(directory: epath.Path) -> dict[str, Any] | None:
-    path = directory / "plan.json"
-    if not path.exists():
-        if directory.exists() and any(directory.glob("results.jsonl")):
-            raise InputError(f"{directory} holds results without a plan: give another --output")
-        return None
-    return json.loads(path.read_text())
+def _write_plan(study: RunningStudy, plan: dict[str, Any], options: RunOptions) -> None:
+    """Write the files that exist before the first run."""
+    if study.writes:
+        study.directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(study.directory / "flags.txt", options.flagfile)
+        write_json(study.directory / "plan.json", plan)
 
 
 def _run_programs(
-    study: RunningStudy,
-    programs: list[PlannedProgram],
-    compiled: dict[str, Program],
+    study: RunningStudy, programs: list[PlannedProgram], compiled: dict[str, Program]
 ) -> None:
+    """Carry out the programs that have no results yet."""
+    if study.writes:
+        recover(study.directory)
     store = ResultStore(study.directory, programs)
-    finished = from_first([planned.name for planned in programs if store.finished(planned)])
+    finished = from_first([planned.name for planned in programs if store.has(planned)])
     for planned in programs:
         if planned.name in finished:
             continue
         study.stop_if_asked(f"stopped before {planned.name}")
-        seconds = 0.0
-        if planned.prompted:
-            records, spent = run_prompts(study, planned)
-        else:
-            program = compiled.get(planned.name) or compile_planned(study, planned, 0)[1]
-            seconds = program.compile_seconds
-            records, spent = run_fit(study, planned, program)
+        records, seconds = _run_program(study, planned, compiled.get(planned.name))
         if study.writes:
-            _keep(study, store, planned, records, {"compile": seconds, **spent})
+            _write_results(study, store, planned, records, seconds)
 
 
-def _keep(
+def _run_program(
+    study: RunningStudy, planned: PlannedProgram, program: Program | None
+) -> tuple[list[RunRecord], dict[str, float]]:
+    """Carry out one program, and return its records and the seconds of each phase."""
+    if not planned.trains:
+        records, seconds = run_prompts(study, planned)
+        return records, {"compile": 0.0, **seconds}
+    if program is None:
+        _, program = compile_planned(study, planned)
+    records, seconds = run_fit(study, planned, program)
+    return records, {"compile": program.compile_seconds, **seconds}
+
+
+def _write_results(
     study: RunningStudy,
     store: ResultStore,
     planned: PlannedProgram,
     records: list[RunRecord],
     seconds: dict[str, float],
 ) -> None:
-    methods = [run.method for run in planned.runs]
-    timings = [
-        Timing(
-            program=planned.name,
-            method=method,
-            model=planned.model,
-            **{
-                phase: round(value * methods.count(method) / len(methods), 3)
-                for phase, value in seconds.items()
-            },
-        )
-        for method in dict.fromkeys(methods)
-    ]
+    """Write what a program gave; its records come last, since they say that it has finished."""
     # Imported here, as is the report below: TensorBoard and drawing take seconds to import, and
     # nothing needs them before the first program has finished.
     from fsl_jax.studies.reporting.events import write_events
 
-    append_timings(study.directory / "timings.jsonl", timings)
+    append_timings(study.directory / TIMINGS_FILE, _share_seconds(planned, seconds))
     write_events(study.directory / "events", records)
-    store.finish(planned, records)
+    store.write(planned, records)
 
 
-def _finished(directory: epath.Path, programs: list[PlannedProgram]) -> bool:
-    store = ResultStore(directory, programs)
-    return (directory / "report.md").exists() and all(map(store.finished, programs))
+def _share_seconds(planned: PlannedProgram, seconds: dict[str, float]) -> list[Timing]:
+    """Share the seconds of a program among its methods by their numbers of runs."""
+    texts = [run.method_text for run in planned.runs]
+    return [
+        Timing(
+            program=planned.name,
+            method=text,
+            model=planned.model,
+            **{
+                phase: round(value * texts.count(text) / len(texts), 3)
+                for phase, value in seconds.items()
+            },
+        )
+        for text in dict.fromkeys(texts)
+    ]
 
 
-def _rows(store: ResultStore, directory: epath.Path) -> list[Row]:
-    return summarise(store.records(), read_timings(directory / "timings.jsonl"))
-
-
-def _report(
+def _write_report(
     study: RunningStudy,
     programs: list[PlannedProgram],
     environment: dict[str, Any],
-    options: Options,
+    options: RunOptions,
 ) -> list[Row]:
+    """Write the report in the process that writes; return its rows, and none elsewhere."""
+    if not study.writes:
+        return []
     from fsl_jax.studies.reporting.report import write_report
 
     store = ResultStore(study.directory, programs)
-    store.assemble()
+    store.write_results()
     removed = study.dataset.duplicates_removed
     note = f"{removed} rows of the data set were duplicates and were removed before splitting."
     return write_report(
         study.directory,
         store.records(),
-        read_timings(study.directory / "timings.jsonl"),
+        read_timings(study.directory / TIMINGS_FILE),
         environment,
         notes=[note] if removed else [],
         command=options.command,

@@ -1,4 +1,4 @@
-"""Examples as padded arrays: all at one length, or in batches of few lengths."""
+"""Encodes examples as padded arrays: all at one length, or in batches of few lengths."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ class Encoded:
     Attributes:
       arrays: `input_ids` int32 `[E, T]`, `attention_mask` bool `[E, T]` (True where a token is
         real) and `label` int32 `[E]`.
-      truncated: how many texts were longer than the model takes and were cut.
+      truncated: the number of texts that were cut, since the model takes no longer ones.
     """
 
     arrays: dict[str, np.ndarray]
@@ -25,10 +25,10 @@ class Encoded:
 
 
 def encode(formulation: Formulation, examples: Sequence[Example]) -> Encoded:
-    """All examples in one set of arrays, padded to the bucket of the longest.
+    """Encode all examples in one set of arrays, padded to the bucket of the longest.
 
     Args:
-      formulation: how an example becomes tokens.
+      formulation: turns an example into tokens.
       examples: E examples.
 
     Returns:
@@ -48,17 +48,17 @@ def encode(formulation: Formulation, examples: Sequence[Example]) -> Encoded:
 def batches_by_length(
     tokens: Sequence[Sequence[int]], batch_size: int, limit: int, pad: int
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Batches of one size in which examples of like length stand together, the short ones first.
+    """Group examples of similar length into batches of one size, short examples first.
 
     Args:
       tokens: token ids of E examples.
-      batch_size: B; the last batch, if it would be smaller, is filled with its own last example.
+      batch_size: B; a smaller last batch is filled with copies of its last example.
       limit: the largest length.
       pad: the token id to pad with.
 
     Yields:
-      The indices of a batch's examples (those that fill it left out), and its `input_ids` and
-      `attention_mask` `[B, T]`, where T is one of the few lengths of buckets.
+      The indices of a batch's examples (without the copies that fill it), and its `input_ids` and
+      `attention_mask` `[B, T]`, where T is one of the few bucket lengths.
     """
     order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
     for start in range(0, len(order), batch_size):
@@ -70,11 +70,11 @@ def batches_by_length(
 
 
 def label_indices(examples: Sequence[Example], labels: tuple[str, ...]) -> np.ndarray:
-    """The labels of examples as indices into `labels`, int32 `[E]`."""
+    """Return the labels of examples as indices into `labels`, int32 `[E]`."""
     index = {label: position for position, label in enumerate(labels)}
     return np.array([index[example.label] for example in examples], np.int32)
 
 
 def pad_id(formulation: Formulation) -> int:
-    """The token that fills a row; any would do, since the mask hides it."""
+    """Return the token id that fills a row; any would do, since the mask hides it."""
     return formulation.pretrained.tokenizer.pad_token_id or 0

@@ -1,4 +1,4 @@
-"""What a formulation is: how a task becomes tokens and class logits."""
+"""The protocol of formulations: they turn a classification task into tokens and class logits."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Protocol, runtime_checkable
@@ -13,19 +13,19 @@ from fsl_jax.models.pretrained import Pretrained
 Batch = dict[str, jax.Array]
 """Arrays of examples by name, each with the examples on its first axis.
 
-These are `input_ids` int32 `[B, T]`, `attention_mask` bool `[B, T]` and `label` int32 `[B]`, and
-what was computed once and kept: `representation` `[B, D]`, below a head; `trunk` `[B, T, D]`, below
-`top_layers`; or `keys` and `values` `[B, L, T, H_kv, Dh]` with `seen` `[B, T]`, of a text that a
-suffix follows.
+These are `input_ids` int32 `[B, T]`, `attention_mask` bool `[B, T]` and `label` int32 `[B]`. A
+batch may also have arrays that were computed once and cached: `representation` `[B, D]`, the input
+of a head; `trunk` `[B, T, D]`, the input of `top_layers`; or `keys` and `values`
+`[B, L, T, H_kv, Dh]` with `seen` `[B, T]`, the keys and values of a text before a suffix.
 """
 
 
 @runtime_checkable
 class Formulation(Protocol):
-    """How a classification task becomes tokens and class logits.
+    """Turns a classification task into tokens and class logits.
 
     Attributes:
-      name: the word for it in flags and results.
+      name: its name in flags and results.
       pretrained: the model that reads the tokens.
       labels: the classes, in the order of the logits.
     """
@@ -43,24 +43,24 @@ class Formulation(Protocol):
         ...
 
     def prepare(self, params: Params, key: jax.Array) -> Params:
-        """The parameters with what the formulation adds to the model's own, such as a head."""
+        """Add the parameters of the formulation, such as a head, to those of the model."""
         ...
 
     @property
     def limit(self) -> int:
-        """How many tokens an example may take."""
+        """The largest number of tokens of an example."""
         ...
 
     def tokenize(self, examples: Sequence[Example]) -> tuple[list[list[int]], int]:
-        """Token ids of each example, and how many texts were too long and were cut."""
+        """Return the token ids of each example, and the number of texts that were cut."""
         ...
 
     def trunk(self, params: Params, batch: Batch) -> Float[Array, "B T D"]:
-        """The activations below `top_layers`; they may stand in a batch as `trunk`."""
+        """Compute the activations below `top_layers`; a batch may hold them as `trunk`."""
         ...
 
     def logits(
         self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None
     ) -> Float[Array, "B C"]:
-        """The class logits of a batch, in which what is kept stands for what it was computed of."""
+        """Compute the class logits of a batch; cached arrays in it are used, not computed again."""
         ...

@@ -1,7 +1,8 @@
 """The formulation `head`: a linear layer on a pooled representation of the text.
 
-The decoder of an encoder-decoder reads the text a second time, shifted by one, as in Hugging Face's
-classifiers, and its states are pooled; one that was loaded without its decoder has its encoder's.
+In an encoder-decoder the decoder reads the text too, shifted by one, as in Hugging Face's
+classifiers, and its hidden states are pooled. If the model was loaded without its decoder, the
+hidden states of the encoder are pooled.
 """
 
 import dataclasses
@@ -19,10 +20,10 @@ from fsl_jax.models.blocks.heads import decoder_options
 from fsl_jax.models.blocks.pooling import POOLINGS
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.tasks.formulation import Batch
-from fsl_jax.tasks.suffix import Ahead, read_up_to_suffix
+from fsl_jax.tasks.suffix import ModelInputs, model_inputs
 
 INITIAL_SCALE = 0.02
-"""Standard deviation of a fresh head's kernel, as BERT's authors initialise theirs."""
+"""The standard deviation of a new head's kernel, as in BERT."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,11 +33,11 @@ class HeadFormulation:
     Attributes:
       pretrained: the model.
       labels: the C classes.
-      pooling: one of `POOLINGS`; the last token where a decoder gives the hidden states and the
-        mean otherwise unless named.
-      max_length: texts are cut to this many tokens, special ones included; the model's own limit
-        unless named.
-      reserved_positions: how many positions of the model an adaptation takes beside a text.
+      pooling: one of `POOLINGS`. By default the last token if a decoder gives the hidden states,
+        and the mean otherwise.
+      max_length: texts are cut to this many tokens, special ones included; by default the limit of
+        the model.
+      reserved_positions: the number of the model's positions that an adaptation takes.
     """
 
     pretrained: Pretrained
@@ -54,30 +55,30 @@ class HeadFormulation:
         tokenizer = self.pretrained.tokenizer
         if self.pooling == "cls" and tokenizer.cls_token is None:
             raise InputError(
-                f"the pooling cls takes the token that opens a text, and the tokenizer of "
+                f"the pooling cls takes the first token of a text, and the tokenizer of "
                 f"{self.pretrained.name} has no cls_token. Pool by mean or last."
             )
 
     def prepare(self, params: Params, key: jax.Array) -> Params:
-        """Adds `head/kernel [D, C]`, drawn from a normal distribution, and `head/bias [C]`."""
+        """Add `head/kernel [D, C]`, drawn from a normal distribution, and `head/bias [C]`."""
         shape = (self.pretrained.config.hidden_size, len(self.labels))
         kernel = INITIAL_SCALE * jax.random.normal(key, shape, jnp.float32)
         return params | {"head": {"kernel": kernel, "bias": jnp.zeros(shape[1:], jnp.float32)}}
 
     @property
     def limit(self) -> int:
-        """How many tokens a text may take."""
+        """The largest number of tokens of a text."""
         most = self.pretrained.config.max_length - self.reserved_positions
         return min(self.max_length or most, most)
 
     def tokenize(self, examples: Sequence[Example]) -> tuple[list[list[int]], int]:
-        """Tokenises texts; one longer than the limit is cut at its end and counted.
+        """Tokenise texts; those longer than the limit are cut at their end and counted.
 
         Args:
           examples: E examples.
 
         Returns:
-          E lists of token ids, and how many of them were cut.
+          E lists of token ids, and the number of texts that were cut.
         """
         texts = [example.text for example in examples]
         tokens = self.pretrained.tokenizer(texts, verbose=False)["input_ids"]
@@ -88,50 +89,54 @@ class HeadFormulation:
         return tokens, too_long
 
     def trunk(self, params: Params, batch: Batch) -> Float[Array, "B T D"]:
-        """The activations below `top_layers`."""
+        """Compute the activations below `top_layers`."""
         return self.pretrained.trunk(params, batch["input_ids"], batch["attention_mask"])
 
     def representation(
         self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None
     ) -> Float[Array, "B D"]:
-        """The pooled hidden states of a batch, float32: all that lies below the head.
+        """Compute the pooled hidden states of a batch, float32, which are the input of the head.
 
-        Where a soft prompt follows the text, its states are pooled, which have seen all of it.
+        If a soft prompt follows the text, its hidden states are pooled: they attend to all of the
+        text.
         """
-        ahead = read_up_to_suffix(self.pretrained, params, batch, dropout=dropout, key=key)
+        inputs = model_inputs(self.pretrained, params, batch, dropout=dropout, key=key)
         output = self.pretrained.apply(
             params,
-            ahead.input_ids,
-            ahead.attention_mask,
-            prefix=ahead.prefix,
+            inputs.input_ids,
+            inputs.attention_mask,
+            prefix=inputs.prefix,
             trunk=batch.get("trunk"),
             dropout=dropout,
             key=key,
             unembed=False,
-            **self._decoder_inputs(ahead),
+            **self._decoder_inputs(inputs),
         )
         hidden = output.hidden.astype(jnp.float32)
-        return POOLINGS[self.pooling](hidden, ahead.attention_mask)
+        return POOLINGS[self.pooling](hidden, inputs.attention_mask)
 
-    def _decoder_inputs(self, ahead: Ahead) -> dict[str, Any]:
-        """What the decoder of an encoder-decoder reads; a model with a head sees to it itself."""
+    def _decoder_inputs(self, inputs: ModelInputs) -> dict[str, Any]:
+        """Return the inputs of an encoder-decoder's decoder, as options of `apply`.
+
+        Empty if the model has no decoder, or if it makes these inputs itself.
+        """
         if not (self.pretrained.config.is_encoder_decoder and self.pretrained.is_language_model):
             return {}
         config = self.pretrained.config
         return decoder_options(
-            config, "sequence_classification", ahead.input_ids, ahead.attention_mask
+            config, "sequence_classification", inputs.input_ids, inputs.attention_mask
         )
 
     def logits(
         self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None
     ) -> Float[Array, "B C"]:
-        """The class logits of a batch.
+        """Compute the class logits of a batch.
 
         Args:
           params: the model's parameters with `head`.
-          batch: tokens, perhaps with what is kept of them.
-          dropout: rate inside the model.
-          key: a threefry key, needed where the rate is above 0.
+          batch: tokens, and perhaps cached arrays.
+          dropout: the dropout rate inside the model.
+          key: a threefry key, needed if the rate is above 0.
 
         Returns:
           float32 logits.

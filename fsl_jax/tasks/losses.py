@@ -6,11 +6,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 
 def cross_entropy(logits: Float[Array, "B C"], labels: Int[Array, " B"]) -> Float[Array, " B"]:
-    """The cross-entropy of each example, in nats.
+    """Compute the cross-entropy of each example, in nats.
 
     Args:
       logits: class logits.
-      labels: indices of the right classes.
+      labels: the indices of the correct classes.
 
     Returns:
       One loss for each example.
@@ -19,13 +19,13 @@ def cross_entropy(logits: Float[Array, "B C"], labels: Int[Array, " B"]) -> Floa
 
 
 def correct(logits: Float[Array, "B C"], labels: Int[Array, " B"]) -> Bool[Array, " B"]:
-    """Which examples the largest logit classifies rightly; their mean is the accuracy.
+    """Compare the class with the largest logit with the label; the mean is the accuracy.
 
     Args:
       logits: class logits.
-      labels: indices of the right classes.
+      labels: the indices of the correct classes.
 
     Returns:
-      One boolean for each example.
+      True for each example that is classified correctly.
     """
     return jnp.argmax(logits, axis=-1) == labels

@@ -1,4 +1,4 @@
-"""Prompts as tokens, cut inside the text alone where one is too long for the model."""
+"""Tokenises prompts; one that is too long for the model is cut inside its text only."""
 
 import functools
 
@@ -11,29 +11,29 @@ from fsl_jax.tasks.template import Template
 def fit_prompt(
     tokenizer: PreTrainedTokenizerBase, template: Template, text: str, limit: int, context: str = ""
 ) -> tuple[list[int], bool]:
-    """The tokens of a prompt that is no longer than a limit.
+    """Tokenise a prompt; if it is longer than the limit, cut the end of its text.
 
-    What the template says stays whole; only the text loses its end, and the caller counts that.
+    The words of the template are never cut.
 
     Args:
       tokenizer: the model's tokenizer.
       template: the template.
       text: the text of the example.
       limit: the largest number of tokens.
-      context: what stands before the prompt, such as demonstrations; it is never cut.
+      context: text before the prompt, such as demonstrations; it is never cut.
 
     Returns:
-      The token ids, and whether the text was cut.
+      The token ids, and True if the text was cut.
 
     Raises:
       InputError: template and context alone are longer than the limit.
     """
-    # Not verbose: what is too long is cut here and counted, so there is nothing to warn of.
-    read = functools.partial(tokenizer, verbose=False)
-    ids = read(context + template.render(text))["input_ids"]
+    # Not verbose: a prompt that is too long is cut here, so the tokenizer need not warn.
+    tokenize = functools.partial(tokenizer, verbose=False)
+    ids = tokenize(context + template.render(text))["input_ids"]
     cut = len(ids) > limit
     while len(ids) > limit:
-        pieces = read(text, add_special_tokens=False, return_offsets_mapping=True)
+        pieces = tokenize(text, add_special_tokens=False, return_offsets_mapping=True)
         keep = len(pieces["input_ids"]) - (len(ids) - limit)
         if keep < 1:
             raise InputError(
@@ -41,5 +41,5 @@ def fit_prompt(
                 "tokens that there is room for: shorten the template or show fewer demonstrations"
             )
         text = text[: min(pieces["offset_mapping"][keep - 1][1], len(text) - 1)]
-        ids = read(context + template.render(text))["input_ids"]
+        ids = tokenize(context + template.render(text))["input_ids"]
     return ids, cut

@@ -1,4 +1,4 @@
-"""Class logits of rows that have different adapters, by the task head of each."""
+"""Computes class logits of rows that have different adapters, each with its own task head."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fsl_jax.adapt.batched import HEAD_MASK, Stacked, require_rows, row_params
+from fsl_jax.adapt.row_adapters import Stacked, require_rows, row_params
+from fsl_jax.adapt.stacking import HEAD_MASK
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError, problems_error
-from fsl_jax.models.blocks.after_tokens import suffix_length, without_suffix
 from fsl_jax.models.blocks.layers import PRNGKey
 from fsl_jax.models.blocks.row_params import NO_ADAPTER, RowParams, map_rows
+from fsl_jax.models.blocks.suffix_tokens import suffix_length, without_suffix
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.tasks.head import HeadFormulation
 
@@ -29,80 +30,84 @@ def row_logits(
     dropout: float = 0.0,
     key: PRNGKey | None = None,
 ) -> Float[Array, "B C"]:
-    """Computes a formulation's class logits with another adapter for each row.
-
-    It can be differentiated by `stacked`; the gradient of an adapter is that of its rows.
+    """Compute class logits with a different adapter for each row, differentiable by `stacked`.
 
     Args:
-      formulation: how the rows are read and pooled. The classes are those of the adapters' heads,
-        whatever its own labels are; a template has the same label words for all rows.
-      params: the base's parameters, as in `fsl_jax.adapt.row_params`, like the next two.
-      stacked: see there. Adapters of the formulation `head` have one each.
-      index: see there. A row of none (-1) has no head: with the formulation `head` it is an error,
-        or where it is traced a row of NaN, as is a row of an adapter without a head.
+      formulation: reads and pools the rows. The classes are those of the adapters' heads, whatever
+        its own labels are; a template has the same label words for all rows.
+      params: the base's parameters, as for `fsl_jax.adapt.row_params`.
+      stacked: the stacked adapters, as there. For the formulation `head` each has a task head.
+      index: the adapter of each row, as there. A row without an adapter (-1), or whose adapter has
+        no head, is an error for the formulation `head`; if `index` is traced, its logits are NaN.
       batch: tokens of B texts.
-      reparametrize: see there.
-      dropout: rate inside the model.
-      key: a threefry key, needed where the rate is above 0; rows draw from keys of their own.
+      reparametrize: that of a method, as there.
+      dropout: the dropout rate inside the model.
+      key: a threefry key, needed if the rate is above 0; each row draws from its own key.
 
     Returns:
-      float32 logits `[B, C]`, C being the most classes of any adapter; -inf for a class that the
-      adapter of a row does not have.
+      float32 logits `[B, C]`, where C is the largest number of classes of any adapter; -inf for a
+      class that the adapter of a row does not have.
 
     Raises:
-      InputError: rows have no head, all of which are named, or as `row_params`.
+      InputError: rows have no head, all of which are listed, or as in `row_params`.
     """
     rows = row_params(formulation.pretrained, params, stacked, index, reparametrize=reparametrize)
     require_rows(rows, len(batch["input_ids"]))
-    by_head = isinstance(formulation, HeadFormulation)
-    if by_head:
+    if isinstance(formulation, HeadFormulation):
         _require_heads(rows)
     keys = None if key is None else jax.random.split(key, len(rows.index))
 
     def of_row(tree: Params, one: Batch, number: Array, keys: Any) -> Array:
-        def logits_of(tree: Params) -> Array:
-            own_key = None if keys is None else keys[0]
-            return formulation.logits(tree, one, dropout=dropout, key=own_key)
-
-        logits = logits_of(tree)
-        if suffix_length(tree):
-            # Where the suffix of a row is all padding, there is nothing of it to pool.
-            has_suffix = jnp.any(tree["embeddings"]["word"]["suffix_mask"] > 0)
-            logits = jnp.where(has_suffix, logits, logits_of(without_suffix(tree)))
-        return _with_own_classes(logits, tree["head"], number) if by_head else logits
+        row_key = None if keys is None else keys[0]
+        logits = _logits_of_row(formulation, tree, one, dropout, row_key)
+        if isinstance(formulation, HeadFormulation):
+            return _with_own_classes(logits, tree["head"], number)
+        return logits
 
     logits: Array = map_rows(of_row, rows, batch, rows.index, keys)
     return logits
 
 
+def _logits_of_row(
+    formulation: Formulation, tree: Params, batch: Batch, dropout: float, key: Any
+) -> Array:
+    logits = formulation.logits(tree, batch, dropout=dropout, key=key)
+    if not suffix_length(tree):
+        return logits
+    # If the suffix of a row is all padding, it has no hidden states to pool.
+    has_suffix = jnp.any(tree["embeddings"]["word"]["suffix_mask"] > 0)
+    without = formulation.logits(without_suffix(tree), batch, dropout=dropout, key=key)
+    return jnp.where(has_suffix, logits, without)
+
+
 def _with_own_classes(
     logits: Float[Array, "1 C"], head: Params, number: Int[Array, "1"]
 ) -> Float[Array, "1 C"]:
-    """The logits with -inf for padded classes, and NaN where there is no head."""
-    there = head["mask"] > 0 if "mask" in head else jnp.ones(logits.shape[1], bool)
-    has_head = jnp.any(there) & (number > NO_ADAPTER)
-    own = jnp.where(there[None], logits, -jnp.inf)
-    return jnp.where(has_head[:, None], own, jnp.nan)
+    """Set the logits of padded classes to -inf, and those of a row without a head to NaN."""
+    is_class = head["mask"] > 0 if "mask" in head else jnp.ones(logits.shape[1], bool)
+    has_head = jnp.any(is_class) & (number > NO_ADAPTER)
+    masked = jnp.where(is_class[None], logits, -jnp.inf)
+    return jnp.where(has_head[:, None], masked, jnp.nan)
 
 
 def _require_heads(rows: RowParams) -> None:
-    """Raises an error for rows without a head; what is traced is not known."""
+    """Raise an error if rows have no head; traced indices are not known and not checked."""
     if "head/kernel" not in rows.own:
         raise InputError(
             "none of these adapters has a task head; stack those that were trained by the "
-            "formulation head, or ask by a template"
+            "formulation head, or use a template"
         )
     if isinstance(rows.index, jax.core.Tracer):
         return
     numbers, mask = np.asarray(rows.index), rows.own.get(HEAD_MASK)
-    found = [f"row {row} has no adapter" for row in np.flatnonzero(numbers == NO_ADAPTER)]
+    problems = [f"row {row} has no adapter" for row in np.flatnonzero(numbers == NO_ADAPTER)]
     if mask is not None and not isinstance(mask, jax.core.Tracer):
         lacking = np.flatnonzero(~np.asarray(mask).any(axis=1))
-        found += [
+        problems += [
             f"row {row}: adapter {numbers[row]} has none"
             for row in np.flatnonzero(np.isin(numbers, lacking))
         ]
-    if found:
+    if problems:
         raise problems_error(
-            "there is no task head for these rows; leave them out of the batch:", found
+            "there is no task head for these rows; leave them out of the batch:", problems
         )

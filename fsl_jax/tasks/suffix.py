@@ -1,8 +1,8 @@
-"""What a formulation runs a model on where a soft prompt follows the text.
+"""Reads a text before the suffix, a soft prompt that follows it.
 
-A decoder's text sees nothing of what comes after it. So it is read first, and its keys and values
-are what the suffix attends to: they can be kept where nothing that is trained changes them, and are
-computed once for all runs that differ in the suffix alone.
+In a decoder a text does not attend to tokens after it. So the text is read first, and the suffix
+attends to its keys and values. They are computed once for all runs that differ in the suffix only,
+and can be cached if no trainable leaf changes them.
 """
 
 from typing import NamedTuple
@@ -13,13 +13,13 @@ from jaxtyping import Array, Bool, Int
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
-from fsl_jax.models.blocks.after_tokens import (
+from fsl_jax.models.blocks.layers import PRNGKey
+from fsl_jax.models.blocks.suffix_tokens import (
     append_suffix,
     suffix_length,
     suffix_tokens,
     without_suffix,
 )
-from fsl_jax.models.blocks.layers import PRNGKey
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.tasks.formulation import Batch
@@ -27,16 +27,16 @@ from fsl_jax.tasks.formulation import Batch
 KEYS, VALUES, SEEN = "keys", "values", "seen"
 
 _TEXT = 2**16
-"""What the text's dropout folds in: above all that the layers fold in for the suffix."""
+"""Folded into the key for the text's dropout; larger than any number that the layers fold in."""
 
 
-class Ahead(NamedTuple):
-    """What a model has yet to read, and what it has read before.
+class ModelInputs(NamedTuple):
+    """The tokens that a model reads, and the keys and values of the tokens before them.
 
     Attributes:
-      input_ids: `[B, T]`, or `[B, P]` of a suffix.
-      attention_mask: of the same shape.
-      prefix: keys and values of what stands before them.
+      input_ids: token ids `[B, T]`, or `[B, P]` of a suffix.
+      attention_mask: True where a token is real, of the same shape.
+      prefix: keys and values of the tokens before them.
     """
 
     input_ids: Int[Array, "B T"]
@@ -44,7 +44,7 @@ class Ahead(NamedTuple):
     prefix: KeyValues | None
 
 
-def read_up_to_suffix(
+def model_inputs(
     pretrained: Pretrained,
     params: Params,
     batch: Batch,
@@ -52,48 +52,52 @@ def read_up_to_suffix(
     *,
     dropout: float = 0.0,
     key: PRNGKey | None = None,
-) -> Ahead:
-    """Reads the texts of a batch if a suffix follows them; without one, nothing is read yet.
+) -> ModelInputs:
+    """Return the inputs of a model for a batch.
+
+    Without a suffix these are the texts. With a suffix the texts are read here, and the inputs are
+    the suffix, with the keys and values of the texts as its prefix.
 
     Args:
       pretrained: the model.
-      params: its parameters.
-      batch: `input_ids` and `attention_mask` `[B, T]`, perhaps with what `text_states` gave.
-      prefix: keys and values of what stands before every text. A suffix is then left to be read
-        together with the text.
-      dropout: rate inside the model.
-      key: a threefry key, needed where the rate is above 0.
+      params: the parameters of the model.
+      batch: `input_ids` and `attention_mask` `[B, T]`, and perhaps the result of `text_states`.
+      prefix: keys and values of the tokens before every text. If they are given, nothing is read
+        here, and the inputs are the texts with the suffix appended.
+      dropout: the dropout rate inside the model.
+      key: a threefry key, needed if the rate is above 0.
 
     Returns:
-      What is left to be read.
+      The inputs.
 
     Raises:
       InputError: there is a suffix, and the model is no decoder.
     """
     ids, mask = batch["input_ids"], batch["attention_mask"]
     if not suffix_length(params):
-        return Ahead(ids, mask, prefix)
+        return ModelInputs(ids, mask, prefix)
     _require_decoder(pretrained)
     if prefix is not None:
-        return Ahead(*append_suffix(params, ids, mask), prefix)
+        return ModelInputs(*append_suffix(params, ids, mask), prefix)
     if KEYS in batch:
         keys, values = (jnp.moveaxis(batch[name], 1, 0) for name in (KEYS, VALUES))
         text = KeyValues(keys, values, batch[SEEN])
     else:
         text = _read(pretrained, params, batch, dropout, key)
-    return Ahead(*suffix_tokens(params, len(ids)), text)
+    return ModelInputs(*suffix_tokens(params, len(ids)), text)
 
 
 def text_states(pretrained: Pretrained, params: Params, batch: Batch) -> Batch:
-    """The keys and values of texts, with the examples on the first axis as in all of a batch.
+    """Compute the keys and values of texts, with the examples on the first axis as in a batch.
 
     Args:
       pretrained: a decoder.
-      params: its parameters, with a suffix or without.
+      params: the parameters of the decoder, with a suffix or without.
       batch: `input_ids` and `attention_mask` `[B, T]`.
 
     Returns:
-      `keys` and `values`, `[B, L, T, H_kv, Dh]`, and `seen`, bool `[B, T]`, where they are real.
+      `keys` and `values`, `[B, L, T, H_kv, Dh]`, and `seen`, bool `[B, T]`, which is True where a
+      token is real.
 
     Raises:
       InputError: the model is no decoder.
@@ -114,11 +118,11 @@ def _read(
     dropout: float = 0.0,
     key: PRNGKey | None = None,
 ) -> KeyValues:
-    own_key = None if key is None else jax.random.fold_in(key, _TEXT)
+    text_key = None if key is None else jax.random.fold_in(key, _TEXT)
     ids, mask = batch["input_ids"], batch["attention_mask"]
-    # Runs that differ in the suffix alone share what is read without it.
-    alone = without_suffix(params)
-    output = pretrained.apply(alone, ids, mask, dropout=dropout, key=own_key, unembed=False)
+    # Without the suffix, so that runs that differ in it only share the result.
+    params = without_suffix(params)
+    output = pretrained.apply(params, ids, mask, dropout=dropout, key=text_key, unembed=False)
     return output.key_values
 
 

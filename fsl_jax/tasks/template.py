@@ -10,9 +10,9 @@ DEFAULT = "{text}\nTopic:"
 
 @dataclasses.dataclass(frozen=True)
 class Template:
-    r"""Text with the field `{text}`, up to where the label word goes.
+    r"""Text with the field `{text}`, which ends where the label word follows.
 
-    It has plain fields and no more: `{{` and `}}` are braces, and nothing else is interpreted.
+    Fields are plain names, `{{` and `}}` stand for braces, and nothing else is interpreted.
 
     Attributes:
       text: for example `"Review: {text}\nSentiment:"`.
@@ -28,23 +28,25 @@ class Template:
                 f"the template {self.text!r} cannot be read: {error}; {{{{ and }}}} are braces"
             ) from error
         fields = [field for _, field, _, _ in parsed if field is not None]
-        found = []
+        problems = []
         if fields != ["text"]:
-            found.append(f"its fields are {fields}: it needs {{text}}, once, and no other")
+            problems.append(f"its fields are {fields}: it needs {{text}}, once, and no other")
         if any(spec or conversion for _, _, spec, conversion in parsed):
-            found.append("a field is a plain name, without a format or a conversion")
+            problems.append("a field is a plain name, without a format or a conversion")
         if self.text != self.text.rstrip():
-            found.append("it ends in white space: leave that out, since label words begin with it")
-        if found:
-            raise problems_error(f"the template {self.text!r} cannot be used:", found)
+            problems.append(
+                "it ends in white space: leave that out, since label words begin with it"
+            )
+        if problems:
+            raise problems_error(f"the template {self.text!r} cannot be used:", problems)
 
     def render(self, text: str) -> str:
-        """The prompt for a text, without its label word."""
+        """Return the prompt for a text, without its label word."""
         before, after = self.around()
         return before + text + after
 
     def around(self) -> tuple[str, str]:
-        """What stands before and after the text."""
+        """Return the parts of the template before and after the text."""
         parts = list(string.Formatter().parse(self.text))
         position = next(i for i, part in enumerate(parts) if part[1] == "text")
         before = "".join(literal for literal, *_ in parts[: position + 1])

@@ -1,9 +1,9 @@
-"""The formulation `template`: a language model is asked for the label word that follows a prompt.
+"""The formulation `template`: a language model predicts the label word that follows a prompt.
 
 Schick and Schütze, 2021, "Exploiting Cloze-Questions for Few-Shot Text Classification and Natural
 Language Inference", https://arxiv.org/abs/2001.07676.
 
-An encoder-decoder reads the prompt with its encoder, and its decoder is asked for its first word.
+An encoder-decoder reads the prompt with its encoder, and its decoder predicts the label word.
 """
 
 import dataclasses
@@ -20,11 +20,12 @@ from fsl_jax.errors import InputError
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.tasks.formulation import Batch
-from fsl_jax.tasks.label_words import LabelWords, score_words, words_trunk
+from fsl_jax.tasks.label_words import LabelWords
 from fsl_jax.tasks.prompts import fit_prompt
-from fsl_jax.tasks.suffix import read_up_to_suffix
+from fsl_jax.tasks.suffix import model_inputs
 from fsl_jax.tasks.template import Template
 from fsl_jax.tasks.verbalizer import Verbalizer
+from fsl_jax.tasks.word_scores import score_words, words_trunk
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,11 +35,11 @@ class TemplateFormulation:
     Attributes:
       pretrained: a model with logits.
       labels: the C classes.
-      template: how an example becomes a prompt.
-      verbalizer: the words of each class.
-      max_length: prompts take at most this many tokens, label words included; the model's own limit
-        unless named.
-      reserved_positions: how many positions of the model an adaptation takes beside a prompt.
+      template: turns an example into a prompt.
+      verbalizer: the label words of each class.
+      max_length: prompts take at most this many tokens, label words included; by default the limit
+        of the model.
+      reserved_positions: the number of the model's positions that an adaptation takes.
     """
 
     pretrained: Pretrained
@@ -58,50 +59,52 @@ class TemplateFormulation:
 
     @functools.cached_property
     def words(self) -> LabelWords:
-        """The label words as this model's tokens."""
-        before = None if self._decoder_has_words else self.template.render("text")
-        tokens = self.verbalizer.tokens(self.pretrained.tokenizer, before)
-        return LabelWords.from_tokens(tokens, self.verbalizer.owners())
+        """The label words as tokens of this model."""
+        prompt = None if self._decoder_has_words else self.template.render("text")
+        tokens = self.verbalizer.tokens(self.pretrained.tokenizer, prompt)
+        return LabelWords.from_tokens(tokens, self.verbalizer.class_indices())
 
     @property
     def limit(self) -> int:
-        """How many tokens a prompt may take, leaving room for the label words."""
+        """The largest number of tokens of a prompt; it leaves room for the label words."""
         most = self.pretrained.config.max_length - self.reserved_positions
         if self._decoder_has_words:
             return min(self.max_length or most, most)
-        # The columns of all words stand behind a prompt, though their positions are shared.
-        return min((self.max_length or most) - self.words.longest, most - self.words.inputs.size)
+        # All words are appended to a prompt side by side: each has its own tokens, and they share
+        # positions.
+        positions = (self.max_length or most) - self.words.extra_positions
+        return min(positions, most - self.words.inputs.size)
 
     @property
-    def longest(self) -> int:
-        """How many tokens a prompt may take together with the label words behind it."""
-        return self.limit + (0 if self._decoder_has_words else self.words.longest)
+    def limit_with_words(self) -> int:
+        """The largest number of tokens of a prompt together with a label word behind it."""
+        return self.limit + (0 if self._decoder_has_words else self.words.extra_positions)
 
     @property
     def _decoder_has_words(self) -> bool:
-        """Whether label words are the decoder's and the prompt the encoder's."""
+        """True if the encoder reads the prompt and the decoder reads the label words."""
         return self.pretrained.config.is_encoder_decoder
 
     def prepare(self, params: Params, key: jax.Array) -> Params:
-        """Adds nothing: the model's own unembedding scores the label words."""
+        """Add nothing: the unembedding of the model scores the label words."""
         return params
 
     def trunk(self, params: Params, batch: Batch) -> Float[Array, "B T D"]:
-        """The activations below `top_layers`."""
+        """Compute the activations below `top_layers`."""
         ids, mask = batch["input_ids"], batch["attention_mask"]
         return words_trunk(self.pretrained, params, self.words, ids, mask)
 
     def tokenize(
         self, examples: Sequence[Example], context: str = ""
     ) -> tuple[list[list[int]], int]:
-        """The prompts of examples as tokens; where one is too long, its text is cut and counted.
+        """Tokenise the prompts of examples; if one is too long, its text is cut and counted.
 
         Args:
           examples: E examples.
-          context: what stands before each prompt.
+          context: text before each prompt, such as demonstrations.
 
         Returns:
-          E lists of token ids, and in how many of them the text was cut.
+          E lists of token ids, and the number of texts that were cut.
         """
         fitted = [
             fit_prompt(self.pretrained.tokenizer, self.template, example.text, self.limit, context)
@@ -118,26 +121,26 @@ class TemplateFormulation:
         dropout: float = 0.0,
         key: jax.Array | None = None,
     ) -> Float[Array, "B C"]:
-        """The class logits of a batch: log-probabilities of label words up to a constant.
+        """Compute the class logits of a batch: log-probabilities of classes up to a constant.
 
         Args:
           params: the model's parameters.
-          batch: tokens, perhaps with what is kept of them.
-          prefix: keys and values of what stands before every prompt of the batch.
-          dropout: rate inside the model.
-          key: a threefry key, needed where the rate is above 0.
+          batch: tokens, and perhaps cached arrays.
+          prefix: keys and values of the tokens before every prompt of the batch.
+          dropout: the dropout rate inside the model.
+          key: a threefry key, needed if the rate is above 0.
 
         Returns:
           float32 logits.
         """
-        ahead = read_up_to_suffix(self.pretrained, params, batch, prefix, dropout=dropout, key=key)
+        inputs = model_inputs(self.pretrained, params, batch, prefix, dropout=dropout, key=key)
         return score_words(
             self.pretrained,
             params,
             self.words,
-            ahead.input_ids,
-            ahead.attention_mask,
-            prefix=ahead.prefix,
+            inputs.input_ids,
+            inputs.attention_mask,
+            prefix=inputs.prefix,
             trunk=batch.get("trunk"),
             dropout=dropout,
             key=key,

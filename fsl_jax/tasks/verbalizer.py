@@ -1,7 +1,8 @@
-"""Verbalizers: from labels to the words that a language model is asked for."""
+"""Verbalizers map labels to the words that a language model predicts."""
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,8 @@ class Verbalizer:
     """A map from each label to one or more label words, each of one or more tokens.
 
     Attributes:
-      words: for each label, in the order of the labels, its words as they follow a prompt, with
-        their leading space.
+      words: the words of each label, in the order of the labels; each begins with a space, as it
+        does behind a prompt.
     """
 
     words: tuple[tuple[str, ...], ...]
@@ -25,7 +26,7 @@ class Verbalizer:
     def from_mapping(
         cls, labels: Sequence[str], mapping: Mapping[str, str | Sequence[str]] | None = None
     ) -> "Verbalizer":
-        """Makes a verbalizer; a label that the mapping does not name stands for itself.
+        """Make a verbalizer; a label that the mapping does not name is its own label word.
 
         Args:
           labels: the classes, in order.
@@ -35,8 +36,8 @@ class Verbalizer:
           The verbalizer.
 
         Raises:
-          InputError: the mapping names something that is no label, a word is empty, or one word
-            stands for two labels.
+          InputError: the mapping has a key that is no label, a word is empty, or one word stands
+            for two labels.
         """
         mapping = {
             key: [value] if isinstance(value, str) else value
@@ -46,80 +47,84 @@ class Verbalizer:
             tuple(_with_space(word) for word in mapping.get(label, [label.replace("_", " ")]))
             for label in labels
         )
-        found = [f"{label!r} is not a label" for label in mapping if label not in labels]
-        found += [
+        problems = [f"{label!r} is not a label" for label in mapping if label not in labels]
+        problems += [
             f"label {label!r} has no words, or an empty one"
-            for label, chosen in zip(labels, words, strict=True)
-            if not chosen or any(not word.strip() for word in chosen)
+            for label, label_words in zip(labels, words, strict=True)
+            if not label_words or any(not word.strip() for word in label_words)
         ]
-        every = [word for chosen in words for word in chosen]
-        found += [
-            f"{word!r} stands twice" for word in sorted({w for w in every if every.count(w) > 1})
-        ]
-        if found:
+        counts = Counter(word for label_words in words for word in label_words)
+        problems += [f"{word!r} appears twice" for word in sorted(counts) if counts[word] > 1]
+        if problems:
             raise problems_error(
-                f"the verbalizer does not fit the labels {', '.join(labels)}:", found
+                f"the verbalizer does not fit the labels {', '.join(labels)}:", problems
             )
         return cls(words)
 
     def tokens(self, tokenizer: PreTrainedTokenizerBase, prompt: str | None) -> list[list[int]]:
-        """The token ids of all W words, label by label.
+        """Tokenise all W words, label by label.
 
         Args:
           tokenizer: the model's tokenizer.
-          prompt: what stands before a word. By itself a word may have other tokens: some
-            tokenizers put a space before every text. None where a word is a text of its own, as
-            those that the decoder of an encoder-decoder writes.
+          prompt: a text before a word. Without it a word may have other tokens, since some
+            tokenizers put a space before every text. None if a word is a text by itself, as the
+            decoder of an encoder-decoder writes it.
 
         Returns:
-          For each word its ids.
+          The token ids of each word.
 
         Raises:
-          InputError: two words have the same tokens, so the model could not tell them apart; or a
-            word does not come after the prompt's own tokens.
+          InputError: two words have the same tokens, so the model could not tell them apart; or
+            the tokens of a prompt change if a word follows it.
         """
-        every = [word for chosen in self.words for word in chosen]
+        words = [word for label_words in self.words for word in label_words]
         if prompt is None:
-            texts = [word.strip() for word in every]
-            ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
-            found = [
-                f"{word!r} has no tokens" for word, own in zip(texts, ids, strict=True) if not own
-            ]
+            ids, problems = _tokens_alone(tokenizer, words)
         else:
-            ids, found = _following(tokenizer, prompt, every)
-        found += [
-            f"{every[i]!r} and {every[j]!r} have the same tokens"
+            ids, problems = _tokens_after(tokenizer, prompt, words)
+        problems += [
+            f"{words[i]!r} and {words[j]!r} have the same tokens"
             for j in range(len(ids))
             for i in range(j)
             if ids[i] == ids[j]
         ]
-        if found:
+        if problems:
             raise problems_error(
-                "label words that do not work with this tokenizer; choose others:", found
+                "label words that do not work with this tokenizer; choose others:", problems
             )
         return ids
 
-    def owners(self) -> list[int]:
-        """For each word of `tokens` the index of its label."""
-        return [index for index, chosen in enumerate(self.words) for _ in chosen]
+    def class_indices(self) -> list[int]:
+        """Return the index of its label for each word, in the order of `tokens`."""
+        return [index for index, label_words in enumerate(self.words) for _ in label_words]
 
 
-def _following(
+def _tokens_alone(
+    tokenizer: PreTrainedTokenizerBase, words: Sequence[str]
+) -> tuple[list[list[int]], list[str]]:
+    """Tokenise each word as a text by itself; return the token ids and the problems."""
+    texts = [word.strip() for word in words]
+    ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    tokens_of_words = zip(texts, ids, strict=True)
+    return ids, [f"{word!r} has no tokens" for word, tokens in tokens_of_words if not tokens]
+
+
+def _tokens_after(
     tokenizer: PreTrainedTokenizerBase, prompt: str, words: Sequence[str]
 ) -> tuple[list[list[int]], list[str]]:
-    """The tokens of words after a prompt, and what is wrong with them."""
+    """Tokenise each word behind a prompt; return the token ids and the problems."""
     before = tokenizer(prompt)["input_ids"]
     whole = [tokenizer(prompt + word)["input_ids"] for word in words]
-    found = [
+    problems = [
         f"{word!r} does not follow the tokens of the prompt {prompt!r}"
         for word, ids in zip(words, whole, strict=True)
         if ids[: len(before)] != before or len(ids) == len(before)
     ]
-    return [ids[len(before) :] for ids in whole], found
+    return [ids[len(before) :] for ids in whole], problems
 
 
 def parse_verbalizer(text: str) -> dict[str, list[str]]:
-    """Reads a verbalizer as it is written in flags.
+    """Read a verbalizer as it is written in flags.
 
     Args:
       text: a JSON object from labels to a word or a list of words.
@@ -128,32 +133,32 @@ def parse_verbalizer(text: str) -> dict[str, list[str]]:
       The words by label.
 
     Raises:
-      InputError: the text is something else.
+      InputError: the text is not such an object.
     """
     expected = (
         f"cannot read the verbalizer {text!r}: expected a JSON object from labels to words, "
         'such as {"positive": "great", "negative": ["bad", "terrible"]}'
     )
     try:
-        mapping = json.loads(text, object_pairs_hook=_once_each)
+        mapping = json.loads(text, object_pairs_hook=_unique_keys)
     except ValueError as error:
         raise InputError(f"{expected} ({error})") from error
     if not isinstance(mapping, dict):
         raise InputError(expected)
     listed = {key: [value] if isinstance(value, str) else value for key, value in mapping.items()}
-    found = [
+    problems = [
         f"label {label!r} has {json.dumps(words)}"
         for label, words in listed.items()
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words)
     ]
-    if found:
-        raise problems_error(f"{expected}:", found)
+    if problems:
+        raise problems_error(f"{expected}:", problems)
     return listed
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name appears twice")
     return dict(pairs)
 
 

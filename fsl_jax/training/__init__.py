@@ -1,1 +1,1 @@
-"""Training many runs in one compiled program, and keeping what was done."""
+"""Trains many runs in one compiled program, and saves their state."""

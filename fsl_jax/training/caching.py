@@ -1,7 +1,7 @@
-"""What lies below the lowest trained leaf, computed once for each example and kept.
+"""Computes the part of the model below the lowest trainable leaf once for each example.
 
-Where only a head is trained, an example is its pooled representation; where only the top layers
-are, it is the activations that enter them; and where only a soft prompt after the text is, it is
+If only a head is trained, the pooled representation of an example is cached; if only the top layers
+are trained, the activations that enter them; and if only a soft prompt after the text is trained,
 the keys and values of the text. All are computed without dropout.
 """
 
@@ -20,22 +20,22 @@ from fsl_jax.sharding import place_examples
 from fsl_jax.tasks.formulation import Batch, Formulation
 from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.tasks.suffix import text_states
-from fsl_jax.training.program import even_size
+from fsl_jax.training.program_size import even_size
 
 ABOVE_TRUNK = ("head/", "top_layers/", "final_norm/", "pooler/", "unembedding/")
 AFTER_TEXT = ("head/", SUFFIX)
 
 
 def cached_name(mask: Params) -> str | None:
-    """What can be kept of an example.
+    """Return the name of what can be cached for an example.
 
     Args:
-      mask: which leaves are trained.
+      mask: True where a leaf is trained.
 
     Returns:
-      `representation` where only a head is trained, `trunk` where nothing below `top_layers` is,
-      `text_states` where only a soft prompt after the text and a head are, and None where the whole
-      model has to be run in each step.
+      `representation` if only a head is trained, `trunk` if nothing below `top_layers` is trained,
+      `text_states` if only a soft prompt after the text and a head are trained, and None if the
+      whole model must run in each step.
     """
     trained = [path for path, chosen in flatten(mask).items() if chosen]
     if all(path.startswith("head/") for path in trained):
@@ -47,7 +47,7 @@ def cached_name(mask: Params) -> str | None:
     return None
 
 
-def cache_trunk(
+def cache_examples(
     formulation: Formulation,
     shared: Params,
     mask: Params,
@@ -55,48 +55,47 @@ def cache_trunk(
     chunk: int,
     mesh: Mesh | None = None,
 ) -> Batch:
-    """Adds to a pool of examples what stays the same in every step.
+    """Add the arrays that stay the same in every step to a pool of examples.
 
     Args:
-      formulation: how tokens become class logits.
+      formulation: turns tokens into class logits.
       shared: the frozen parameters.
-      mask: which leaves are trained.
+      mask: True where a leaf is trained.
       pool: arrays `[E, ...]` of all examples.
-      chunk: the most examples that are read at a time.
+      chunk: the largest number of examples that are read at a time.
       mesh: the mesh, if there are several devices.
 
     Returns:
-      The pool with what a `Batch` may hold beside tokens where something can be kept, and as it was
-      otherwise.
+      The pool, with the cached arrays (see `Batch`) if something can be cached.
     """
     name = cached_name(mask)
     if name is None:
         return {key: jnp.asarray(value) for key, value in pool.items()}
     compute = jit(lower_part(formulation, name))
     count = len(pool["input_ids"])
-    # The last chunk is filled up with copies: chunks of even size need the fewest.
+    # The last chunk is filled up with copies; chunks of even size need the fewest copies.
     devices = 1 if mesh is None else mesh.shape["runs"] * mesh.shape["batch"]
     chunk = even_size(count, chunk, devices)
-    # Collected in host memory: joined on the device, chunks would be there twice.
-    kept: dict[str, np.ndarray] = {}
+    # Collected in host memory, since joining chunks on the device would hold them twice.
+    cached: dict[str, np.ndarray] = {}
     for start in range(0, count, chunk):
         rows = np.minimum(np.arange(start, start + chunk), count - 1)
         batch = {key: value[rows] for key, value in pool.items()}
-        for key, found in to_host(compute(shared, place_examples(batch, mesh))).items():
-            whole = kept.setdefault(key, np.empty((count, *found.shape[1:]), found.dtype))
-            whole[rows] = found
-    return {key: jnp.asarray(value) for key, value in (pool | kept).items()}
+        for key, part in to_host(compute(shared, place_examples(batch, mesh))).items():
+            whole = cached.setdefault(key, np.empty((count, *part.shape[1:]), part.dtype))
+            whole[rows] = part
+    return {key: jnp.asarray(value) for key, value in (pool | cached).items()}
 
 
 def pool_shapes(
     formulation: Formulation, shared: Params, mask: Params, pool: dict[str, np.ndarray]
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """The shapes of what `cache_trunk` returns; nothing is computed.
+    """Return the shapes of the result of `cache_examples`; nothing is computed.
 
     Args:
-      formulation: how tokens become class logits.
+      formulation: turns tokens into class logits.
       shared: the frozen parameters.
-      mask: which leaves are trained.
+      mask: True where a leaf is trained.
       pool: arrays `[E, ...]` of all examples.
 
     Returns:
@@ -110,7 +109,15 @@ def pool_shapes(
 
 
 def lower_part(formulation: Formulation, name: str) -> Callable[[Params, Batch], Batch]:
-    """The function of frozen parameters and a batch that computes what `cached_name` names."""
+    """Return a function that computes the cached arrays of a batch from the frozen parameters.
+
+    Args:
+      formulation: turns tokens into class logits.
+      name: the name of what is cached, from `cached_name`.
+
+    Returns:
+      The function of the frozen parameters and a batch.
+    """
 
     def compute(shared: Params, batch: Batch) -> Batch:
         present = {path: leaf for path, leaf in flatten(shared).items() if leaf is not None}

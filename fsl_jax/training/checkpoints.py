@@ -1,11 +1,11 @@
 """Checkpoints: the state of a program, written so that a kill at any moment loses nothing.
 
-A checkpoint is a directory `step_00000040` that holds the arrays (`arrays/`, written by Orbax, one
-checkpointable an item), `metadata.json` and `manifest.json`. It is written under a staging name,
-hashed, synced, and renamed when it is complete; without a valid manifest it does not exist. On an
-object store such as `gs://` nothing is renamed: the files are written in place, and the manifest,
-which comes last, is what makes the checkpoint exist; one that was cut short is passed over with a
-warning.
+A checkpoint is a directory such as `step_00000040`. It holds the arrays (`arrays/`, written by
+Orbax, with one checkpointable for each item), `metadata.json` and `manifest.json`. It is written
+under a staging name, hashed, synced, and renamed when it is complete. A directory without a valid
+manifest is no checkpoint. On an object store such as `gs://` nothing is renamed: the files are
+written in place, and the manifest is written last. A directory whose writing was cut short has none
+and is passed over with a warning.
 
 With several processes all of them call `save` and `restore_latest` with the same directory, which
 all can read. Only process 0 writes.
@@ -20,7 +20,7 @@ from absl import logging
 from etils import epath
 
 from fsl_jax import errors, files, processes
-from fsl_jax.training import array_store, leaves, manifest
+from fsl_jax.training import manifest, named_arrays, orbax_arrays
 
 _ARRAYS = "arrays"
 _METADATA = "metadata.json"
@@ -30,12 +30,12 @@ _STEP = re.compile(r"step_(\d{8,})")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What was kept of a program.
+    """The saved state of a program.
 
     Attributes:
-      step: the number that it was saved under.
-      items: the trees, by name.
-      metadata: the JSON object that was saved beside them.
+      step: the step that it was saved at.
+      items: the trees by name.
+      metadata: the JSON object that was saved with them.
     """
 
     step: int
@@ -51,41 +51,40 @@ def save(
     *,
     keep: int = 2,
 ) -> epath.Path:
-    """Saves a checkpoint; once this returns, it is the one that `restore_latest` gives.
+    """Save a checkpoint; from then on `restore_latest` returns it.
 
-    Checkpoints of later steps are removed, since a program that saves this step has gone back
-    behind them. One of the same step is replaced.
+    A checkpoint of the same step is replaced. Checkpoints of later steps are removed, since a
+    program that saves this step has gone back behind them.
 
     Args:
-      directory: holds the checkpoints of one program, and nothing else; made where it is missing.
-      step: from 0.
+      directory: a directory for the checkpoints of one program and nothing else; it is made if it
+        is missing.
+      step: the step, from 0.
       items: trees of arrays and Python numbers by name, such as "adapter", "optimizer", "cursor".
       metadata: a JSON object.
-      keep: how many checkpoints stay, this one included; from 1.
+      keep: the number of checkpoints to keep, this one included; at least 1.
 
     Returns:
       The checkpoint's directory.
 
     Raises:
-      OSError: it could not be written, a full disk for one. Earlier checkpoints are untouched.
-      ValueError: `metadata` is no JSON, or holds NaN.
+      OSError: it could not be written, for example because the disk is full. Earlier checkpoints
+        are untouched.
+      ValueError: `metadata` is not valid JSON, or holds NaN.
     """
     if keep < 1 or step < 0:
         raise ValueError(f"expected keep >= 1 and step >= 0, found {keep=} and {step=}")
     directory = _absolute(directory)
     path = directory / _NAME.format(step)
-    described = {name: leaves.describe(tree) for name, tree in items.items()}
-    content = json.dumps(
-        {"step": step, "metadata": metadata, "tensors": described}, indent=1, allow_nan=False
-    )
-    arrays = {name: leaves.to_host(tree) for name, tree in items.items()}
+    text = _encode(step, items, metadata)
+    arrays = {name: named_arrays.tree_to_arrays(tree) for name, tree in items.items()}
     if not processes.is_first():
         _write_arrays(files.staging_directory(path) / _ARRAYS, arrays)
         return path
     files.recover(directory)
     with files.staged_directory(path) as staging:
         _write_arrays(staging / _ARRAYS, arrays)
-        (staging / _METADATA).write_text(content + "\n")
+        (staging / _METADATA).write_text(text)
         manifest.write(staging)
     _prune(directory, step, keep)
     return path
@@ -94,22 +93,22 @@ def save(
 def restore_latest(
     directory: epath.PathLike, templates: dict[str, Any] | None
 ) -> Checkpoint | None:
-    """Reads the newest checkpoint that is as it was written.
+    """Read the newest checkpoint that is not damaged.
 
-    Damaged ones are passed over with a warning that names their files. What writers that were
-    killed have left in the directory is removed, so no writer may be at work there.
+    Damaged ones are passed over with a warning that names their files. Files that killed writers
+    left in the directory are removed, so no writer may be at work in it.
 
     Args:
-      directory: where `save` wrote; it may be missing.
-      templates: for each item that was saved a tree of `jax.Array` or `jax.ShapeDtypeStruct`, which
-        give the shardings, of NumPy arrays, or of Python numbers. None reads step and metadata
-        only, and gives no items.
+      directory: the directory of the checkpoints; it may be missing.
+      templates: for each saved item a tree of `jax.Array` or `jax.ShapeDtypeStruct`, which give the
+        shardings, of NumPy arrays, or of Python numbers. With None only the step and the metadata
+        are read, and the checkpoint has no items.
 
     Returns:
-      The checkpoint, or None when there is none.
+      The checkpoint, or None if there is none.
 
     Raises:
-      InputError: what was saved are not the tensors of the templates; lists all differences.
+      InputError: the saved tensors are not those of the templates; it lists all differences.
     """
     directory = _absolute(directory)
     step = None
@@ -126,16 +125,16 @@ def restore_latest(
 
 
 def verify(path: epath.PathLike) -> list[str]:
-    """What is wrong with a checkpoint's directory, a line for each file; empty when nothing is."""
+    """Check the directory of a checkpoint; return its problems, one line for each file."""
     path = _absolute(path)
-    found = manifest.verify(path)
-    if not found and json.loads((path / _METADATA).read_text())["step"] != _step_of(path):
-        found = [f"{_METADATA}: not of the step that the directory's name says"]
-    return found
+    problems = manifest.verify(path)
+    if not problems and json.loads((path / _METADATA).read_text())["step"] != _step_of(path):
+        problems = [f"{_METADATA}: its step is not the one in the directory's name"]
+    return problems
 
 
 def _absolute(path: epath.PathLike) -> epath.Path:
-    # Orbax takes nothing else.
+    # Orbax takes absolute paths only.
     return epath.Path(path).expanduser().resolve()
 
 
@@ -145,14 +144,14 @@ def _step_of(path: epath.Path) -> int | None:
 
 
 def _steps(directory: epath.Path) -> dict[int, epath.Path]:
-    """All checkpoints, valid or not, the newest first."""
+    """Return all checkpoints by step, valid or not, the newest first."""
     entries = directory.iterdir() if directory.exists() else ()
-    found = {step: path for path in entries if (step := _step_of(path)) is not None}
-    return dict(sorted(found.items(), reverse=True))
+    paths = {step: path for path in entries if (step := _step_of(path)) is not None}
+    return dict(sorted(paths.items(), reverse=True))
 
 
 def _prune(directory: epath.Path, step: int, keep: int) -> None:
-    """Removes the checkpoints after a step, and those before it that are too many."""
+    """Remove the checkpoints after a step, and the oldest ones beyond the number to keep."""
     steps = _steps(directory)
     earlier = [other for other in steps if other <= step]
     for other, path in steps.items():
@@ -161,54 +160,65 @@ def _prune(directory: epath.Path, step: int, keep: int) -> None:
 
 
 def _newest_valid(directory: epath.Path) -> int | None:
-    """The step of the newest checkpoint without faults; warns of those that are passed over."""
+    """Return the step of the newest valid checkpoint; warn of those that are passed over."""
     damaged: list[str] = []
     newest = None
     for step, path in _steps(directory).items():
-        found = verify(path)
-        if not found:
+        problems = verify(path)
+        if not problems:
             newest = step
             break
-        damaged.append(f"{path}: {'; '.join(found)}")
-    for fault in damaged:
+        damaged.append(f"{path}: {'; '.join(problems)}")
+    for description in damaged:
         instead = "there is no other, so nothing is resumed"
         if newest is not None:
             instead = f"{directory / _NAME.format(newest)} is used"
-        logging.warning("A checkpoint is damaged and passed over: %s. %s.", fault, instead)
+        logging.warning("A checkpoint is damaged and passed over: %s. %s.", description, instead)
     return newest
 
 
-def _write_arrays(directory: epath.Path, items: dict[str, array_store.Arrays]) -> None:
-    """Writes what has elements; of the rest, `metadata.json` says all."""
+def _encode(step: int, items: dict[str, Any], metadata: dict[str, Any]) -> str:
+    """Return the text of `metadata.json`."""
+    tensors = {name: named_arrays.describe(tree) for name, tree in items.items()}
+    content = {"step": step, "metadata": metadata, "tensors": tensors}
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def _write_arrays(directory: epath.Path, items: dict[str, orbax_arrays.Arrays]) -> None:
+    """Write the arrays that have elements; `metadata.json` describes the others completely."""
     filled = {
         item: {name: array for name, array in arrays.items() if array.size}
         for item, arrays in items.items()
     }
     filled = {item: arrays for item, arrays in filled.items() if arrays}
     if filled:
-        array_store.write_arrays(directory, filled)
+        orbax_arrays.write_arrays(directory, filled)
 
 
 def _read_items(
     path: epath.Path, templates: dict[str, Any], tensors: dict[str, Any]
 ) -> dict[str, Any]:
-    """Reads the trees, once what was saved is found to be what the templates say."""
-    saved = {item: leaves.parse_descriptions(named) for item, named in tensors.items()}
-    expected = {item: leaves.describe(template) for item, template in templates.items()}
-    found = [
+    """Check that the saved tensors are those of the templates, and read the trees."""
+    saved = {item: named_arrays.parse_descriptions(named) for item, named in tensors.items()}
+    expected = {item: named_arrays.describe(template) for item, template in templates.items()}
+    problems = [
         f"{item}/{difference}"
         for item in sorted(saved.keys() | expected.keys())
-        for difference in leaves.differences(saved.get(item, {}), expected.get(item, {}))
+        for difference in named_arrays.differences(saved.get(item, {}), expected.get(item, {}))
     ]
-    if found:
+    if problems:
         raise errors.problems_error(
             f"{path} is the checkpoint of another program. Give the settings that it was saved "
             "with, or another directory:",
-            found,
+            problems,
         )
-    filled = [item for item in sorted(saved) if any(0 not in x.shape for x in saved[item].values())]
-    arrays = array_store.read_arrays(path / _ARRAYS, filled) if filled else {}
+    filled = [
+        item
+        for item, descriptions in sorted(saved.items())
+        if any(0 not in description.shape for description in descriptions.values())
+    ]
+    arrays = orbax_arrays.read_arrays(path / _ARRAYS, filled) if filled else {}
     return {
-        item: leaves.from_host(template, arrays.get(item, {}))
+        item: named_arrays.arrays_to_tree(template, arrays.get(item, {}))
         for item, template in templates.items()
     }

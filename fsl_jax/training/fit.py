@@ -1,8 +1,8 @@
-"""The fit program: N stacked runs, many steps in a dispatch, validation inside.
+"""The fit program: it trains N stacked runs for many steps in a dispatch, and validates them.
 
-Everything here is traced: `advance` is what a dispatch computes. The frozen base is an argument
-that is not mapped over the runs, so it is held once; only the trainable half is differentiated. On
-a mesh the runs are spread over its axis `runs`, and the examples of each batch over `batch`.
+Everything here is traced: `advance` computes one dispatch. The frozen base is an argument that is
+not mapped over the runs, so it is held once; only the trainable leaves are differentiated. On a
+mesh the runs are spread over its axis `runs`, and the examples of each batch over `batch`.
 """
 
 import dataclasses
@@ -35,30 +35,31 @@ def make_advance(
     config: FitConfig,
     mesh: Mesh | None = None,
 ) -> Advance:
-    """The function of one dispatch.
+    """Make the function of one dispatch.
 
     Args:
-      formulation: how tokens become class logits.
-      method: of any of the runs; of its attributes only those count that all runs share.
-      config: of the program.
+      formulation: turns tokens into class logits.
+      method: the method of any of the runs; only the attributes that all runs share are read.
+      config: the config of the program.
       mesh: the mesh that runs and batches are spread over, if there is one.
 
     Returns:
-      `advance(state, runs, shared, pool) -> state`, a pure function to be jitted: takes
-      `config.steps_per_dispatch` steps with every run and validates where it is due. `shared` is
-      the frozen base, and `pool` the arrays `[E, ...]` of all examples of all runs.
+      `advance(state, runs, shared, pool) -> state`, a pure function to be jitted. It takes
+      `config.steps_per_dispatch` steps with every run and validates if that is due. `shared` is the
+      frozen base, and `pool` has the arrays `[E, ...]` of all examples of all runs.
     """
 
-    def of_runs(of_run: Callable[..., RunState]) -> Callable[..., RunState]:
+    def over_runs(function: Callable[..., RunState]) -> Callable[..., RunState]:
         axis = None if mesh is None else "runs"
-        return jax.vmap(of_run, (0, 0, None, None, None), spmd_axis_name=axis)
+        return jax.vmap(function, (0, 0, None, None, None), spmd_axis_name=axis)
 
-    update = of_runs(_update(formulation, method, config, mesh))
-    validate = of_runs(_validate(formulation, method, config, mesh))
+    update = over_runs(_update(formulation, method, config, mesh))
+    validate = over_runs(_validate(formulation, method, config, mesh))
 
     def advance(state: FitState, runs: Runs, shared: Params, pool: Batch) -> FitState:
-        def step(now: FitState, _: None) -> tuple[FitState, None]:
-            return FitState(now.step + 1, update(now.runs, runs, shared, pool, now.step)), None
+        def step(current: FitState, _: None) -> tuple[FitState, None]:
+            updated = update(current.runs, runs, shared, pool, current.step)
+            return FitState(current.step + 1, updated), None
 
         state, _ = jax.lax.scan(step, state, None, length=config.steps_per_dispatch)
         due = (state.step % config.evaluate_every == 0) | (state.step >= config.steps)
@@ -76,22 +77,22 @@ def make_advance(
 def make_gradient(
     formulation: Formulation, method: Method, config: FitConfig
 ) -> Callable[..., tuple[Float[Array, ""], Params]]:
-    """The function of what a step of one run differentiates.
+    """Make the function that computes the loss of one run and its gradients.
 
     Args:
-      formulation: how tokens become class logits.
-      method: of any of the runs.
-      config: of the program.
+      formulation: turns tokens into class logits.
+      method: the method of any of the runs.
+      config: the config of the program.
 
     Returns:
-      `gradient(trainable, frozen_leaves, shared, batch, key) -> (loss, gradients)`, of the leaves
-      of one run, the frozen base, a batch, and a key where there is dropout.
+      `gradient(trainable, frozen_leaves, shared, batch, key) -> (loss, gradients)`. It takes the
+      leaves of one run, the frozen base, a batch, and a random key if there is dropout.
     """
 
     def loss_of(
-        trainable: Params, own: Params, shared: Params, batch: Batch, key: Array | None
+        trainable: Params, frozen_leaves: Params, shared: Params, batch: Batch, key: Array | None
     ) -> Float[Array, ""]:
-        params = combine(trainable, own, shared)
+        params = combine(trainable, frozen_leaves, shared)
         adapted = method.reparametrize(params)
         logits = formulation.logits(adapted, batch, dropout=config.dropout, key=key)
         loss = cross_entropy(logits, batch["label"]).mean()
@@ -99,10 +100,14 @@ def make_gradient(
         return loss if penalty is None else loss + penalty
 
     def gradient(
-        trainable: Params, own: Params, shared: Params, batch: Batch, key: Array | None = None
+        trainable: Params,
+        frozen_leaves: Params,
+        shared: Params,
+        batch: Batch,
+        key: Array | None = None,
     ) -> tuple[Float[Array, ""], Params]:
         with rematerialized_layers(config.rematerialize):
-            return jax.value_and_grad(loss_of)(trainable, own, shared, batch, key)
+            return jax.value_and_grad(loss_of)(trainable, frozen_leaves, shared, batch, key)
 
     return gradient
 
@@ -113,33 +118,33 @@ def _update(
     config: FitConfig,
     mesh: Mesh | None,
 ) -> Callable[..., RunState]:
-    """One step of one run."""
+    """Make the function that takes one step with one run."""
     gradient = make_gradient(formulation, method, config)
 
-    def update(run: RunState, given: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
-        batch = take(pool, given.order[step], mesh)
-        key = jax.random.fold_in(given.key, step) if config.dropout else None
-        loss, gradients = gradient(run.trainable, given.frozen_leaves, shared, batch, key)
-        optimizer = make_optimizer(given.learning_rate, given.weight_decay, config)
-        # AdamW multiplies float32 by Python's and its own counters' types.
+    def update(run: RunState, inputs: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
+        batch = take(pool, inputs.order[step], mesh)
+        key = jax.random.fold_in(inputs.key, step) if config.dropout else None
+        loss, gradients = gradient(run.trainable, inputs.frozen_leaves, shared, batch, key)
+        optimizer = make_optimizer(inputs.learning_rate, inputs.weight_decay, config)
+        # AdamW multiplies float32 by Python numbers and by its integer counters.
         with jax.numpy_dtype_promotion("standard"):
             updates, moments = optimizer.update(gradients, run.optimizer, run.trainable)
-            updates = scale_updates(updates, given.rate_factors)
+            updates = scale_updates(updates, inputs.rate_factors)
             trainable = jax.tree.map(jnp.add, run.trainable, updates)
             norms = optax.tree.norm((gradients, updates))
             clipped = clip_gradients(gradients, config)
         trainable, method_state = method.after_step(
-            trainable, given.frozen_leaves, clipped, run.method_state, step, config.steps
+            trainable, inputs.frozen_leaves, clipped, run.method_state, step, config.steps
         )
         finite = jnp.isfinite(loss) & jnp.isfinite(norms)
         stepped = dataclasses.replace(
             run, trainable=trainable, optimizer=moments, method_state=method_state
         )
-        kept = _where(run.active & finite, stepped, run)
+        updated = _where(run.active & finite, stepped, run)
         return dataclasses.replace(
-            kept,
+            updated,
             diverged=run.diverged | (run.active & ~finite),
-            losses=kept.losses.at[step].set(jnp.where(run.active, loss, jnp.nan)),
+            losses=updated.losses.at[step].set(jnp.where(run.active, loss, jnp.nan)),
         )
 
     return update
@@ -148,11 +153,11 @@ def _update(
 def _validate(
     formulation: Formulation, method: Method, config: FitConfig, mesh: Mesh | None
 ) -> Callable[..., RunState]:
-    """Validation of one run, which keeps its best parameters and may end it."""
+    """Make the function that validates one run: it keeps the best leaves and may end the run."""
 
-    def validate(run: RunState, given: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
-        params = method.reparametrize(combine(run.trainable, given.frozen_leaves, shared))
-        accuracy, loss = _measure(formulation, params, given, pool, mesh)
+    def validate(run: RunState, inputs: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
+        params = method.reparametrize(combine(run.trainable, inputs.frozen_leaves, shared))
+        accuracy, loss = _measure(formulation, params, inputs, pool, mesh)
         finite = jnp.isfinite(loss)
         tied = (accuracy == run.best_accuracy) & (loss < run.best_loss)
         better = finite & ((accuracy > run.best_accuracy) | tied)
@@ -160,14 +165,14 @@ def _validate(
             run, best=run.trainable, best_accuracy=accuracy, best_loss=loss, best_step=step
         )
         stale = jnp.where(better, 0, run.stale + 1).astype(jnp.int32)
-        place = (step - 1) // config.evaluate_every
+        index = (step - 1) // config.evaluate_every
         validated = dataclasses.replace(
             _where(better, improved, run),
             stale=stale,
             stopped=jnp.bool_(config.patience > 0) & (stale >= config.patience),
             diverged=~finite,
-            accuracies=run.accuracies.at[place].set(accuracy),
-            validation_losses=run.validation_losses.at[place].set(loss),
+            accuracies=run.accuracies.at[index].set(accuracy),
+            validation_losses=run.validation_losses.at[index].set(loss),
         )
         return _where(run.active, validated, run)
 
@@ -175,28 +180,29 @@ def _validate(
 
 
 def _measure(
-    formulation: Formulation, params: Params, given: Runs, pool: Batch, mesh: Mesh | None
+    formulation: Formulation, params: Params, inputs: Runs, pool: Batch, mesh: Mesh | None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Mean accuracy and loss on the validation examples, read a chunk at a time."""
+    """Return the mean accuracy and loss on the validation examples, read a chunk at a time."""
 
     def chunk(rows_and_weight: tuple[Array, Array]) -> tuple[Array, Array]:
         rows, weight = rows_and_weight
         batch = take(pool, rows, mesh)
         logits = formulation.logits(params, batch)
-        right = correct(logits, batch["label"]).astype(jnp.float32)
-        return (right * weight).sum(), (cross_entropy(logits, batch["label"]) * weight).sum()
+        is_correct = correct(logits, batch["label"]).astype(jnp.float32)
+        losses = cross_entropy(logits, batch["label"])
+        return (is_correct * weight).sum(), (losses * weight).sum()
 
-    right, loss = jax.lax.map(chunk, (given.validation, given.weight))
-    count = given.weight.sum()
-    return right.sum() / count, loss.sum() / count
+    num_correct, loss = jax.lax.map(chunk, (inputs.validation, inputs.weight))
+    count = inputs.weight.sum()
+    return num_correct.sum() / count, loss.sum() / count
 
 
 def take(pool: Batch, rows: Array, mesh: Mesh | None = None) -> Batch:
-    """The rows of a pool of examples, as a batch that is spread over the mesh's axis `batch`."""
+    """Take rows of a pool of examples as a batch, spread over the mesh's axis `batch`."""
     if mesh is not None:
         rows = jax.lax.with_sharding_constraint(rows, over_batch(mesh))
     return {name: array[rows] for name, array in pool.items()}
 
 
-def _where(condition: Array, chosen: Any, otherwise: Any) -> Any:
-    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), chosen, otherwise)
+def _where(condition: Array, tree: Any, otherwise: Any) -> Any:
+    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), tree, otherwise)

@@ -1,4 +1,4 @@
-"""The settings that all runs of a program share."""
+"""The config that all runs of a program share."""
 
 import dataclasses
 import math
@@ -10,19 +10,20 @@ from fsl_jax.errors import problems_error
 
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
-    """What is the same for all runs of a program.
+    """The config that all runs of a program share.
 
     Attributes:
-      steps: optimiser steps.
-      batch_size: examples in a step.
-      evaluate_every: steps between two validations; the last step is always validated.
-      warmup: share of the steps over which the learning rate rises.
+      steps: the number of optimiser steps.
+      batch_size: the number of examples in a step.
+      evaluate_every: the steps between two validations. Validation also follows the last step.
+      warmup: the share of the steps over which the learning rate rises.
       clip_norm: gradients are scaled down to this global norm.
-      patience: a run ends after this many validations without a better one; 0 lets all steps run.
-      dropout: rate inside the model.
-      evaluation_batch: examples that validation reads at a time.
-      longest_dispatch: the most steps that one dispatch may take.
-      rematerialize: whether layers are computed again for their gradient, to save memory.
+      patience: a run ends after this many validations without improvement; with 0 it takes all
+        steps.
+      dropout: the dropout rate inside the model.
+      evaluation_batch: the number of examples that validation reads at a time.
+      longest_dispatch: the largest number of steps that one dispatch may take.
+      rematerialize: True computes layers again for their gradient, to save memory.
     """
 
     steps: int
@@ -46,28 +47,27 @@ class FitConfig:
             "patience": self.patience >= 0,
             "dropout": 0 <= self.dropout < 1,
         }
-        wrong = [f"{name} = {getattr(self, name)}" for name, fits in limits.items() if not fits]
-        if wrong:
-            raise problems_error("training settings out of range:", wrong)
+        problems = [f"{name} = {getattr(self, name)}" for name, fits in limits.items() if not fits]
+        if problems:
+            raise problems_error("training settings out of range:", problems)
 
     @property
     def steps_per_dispatch(self) -> int:
-        """The largest number of steps, within the limit, that ends where validations fall."""
+        """The most steps, within the limit, so that validations fall at the end of dispatches."""
         common = math.gcd(self.steps, self.evaluate_every)
-        return max(
-            d for d in range(1, common + 1) if common % d == 0 and d <= self.longest_dispatch
-        )
+        divisors = [number for number in range(1, common + 1) if common % number == 0]
+        return max(divisor for divisor in divisors if divisor <= self.longest_dispatch)
 
     @property
     def evaluations(self) -> int:
-        """How many validations a run has that is not stopped."""
+        """The number of validations of a run that is not stopped early."""
         return math.ceil(self.steps / self.evaluate_every)
 
 
 def longest_dispatch() -> int:
-    """Steps in a dispatch that suit this platform.
+    """Return the largest number of steps in a dispatch for this platform.
 
-    A dispatch costs an accelerator more than a small step does, so there it takes many; on a CPU a
-    step is long and a dispatch free, and a step apiece shows progress and stops soonest.
+    On an accelerator a dispatch takes longer than a small step, so it takes many steps. On a CPU a
+    dispatch costs nothing beside a step, so it takes one: that shows progress and stops soonest.
     """
     return 1 if jax.default_backend() == "cpu" else 1_000

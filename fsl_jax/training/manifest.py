@@ -1,4 +1,4 @@
-"""A list of all files in a directory with their hashes, by which any change of them is noticed."""
+"""A manifest lists all files of a directory with their hashes, so that every change is noticed."""
 
 import hashlib
 import json
@@ -13,10 +13,12 @@ NAME = "manifest.json"
 
 
 def write(directory: epath.PathLike) -> None:
-    """Writes `manifest.json`: path, size and SHA-256 of every file under a directory, and its own.
+    """Write `manifest.json` with the path, size and SHA-256 of every file under a directory.
+
+    It ends with the hash of the list itself.
 
     Args:
-      directory: the directory; all its other files are there already.
+      directory: the directory, which already has all its other files.
     """
     directory = epath.Path(directory)
     entries = [_entry(directory, name) for name in _files(directory)]
@@ -24,14 +26,15 @@ def write(directory: epath.PathLike) -> None:
 
 
 def verify(directory: epath.PathLike) -> list[str]:
-    """Compares a directory with its manifest.
+    """Compare a directory with its manifest.
 
     Args:
       directory: the directory.
 
     Returns:
-      What is wrong, a line for each file, its path first. Empty when no file is missing or has been
-      added, and every byte of every file, the manifest's own included, is as it was written.
+      The problems, one line for each file, which begins with its path. The list is empty if no file
+      is missing or was added, and every byte of every file, the manifest included, is as it was
+      written.
     """
     directory = epath.Path(directory)
     try:
@@ -40,23 +43,23 @@ def verify(directory: epath.PathLike) -> list[str]:
         return [f"{NAME}: missing, so the writing was never finished"]
     except ValueError as error:
         return [f"{NAME}: {error}"]
-    found = set(_files(directory))
-    faults = [f"{name}: missing" for name in sorted(listed.keys() - found)]
-    faults += [f"{name}: not in {NAME}" for name in sorted(found - listed.keys())]
-    for name in sorted(listed.keys() & found):
-        faults += _differences(listed[name], _entry(directory, name))
-    return faults
+    present = set(_files(directory))
+    problems = [f"{name}: missing" for name in sorted(listed.keys() - present)]
+    problems += [f"{name}: not in {NAME}" for name in sorted(present - listed.keys())]
+    for name in sorted(listed.keys() & present):
+        problems += _differences(listed[name], _entry(directory, name))
+    return problems
 
 
 def _files(directory: epath.Path) -> list[str]:
-    """The relative paths of all files but the manifest, sorted."""
-    above = len(os.fspath(directory)) + 1
-    found = [
-        f"{os.fspath(folder)}/{name}"[above:]
+    """Return the relative paths of all files but the manifest, sorted."""
+    prefix_length = len(os.fspath(directory)) + 1
+    paths = [
+        f"{os.fspath(folder)}/{name}"[prefix_length:]
         for folder, _, names in directory.walk()
         for name in names
     ]
-    return sorted(name for name in found if name != NAME)
+    return sorted(path for path in paths if path != NAME)
 
 
 def _entry(directory: epath.Path, name: str) -> dict[str, Any]:
@@ -64,27 +67,27 @@ def _entry(directory: epath.Path, name: str) -> dict[str, Any]:
     return {"path": name, "size": size, "sha256": digest}
 
 
-def _differences(listed: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    if listed["size"] != found["size"]:
-        return [f"{found['path']}: {found['size']} bytes, expected {listed['size']}"]
-    if listed["sha256"] != found["sha256"]:
-        return [f"{found['path']}: SHA-256 {found['sha256']}, expected {listed['sha256']}"]
+def _differences(listed: dict[str, Any], actual: dict[str, Any]) -> list[str]:
+    if listed["size"] != actual["size"]:
+        return [f"{actual['path']}: {actual['size']} bytes, expected {listed['size']}"]
+    if listed["sha256"] != actual["sha256"]:
+        return [f"{actual['path']}: SHA-256 {actual['sha256']}, expected {listed['sha256']}"]
     return []
 
 
 def _encode(entries: list[dict[str, Any]]) -> bytes:
-    """The one text of a manifest, which ends with the hash of the list in it."""
+    """Encode a manifest in the only form that is valid; it ends with the hash of the list."""
     text = json.dumps(entries)
     content = {"files": entries, "sha256": hashlib.sha256(text.encode()).hexdigest()}
     return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def _read(directory: epath.Path) -> list[dict[str, Any]]:
-    """The list in a manifest; a ValueError unless the bytes are what `_encode` gives for it."""
+    """Read the list in a manifest; raise a ValueError unless `_encode` gives the same bytes."""
     data = (directory / NAME).read_bytes()
     try:
         entries = json.loads(data)["files"]
-        # Encoding again finds what parsing forgives, a changed blank or escape for one.
+        # Encoding it again finds changes that parsing forgives, such as a changed blank or escape.
         intact = _encode(entries) == data
     except (ValueError, TypeError, KeyError, RecursionError):
         intact = False

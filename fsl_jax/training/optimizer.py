@@ -1,4 +1,4 @@
-"""AdamW with warm-up, linear decay and gradient clipping; its numbers may be traced.
+"""AdamW with warm-up, linear decay and gradient clipping; rate and decay may be traced.
 
 Loshchilov and Hutter, 2019, "Decoupled Weight Decay Regularization",
 https://arxiv.org/abs/1711.05101.
@@ -15,12 +15,13 @@ from fsl_jax.training.fit_config import FitConfig
 def make_optimizer(
     learning_rate: jax.Array | float, weight_decay: jax.Array | float, config: FitConfig
 ) -> optax.GradientTransformation:
-    """The optimiser of one run.
+    """Make the optimiser of one run.
 
     Args:
-      learning_rate: its peak, a scalar that may be traced, so that stacked runs can differ.
-      weight_decay: likewise.
-      config: of the program.
+      learning_rate: the peak learning rate, a scalar that may be traced, so that stacked runs can
+        differ.
+      weight_decay: the weight decay, likewise.
+      config: the config of the program.
 
     Returns:
       An Optax transformation whose state does not depend on the two numbers.
@@ -32,25 +33,25 @@ def make_optimizer(
 
 
 def clip_gradients(gradients: Any, config: FitConfig) -> Any:
-    """The gradients as the optimiser's first step leaves them.
+    """Clip gradients as the optimiser does before its update.
 
     Args:
-      gradients: a tree of them.
-      config: of the program.
+      gradients: a tree of gradients.
+      config: the config of the program.
 
     Returns:
-      The gradients, of at most the settings' global norm.
+      The gradients, whose global norm is at most `config.clip_norm`.
     """
     clip = optax.clip_by_global_norm(config.clip_norm)
     return clip.update(gradients, clip.init(gradients))[0]
 
 
 def scale_updates(updates: Any, factors: Any) -> Any:
-    """Multiplies the optimiser's updates, which is to multiply the learning rate.
+    """Multiply the optimiser's updates, which has the effect of multiplying the learning rate.
 
     Args:
       updates: a tree of updates.
-      factors: a tree of numbers of the same structure, or an empty tuple for ones.
+      factors: a tree of numbers of the same structure, or an empty tuple if all are 1.
 
     Returns:
       The updates.
@@ -61,11 +62,11 @@ def scale_updates(updates: Any, factors: Any) -> Any:
 
 
 def learning_rate_schedule(peak: jax.Array | float, config: FitConfig) -> optax.Schedule:
-    """Linear rise over the warm-up, then linear fall to zero after the last step.
+    """Return a linear rise over the warm-up, then a linear fall to zero after the last step.
 
     Args:
       peak: the learning rate at the end of the warm-up.
-      config: of the program.
+      config: the config of the program.
 
     Returns:
       A function from the step, counted from 0, to the learning rate.
@@ -73,7 +74,7 @@ def learning_rate_schedule(peak: jax.Array | float, config: FitConfig) -> optax.
     warmup = int(config.warmup * config.steps)
     if not warmup:
         return optax.linear_schedule(peak, 0.0 * peak, config.steps)
-    # The rise begins above zero, so that the first step does something.
+    # The rise begins above zero, so that the first step changes the parameters.
     rise = optax.linear_schedule(peak / (warmup + 1), peak, warmup)
     fall = optax.linear_schedule(peak, 0.0 * peak, config.steps - warmup)
     return optax.join_schedules([rise, fall], [warmup])

@@ -1,6 +1,7 @@
-"""Class logits of many runs on the same examples."""
+"""Predicts class logits of many runs for the same examples."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -17,6 +18,19 @@ from fsl_jax.tasks.encoding import batches_by_length, pad_id
 from fsl_jax.tasks.formulation import Batch, Formulation
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predicted:
+    """The predictions of N models for E examples in C classes.
+
+    Attributes:
+      logits: float32 `[N, E, C]`.
+      truncated: how many texts were longer than the formulation's limit and were cut.
+    """
+
+    logits: np.ndarray
+    truncated: int
+
+
 def predict(
     formulation: Formulation,
     method: Method,
@@ -26,40 +40,46 @@ def predict(
     examples: Sequence[Example],
     batch_size: int = 32,
     mesh: Mesh | None = None,
-) -> np.ndarray:
-    """Runs N adapted models on the same examples.
+) -> Predicted:
+    """Predict class logits with N adapted models for the same examples.
 
-    What the runs share below their lowest trained leaf is computed once, since neither the examples
-    nor the frozen base are mapped over the runs.
+    The part of the model below the lowest trainable leaf is computed once for all runs, since
+    neither the examples nor the frozen base are mapped over the runs.
 
     Args:
-      formulation: how examples become tokens and class logits.
-      method: of any of the runs.
-      trainable: trained leaves `[N, ...]`.
+      formulation: turns examples into tokens and class logits.
+      method: the method of any of the runs.
+      trainable: trainable leaves `[N, ...]`.
       frozen_leaves: frozen leaves that differ between runs, `[N, ...]`.
       shared: the frozen base.
       examples: E examples.
-      batch_size: how many are read at a time.
+      batch_size: the number of examples that are read at a time.
       mesh: the mesh, if there are several devices.
 
     Returns:
-      float32 logits `[N, E, C]`.
+      The class logits of all runs, and how many texts were cut.
     """
 
-    def logits(trainable: Params, frozen_leaves: Params, shared: Params, batch: Batch) -> jax.Array:
-        def of_run(own: Params, numbers: Params) -> jax.Array:
-            params = method.reparametrize(combine(own, numbers, shared))
-            return formulation.logits(params, batch)
-
-        return jax.vmap(of_run)(trainable, frozen_leaves)
-
-    compiled = jit(logits)
-    tokens, _ = formulation.tokenize(examples)
+    compiled = _compiled_logits(formulation, method)
+    tokens, truncated = formulation.tokenize(examples)
     runs = jax.tree.leaves(trainable)[0].shape[0]
     result = np.zeros((runs, len(examples), len(formulation.labels)), np.float32)
     limit = formulation.limit
     for rows, arrays in batches_by_length(tokens, batch_size, limit, pad_id(formulation)):
         batch = place_examples(arrays, mesh)
-        found = to_host(compiled(trainable, frozen_leaves, shared, batch))
-        result[:, rows] = found[:, : len(rows)]
-    return result
+        predicted = to_host(compiled(trainable, frozen_leaves, shared, batch))
+        result[:, rows] = predicted[:, : len(rows)]
+    return Predicted(result, truncated)
+
+
+def _compiled_logits(formulation: Formulation, method: Method) -> Callable[..., jax.Array]:
+    """Return a compiled function of the three parameter trees and a batch: logits `[N, B, C]`."""
+
+    def logits(trainable: Params, frozen_leaves: Params, shared: Params, batch: Batch) -> jax.Array:
+        def of_run(trainable: Params, frozen_leaves: Params) -> jax.Array:
+            params = method.reparametrize(combine(trainable, frozen_leaves, shared))
+            return formulation.logits(params, batch)
+
+        return jax.vmap(of_run)(trainable, frozen_leaves)
+
+    return jit(logits)

@@ -1,4 +1,4 @@
-"""What a fit program is given for its runs, and what it keeps of them."""
+"""The inputs and the state of the runs of a fit program."""
 
 from typing import Any
 
@@ -11,24 +11,24 @@ from fsl_jax.adapt.tree import Params
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.optimizer import make_optimizer
 
-# The fields below are leaves of trees: beside arrays they may be shapes, shardings, or whatever
-# else a tree is mapped to, so their annotations cannot be checked as shapes.
+# The fields below are leaves of trees. A tree can be mapped to shapes, shardings or anything else,
+# so the annotations of the fields cannot be checked as shapes of arrays.
 
 
 @flax.struct.dataclass
 class Runs:
-    """What differs between the N runs of a program; stacked on the leading axis.
+    """The leaves and numbers that differ between the N runs of a program, stacked on axis 0.
 
     Attributes:
-      frozen_leaves: leaves that are frozen and differ between runs, such as LoRA's scales.
-      learning_rate: `[N]`.
-      weight_decay: `[N]`.
+      frozen_leaves: frozen leaves that differ between runs, such as LoRA's scales.
+      learning_rate: the peak learning rates, float32 `[N]`.
+      weight_decay: the weight decays, float32 `[N]`.
       key: threefry keys `[N]` for dropout.
-      order: for each step the rows of the pool that make the batch, int32 `[N, steps, B]`.
+      order: the rows of the pool that form the batch of each step, int32 `[N, steps, B]`.
       validation: the rows of the pool to validate on, int32 `[N, chunks, evaluation_batch]`.
-      weight: 1 for each of these rows that counts and 0 for one that fills a chunk, float32.
-      rate_factors: what the learning rate of each trained leaf is multiplied by, a tree of `[N]`;
-        empty where it is 1 everywhere.
+      weight: 1 for each row of `validation` that counts and 0 for one that fills a chunk, float32.
+      rate_factors: a factor for the learning rate of each trainable leaf, a tree of `[N]`; an empty
+        tuple if all factors are 1.
     """
 
     frozen_leaves: Params
@@ -43,19 +43,19 @@ class Runs:
 
 @flax.struct.dataclass
 class RunState:
-    """What a program keeps of its runs; every leaf has the runs on its leading axis.
+    """The state of the runs of a program; every leaf has the runs on its leading axis.
 
     Attributes:
-      trainable: the trained leaves as they are.
-      optimizer: the optimiser's state.
-      method_state: what the method keeps from step to step.
-      best: the trained leaves as they were at the best validation.
-      best_accuracy: the accuracy there, from 0 to 1, float32; -1 before the first.
-      best_loss: the validation loss there, in nats, which decides between equal accuracies.
-      best_step: the steps that had been taken there, int32.
-      stale: validations since then, int32.
+      trainable: the current trainable leaves.
+      optimizer: the state of the optimiser.
+      method_state: the state that the method keeps from step to step.
+      best: the trainable leaves at the best validation.
+      best_accuracy: the accuracy at the best validation, from 0 to 1, float32; -1 before the first.
+      best_loss: the loss at the best validation, in nats; it decides between equal accuracies.
+      best_step: the number of steps taken at the best validation, int32.
+      stale: the number of validations since the best one, int32.
       stopped: True once the run has ended early.
-      diverged: True once a loss or a step was not finite; such a run keeps what it had before.
+      diverged: True once a loss or an update was not finite; the run keeps its last finite state.
       losses: training loss by step, `[N, steps]`, NaN where a step was not taken.
       accuracies: validation accuracy, `[N, evaluations]`, NaN likewise.
       validation_losses: validation loss, `[N, evaluations]`, NaN likewise.
@@ -77,17 +77,17 @@ class RunState:
 
     @property
     def active(self) -> jax.Array:
-        """Which runs still train."""
+        """True for each run that still trains, bool `[N]`."""
         return ~(self.stopped | self.diverged)
 
 
 @flax.struct.dataclass
 class FitState:
-    """Where a program stands.
+    """The state of a program.
 
     Attributes:
-      step: steps taken, int32 scalar.
-      runs: what is kept of each run.
+      step: the number of steps taken, int32 scalar.
+      runs: the state of the runs.
     """
 
     step: Any
@@ -95,12 +95,12 @@ class FitState:
 
 
 def initial_state(trainable: Params, config: FitConfig, method: Method) -> FitState:
-    """The state before the first step.
+    """Make the state before the first step.
 
     Args:
-      trainable: the trained leaves of N runs, stacked.
-      config: of the program.
-      method: of any of the runs.
+      trainable: the trainable leaves of N runs, stacked.
+      config: the config of the program.
+      method: the method of any of the runs.
 
     Returns:
       The state.
@@ -111,7 +111,7 @@ def initial_state(trainable: Params, config: FitConfig, method: Method) -> FitSt
             trainable=leaves,
             optimizer=make_optimizer(0.0, 0.0, config).init(leaves),
             method_state=method.initial_state(leaves),
-            # A copy, since a dispatch takes over the memory of each of the two.
+            # A copy, since the buffers of both are donated to a dispatch.
             best=jax.tree.map(jnp.copy, leaves),
             best_accuracy=jnp.array(-1.0),
             best_loss=jnp.array(jnp.inf),

@@ -1,4 +1,4 @@
-"""Stopping when asked to: the first signal is a request, which the program grants between steps."""
+"""Stops on request: the first signal sets a flag, which the program reads between steps."""
 
 import os
 import signal
@@ -12,8 +12,8 @@ _STANDARD_ERROR = 2
 class StopRequest:
     """Turns the first SIGTERM or SIGINT into a flag, so that the program can save and then exit.
 
-    The second one acts as it would have without this: SIGTERM ends the process, Ctrl-C raises
-    KeyboardInterrupt. What the signals did before is restored when the block ends.
+    The second signal acts as usual: SIGTERM ends the process, Ctrl-C raises KeyboardInterrupt. The
+    earlier handlers are restored when the block ends.
 
         with StopRequest() as stop:
             while not done:
@@ -22,9 +22,10 @@ class StopRequest:
                     save(state)
                     sys.exit(stop.exit_status)
 
-    Signals reach Python in the main thread, and there between dispatches only: enter the block in
-    that thread, and keep a dispatch short against the time that a scheduler grants after SIGTERM.
-    `jax.distributed.initialize` takes SIGTERM for itself: enter the block after it.
+    Python handles signals in the main thread and between dispatches only. So enter the block in
+    that thread, and keep a dispatch short compared with the time that a scheduler grants after
+    SIGTERM. `jax.distributed.initialize` installs its own handler of SIGTERM, so enter the block
+    after it.
     """
 
     def __init__(self) -> None:
@@ -33,17 +34,17 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """Whether one of the signals has come."""
+        """True once one of the signals has been received."""
         return self._received is not None
 
     @property
     def signal_name(self) -> str:
-        """The signal that came, "SIGTERM"; empty when none has."""
+        """The name of the received signal, such as "SIGTERM"; empty if there was none."""
         return self._received.name if self._received else ""
 
     @property
     def exit_status(self) -> int:
-        """What shells and schedulers expect of a process that a signal stopped; 0 without one."""
+        """The exit status that shells expect after the received signal; 0 if there was none."""
         return 128 + self._received if self._received else 0
 
     def __enter__(self) -> "StopRequest":
@@ -58,12 +59,12 @@ class StopRequest:
         del frame
         self._received = signal.Signals(number)
         self._restore()
-        # Written past `sys.stderr`, which may be in the middle of a write that this interrupts.
+        # Not through `sys.stderr`, since the signal may have interrupted one of its writes.
         message = f"{self.signal_name}: stopping after this step; once more to stop at once.\n"
         os.write(_STANDARD_ERROR, message.encode())
 
     def _restore(self) -> None:
         while self._previous:
             number, handler = self._previous.popitem()
-            # None is a handler that was not set from Python, and cannot be set back from there.
+            # None stands for a handler that was not set from Python; Python cannot restore it.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

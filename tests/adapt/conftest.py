@@ -12,9 +12,7 @@ from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.families.gpt2.model import GPT2Config
 from fsl_jax.models.families.llama.model import LlamaConfig
-from fsl_jax.models.families.registry import module_of, parameter_shapes
-from fsl_jax.models.families.t5.layers import T5Config
-from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.families.t5.config import T5Config
 
 CONFIGS = {
     "bert": BertConfig(
@@ -53,32 +51,10 @@ CONFIGS = {
 }
 
 
-def random_leaves(config):
-    """Leaves by path; drawn by NumPy, which compiles nothing."""
-    random = np.random.default_rng(0)
-    return {
-        path: jnp.asarray(
-            random.normal(size=shape, scale=0.3) + path.endswith("/scale"), jnp.float32
-        )
-        for path, shape in parameter_shapes(config).items()
-    }
-
-
 @pytest.fixture(scope="session")
-def tiny():
+def tiny(build_tiny):
     """Makes the tiny model of a family once."""
-    made = {}
-
-    def make(family):
-        if family not in made:
-            config = CONFIGS[family]
-            params = unflatten(random_leaves(config))
-            made[family] = Pretrained(
-                f"tiny-{family}", config, module_of(config), params, None, "ab" * 32
-            )
-        return made[family]
-
-    return make
+    return functools.cache(lambda family: build_tiny(CONFIGS[family], scale=0.3))
 
 
 @pytest.fixture

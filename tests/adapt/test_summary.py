@@ -1,4 +1,4 @@
-"""What a method trains, as a table."""
+"""The table of the parameters that a method trains."""
 
 import jax
 import jax.numpy as jnp

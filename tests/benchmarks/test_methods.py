@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.methods import END, START, families
 from benchmarks.variants import VARIANTS, lines
-from fsl_jax.adapt.methods.registry import METHODS, parse_method
+from fsl_jax.adapt.methods.registry import TRAINED_METHODS, parse_method
 
 EVERY = "BERT, GPT-2, Llama, Qwen2, T5"
 
@@ -27,7 +27,7 @@ def test_a_method_is_of_the_families_that_take_it(method, expected):
 def test_every_method_and_every_variant_has_one_line():
     found = lines()
     assert len(found) == len(set(found))
-    assert set(found) == METHODS.keys() | VARIANTS.keys()
+    assert set(found) == TRAINED_METHODS.keys() | VARIANTS.keys()
 
 
 def test_the_page_has_what_the_script_says():

@@ -1,4 +1,4 @@
-"""What holds for every method: the suite that a new method is added to.
+"""The suite that every method passes; a new method is added to it.
 
 A case is a method in a formulation, trained as one program of four runs that differ in seed,
 learning rate, weight decay and, where the method has one, rank. Each method and each family is in a
@@ -7,11 +7,11 @@ quick case; the other pairs run in `make soak`.
 
 import dataclasses
 import functools
+import gc
 import re
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from etils import epath
@@ -33,14 +33,13 @@ from fsl_jax.adapt import (
     TopLayers,
     VeRA,
 )
-from fsl_jax.adapt.methods.registry import METHODS as NAMED
+from fsl_jax.adapt.methods.registry import TRAINED_METHODS
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks.losses import cross_entropy
-from fsl_jax.training.fit import make_advance, take
-from fsl_jax.training.loop import Checkpointer, fit
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+from fsl_jax.training.checkpointer import Checkpointer
+from fsl_jax.training.fit import take
+from fsl_jax.training.fit_loop import fit
 
 METHODS = {
     "full": (Full(),) * 4,
@@ -201,8 +200,26 @@ class Case:
     problem: Any
 
     @functools.cached_property
+    def _program_and_text(self):
+        texts, compile_lowered = [], jax.stages.Lowered.compile
+
+        def listen(lowered, *arguments, **options):
+            texts.append(lowered.as_text())
+            return compile_lowered(lowered, *arguments, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(jax.stages.Lowered, "compile", listen)
+            program = self.problem.compile()
+        return program, texts[-1]
+
+    @property
     def program(self):
-        return self.problem.compile()
+        return self._program_and_text[0]
+
+    @property
+    def text(self):
+        """The program as it was traced, before XLA changed it."""
+        return self._program_and_text[1]
 
     @functools.cached_property
     def start(self):
@@ -220,9 +237,11 @@ class Case:
 @pytest.fixture(scope="module")
 def make_case(tiny_problem, trial):
     # A compiled program takes many of the memory maps that a process may have: with all cases of
-    # the soak at once there would be none left (Linux allows 65,530), and XLA crashes then.
+    # the soak at once there would be none left (Linux allows 65,530), and XLA crashes then. Hence
+    # few cases are kept, and the garbage collector takes what the others leave.
     @functools.lru_cache(maxsize=8)
     def make(method, formulation):
+        gc.collect()
         seeds, rates, decays = (13, 21, 42, 13), (3e-3, 1e-3, 2e-3, 5e-3), (0.0, 0.1, 0.01, 0.0)
         runs = zip(METHODS[method], seeds, rates, decays, strict=True)
         return Case((method, formulation), tiny_problem(formulation, [trial(*run) for run in runs]))
@@ -264,7 +283,7 @@ def assert_same_training(found, expected, tolerances=(LOSS_TOLERANCE, LEAF_TOLER
 @cases(methods=tuple(name for name in METHODS if name not in PROMPTS))
 def test_a_run_starts_out_as_the_base(case):
     formulation = case.problem.formulation
-    pool = jax.tree.map(jnp.asarray, case.problem.arrays)
+    pool = jax.device_put(case.problem.arrays)
 
     @jax.jit
     @functools.partial(jax.vmap, in_axes=(0, 0))
@@ -279,7 +298,7 @@ def test_a_run_starts_out_as_the_base(case):
 
 
 def penalties(case):
-    """What each run's method adds to its loss before the first step."""
+    """Return the penalty of each run's method before the first step."""
     found = jax.jit(jax.vmap(case.problem.stack.method.penalty))(case.start.runs.trainable)
     return 0 if found is None else found
 
@@ -288,7 +307,7 @@ def test_every_method_and_every_formulation_has_a_quick_case():
     assert METHODS.keys() == {method for method, _ in QUICK}
     assert set(FORMULATIONS) == {formulation for _, formulation in QUICK}
     tried = {type(part) for runs in METHODS.values() for part in (runs[0], *parts_of(runs[0]))}
-    assert tried >= set(NAMED.values())
+    assert tried >= set(TRAINED_METHODS.values())
 
 
 def parts_of(method):
@@ -334,11 +353,7 @@ def test_frozen_leaves_have_no_gradient(case):
 
 def product_shapes(case):
     """The shape of every matrix product in a dispatch of the program."""
-    problem = case.problem
-    state, inputs = problem.place(case.program)
-    advance = jax.jit(make_advance(problem.formulation, problem.stack.method, problem.fit_config))
-    text = advance.lower(state, *inputs).as_text()
-    found = re.findall(r"stablehlo.dot_general.*-> tensor<([\dx]+)xf32>", text)
+    found = re.findall(r"stablehlo.dot_general.*-> tensor<([\dx]+)xf32>", case.text)
     return {tuple(map(int, shape.split("x"))) for shape in found}
 
 
@@ -349,7 +364,7 @@ def test_a_run_stacked_with_others_is_the_same_as_alone(case, number):
     alone = problem.fit(problem.compile())
     stacked = jax.tree.map(lambda leaf: leaf[number], case.last.runs)
     own = {
-        half: case.problem.stack.own(getattr(case.last.runs, half), number)
+        half: case.problem.stack.run_leaves(getattr(case.last.runs, half), number)
         for half in ("trainable", "best")
     }
     assert_same_training(
@@ -390,7 +405,7 @@ def test_saved_and_restored_it_goes_on_to_the_same_bits(case, tmp_path):
     problem, directory = case.problem, epath.Path(tmp_path)
     state, inputs = problem.place(case.program)
     expected = case.last
-    Checkpointer(directory, 1e9).keep(case.program.advance(state, *inputs), now=True)
+    Checkpointer(directory, 1e9).save(case.program.advance(state, *inputs), force=True)
     restored = Checkpointer(directory, 1e9).restore(problem.place(case.program)[0])
     assert int(restored.step) == problem.fit_config.steps_per_dispatch < problem.fit_config.steps
     last = fit(case.program, restored, *inputs, problem.fit_config, lambda *_: None)

@@ -1,4 +1,4 @@
-"""Where PEFT has the method, forward pass and gradients are PEFT's on the same weights."""
+"""Forward passes and gradients equal PEFT's on the same weights, for the methods that PEFT has."""
 
 import jax
 import jax.numpy as jnp
@@ -95,7 +95,7 @@ def class_logits(adapted, formulation, params, arrays):
         kernel, bias = (torch.from_numpy(np.array(params["head"][n])) for n in ("kernel", "bias"))
         return pooled @ kernel + bias
     last = output.logits[torch.arange(len(ids)), mask.sum(1) - 1]
-    return last[:, formulation.words.first.tolist()]
+    return last[:, formulation.words.first_tokens.tolist()]
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning:transformers")

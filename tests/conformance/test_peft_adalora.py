@@ -17,7 +17,6 @@ from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.models import export
 
 pytestmark = [
-    pytest.mark.usefixtures("quick_compilation"),
     pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning"),
     # AdaLoRA's pattern has names of parameters, where LoRA's has names of layers.
     pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning"),
@@ -51,7 +50,7 @@ SOME = r".*\.0\.self_attn\.(q|v)_proj|.*\.1\.mlp\.down_proj"
     ids=["all-layers", "some-layers"],
 )
 def targets(request):
-    """What is adapted: in all layers, or in some; and how many matrices that are."""
+    """Return the adapted layers, all or some, and their number of matrices."""
     return request.param
 
 

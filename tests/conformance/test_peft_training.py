@@ -33,7 +33,6 @@ from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.models import export
 
 pytestmark = [
-    pytest.mark.usefixtures("quick_compilation"),
     # This release of PEFT asks transformers for an attribute that has a new name there.
     pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning"),
     pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False:UserWarning"),
@@ -311,7 +310,7 @@ def test_both_take_the_same_steps_and_peft_loads_what_was_trained(pair, tmp_path
 
 
 def test_parts_of_a_layer_compute_the_same_and_their_gradients_add_up(pair_of_parts):
-    """What the parts share there each has for itself here."""
+    """Each part has its own copy here of the tensors that the parts share in PEFT."""
     compare(pair_of_parts)
     method, params = pair_of_parts.adapter.method, pair_of_parts.adapter.params
     trainable, frozen = partition(params, mask_from_rules(params, method.rules))

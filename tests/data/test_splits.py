@@ -14,7 +14,7 @@ from fsl_jax.errors import InputError
 
 
 def pool(name, **counts):
-    """So many examples of each label, in turns, as files often have them."""
+    """Make examples of each label in turn, as files often have them."""
     rows = [(n, label) for label, count in counts.items() for n in range(count)]
     return [Example(f"{name} {label} number {n}", label) for n, label in sorted(rows)]
 

@@ -41,7 +41,7 @@ def data_directory(tmp_path_factory) -> pathlib.Path:
 def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
     """Whole words, with the special tokens of both families."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "Topic", ":", *COMMON]
-    words += [word for own in WORDS.values() for word in own] + list(WORDS)
+    words += [word for of_class in WORDS.values() for word in of_class] + list(WORDS)
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return transformers.PreTrainedTokenizerFast(
@@ -93,11 +93,15 @@ def llama_directory(tmp_path_factory, tiny_tokenizer) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def run_script(tmp_path_factory):
+def run_script(tmp_path_factory, quick_flags):
     """Starts a script as a user would, in a process of its own with a cache for this session."""
+    directory = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Each worker has a directory in that of the session: what one compiles serves the other.
+        directory = directory.parent
     environment = {
         **os.environ,
-        "FSL_JAX_CACHE": str(tmp_path_factory.mktemp("cache")),
+        "FSL_JAX_CACHE": str(directory / "scripts_cache"),
         "JAX_PLATFORMS": "cpu",
     }
 
@@ -105,7 +109,7 @@ def run_script(tmp_path_factory):
         device_count = f"--xla_force_host_platform_device_count={devices}"
         return subprocess.Popen(
             [sys.executable, "-m", f"experiments.{script}", *flags],
-            env={**environment, "XLA_FLAGS": device_count if devices > 1 else ""},
+            env={**environment, "XLA_FLAGS": f"{device_count} {quick_flags}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -113,3 +117,15 @@ def run_script(tmp_path_factory):
         )
 
     return start
+
+
+@pytest.fixture(scope="session")
+def run_to_end(run_script):
+    """Runs a script to its end: status, output, errors."""
+
+    def run(script: str, *flags: str) -> tuple[int, str, str]:
+        process = run_script(script, *flags)
+        out, err = process.communicate(timeout=300)
+        return process.returncode, out, err
+
+    return run

@@ -11,9 +11,10 @@ import pytest
 
 from fsl_jax.studies.forecasting.dry_run import dry_run
 from fsl_jax.studies.planning.study_config import StudyConfig
-from fsl_jax.studies.study import Options, run_study
+from fsl_jax.studies.running.options import RunOptions
+from fsl_jax.studies.study import run_study
 
-SECONDS = 240
+SECONDS = 900
 """A process that has not ended by then waits for another one that never comes."""
 
 
@@ -117,7 +118,7 @@ def test_two_processes_find_what_one_finds_though_they_were_stopped(
 
     # In this process, whose eight devices are laid out alike.
     alone = tmp_path / "one"
-    run_study(study_config, alone, Options(checkpoint_seconds=0.0))
+    run_study(study_config, alone, RunOptions(checkpoint_seconds=0.0))
     for name in ("report.md", "summary.json", "timings.jsonl", "plan.json", "flags.txt"):
         assert (output / name).stat().st_size > 0, name
     pairs = [
@@ -132,7 +133,7 @@ def test_two_processes_find_what_one_finds_though_they_were_stopped(
 
 
 def test_dry_run_plans_for_a_mesh_and_writes_nothing(study_config, tmp_path):
-    told = dry_run(study_config, tmp_path / "out", Options())
+    told = dry_run(study_config, tmp_path / "out", RunOptions())
     assert "-lora | 4 | 4 | 8 |" in told
     assert "-icl | 2 | 1 | - |" in told
     assert not (tmp_path / "out").exists()

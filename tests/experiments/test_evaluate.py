@@ -37,15 +37,13 @@ def lora_directory(bert_directory, tmp_path_factory):
 
 
 @pytest.fixture
-def evaluate(run_script, tmp_path):
+def evaluate(run_to_end, tmp_path):
     """Runs the script to its end: status, output, errors."""
 
     def run(model, adapter, data, *flags):
         output = f"--output={tmp_path / 'out'}"
-        given = (f"--model={model}", f"--adapter={adapter}", f"--dataset={data}")
-        process = run_script("evaluate", *given, output, *flags)
-        out, err = process.communicate(timeout=300)
-        return process.returncode, out, err
+        required = (f"--model={model}", f"--adapter={adapter}", f"--dataset={data}")
+        return run_to_end("evaluate", *required, output, *flags)
 
     return run
 

@@ -26,31 +26,21 @@ def adapter(llama_directory, tmp_path):
     return of
 
 
-@pytest.fixture
-def export(run_script):
-    """Runs the script to its end: status, output, errors."""
-
-    def run(*flags):
-        process = run_script("export", *flags)
-        out, err = process.communicate(timeout=300)
-        return process.returncode, out, err
-
-    return run
-
-
-@pytest.mark.parametrize(("text", "whom"), [("lora(2)", "vllm"), ("ia3", "peft")])
-def test_the_script_writes_what_it_has_read_again(adapter, export, tmp_path, text, whom):
+@pytest.mark.parametrize(("text", "target"), [("lora(2)", "vllm"), ("ia3", "peft")])
+def test_the_script_writes_what_it_has_read_again(adapter, run_to_end, tmp_path, text, target):
     output = tmp_path / "served"
-    status, out, err = export(f"--adapter={adapter(text)}", f"--for={whom}", f"--output={output}")
+    status, out, err = run_to_end(
+        "export", f"--adapter={adapter(text)}", f"--for={target}", f"--output={output}"
+    )
     assert status == 0, err
     assert "Read again it computes the same" in out
-    assert f"{output} is an adapter for {whom}" in out
+    assert f"{output} is an adapter for {target}" in out
     assert (output / "adapter_model.safetensors").exists()
 
 
-def test_what_cannot_be_served_is_said_without_a_traceback(adapter, export, tmp_path):
+def test_what_cannot_be_served_is_said_without_a_traceback(adapter, run_to_end, tmp_path):
     flags = (f"--adapter={adapter('adapter(size=2)')}", "--for=merged", f"--output={tmp_path}/out")
-    status, out, err = export(*flags)
+    status, out, err = run_to_end("export", *flags)
     assert (status, out) == (2, "")
     assert "a bottleneck is not linear" in err
     assert "Traceback" not in err

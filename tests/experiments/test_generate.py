@@ -6,13 +6,11 @@ import pytest
 
 
 @pytest.fixture
-def generate(run_script, llama_directory):
+def generate(run_to_end, llama_directory):
     """Runs the script to its end: status, output, errors."""
 
     def run(*flags):
-        process = run_script("generate", f"--model={llama_directory}", *flags)
-        out, err = process.communicate(timeout=300)
-        return process.returncode, out, err
+        return run_to_end("generate", f"--model={llama_directory}", *flags)
 
     return run
 

@@ -14,7 +14,8 @@ import pytest
 
 from fsl_jax.errors import InputError
 from fsl_jax.studies.planning.study_config import StudyConfig
-from fsl_jax.studies.study import Options, run_study
+from fsl_jax.studies.running.options import RunOptions
+from fsl_jax.studies.study import run_study
 
 RESULTS = "results.jsonl"
 
@@ -43,7 +44,7 @@ def study_flags(bert_directory, llama_directory, data_directory) -> list[str]:
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate()
     return process.returncode, out, err
 
 
@@ -197,7 +198,7 @@ def test_sigterm_saves_and_says_so(study_flags, run_script, finished_study, tmp_
     assert (output / RESULTS).read_bytes() == (finished_study[0] / RESULTS).read_bytes()
 
 
-def wait_for(condition, process: subprocess.Popen, seconds: float = 120.0) -> None:
+def wait_for(condition, process: subprocess.Popen, seconds: float = 900.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition() and process.poll() is None:
         assert time.monotonic() < deadline, "what was waited for did not happen"
@@ -288,5 +289,5 @@ def test_what_cannot_be_used_is_refused_with_help(
     }
     output = tmp_path / "out"
     with pytest.raises(InputError, match=re.escape(message)):
-        run_study(StudyConfig(**given | change), output, Options())
+        run_study(StudyConfig(**given | change), output, RunOptions())
     assert not output.exists()

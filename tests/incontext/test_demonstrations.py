@@ -17,7 +17,7 @@ TEMPLATE = Template("{text} . Topic :")
 
 @pytest.fixture
 def make(tiny_bases):
-    """Makes a formulation of the tiny decoder, with prompts of at most so many tokens."""
+    """Make a formulation of the tiny decoder with a limit on the tokens of prompts."""
 
     def formulation(max_length=None, words=()):
         verbalizer = Verbalizer.from_mapping(LABELS, dict(words))
@@ -32,7 +32,7 @@ def split(tiny_dataset):
 
 
 def lengths(formulation, text, queries):
-    """The tokens of each prompt with this before it, nothing cut."""
+    """Tokenise each prompt with this context before it; nothing is cut."""
     prompts = [text + TEMPLATE.render(query.text) for query in queries]
     return [len(ids) for ids in formulation.pretrained.tokenizer(prompts)["input_ids"]]
 

@@ -9,12 +9,10 @@ import fsl_jax
 from fsl_jax.buckets import bucket_length
 from fsl_jax.data.examples import Example
 from fsl_jax.incontext.demonstrations import context
-from fsl_jax.incontext.scoring import PREFIX_STEP, Scorer, common_prefix, prefix_length
+from fsl_jax.incontext.scoring import PREFIX_STEP, QueryScorer, common_prefix, prefix_length
 from fsl_jax.models.families.registry import initialise, module_of
 from fsl_jax.tasks import Template, TemplateFormulation, Verbalizer
 from fsl_jax.tasks.encoding import encode
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 LABELS = ("east", "north", "west")
 WORDS = {"one token": {}, "several tokens": {"east": ["far east", "east"], "west": "very far west"}}
@@ -48,7 +46,7 @@ def texts(*lengths, seed=0):
 
 
 def scored(formulation, queries, before="", **settings):
-    return Scorer(formulation, **settings)(formulation.pretrained.params, queries, before)
+    return QueryScorer(formulation, **settings)(formulation.pretrained.params, queries, before)
 
 
 def read_whole(formulation, queries, before=""):
@@ -62,7 +60,7 @@ def read_whole(formulation, queries, before=""):
 
 
 def assert_same_choice(logits, expected):
-    """Scores agree up to a constant a row, and are not all alike."""
+    """Check that scores agree up to a constant for each row, and are not all alike."""
     logits, expected = (each - each.mean(axis=1, keepdims=True) for each in (logits, expected))
     np.testing.assert_allclose(logits, expected, atol=2e-5)
     assert np.abs(expected).max() > 1e-2
@@ -92,7 +90,7 @@ def test_prompts_without_a_common_beginning_are_read_by_themselves(make, words):
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("length", [4, 40])
 def test_queries_that_are_all_the_same_have_a_token_each(make, count, length):
-    """Of one query as of equal ones all but the last token is shared."""
+    """All tokens but the last are shared if there is one query, or if all are equal."""
     queries = texts(length) * count
     found = scored(make(), queries)
     assert found.shared_tokens == (length + 2 if length > 16 else 0)
@@ -140,7 +138,7 @@ def test_a_prefix_has_one_of_few_lengths():
 def test_the_context_is_read_once_and_lengths_share_programs(make, compilations, monkeypatch):
     formulation = make()
     params = formulation.pretrained.params
-    scorer = Scorer(formulation, batch_size=2)
+    scorer = QueryScorer(formulation, batch_size=2)
     readings = []
     read = scorer._read
     monkeypatch.setattr(scorer, "_read", lambda *inputs: readings.append(1) or read(*inputs))
@@ -160,7 +158,7 @@ def test_the_context_is_read_once_and_lengths_share_programs(make, compilations,
 def test_each_query_is_told_of_when_it_is_done(make):
     told = []
     formulation = make()
-    scorer = Scorer(formulation, batch_size=4)
+    scorer = QueryScorer(formulation, batch_size=4)
     scorer(formulation.pretrained.params, texts(*range(1, 10)), on_batch=told.append)
     assert told == [4, 8, 9]
 

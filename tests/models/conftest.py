@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import transformers
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
@@ -14,12 +15,12 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
+import fsl_jax
 from fsl_jax.models.families.bert.checkpoint import bert_tensor_map
 from fsl_jax.models.families.bert.model import BertConfig
+from fsl_jax.models.families.llama.checkpoint import llama_tensor_map
 from fsl_jax.models.families.llama.model import LlamaConfig
-from fsl_jax.models.families.registry import initialise, module_of
-from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.models.tensors.tensor_map import write_tensors
+from fsl_jax.models.tensors.writing import write_tensors
 from fsl_jax.sharding import make_mesh, parameter_shardings
 
 TINY = {
@@ -59,23 +60,10 @@ def word_tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
 
 
-def build(config, tokenizer):
-    """A model whose every leaf is random, biases and norms too."""
-    shapes = jax.eval_shape(lambda: initialise(config, jax.random.key(0)))
-    draw = np.random.default_rng(0).standard_normal
-    params = jax.tree_util.tree_map_with_path(
-        lambda path, leaf: jnp.asarray(
-            0.2 * draw(leaf.shape) + (path[-1].key == "scale"), jnp.float32
-        ),
-        shapes,
-    )
-    return Pretrained("tiny", config, module_of(config), params, tokenizer, "0" * 64)
-
-
 @pytest.fixture(scope="session")
-def tiny_models(word_tokenizer):
+def tiny_models(build_tiny, word_tokenizer):
     """The tiny models by name."""
-    return {name: build(config, word_tokenizer) for name, config in TINY.items()}
+    return {name: build_tiny(config, word_tokenizer) for name, config in TINY.items()}
 
 
 @pytest.fixture(params=["bert", "llama"])
@@ -283,3 +271,41 @@ def bert_directory(tmp_path, tiny_bert, word_tokenizer):
     }
     save_file(tensors, directory / "model.safetensors")
     return directory
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """The embedded language model."""
+    return fsl_jax.load("smollm2-135m")
+
+
+@pytest.fixture(scope="session")
+def smollm2_in_torch(smollm2):
+    """The same model in transformers, with our weights by the tensor map, read backwards."""
+    import torch
+
+    sizes = smollm2.config
+    config = transformers.LlamaConfig(
+        vocab_size=sizes.vocab_size,
+        hidden_size=sizes.hidden_size,
+        intermediate_size=sizes.mlp_size,
+        num_hidden_layers=sizes.num_layers,
+        num_attention_heads=sizes.num_heads,
+        num_key_value_heads=sizes.num_kv_heads,
+        max_position_embeddings=sizes.max_length,
+        rope_parameters={"rope_type": "default", "rope_theta": sizes.rope_theta},
+        rms_norm_eps=sizes.norm_epsilon,
+        tie_word_embeddings=True,
+    )
+    leaves = flatten_dict(smollm2.params, sep="/")
+    tensors = {
+        name: torch.tensor(np.asarray(tensor))
+        for name, tensor in write_tensors(leaves, llama_tensor_map(sizes))
+    }
+    with torch.device("meta"):
+        model = transformers.LlamaForCausalLM(config)
+    model.load_state_dict(tensors, strict=False, assign=True)
+    model.tie_weights()
+    model.model.rotary_emb = type(model.model.rotary_emb)(config)
+    assert not [name for name, weight in model.named_parameters() if weight.is_meta]
+    return model.eval()

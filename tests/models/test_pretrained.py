@@ -1,4 +1,4 @@
-"""What holds for the models of every family."""
+"""Properties that the models of all families share."""
 
 import functools
 

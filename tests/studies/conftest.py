@@ -1,6 +1,7 @@
-"""Records of runs as a study would leave them, without training anything."""
+"""Records of runs as a study would leave them, and a measure of pictures."""
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fsl_jax.studies.records.records import CurvePoint, RunRecord
 
@@ -61,3 +62,15 @@ def study(make_record):
             make_record("failed", method="full", seed=seed),
         ]
     return records
+
+
+@pytest.fixture
+def overhang():
+    """Measures how far a figure's content reaches beyond the picture, in inches."""
+
+    def measure(figure) -> float:
+        FigureCanvasAgg(figure).draw()
+        drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        return max(-drawn.x0, -drawn.y0, drawn.x1 - width, drawn.y1 - height)
+
+    return measure

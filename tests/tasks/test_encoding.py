@@ -44,7 +44,7 @@ def test_every_example_is_in_one_batch(batch_size, count):
             real = arrays["attention_mask"][row]
             assert arrays["input_ids"][row][real].tolist() == tokens[index]
             assert not arrays["input_ids"][row][~real].any()
-        # What fills a batch is a real example, so that it cannot make a row of padding alone.
+        # A batch is filled with a real example, so that no row is padding only.
         assert arrays["attention_mask"][:, 0].all()
         seen += rows.tolist()
     assert sorted(seen) == list(range(count))

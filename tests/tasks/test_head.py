@@ -92,7 +92,7 @@ def test_logits_are_a_linear_layer_on_what_is_pooled(tiny_formulations, name):
 
 
 def representation_of(pretrained, lengths):
-    """Texts of such lengths, and what stands for them below a head."""
+    """Return texts of these lengths, their mask, and their pooled representations."""
     mask = np.arange(7)[None] < np.array(lengths)[:, None]
     ids = np.where(mask, np.random.default_rng(0).integers(2, 64, mask.shape), 0)
     batch = {"input_ids": jnp.asarray(ids, jnp.int32), "attention_mask": jnp.asarray(mask)}
@@ -130,7 +130,7 @@ def test_texts_are_cut_to_the_limit_and_counted(tiny_bases):
 
 
 def test_special_tokens_stay_when_a_text_is_cut(tiny_bases, tiny_tokenizer):
-    """The tokenizers of encoders close a text with a token, which stays its last."""
+    """Tokenizers of encoders end a text with a special token, which stays the last one."""
     closing = copy.deepcopy(tiny_tokenizer)
     closing.backend_tokenizer.post_processor = TemplateProcessing(
         single="$A .", special_tokens=[(".", tiny_tokenizer.convert_tokens_to_ids("."))]

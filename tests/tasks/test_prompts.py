@@ -44,7 +44,7 @@ def test_no_character_is_cut_in_two(byte_tokenizer, text, room):
         assert len(ids) <= limit
         assert cut
         assert text.startswith(kept)
-        # No more was cut than had to be: the next character would not have fitted.
+        # No more was cut than needed: one more character would not fit.
         assert len(text[: len(kept) + 1].encode()) > room
 
 

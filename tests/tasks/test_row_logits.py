@@ -1,4 +1,4 @@
-"""Class logits of rows with different adapters: each row's are those of its adapter alone."""
+"""Rows with different adapters have the class logits that their adapters give alone."""
 
 import dataclasses
 
@@ -11,8 +11,6 @@ from fsl_jax.adapt import stack_adapters
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
 from fsl_jax.tasks import HeadFormulation, row_logits
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 LABELS = ("east", "north", "west")
 BATCH = {
@@ -28,7 +26,7 @@ def batch(rows=slice(None)):
 
 @pytest.fixture
 def with_head(adapted):
-    """Makes a tree every trained leaf of which was moved, the head of a formulation among them."""
+    """Make a tree whose trainable leaves were all moved, the head of a formulation included."""
 
     def make(formulation, text, seed=0):
         base = formulation.pretrained

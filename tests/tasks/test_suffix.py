@@ -1,4 +1,4 @@
-"""Texts that a suffix follows: read first, kept, or together with it, all to the same numbers."""
+"""A text before a suffix gives the same numbers read first, cached, or read together with it."""
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +9,8 @@ from fsl_jax.adapt import PromptTuning
 from fsl_jax.errors import InputError
 from fsl_jax.models import append_suffix
 from fsl_jax.operations import product_operations
-from fsl_jax.tasks.label_words import score_words
-from fsl_jax.tasks.suffix import read_up_to_suffix, text_states
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+from fsl_jax.tasks.suffix import model_inputs, text_states
+from fsl_jax.tasks.word_scores import score_words
 
 BATCH = {
     "input_ids": jnp.arange(10, dtype=jnp.int32).reshape(2, 5),
@@ -100,9 +98,9 @@ def test_demonstrations_stand_before_text_and_suffix(tiny_formulations, suffixed
 
 def test_without_a_suffix_nothing_is_read(tiny_formulations):
     base = tiny_formulations["bert-head"].pretrained
-    ahead = read_up_to_suffix(base, base.params, BATCH)
-    assert ahead.input_ids is BATCH["input_ids"]
-    assert ahead.prefix is None
+    inputs = model_inputs(base, base.params, BATCH)
+    assert inputs.input_ids is BATCH["input_ids"]
+    assert inputs.prefix is None
 
 
 def test_an_encoder_is_refused(tiny_formulations, suffixed):

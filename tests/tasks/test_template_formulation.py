@@ -9,12 +9,10 @@ from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError
 from fsl_jax.tasks.encoding import encode
 from fsl_jax.tasks.formulation import Formulation
-from fsl_jax.tasks.label_words import score_words
 from fsl_jax.tasks.template import Template
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.tasks.verbalizer import Verbalizer
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+from fsl_jax.tasks.word_scores import score_words
 
 LABELS = ("east", "north", "west")
 FAR = {"east": ["very far east", "far east"], "west": "very very far west"}
@@ -58,9 +56,14 @@ def test_it_is_a_formulation_that_adds_no_parameters(make, tiny_bases):
 
 def test_words_have_the_model_s_tokens(make, tiny_tokenizer):
     words = make(FAR).words
-    assert tiny_tokenizer.convert_ids_to_tokens(words.first) == ["very", "far", "north", "very"]
-    assert words.owner.tolist() == [0, 0, 1, 2]
-    assert words.longest == 3
+    assert tiny_tokenizer.convert_ids_to_tokens(words.first_tokens) == [
+        "very",
+        "far",
+        "north",
+        "very",
+    ]
+    assert words.class_index.tolist() == [0, 0, 1, 2]
+    assert words.extra_positions == 3
 
 
 @pytest.mark.parametrize(
@@ -68,9 +71,9 @@ def test_words_have_the_model_s_tokens(make, tiny_tokenizer):
     [((), None, 32), ((), 20, 20), ((), 50, 32), (FAR, 20, 17), (FAR, None, 26), (FAR, 50, 26)],
 )
 def test_room_is_left_for_the_words(make, words, max_length, limit):
-    """Words of four tokens and fewer take three positions, but six columns of what is read."""
+    """Words of up to four tokens take three positions, but six tokens are appended."""
     assert make(words, max_length).limit == limit
-    # What an adaptation puts before a prompt takes from the model's positions alone.
+    # Reserved positions are taken from those of the model, not from `max_length`.
     moved = dataclasses.replace(make(words, max_length), reserved_positions=1)
     assert moved.limit == (limit if max_length == 20 else limit - 1)
 
@@ -80,8 +83,8 @@ def test_words_take_no_room_of_an_encoder_s(make, tiny_bases, max_length, limit)
     formulation = dataclasses.replace(
         make(FAR, max_length), pretrained=tiny_bases["t5"], reserved_positions=1
     )
-    assert formulation.limit == formulation.longest == limit
-    assert make(FAR, max_length).longest == make(FAR, max_length).limit + 3
+    assert formulation.limit == formulation.limit_with_words == limit
+    assert make(FAR, max_length).limit_with_words == make(FAR, max_length).limit + 3
 
 
 @pytest.mark.parametrize("words", [(), FAR], ids=["one token", "several"])
@@ -139,5 +142,5 @@ def test_a_tokenizer_that_opens_texts_with_a_token_does_so_once(
     assert opening_tokenizer.convert_ids_to_tokens(tokens[0]) == [
         *("[UNK]", "w9", ".", "w1", "w1", ".", "Topic", ":"),
     ]
-    np.testing.assert_array_equal(formulation.words.first, make(FAR).words.first)
+    np.testing.assert_array_equal(formulation.words.first_tokens, make(FAR).words.first_tokens)
     np.testing.assert_array_equal(formulation.words.inputs, make(FAR).words.inputs)

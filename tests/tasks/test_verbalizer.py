@@ -21,7 +21,7 @@ def test_labels_stand_for_themselves():
 def test_words_are_given_by_label_in_the_order_of_labels():
     verbalizer = Verbalizer.from_mapping(LABELS, {"good": " great ", "bad": ["poor", "very bad"]})
     assert verbalizer.words == ((" poor", " very bad"), (" great",), (" so so",))
-    assert verbalizer.owners() == [0, 0, 1, 2]
+    assert verbalizer.class_indices() == [0, 0, 1, 2]
 
 
 def test_all_faults_of_a_mapping_are_told_at_once():
@@ -30,11 +30,11 @@ def test_all_faults_of_a_mapping_are_told_at_once():
     message = str(raised.value)
     for said in ("bad, good, so_so", "'god' is not a label", "'bad' has no", "'good' has no"):
         assert said in message
-    assert "' so so' stands twice" in message
+    assert "' so so' appears twice" in message
 
 
 def test_a_word_cannot_stand_twice_for_one_label_either():
-    with pytest.raises(InputError, match="' fine' stands twice"):
+    with pytest.raises(InputError, match="' fine' appears twice"):
         Verbalizer.from_mapping(LABELS, {"good": ["fine", " fine"]})
 
 

@@ -22,7 +22,7 @@ from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks import Template, TemplateFormulation, Verbalizer
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.program import compile_program
-from fsl_jax.training.stack import run_key, stack_runs
+from fsl_jax.training.stacked_runs import run_key, stack_runs
 from fsl_jax.training.state import Runs
 
 SMOLLM2 = LlamaConfig(
@@ -42,7 +42,7 @@ SETTINGS = FitConfig(steps=100, batch_size=BATCH)
 
 
 def pretrained(dtype):
-    """The model without its weights, and with as many words as the task needs."""
+    """Return the model without weights, and with a vocabulary as large as the task needs."""
     vocabulary = {word: number for number, word in enumerate(["[PAD]", "Topic", ":", *LABELS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, "[PAD]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -52,7 +52,7 @@ def pretrained(dtype):
 
 
 def shapes_of_runs(formulation, count):
-    """Shapes of the trained leaves, of what differs between runs, and of the frozen base."""
+    """Return the shapes of the trainable leaves, the inputs of the runs, and the frozen base."""
 
     def draw(params):
         stack = stack_runs(formulation, params, [LoRA(rank=8)] * count, range(count))
@@ -74,7 +74,7 @@ def shapes_of_runs(formulation, count):
 
 
 def main(topology, runs, dtype):
-    """Compiles for a topology and prints what a chip needs."""
+    """Compile for a topology and print the memory that a chip needs."""
     description = topologies.get_topology_desc(platform="tpu", topology_name=topology)
     mesh = make_mesh(runs=len(description.devices), devices=description.devices)
     formulation = TemplateFormulation(

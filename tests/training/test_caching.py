@@ -1,4 +1,4 @@
-"""What lies below the trained leaves: what is kept, and that keeping it changes nothing."""
+"""The part below the trained leaves is cached, and caching changes no result."""
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +8,7 @@ import pytest
 from fsl_jax.adapt import BitFit, Full, LinearProbe, LoRA, PromptTuning, TopLayers, combine
 from fsl_jax.adapt.tree import unflatten
 from fsl_jax.tasks.losses import cross_entropy
-from fsl_jax.training.caching import cache_trunk, cached_name, lower_part, pool_shapes
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+from fsl_jax.training.caching import cache_examples, cached_name, lower_part, pool_shapes
 
 
 @pytest.mark.parametrize(
@@ -84,7 +82,7 @@ def test_of_what_is_kept_no_layer_below_is_run_again(problem):
         return made.formulation.logits(combine(trainable, shared), batch)
 
     pool = made.pool
-    # The embeddings are still read, as the output's rows.
+    # The embeddings are still read, as rows of the unembedding.
     np.testing.assert_array_equal(logits(kept, pool), logits(made.stack.shared, pool))
     whole = {name: array for name, array in pool.items() if name in made.arrays}
     assert (logits(kept, whole) != logits(made.stack.shared, whole)).any()
@@ -115,7 +113,7 @@ def test_the_size_of_a_chunk_does_not_matter(problem):
 
     def kept(chunk):
         stack = made.stack
-        pool = cache_trunk(made.formulation, stack.shared, stack.mask, made.arrays, chunk)
+        pool = cache_examples(made.formulation, stack.shared, stack.mask, made.arrays, chunk)
         return pool["representation"]
 
     assert count % 5 != 0

@@ -17,7 +17,7 @@ import pytest
 
 from fsl_jax import files
 from fsl_jax.errors import InputError
-from fsl_jax.training import array_store, checkpoints, manifest
+from fsl_jax.training import checkpoints, manifest, orbax_arrays
 
 
 def state(value=1.0):
@@ -207,7 +207,7 @@ def test_when_all_are_damaged_there_is_none(tmp_path, caplog):
 def test_a_checkpoint_under_the_name_of_another_step_is_damaged(tmp_path):
     path = checkpoints.save(tmp_path, 40, {"x": np.asarray(1)}, {})
     assert checkpoints.verify(path.rename(tmp_path / "step_00000041")) == [
-        "metadata.json: not of the step that the directory's name says"
+        "metadata.json: its step is not the one in the directory's name"
     ]
 
 
@@ -236,11 +236,11 @@ def test_a_full_disk_is_an_os_error_and_loses_nothing(tmp_path, capfd):
 
 def test_what_tensorstore_says_of_a_full_disk_is_understood():
     text = "RESOURCE_EXHAUSTED: Failed to write 9 bytes: No space left on device [os_error_code=…]"
-    error = array_store._as_os_error(ValueError(text), files.cache_directory())
+    error = orbax_arrays._as_os_error(ValueError(text), files.cache_directory())
     assert isinstance(error, OSError)
     assert error.errno == errno.ENOSPC
     other = ValueError("another")
-    assert array_store._as_os_error(other, files.cache_directory()) is other
+    assert orbax_arrays._as_os_error(other, files.cache_directory()) is other
 
 
 def test_a_disk_that_fills_up_at_the_end_loses_nothing(tmp_path, monkeypatch):
@@ -343,7 +343,7 @@ def killer(tmp_path):
 
 
 def restored_step(directory):
-    """Which of the two saved states is restored, exactly, with nothing left beside it."""
+    """Return the step of the saved state that is restored, after checking it exactly."""
     template = {name: {"x": np.zeros((50, 50), int)} for name in ("adapter", "optimizer")}
     found = checkpoints.restore_latest(directory, template)
     assert found.step in (40, 80)
@@ -421,11 +421,11 @@ for sharding in (over_runs, everywhere):
 """
 
 
-def test_two_processes_save_together_and_each_restores_its_share(tmp_path):
+def test_two_processes_save_together_and_each_restores_its_share(tmp_path, quick_flags):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": quick_flags}
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", _ONE_OF_TWO_PROCESSES, address, str(index), str(tmp_path)],
@@ -435,6 +435,6 @@ def test_two_processes_save_together_and_each_restores_its_share(tmp_path):
         )
         for index in range(2)
     ]
-    errors = [process.communicate(timeout=120)[1] for process in processes]
+    errors = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
     assert names(tmp_path) == ["step_00000040"]

@@ -1,4 +1,4 @@
-"""The fit program: what a step is, what validation keeps, and how runs end without the others."""
+"""The fit program: a step, the best leaves at validation, and runs that end before the others."""
 
 import dataclasses
 
@@ -10,10 +10,8 @@ import pytest
 
 from fsl_jax.adapt import BitFit, LinearProbe, LoRA
 from fsl_jax.training.fit import take
-from fsl_jax.training.loop import fit
+from fsl_jax.training.fit_loop import fit
 from fsl_jax.training.optimizer import make_optimizer
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 SEEDS, RATES, DECAYS = (13, 21, 42, 13), (0.3, 0.1, 0.03, 0.1), (0.0, 0.5, 0.1, 0.0)
 STEPS, EVERY = 20, 2
@@ -52,7 +50,7 @@ def states(problem, program):
 
 
 def carry_out(problem, program, change=lambda state, runs, pool: (state, runs, pool)):
-    """Trains; `change` may put something else in place of what the program is given."""
+    """Train; `change` may replace the inputs of the program."""
     state, (runs, shared, pool) = problem.place(program)
     state, runs, pool = change(state, runs, pool)
     seen = [jax.device_get(state)]
@@ -112,7 +110,7 @@ def test_a_step_is_one_of_its_run_s_batch_rate_and_decay(problem, states, number
 
 @pytest.mark.parametrize("number", range(4))
 def test_validation_counts_each_example_once(problem, states, number):
-    # Two chunks of four rows, of which the last two only fill the second.
+    # Two chunks of four rows; the last two rows only fill the second chunk.
     rows = problem.runs.validation[number].reshape(-1)[:6]
     assert len(set(rows.tolist())) == 6
     last = of_run(states[-1].runs, number)
@@ -133,7 +131,7 @@ def test_the_best_parameters_are_those_of_the_best_validation(states):
         assert last.best_accuracy[number] == accuracies[place]
         assert last.best_loss[number] == losses[place]
         assert_same(of_run(last.best, number), of_run(states[place + 1].runs.trainable, number))
-    # Losses had to decide, not always for the first or the last of equal accuracies.
+    # Losses decided between equal accuracies, and not always for the first or the last one.
     best = last.accuracies == last.best_accuracy[:, None]
     first, final = best.argmax(1), best.shape[1] - 1 - best[:, ::-1].argmax(1)
     chosen = last.best_step // EVERY - 1
@@ -308,7 +306,7 @@ def test_dropout_differs_by_step_and_run_repeats_by_key_and_leaves_validation_al
         return state, dataclasses.replace(runs, order=order, key=keys), pool
 
     last = carry_out(problem, problem.compile(), one_batch_and_two_keys)[-1].runs
-    # Nothing is learnt from the batch, which is the same in all steps: what differs is drawn.
+    # All steps have the same batch and learn nothing, so the losses differ by dropout only.
     np.testing.assert_array_equal(last.losses[0], last.losses[1])
     assert len(set(last.losses[[0, 2]].ravel().tolist())) == 8
     assert len(set(last.validation_losses.ravel().tolist())) == 1
@@ -336,7 +334,7 @@ def test_rematerialized_layers_train_the_same_in_less_memory(tiny_problem, trial
 
 @dataclasses.dataclass(frozen=True)
 class Watching(LoRA):
-    """Keeps the norm of the gradients that the last step had."""
+    """Keeps the norm of the gradients of the last step."""
 
     def initial_state(self, trainable):
         return jnp.float32(0)

@@ -37,7 +37,7 @@ def test_every_byte_counts(directory, name):
     path = directory / name
     whole = path.read_bytes()
     for place in range(len(whole)):
-        # The lowest bit makes 4 of 5; the sixth makes a of A, and of a blank no blank.
+        # The lowest bit turns 5 into 4; the sixth turns A into a, and a blank into NUL.
         for bit in (0, 5):
             changed = bytearray(whole)
             changed[place] ^= 1 << bit

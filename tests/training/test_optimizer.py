@@ -1,4 +1,4 @@
-"""The optimiser: its schedule, decay and clipping, and that its numbers may be traced."""
+"""The optimiser: its schedule, decay and clipping; rate and decay may be traced."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ SETTINGS = FitConfig(STEPS, batch_size=4, warmup=0.2, clip_norm=0.5)
 
 
 def rates(config, peak=1.0):
-    # What steps and rates are, an optimiser casts between by itself.
+    # The optimiser casts between the dtypes of steps and rates by itself.
     with jax.numpy_dtype_promotion("standard"):
         return np.array([learning_rate_schedule(peak, config)(s) for s in range(config.steps)])
 
@@ -32,7 +32,7 @@ def test_without_a_warm_up_the_first_step_has_the_peak(steps, warmup):
 
 
 def gradients():
-    """Some above the norm that they are clipped to, and some below."""
+    """Gradients above and below the norm that they are clipped to."""
     drawn = np.random.default_rng(0).normal(size=(STEPS, 5)).astype(np.float32)
     return drawn * np.float32([[0.05], [2.0]] * (STEPS // 2))
 

@@ -1,5 +1,7 @@
 """Predictions of many runs on the same examples."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +11,6 @@ from fsl_jax.adapt import LoRA, combine
 from fsl_jax.buckets import bucket_length
 from fsl_jax.data.examples import Example
 from fsl_jax.training.predict import predict
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def ask(problem, examples, **options):
     made, trainable = problem
     stack = made.stack
     own = (trainable, stack.frozen_leaves, stack.shared)
-    return predict(made.formulation, stack.method, *own, examples, **options)
+    return predict(made.formulation, stack.method, *own, examples, **options).logits
 
 
 def test_each_run_says_what_it_says_alone_to_each_example(problem, examples):
@@ -54,6 +54,14 @@ def test_each_run_says_what_it_says_alone_to_each_example(problem, examples):
             tokens, _ = made.formulation.tokenize([examples[row]])
             expected = logits(params, jnp.array(tokens, jnp.int32))
             np.testing.assert_allclose(found[run, row], expected, atol=1e-5)
+
+
+def test_texts_that_were_cut_are_counted(problem, examples):
+    made, trainable = problem
+    shorter = dataclasses.replace(made.formulation, max_length=10)
+    leaves = (trainable, made.stack.frozen_leaves, made.stack.shared)
+    assert predict(shorter, made.stack.method, *leaves, examples).truncated == 5
+    assert predict(made.formulation, made.stack.method, *leaves, examples).truncated == 0
 
 
 def test_the_number_of_compilations_is_that_of_the_lengths(problem, examples, compilations):

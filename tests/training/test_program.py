@@ -1,6 +1,5 @@
 """Compiled programs: memory, groups of runs, and the layout over devices."""
 
-import itertools
 import re
 
 import jax
@@ -17,70 +16,13 @@ from fsl_jax.models.families.registry import module_of, parameter_shapes
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks import HeadFormulation
-from fsl_jax.training.program import Program, compile_largest, even_size
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+from fsl_jax.training.program_size import compile_largest
 
 DEEP = {"vocab_size": 64, "hidden_size": 128, "mlp_size": 512, "num_layers": 24, "num_heads": 4}
 CONFIGS = {
     "bert": BertConfig(**DEEP, max_length=16),
     "llama": LlamaConfig(**DEEP, max_length=16, num_kv_heads=4, head_dim=32),
 }
-
-
-def counted(size):
-    """A program with a base of 100 bytes, and 10 for each run."""
-    return Program(lambda state, *_: state, size, 100 + 10 * size, 0.0, None, BitFit())
-
-
-def compiled_sizes(runs, limit, multiple=1):
-    sizes = []
-
-    def compile_size(size):
-        sizes.append(size)
-        return counted(size)
-
-    program = compile_largest(compile_size, runs, limit, multiple)
-    assert program.size == sizes[-1]
-    return sizes
-
-
-@pytest.mark.parametrize(
-    ("runs", "limit", "multiple", "expected"),
-    [
-        (16, 260, 1, 16),  # all fit
-        (16, 259, 1, 8),
-        (16, 170, 1, 6),  # seven fit; three groups of six are as few as of seven
-        (17, 269, 1, 9),  # 9 and 8 rather than 16 and 1
-        (16, 110, 1, 1),
-        (5, 1000, 2, 6),  # filled up to a multiple
-        (16, 199, 4, 8),
-        (16, 140, 4, 4),
-    ],
-)
-def test_as_many_runs_as_fit_are_trained_at_once_in_even_groups(runs, limit, multiple, expected):
-    sizes = compiled_sizes(runs, limit, multiple)
-    assert sizes[-1] == expected
-    assert sizes == sorted(set(sizes), reverse=True)
-    assert all(size % multiple == 0 for size in sizes)
-
-
-@pytest.mark.parametrize("multiple", [1, 4])
-def test_what_cannot_fit_is_an_error_that_says_what_to_change(multiple):
-    with pytest.raises(InputError, match=rf"a program of {multiple} run\(s\) needs 0.00 GiB") as e:
-        compiled_sizes(16, 99, multiple)
-    assert all(way in str(e.value) for way in ("batch", "--max_length", "--memory_limit_gib"))
-
-
-def test_groups_are_as_few_and_as_even_as_they_can_be():
-    for runs, largest, multiple in itertools.product(range(1, 20), (1, 3, 8, 40), (1, 2, 4)):
-        size = even_size(runs, largest, multiple)
-        most = max(largest - largest % multiple, multiple)
-        groups = -(-runs // most)
-        assert size % multiple == 0
-        assert size <= most
-        assert -(-runs // size) == groups
-        assert size - multiple < runs / groups
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +52,8 @@ def test_what_does_not_fit_is_run_in_groups_with_the_same_results(probes, togeth
         group = probes.fit(pairs, first).runs
         for number in range(first, min(first + 2, 3)):
             jax.tree.map(
-                lambda found, expected, place=number - first, number=number: (
-                    np.testing.assert_allclose(found[place], expected[number], atol=1e-6)
+                lambda found, expected, index=number - first, number=number: (
+                    np.testing.assert_allclose(found[index], expected[number], atol=1e-6)
                 ),
                 group,
                 together,
@@ -165,14 +107,14 @@ def test_memory_does_not_grow_by_a_base_with_each_run(
     problem = tiny_problem(formulation, [trial(method)] * runs, cached=False, batch_size=1)
     size = sum(leaf.nbytes for leaf in flatten(params).values())
     memory = problem.compile().memory
-    # A copy for each run would make nine bases of it.
+    # With a copy for each run the program would hold nine bases.
     assert size < memory < runs / 2 * size
 
 
 def test_the_rows_of_a_batch_are_spread_over_the_mesh(tiny_problem, trial):
     problem = tiny_problem("llama-template", [trial(LoRA(2))], batch_size=8)
     text = problem.compile(mesh=make_mesh(batch=8)).advance.as_text()
-    # Inside the multilayer perceptron: a row of 32 tokens, and what eight rows would be if flat.
+    # Inside the multilayer perceptron: one row of 32 tokens, not eight rows as 256 tokens.
     rows = {int(count) for count in re.findall(r"f32\[[\d,]*?(\d+),32,40\]", text)}
     assert rows == {1}
     assert "f32[256,40]" not in text

@@ -1,4 +1,4 @@
-"""The first signal is a request; the second acts as ever; afterwards all is as before."""
+"""The first signal is a request; the second acts as usual; then the handlers are restored."""
 
 import signal
 import subprocess
@@ -11,7 +11,7 @@ from fsl_jax.training.stopping import StopRequest
 
 @pytest.fixture(autouse=True)
 def usual_interrupt():
-    """What a shell starts in the background ignores interrupts; here they act as in a terminal."""
+    """Let interrupts act as in a terminal; a process in the background of a shell ignores them."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

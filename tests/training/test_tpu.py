@@ -1,4 +1,4 @@
-"""What the LoRA program of smollm2-135m needs on a TPU, by the TPU's own compiler."""
+"""The memory that the LoRA program of smollm2-135m needs on a TPU, by the TPU compiler."""
 
 import json
 import os
@@ -21,13 +21,12 @@ def test_sixteen_runs_on_sixteen_chips_share_one_base_a_chip():
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
     )
     assert ended.returncode == 0, ended.stderr[-4000:]
     found = json.loads(ended.stdout.splitlines()[-1])
     assert found["platform"] == "tpu"
     base, memory = found["base"], found["memory"]
     assert base == 2 * 134_515_008
-    # 0.62 GiB (1.41 in float32): the base once, and the activations of one run. A base for each run
-    # would be one more on every chip, and runs that are not spread the activations of sixteen.
+    # 0.62 GiB (1.41 in float32): the base once, and the activations of one run. If each run had its
+    # base, a chip would hold one more; if runs were not spread, it would hold 16 runs' activations.
     assert base < memory < 0.75 * 2**30 < memory + base

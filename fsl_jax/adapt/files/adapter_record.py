@@ -1,22 +1,15 @@
-"""What is written beside an adapter: the method, the task, the base model, the files' hashes."""
+"""The record beside an adapter: its method, task, base model, and the hashes of its files."""
 
 import dataclasses
 import importlib.metadata
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from etils import epath
 
 from fsl_jax.errors import InputError, problems_error
-
-_FIELDS = {
-    "method": str,
-    "base_model": dict,
-    "description": dict,
-    "trained": dict,
-    "versions": dict,
-    "sha256": dict,
-}
+from fsl_jax.validation import checked_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +33,12 @@ class AdapterRecord:
     sha256: dict[str, str]
 
     def encode(self) -> bytes:
-        """The bytes of the file."""
+        """Return the bytes of the file."""
         return encode_json(dataclasses.asdict(self))
 
 
 def read_record(path: epath.Path) -> AdapterRecord | None:
-    """Reads `fsl_jax.json`.
+    """Read `fsl_jax.json`.
 
     Args:
       path: the file.
@@ -59,25 +52,23 @@ def read_record(path: epath.Path) -> AdapterRecord | None:
     if not path.exists():
         return None
     values = parse_json(path, path.read_bytes())
-    wrong = [name for name, kind in _FIELDS.items() if not isinstance(values.get(name), kind)]
-    if not wrong:
-        wrong = [
-            f"base_model.{name}" for name in ("name", "sha256") if name not in values["base_model"]
-        ]
-    if wrong:
-        raise problems_error(
-            f"{path}: missing or not as they were saved; save the adapter again:", wrong
-        )
-    return AdapterRecord(**{name: values[name] for name in _FIELDS})
+    try:
+        record = AdapterRecord(**checked_fields(AdapterRecord, values))
+    except InputError as error:
+        raise _damaged(path, error.problems) from error
+    missing = [name for name in ("name", "sha256") if name not in record.base_model]
+    if missing:
+        raise _damaged(path, [f"base_model.{name}: missing" for name in missing])
+    return record
 
 
 def encode_json(values: dict[str, Any]) -> bytes:
-    """Values as the bytes of an indented JSON file."""
+    """Return values as the bytes of an indented JSON file."""
     return (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
 
 
 def parse_json(path: epath.Path, data: bytes) -> dict[str, Any]:
-    """The object in a JSON file.
+    """Return the object in a JSON file.
 
     Args:
       path: the file, for errors.
@@ -99,11 +90,17 @@ def parse_json(path: epath.Path, data: bytes) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """The versions of this project, where it is installed, and of what it computes with."""
-    found = {}
+    """Return the versions of this project, if it is installed, of JAX and of Flax."""
+    by_package = {}
     for package in ("fsl_jax", "jax", "flax"):
         try:
-            found[package] = importlib.metadata.version(package)
+            by_package[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            by_package[package] = "not installed"
+    return by_package
+
+
+def _damaged(path: epath.Path, problems: Iterable[str]) -> InputError:
+    return problems_error(
+        f"{path}: missing or not as they were saved; save the adapter again:", problems
+    )

@@ -1,52 +1,54 @@
-"""Whether both configs of an adapter, PEFT's and ours, say the same of its numbers."""
+"""A check that both configs of an adapter, PEFT's and the record, describe the same numbers."""
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
 
 from fsl_jax.adapt.files.adapter_layout import CONFIG, RECORD
-from fsl_jax.adapt.methods.adalora import AdaLoRA
-from fsl_jax.adapt.methods.lora import LoRA
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.peft.config_fields import is_number
 
 
-def disagreements(theirs: Method, leaves: Mapping[str, np.ndarray], ours: Method) -> list[str]:
-    """Where the configs say different things about the numbers of an adapter.
+def disagreements(
+    config_method: Method, leaves: Mapping[str, np.ndarray], record_method: Method
+) -> list[str]:
+    """List where the two configs of an adapter describe different numbers.
 
     Args:
-      theirs: the method that PEFT's config describes.
+      config_method: the method that PEFT's config describes.
       leaves: what was read of the adapter by PEFT's config, by path, scales among them.
-      ours: the method of the record.
+      record_method: the method of the record.
 
     Returns:
-      A line for each fault.
+      A line for each problem.
     """
-    return _other_numbers(theirs, ours) or _other_scales(leaves, ours)
+    return _other_numbers(config_method, record_method) or _other_scales(leaves, record_method)
 
 
-def _other_numbers(theirs: Method, ours: Method) -> list[str]:
-    found = []
-    for field in dataclasses.fields(ours):
-        own = getattr(ours, field.name)
-        other = getattr(theirs, field.name, own)
-        counts = is_number(own) and not field.metadata.get("only_trains")
-        if counts and not math.isclose(own, other, rel_tol=1e-6):
-            found.append(f"{CONFIG} says {field.name} {other}, {RECORD} says {field.name} {own}")
-    return found
+def _other_numbers(config_method: Method, record_method: Method) -> list[str]:
+    problems = []
+    for field in dataclasses.fields(record_method):
+        number = getattr(record_method, field.name)
+        config_number = getattr(config_method, field.name, number)
+        counts = is_number(number) and not field.metadata.get("only_trains")
+        if counts and not math.isclose(number, config_number, rel_tol=1e-6):
+            problems.append(
+                f"{CONFIG} says {field.name} {config_number}, {RECORD} says {field.name} {number}"
+            )
+    return problems
 
 
 def _other_scales(leaves: Mapping[str, np.ndarray], method: Method) -> list[str]:
-    """PEFT's config says how scales follow from ranks too, and may give layers their own."""
-    if not isinstance(method, LoRA | AdaLoRA):
-        return []
-    found = []
-    for path in sorted(path for path in leaves if path.endswith("/lora_scale")):
-        # A layer that is not adapted has a scale of zero.
-        scales = np.unique(leaves[path][leaves[path] != 0])
-        if not np.allclose(scales, method.scale, rtol=1e-5):
-            said = ", ".join(f"{scale:g}" for scale in scales)
-            found.append(f"{CONFIG} makes {path} {said}, {RECORD} makes it {method.scale:g}")
-    return found
+    """List scales that differ; PEFT's config derives them from ranks, and may name some itself."""
+    problems = []
+    for rule, expected in method.scales.items():
+        for path in sorted(path for path in leaves if re.search(rule, path)):
+            # A layer that is not adapted has a scale of zero.
+            scales = np.unique(leaves[path][leaves[path] != 0])
+            if not np.allclose(scales, expected, rtol=1e-5):
+                said = ", ".join(f"{scale:g}" for scale in scales)
+                problems.append(f"{CONFIG} makes {path} {said}, {RECORD} makes it {expected:g}")
+    return problems

@@ -1,41 +1,35 @@
-"""Writing an adapter for those who serve it: what they accept, or else a merged model.
+"""Export of an adapter for a server: as an adapter if the server takes it, else as a merged model.
 
-What was written is loaded again and compared, so that a success is one.
+What was written is loaded again and compared with the original before it is put in place.
 """
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from fsl_jax.adapt.files.adapter_files import (
-    Adapter,
-    frozen_leaves_of,
-    load_adapter,
-    save_adapter,
-    saved_shapes,
-)
+from fsl_jax.adapt.files.adapter_files import Adapter, load_adapter, save_adapter
 from fsl_jax.adapt.files.adapter_layout import CONFIG, HEAD, RECORD
+from fsl_jax.adapt.files.adapter_leaves import frozen_leaves_of, saved_shapes
 from fsl_jax.adapt.files.adapter_record import parse_json, read_record
+from fsl_jax.adapt.files.comparison import TEXTS, difference_of, outputs_on, require_finite
 from fsl_jax.adapt.files.vllm import (
     MERGE_INSTEAD,
     note_on_rank,
     notes_on_embeddings,
-    unserved,
-    why_merged,
+    reasons_not_served,
+    reasons_to_merge,
 )
 from fsl_jax.adapt.merging import merge, obstacles
 from fsl_jax.adapt.methods.lora import LoRA
-from fsl_jax.adapt.peft.kinds import absence, kind_of_method
+from fsl_jax.adapt.peft.kinds import kind_of_method, missing_kind_reason
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError, problems_error, unknown_name
+from fsl_jax.files import staged_directory
 from fsl_jax.models.checkpoints.exporting import export
-from fsl_jax.models.families.t5.layers import T5Config
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.tensors.tensor_files import encode_tensors
@@ -43,26 +37,16 @@ from fsl_jax.models.tensors.tensor_files import encode_tensors
 PEFT, VLLM, MERGED = "peft", "vllm", "merged"
 TARGETS = (PEFT, VLLM, MERGED)
 
-TEXTS = (
-    "The committee has postponed its decision until next week.",
-    "What a wonderful film!",
-    "Prices of wheat and oil fell by 3.5% on Tuesday, and shares rose.",
-)
-"""What both models read when they are compared."""
-
-TOLERANCE = 1e-5
-"""By how much of the largest number the others may differ."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """An export that was written.
 
     Attributes:
-      directory: where.
-      is_model: whether it is a merged model, and not an adapter.
-      difference: the largest difference to the adapter before, as a share of the largest number.
-      notes: what to know about it, a sentence each.
+      directory: the directory.
+      is_model: whether it is a merged model instead of an adapter.
+      difference: the largest difference from the original, as a share of the largest number.
+      notes: sentences on how to use it.
     """
 
     directory: epath.Path
@@ -72,7 +56,7 @@ class Exported:
 
 
 def base_name(directory: epath.PathLike) -> str:
-    """The base model that an adapter names as its own.
+    """Return the name of the base model in an adapter's files.
 
     Args:
       directory: the adapter.
@@ -102,103 +86,76 @@ def export_adapter(
     output: epath.PathLike,
     texts: Sequence[str] = TEXTS,
 ) -> Exported:
-    """Writes an adapter for those who serve it, and compares what was written.
+    """Write an adapter for PEFT, for vLLM or as a merged model, and compare what was written.
 
     Args:
       directory: the adapter, as `save_adapter`, `save_peft` or PEFT has saved it.
       pretrained: its base model, in float32.
       target: "peft" for an adapter that PEFT loads; "vllm" for one that vLLM loads, or a merged
-        model where it has no adapters of that kind, as for encoders, of which it serves embeddings;
-        "merged" for a Hugging Face directory.
-      output: where; it must not exist, or be empty.
-      texts: what both are compared on.
+        model if it has no adapters of that kind, as for encoders, which it serves for their
+        embeddings; "merged" for a Hugging Face directory.
+      output: where to write it; it must not exist, or be empty.
+      texts: the texts that both are compared on.
 
     Returns:
-      What was written.
+      The export.
 
     Raises:
       InputError: the adapter cannot be read, the target cannot serve it in any form, there is
         something in `output`, or what was written computes something else; nothing is left then.
     """
-    if target not in TARGETS:
-        raise unknown_name("target of an export", target, TARGETS)
     output = epath.Path(output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output}: it is there already. Choose a directory that is not.")
+    _require_usable(target, output)
     adapter = load_adapter(directory, pretrained)
     refusals = _refusals(adapter, pretrained, target)
-    expected = _numbers(pretrained, adapter.params, pretrained, texts)
-    _require_finite(expected, adapter, directory)
+    expected = outputs_on(pretrained, adapter.params, pretrained, texts)
+    require_finite(expected, adapter.params, directory)
     is_model = target == MERGED or bool(refusals)
-    with _removed_unless_done(output):
+    with staged_directory(output) as staging:
         if is_model:
             merged = _merged(adapter, pretrained, refusals)
             notes = [f"It is merged: {refusal}." for refusal in refusals]
-            notes += _write_model(merged, pretrained, output, target, directory)
-            again = load(str(output), dtype=jnp.float32)
-            found = _numbers(again, again.params, pretrained, texts)
+            notes += _write_model(merged, pretrained, staging, target, directory)
+            again = load(str(staging), dtype=jnp.float32)
+            numbers = outputs_on(again, again.params, pretrained, texts)
         else:
-            notes = _write_adapter(adapter, pretrained, output, target)
-            params = load_adapter(output, pretrained).params
-            found = _numbers(pretrained, params, pretrained, texts)
-        difference = float(np.abs(found - expected).max() / np.abs(expected).max())
-        if not difference < TOLERANCE:
-            raise InputError(
-                f"{output}: what was written computed other numbers when it was read again: they "
-                f"differ by {difference:.1e} of the largest, and {TOLERANCE:.0e} is allowed. It "
-                "was removed. Give the base model in float32."
-            )
+            notes = _write_adapter(adapter, pretrained, staging, target)
+            params = load_adapter(staging, pretrained).params
+            numbers = outputs_on(pretrained, params, pretrained, texts)
+        difference = difference_of(numbers, expected, output)
     return Exported(output, is_model, difference, tuple(notes))
 
 
-@contextlib.contextmanager
-def _removed_unless_done(directory: epath.Path) -> Iterator[None]:
-    """What was written is no export before it was read and compared."""
-    try:
-        yield
-    except BaseException:
-        if directory.exists():
-            directory.rmtree()
-        raise
-
-
-def _require_finite(numbers: np.ndarray, adapter: Adapter, directory: epath.PathLike) -> None:
-    if np.isfinite(numbers).all():
-        return
-    lost = [
-        path
-        for path, leaf in flatten(adapter.params).items()
-        if not np.isfinite(np.asarray(leaf, np.float32)).all()
-    ]
-    raise problems_error(
-        f"{directory}: the model computes numbers that are not finite with this adapter, so its "
-        "training has diverged or its files are damaged. Such numbers are in:",
-        lost or ["none of its leaves: they are too large"],
-    )
+def _require_usable(target: str, output: epath.Path) -> None:
+    """Raise an error if a target is not known, or if there is something in the output already."""
+    if target not in TARGETS:
+        raise unknown_name("target of an export", target, TARGETS)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(f"{output}: it is there already. Choose a directory that is not.")
 
 
 def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str]:
-    """Why a target takes no such adapter, where a merged model may serve it.
+    """List why a target takes a merged model instead of this adapter.
 
     Raises:
       InputError: it takes no merged model either.
     """
     method, config = adapter.method, pretrained.config
-    own = _own(adapter, pretrained)
-    kind = kind_of_method(method, own, config)
+    leaves = _saved_leaves(adapter, pretrained)
+    kind = kind_of_method(method, leaves, config)
     if target == PEFT and kind is None:
-        reasons = "; ".join(obstacles(own, pretrained))
+        reasons = "; ".join(obstacles(leaves, pretrained))
         advice = f"And it cannot be merged: {reasons}" if reasons else MERGE_INSTEAD
-        raise InputError(f"{absence(method, config)}. {advice}.")
+        raise InputError(f"{missing_kind_reason(method, config)}. {advice}.")
     if target != VLLM:
         return []
-    if found := unserved(own, pretrained, has_head="head" in adapter.params):
-        raise problems_error("vLLM cannot serve this adapter, merged or not:", found)
-    return why_merged(method, config, in_peft_format=kind is not None)
+    if problems := reasons_not_served(leaves, pretrained, has_head="head" in adapter.params):
+        raise problems_error("vLLM cannot serve this adapter, merged or not:", problems)
+    return reasons_to_merge(method, config, in_peft_format=kind is not None)
 
 
-def _own(adapter: Adapter, pretrained: Pretrained) -> dict[str, Any]:
-    """The leaves that are saved of the adapter by path, those of a task head left out."""
+def _saved_leaves(adapter: Adapter, pretrained: Pretrained) -> dict[str, Any]:
+    """Return the leaves of an adapter that are saved, without those of a task head."""
     mask, leaves = flatten(adapter.mask), flatten(adapter.params)
     saved = saved_shapes(adapter.method, pretrained)
     return {path: leaf for path, leaf in leaves.items() if mask[path] and path in saved}
@@ -208,7 +165,7 @@ def _write_adapter(
     adapter: Adapter, pretrained: Pretrained, output: epath.Path, target: str
 ) -> list[str]:
     settings = frozen_leaves_of(adapter.method, flatten(adapter.params))
-    leaves: Params = unflatten(settings | _own(adapter, pretrained))
+    leaves: Params = unflatten(settings | _saved_leaves(adapter, pretrained))
     notes = []
     if head := adapter.params.get("head"):
         leaves["head"] = head
@@ -244,22 +201,3 @@ def _write_model(
     tensors = {f"head/{path}": np.asarray(leaf) for path, leaf in flatten(head).items()}
     (output / HEAD).write_bytes(encode_tensors(tensors))
     return [f"The task head is in {HEAD}, which is no part of the model."]
-
-
-def _numbers(
-    model: Pretrained, params: Params, tokenizing: Pretrained, texts: Sequence[str]
-) -> np.ndarray:
-    """What a model makes of the texts: logits of words, or hidden states."""
-    tokens = [tokenizing.tokenizer(text)["input_ids"] for text in texts]
-    mask = np.arange(max(map(len, tokens)))[None] < np.array([[len(each)] for each in tokens])
-    ids = np.zeros(mask.shape, np.int32)
-    ids[mask] = np.concatenate(tokens)
-    options: dict[str, Any] = {}
-    if isinstance(model.config, T5Config):
-        start = np.full((len(ids), 1), model.config.decoder_start_token, np.int32)
-        options["decoder_input_ids"] = start
-    output = jax.jit(lambda params: model.apply(params, ids, mask, **options))(params)
-    numbers = output.hidden if output.logits is None else output.logits
-    array = np.asarray(numbers, np.float32)
-    # What stands at padding is nobody's.
-    return array if model.config.is_encoder_decoder else array[mask]

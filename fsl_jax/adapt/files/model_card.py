@@ -1,6 +1,6 @@
 """The card beside an adapter, as the Hugging Face hub shows it: what it is, and how to load it.
 
-It says nothing of how the adapter was trained: that may have been done elsewhere.
+It does not describe the training, which may have been done elsewhere.
 """
 
 import json
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fsl_jax.adapt.merging import obstacles
 from fsl_jax.adapt.methods.method import Method
-from fsl_jax.adapt.peft.kinds import Kind, absence
-from fsl_jax.adapt.peft.modules import task_type
+from fsl_jax.adapt.peft.header import task_type
+from fsl_jax.adapt.peft.kinds import AdapterKind, missing_kind_reason
 from fsl_jax.models.embedded import EMBEDDED
 from fsl_jax.models.pretrained import Pretrained
 
@@ -20,26 +20,26 @@ _CLASSES = {
     "SEQ_2_SEQ_LM": "AutoModelForSeq2SeqLM",
     "FEATURE_EXTRACTION": "AutoModel",
 }
-"""The class of transformers that loads a base model, by PEFT's word for its use."""
+"""The class of transformers that loads a base model, by its PEFT task type."""
 
 
 def model_card(
     method: Method,
     paths: Sequence[str],
     pretrained: Pretrained,
-    kind: Kind | None,
+    kind: AdapterKind | None,
     peft_type: str,
     head: str | None,
 ) -> str:
-    """The text of `README.md` in the directory of an adapter.
+    """Return the text of `README.md` in the directory of an adapter.
 
     Args:
       method: the method.
       paths: of the saved leaves, those of a task head left out.
       pretrained: the base model.
-      kind: the kind of adapter that PEFT has for it; None where it has none.
+      kind: the kind of adapter that PEFT has for it; None if it has none.
       peft_type: what `adapter_config.json` calls the kind.
-      head: the file with the task head; None where there is none.
+      head: the file with the task head; None if there is none.
 
     Returns:
       Markdown that begins with the metadata of the hub.
@@ -53,8 +53,8 @@ def model_card(
         parts += [f"PEFT reads it, as an adapter of the kind {peft_type}:", _peft(pretrained)]
     else:
         parts.append(
-            f"{absence(method, pretrained.config)}, and raises `KeyError: '{peft_type}'` for this "
-            "directory. fsl_jax reads it:"
+            f"{missing_kind_reason(method, pretrained.config)}, and raises "
+            f"`KeyError: '{peft_type}'` for this directory. fsl_jax reads it:"
         )
     parts += ["So does fsl_jax:"] if kind else []
     parts.append(_fsl_jax(pretrained.name))
@@ -66,14 +66,14 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _metadata(base: str, kind: Kind | None) -> str:
-    """What the hub reads; it takes no names of base models but its own."""
+def _metadata(base: str, kind: AdapterKind | None) -> str:
+    """Return the metadata for the hub, which takes the names of its own base models only."""
     named = [f"base_model: {json.dumps(base)}"] if _is_of_the_hub(base) else []
     return "\n".join(["---", *named, f"library_name: {'peft' if kind else 'fsl_jax'}", "---"])
 
 
 def _is_of_the_hub(name: str) -> bool:
-    """Whether a name can only be one of the hub, as `fsl_jax.models.locate` finds models."""
+    """Return whether `fsl_jax.models.locate` looks for a name on the hub."""
     if name in EMBEDDED or name.endswith(".gguf") or Path(name).expanduser().exists():
         return False
     return re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) is not None

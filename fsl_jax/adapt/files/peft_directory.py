@@ -2,7 +2,8 @@
 
 from etils import epath
 
-from fsl_jax.adapt.files.adapter_files import frozen_leaves_of, load_adapter, save_adapter
+from fsl_jax.adapt.files.adapter_files import load_adapter, save_adapter
+from fsl_jax.adapt.files.adapter_leaves import frozen_leaves_of
 from fsl_jax.adapt.mask import HEAD_RULE, mask_from_rules
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
@@ -12,7 +13,7 @@ from fsl_jax.models.pretrained import Pretrained
 def save_peft(
     directory: epath.PathLike, params: Params, pretrained: Pretrained, method: Method
 ) -> None:
-    """Saves what a method has added to a model, or trained of it, as a PEFT directory.
+    """Save the leaves that a method added to a model or trained, as a PEFT directory.
 
     Args:
       directory: where to save it; an adapter that is there already is replaced.
@@ -33,7 +34,7 @@ def save_peft(
 
 
 def load_peft(directory: epath.PathLike, pretrained: Pretrained) -> Params:
-    """Loads an adapter that `save_peft` or PEFT saved.
+    """Load an adapter that `save_peft` or PEFT saved.
 
     Args:
       directory: the adapter.

@@ -1,4 +1,4 @@
-"""What vLLM serves: adapters of decoders, merged models, and encoders for their embeddings."""
+"""The adapters and models that vLLM serves: adapters of decoders, merged models, and encoders."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,28 +8,23 @@ from etils import epath
 from fsl_jax.adapt.merging import obstacles
 from fsl_jax.adapt.methods.lora import LoRA
 from fsl_jax.adapt.methods.method import Method
-from fsl_jax.models.checkpoints.heads import json_of
-from fsl_jax.models.families.registry import Config
+from fsl_jax.models.checkpoints.head_config import json_of
+from fsl_jax.models.families.registry import FAMILIES, Config
 from fsl_jax.models.pretrained import Pretrained
 
 MERGE_INSTEAD = "Write a merged model instead (--for=merged)"
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM's --max-lora-rank may be, as its configuration has it (vllm/config/lora.py)."""
-
-_WITHOUT_LORA = ("gpt2",)
-"""Families of decoders that vLLM serves without adapters."""
-
-_POOLED = ("BertModel", "RobertaModel", "RobertaForMaskedLM", "XLMRobertaModel")
-"""Encoders that vLLM serves as models of embeddings, without adapters, as its documentation lists
-them (docs/models/pooling_models/embed.md, read in November 2026)."""
+"""The values that vLLM takes for --max-lora-rank (vllm/config/lora.py)."""
 
 
-def unserved(own: Mapping[str, Any], pretrained: Pretrained, has_head: bool) -> list[str]:
-    """Why vLLM serves no model with an adapter in it.
+def reasons_not_served(
+    leaves: Mapping[str, Any], pretrained: Pretrained, has_head: bool
+) -> list[str]:
+    """List why vLLM serves no model with this adapter, merged or not.
 
     Args:
-      own: the leaves that are saved of the adapter by path, those of a task head left out.
+      leaves: the saved leaves of the adapter by path, without those of a task head.
       pretrained: the base model.
       has_head: whether the adapter has a task head.
 
@@ -39,20 +34,21 @@ def unserved(own: Mapping[str, Any], pretrained: Pretrained, has_head: bool) -> 
     if pretrained.config.is_decoder:
         return ["the task head gives classes, and vLLM gives words"] if has_head else []
     values = json_of(pretrained.config, pretrained.head, pretrained.labels)
-    advice = "" if obstacles(own, pretrained) else f". {MERGE_INSTEAD}"
-    found = [
+    pooled = [name for family in FAMILIES.values() for name in family.vllm_embeddings]
+    advice = "" if obstacles(leaves, pretrained) else f". {MERGE_INSTEAD}"
+    reasons = [
         f"{pretrained.name} is a {name}, which is no decoder and none of the encoders that vLLM "
-        f"serves for their embeddings: {', '.join(_POOLED)}{advice}"
+        f"serves for their embeddings: {', '.join(pooled)}{advice}"
         for name in values["architectures"]
-        if name not in _POOLED
+        if name not in pooled
     ]
-    if not own:
-        found.append("it is a task head alone, and vLLM gives embeddings: nothing would be left")
-    return found
+    if not leaves:
+        reasons.append("it is a task head alone, and vLLM gives embeddings: nothing would be left")
+    return reasons
 
 
-def why_merged(method: Method, config: Config, in_peft_format: bool) -> list[str]:
-    """Why vLLM takes an adapter in a merged model alone.
+def reasons_to_merge(method: Method, config: Config, in_peft_format: bool) -> list[str]:
+    """List why vLLM takes this adapter in a merged model only.
 
     Args:
       method: of the adapter.
@@ -62,34 +58,34 @@ def why_merged(method: Method, config: Config, in_peft_format: bool) -> list[str
     Returns:
       The reasons; none where it takes the adapter.
     """
-    found = []
-    if config.family in _WITHOUT_LORA or not config.is_decoder:
-        found.append(f"vLLM has no adapters for the family {config.family}")
+    reasons = []
+    if not FAMILIES[config.family].vllm_adapters:
+        reasons.append(f"vLLM has no adapters for the family {config.family}")
     if not isinstance(method, LoRA):
-        found.append(f"vLLM has LoRA alone, and this is {method.name}")
+        reasons.append(f"vLLM has LoRA alone, and this is {method.name}")
     elif method.dora:
-        found.append("vLLM has no DoRA")
+        reasons.append("vLLM has no DoRA")
     elif method.rank > max(_RANKS):
-        found.append(f"vLLM has ranks up to {max(_RANKS)}, and this is {method.rank}")
+        reasons.append(f"vLLM has ranks up to {max(_RANKS)}, and this is {method.rank}")
     elif not in_peft_format:
-        found.append("PEFT's format, which vLLM reads, cannot hold this adapter")
-    return found
+        reasons.append("PEFT's format, which vLLM reads, cannot hold this adapter")
+    return reasons
 
 
 def note_on_rank(rank: int) -> str:
-    """How vLLM is started for adapters of a rank that it takes."""
+    """Return how to start vLLM for adapters of a rank that it takes."""
     limit = next(each for each in _RANKS if each >= rank)
     return f"Start vLLM with --enable-lora --max-lora-rank={limit}, or more."
 
 
 def notes_on_embeddings(with_head: epath.PathLike | None) -> list[str]:
-    """What to know of a merged encoder.
+    """Return notes on serving a merged encoder.
 
     Args:
-      with_head: the adapter that it was made of, where that has a task head.
+      with_head: the adapter that was merged, if it has a task head.
 
     Returns:
-      A sentence or more each.
+      Notes of one or more sentences.
     """
     notes = [
         "vLLM serves its embeddings (--runner=pooling). It pools as the directory's config for "

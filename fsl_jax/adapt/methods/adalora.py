@@ -7,16 +7,17 @@ https://arxiv.org/abs/2303.10512.
 import dataclasses
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from fsl_jax.adapt.methods.low_rank import low_rank_targets
 from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
 from fsl_jax.adapt.parts.patterns import require_pattern
 from fsl_jax.adapt.parts.rank_budget import Importance, budget_at, keep_most_important
-from fsl_jax.adapt.parts.targets import low_rank_targets
 from fsl_jax.adapt.tree import Params, flatten, key_of, unflatten
 from fsl_jax.errors import InputError
 
@@ -38,8 +39,8 @@ class AdaLoRA(Method):
     that the model starts out as the base. All leaves are float32. Runs of different ranks share a
     program: the leaves of each are drawn at its own rank and padded with zeros.
 
-    The numbers that schedule the budget are parts of the training and not counts of steps. What is
-    kept of a run is what validated best, which may have been before the budget was reached. The
+    The settings that schedule the budget are parts of the training and not counts of steps. A run
+    keeps the leaves that validated best, which may be from before the budget was reached. The
     defaults are within what the paper used for the tasks of GLUE: a tenth to a sixth of the steps
     before the budget falls and about half of them afterwards, penalties weighted by 0.1 to 0.5,
     and rates of 5e-4 to 2.2e-3.
@@ -52,12 +53,11 @@ class AdaLoRA(Method):
         parent: `layers/attention/query`.
       warmup: the part of the training before the budget begins to fall.
       final: the part of the training after the budget has been reached.
-      interval: in how many steps values are set to zero once.
-      smoothing: of the sensitivities, from 0 to 1: how much of the average before is kept.
-      uncertainty_smoothing: of how far sensitivities are from their average, likewise.
-      penalty_weight: of the orthogonality penalty, the mean Frobenius norm over all matrices of
-        what their products with themselves differ from the identity by. As in PEFT, this norm is
-        not squared.
+      interval: the number of steps from one time that values are set to zero to the next.
+      smoothing: the weight, from 0 to 1, of the old average in that of the sensitivities.
+      uncertainty_smoothing: likewise, in the average distance of sensitivities from their average.
+      penalty_weight: the weight of the orthogonality penalty. The penalty is the Frobenius norm of
+        `A^T A - I`, averaged over all matrices `A`. As in PEFT, this norm is not squared.
     """
 
     rank: int = 12
@@ -104,7 +104,7 @@ class AdaLoRA(Method):
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """What runs must share to be stacked: all but the rank at the start, and alpha."""
+        """The settings that stacked runs share: all but the rank at the start, and alpha."""
         return tuple(
             getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -113,8 +113,13 @@ class AdaLoRA(Method):
 
     @property
     def scale(self) -> float:
-        """What the update is multiplied by; as in PEFT, the denominator is a little more."""
+        """The factor of the update; as in PEFT, the denominator is a little more than the rank."""
         return self.alpha / (self.rank + 1e-5)
+
+    @property
+    def scales(self) -> Mapping[str, float]:
+        """The scale of the update."""
+        return {"/lora_scale$": self.scale}
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Adds `lora_a [L, in, R]`, `lora_e [L, R]`, `lora_b [L, R, out]`, `lora_scale [L]`."""
@@ -130,13 +135,13 @@ class AdaLoRA(Method):
         return unflatten(leaves)
 
     def penalty(self, params: Params) -> Float[Array, ""]:
-        """How far the singular vectors are from being orthogonal, times `penalty_weight`."""
+        """Return how far the singular vectors are from orthogonal, times `penalty_weight`."""
         leaves = flatten(params)
         norms, adapted = [], []
         for path in self._adapted(leaves):
             a, b = leaves[f"{path}/lora_a"], leaves[f"{path}/lora_b"]
-            there = _is_there(a).reshape(-1, 1, a.shape[-1]).astype(jnp.float32)
-            identity = jnp.eye(a.shape[-1])[None] * there
+            present = _is_present(a).reshape(-1, 1, a.shape[-1]).astype(jnp.float32)
+            identity = jnp.eye(a.shape[-1])[None] * present
             for vectors in (a, jnp.swapaxes(b, -1, -2)):
                 flat = vectors.reshape(-1, *vectors.shape[-2:])
                 excess = jnp.swapaxes(flat, -1, -2) @ flat - identity
@@ -144,17 +149,17 @@ class AdaLoRA(Method):
                 # A root has no slope at zero, where a layer that is not adapted is.
                 positive = squares > 0
                 norms.append(jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0))
-                adapted.append(there.any((-1, -2)))
+                adapted.append(present.any((-1, -2)))
         count = jnp.concatenate(adapted).sum().astype(jnp.float32)
         return self.penalty_weight * jnp.concatenate(norms).sum() / count
 
     def initial_state(self, trainable: Params) -> dict[str, Importance]:
-        """By adapted layer, what is known of the importance of its singular values."""
+        """Return the importance of the singular values by adapted layer, at first unknown."""
         leaves = flatten(trainable)
         return {
             path: Importance.at_start(
                 {part: leaves[f"{path}/{part}"] for part in _PARTS},
-                _is_there(leaves[f"{path}/lora_a"]),
+                _is_present(leaves[f"{path}/lora_a"]),
             )
             for path in self._adapted(leaves)
         }
@@ -168,7 +173,7 @@ class AdaLoRA(Method):
         step: Int[Array, ""],
         steps: int,
     ) -> tuple[Params, dict[str, Importance]]:
-        """Sets the least important singular values to zero, where that is due."""
+        """Set the least important singular values to zero in the steps of the schedule."""
         leaves, slopes = flatten(trainable), flatten(gradients)
         end = steps - round(self.final * steps)
         updated = {}
@@ -193,19 +198,19 @@ class AdaLoRA(Method):
         return unflatten(leaves), updated
 
     def _adapted(self, leaves: Params) -> list[str]:
-        """The paths of its own layers, of those that have singular values."""
-        found = (path.removesuffix("/lora_e") for path in leaves if path.endswith("/lora_e"))
+        """Return the paths of the targets that have singular values."""
+        layers = (path.removesuffix("/lora_e") for path in leaves if path.endswith("/lora_e"))
         return [
             path
-            for path in found
+            for path in layers
             if leaves[f"{path}/lora_e"] is not None and re.search(self.targets, path)
         ]
 
     def _draw(self, key: jax.Array, parent: str, name: str, shape: tuple[int, ...]) -> jax.Array:
-        own = key_of(key, f"{parent}/lora_{name}")
-        return _SPREAD * jax.random.normal(own, shape, jnp.float32)
+        leaf_key = key_of(key, f"{parent}/lora_{name}")
+        return _SPREAD * jax.random.normal(leaf_key, shape, jnp.float32)
 
 
-def _is_there(a: Float[Array, "*L D R"]) -> Bool[Array, "*L R"]:
-    """Which singular vectors do not only fill up a smaller rank: those were drawn."""
+def _is_present(a: Float[Array, "*L D R"]) -> Bool[Array, "*L R"]:
+    """Tell which singular vectors are no padding of a smaller rank: those were drawn."""
     return (a != 0).any(-2)

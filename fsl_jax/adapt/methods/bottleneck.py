@@ -24,7 +24,7 @@ PLACEMENTS = {
     "pfeiffer": r"mlp/down$",
     "parallel": r"mlp/down$",
 }
-"""By each placement the linear layers whose output an adapter changes."""
+"""The linear layers whose output an adapter changes, by placement."""
 
 PAPERS = {
     "houlsby": "Houlsby et al. 2019, https://arxiv.org/abs/1902.00751",
@@ -42,14 +42,15 @@ class BottleneckAdapter(Method):
     zeros, which stay zero.
 
     Attributes:
-      placement: "houlsby" adds it to what comes out of each attention and of each multilayer
-        perceptron, before the residual connection, and reads the same (`z`); "pfeiffer" does so
-        after the multilayer perceptron alone; "parallel" adds it there too, and reads what the
-        multilayer perceptron reads. Houlsby et al. train the norms as well: join `ln_tuning`. On
-        BERT, AdapterHub's Pfeiffer adapters read the sum with the residual, normalised.
+      placement: "houlsby" adds it to the output of each attention and of each multilayer
+        perceptron, before the residual connection, and reads that same output (`z`). "pfeiffer"
+        does so after the multilayer perceptron alone. "parallel" adds it there too, and reads the
+        input of the multilayer perceptron. Houlsby et al. train the norms as well: join
+        `ln_tuning`. On BERT, AdapterHub's Pfeiffer adapters read the sum with the residual,
+        normalised.
       size: R, the width of the bottleneck.
       activation: one of `BOTTLENECK_ACTIVATIONS`, which are zero at zero.
-      scale: what it is multiplied by; He et al. take 4 for "parallel".
+      scale: the factor of the output; He et al. take 4 for "parallel".
     """
 
     placement: str = "pfeiffer"
@@ -73,12 +74,12 @@ class BottleneckAdapter(Method):
 
     @property
     def paper(self) -> str:  # type: ignore[override]
-        """That of its placement."""
+        """The paper of the placement."""
         return PAPERS[self.placement]
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """What runs must share to be stacked."""
+        """The settings that stacked runs share."""
         return (self.placement, self.activation)
 
     def extend(self, params: Params, key: jax.Array) -> Params:
@@ -88,8 +89,8 @@ class BottleneckAdapter(Method):
         `scale [L]` at paths such as `layers/mlp/adapter/parallel_relu/down`.
         """
         leaves = flatten(params)
-        place = PLACEMENTS[self.placement]
-        chosen = [layer for layer in dense_layers(leaves) if re.search(place, layer)]
+        pattern = PLACEMENTS[self.placement]
+        chosen = [layer for layer in dense_layers(leaves) if re.search(pattern, layer)]
         if not chosen:
             raise InputError("adapter found no multilayer perceptron to stand at in this model")
         for layer in chosen:
@@ -99,20 +100,20 @@ class BottleneckAdapter(Method):
 
     @property
     def _group(self) -> str:
-        """Names what the layer cannot tell from the leaves: where from, and the activation."""
+        """The group of the leaves. It names the input and the activation."""
         order = "parallel" if self.placement == "parallel" else "sequential"
         return f"{order}_{self.activation}"
 
-    def _leaves(self, place: str, kernel: tuple[int, ...], key: jax.Array) -> Params:
+    def _leaves(self, group: str, kernel: tuple[int, ...], key: jax.Array) -> Params:
         *stack, _, width = kernel
         bound = 1 / math.sqrt(width)
         down = jax.random.uniform(
-            key_of(key, f"{place}/down"), (*stack, width, self.size), jnp.float32, -bound, bound
+            key_of(key, f"{group}/down"), (*stack, width, self.size), jnp.float32, -bound, bound
         )
         return {
-            f"{place}/down": down,
-            f"{place}/down_bias": jnp.zeros((*stack, self.size), jnp.float32),
-            f"{place}/up": jnp.zeros((*stack, self.size, width), jnp.float32),
-            f"{place}/up_bias": jnp.zeros((*stack, width), jnp.float32),
-            f"{place}/scale": jnp.full(stack, self.scale, jnp.float32),
+            f"{group}/down": down,
+            f"{group}/down_bias": jnp.zeros((*stack, self.size), jnp.float32),
+            f"{group}/up": jnp.zeros((*stack, self.size, width), jnp.float32),
+            f"{group}/up_bias": jnp.zeros((*stack, width), jnp.float32),
+            f"{group}/scale": jnp.full(stack, self.scale, jnp.float32),
         }

@@ -21,9 +21,9 @@ from fsl_jax.errors import InputError
 class IA3(Method):
     """Multiplies outputs, bias included, and inputs of linear layers by vectors.
 
-    By default these are the paper's: the keys and the values of every attention, and what is
-    between the two maps of the multilayer perceptron. All vectors are float32 and start at one, so
-    that the model starts out as the base.
+    By default these are the paper's: the keys and the values of every attention, and the
+    activations between the two maps of the multilayer perceptron. All vectors are float32 and start
+    at one, so that the model starts out as the base.
 
     Attributes:
       outputs: a regular expression for the layers whose output is scaled, searched for in the path
@@ -46,7 +46,7 @@ class IA3(Method):
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """What runs must share to be stacked."""
+        """The settings that stacked runs share."""
         return (self.outputs, self.inputs)
 
     def extend(self, params: Params, key: jax.Array) -> Params:

@@ -1,4 +1,4 @@
-"""Methods joined: `lora+prompt_tuning`, or MAM, which is parallel adapters beside a prefix.
+"""Joined methods: `lora+prompt_tuning`, or MAM, which is parallel adapters beside a prefix.
 
 MAM is `prefix_tuning+adapter(placement='parallel', scale=4)`: He et al., 2022, "Towards a Unified
 View of Parameter-Efficient Transfer Learning", https://arxiv.org/abs/2110.04366.
@@ -14,24 +14,16 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float, Int
 
-from fsl_jax.adapt.methods.full import Full
-from fsl_jax.adapt.methods.linear_probe import LinearProbe
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.methods.top_layers import TopLayers
 from fsl_jax.adapt.tree import Params, flatten
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.models.pretrained import Pretrained
 
-_ALONE = {
-    Full: "it trains every parameter, and what the others add beside it is not what they are",
-    LinearProbe: "it trains the task head alone, which every method trains",
-}
-"""Methods that make no sense beside others, and why."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Joined(Method):
-    """Does what each of its parts does, one after the other.
+    """Applies several methods, its parts, one after the other.
 
     Its leaves are those of all parts, and its learning rates are the first one's.
 
@@ -44,17 +36,19 @@ class Joined(Method):
     def __post_init__(self):
         if len(self.parts) < 2:
             raise InputError(f"joining takes two methods or more, found {len(self.parts)}")
-        found = [
-            f"{each.name}: {_ALONE[type(each)]}" for each in self.parts if type(each) in _ALONE
+        problems = [
+            f"{part.name}: {part.alone_because}" for part in self.parts if part.alone_because
         ]
-        found += [f"{each.name}: it is joined already" for each in self.parts if _is_joined(each)]
-        found += [
-            f"{each.name} twice with the same settings"
-            for place, each in enumerate(self.parts)
-            if each in self.parts[:place]
+        problems += [
+            f"{part.name}: it is joined already" for part in self.parts if isinstance(part, Joined)
         ]
-        if found:
-            raise problems_error(f"{self.name}: these methods cannot be joined:", found)
+        problems += [
+            f"{part.name} twice with the same settings"
+            for index, part in enumerate(self.parts)
+            if part in self.parts[:index]
+        ]
+        if problems:
+            raise problems_error(f"{self.name}: these methods cannot be joined:", problems)
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -63,19 +57,19 @@ class Joined(Method):
 
     @property
     def rules(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The rules of all parts, but for what is a setting of one."""
-        settings = "|".join(self.frozen_rules)
-        kept = f"^(?!.*(?:{settings}))" if settings else ""
-        return tuple(f"{kept}.*(?:{rule})" for part in self.parts for rule in part.rules)
+        """The rules of all parts, without the leaves that some part keeps frozen."""
+        frozen = "|".join(self.frozen_rules)
+        unless_frozen = f"^(?!.*(?:{frozen}))" if frozen else ""
+        return tuple(f"{unless_frozen}.*(?:{rule})" for part in self.parts for rule in part.rules)
 
     @property
     def frozen_rules(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The settings of all parts."""
+        """The frozen leaves of all parts."""
         return tuple(dict.fromkeys(rule for part in self.parts for rule in part.frozen_rules))
 
     @property
     def saved_rules(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The settings that any part saves."""
+        """The frozen leaves that any part saves."""
         return tuple(dict.fromkeys(rule for part in self.parts for rule in part.saved_rules))
 
     @property
@@ -85,34 +79,34 @@ class Joined(Method):
 
     @property
     def learning_rates(self) -> tuple[float, ...]:  # type: ignore[override]
-        """Those of the first part."""
+        """The learning rates of the first part."""
         return self.parts[0].learning_rates
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """What runs must share to be stacked."""
+        """The settings that stacked runs share."""
         return tuple((part.name, part.structure) for part in self.parts)
 
     @property
     def learning_rate_factors(self) -> Mapping[str, float]:
-        """Those of all parts; of a rule that two have, the first one's."""
-        return reduce(lambda found, part: {**part.learning_rate_factors, **found}, self.parts, {})
+        """The factors of all parts; if two have a rule, the first one's counts."""
+        return reduce(lambda first, part: {**part.learning_rate_factors, **first}, self.parts, {})
 
     @property
     def positions(self) -> int:
-        """How many positions of the model all parts take."""
+        """The number of the model's positions that all parts take."""
         return sum(part.positions for part in self.parts)
 
     def unused_parameters(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
-        """All parts' together."""
+        """Count those of all parts."""
         return sum(part.unused_parameters(shapes) for part in self.parts)
 
     def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> Method:
-        """Each part with what its start takes from a tokenizer."""
+        """Look up what each part takes from a tokenizer."""
         return Joined(tuple(part.resolve(pretrained, words) for part in self.parts))
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """The leaves of all parts, each of which draws what it draws alone."""
+        """Add the leaves of all parts. Each part draws the same leaves as alone."""
         added: dict[str, str] = {}
         # A stack is cut before anything is put beside it.
         for part in sorted(self.parts, key=lambda part: not isinstance(part, TopLayers)):
@@ -131,33 +125,33 @@ class Joined(Method):
         return params
 
     def _require_own_rates(self, part: Method, paths: Iterable[str]) -> None:
-        """Raises an error where the factor of one part is that of another part's leaves."""
-        own, all_parts = part.learning_rate_factors, self.learning_rate_factors
-        found = [
-            f"{path}: {all_parts[rule]:g} instead of {own.get(rule, 1):g}"
+        """Raise an error if the factor of one part matches another part's leaves."""
+        of_part, all_parts = part.learning_rate_factors, self.learning_rate_factors
+        problems = [
+            f"{path}: {all_parts[rule]:g} instead of {of_part.get(rule, 1):g}"
             for path in sorted(paths)
             for rule in all_parts
-            if re.search(rule, path) and own.get(rule, 1) != all_parts[rule]
+            if re.search(rule, path) and of_part.get(rule, 1) != all_parts[rule]
         ]
-        if found:
+        if problems:
             raise problems_error(
                 f"{self.name}: the learning-rate factor of one part would be another's; give both "
                 "the same, or leave one out:",
-                found,
+                problems,
             )
 
     def reparametrize(self, params: Params) -> Params:
-        """What the model reads, of all parts."""
+        """Compute what the model reads, for all parts."""
         return reduce(lambda tree, part: part.reparametrize(tree), self.parts, params)
 
     def penalty(self, params: Params) -> Float[Array, ""] | None:
-        """The sum of the parts' penalties."""
+        """Return the sum of the parts' penalties."""
         penalties = [part.penalty(params) for part in self.parts]
         present = [each for each in penalties if each is not None]
         return reduce(operator.add, present) if present else None
 
     def initial_state(self, trainable: Params) -> Any:
-        """A tuple of what each part keeps."""
+        """Return the method states of the parts, a tuple."""
         return tuple(part.initial_state(trainable) for part in self.parts)
 
     def after_step(
@@ -169,19 +163,21 @@ class Joined(Method):
         step: Int[Array, ""],
         steps: int,
     ) -> tuple[Params, Any]:
-        """What each part does after a step, one after the other."""
-        kept = []
-        for part, own in zip(self.parts, method_state, strict=True):
-            trainable, own = part.after_step(trainable, frozen_leaves, gradients, own, step, steps)
-            kept.append(own)
-        return trainable, tuple(kept)
+        """Let one part after the other change the leaves."""
+        states = []
+        for part, state in zip(self.parts, method_state, strict=True):
+            trainable, state = part.after_step(
+                trainable, frozen_leaves, gradients, state, step, steps
+            )
+            states.append(state)
+        return trainable, tuple(states)
 
     def finish(self, leaves: Params) -> Params:
-        """What all parts keep of their leaves."""
+        """Return what all parts keep of their leaves."""
         return reduce(lambda tree, part: part.finish(tree), self.parts, leaves)
 
     def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
-        """What all parts are saved as."""
+        """Return the methods and the leaves that all parts are saved as."""
         parts = []
         for cut in (part for part in self.parts if isinstance(part, TopLayers)):
             base = cut.extend(base, jax.random.key(0))
@@ -189,7 +185,3 @@ class Joined(Method):
             saved, leaves = part.to_save(leaves, base)
             parts.append(saved)
         return Joined(tuple(parts)), leaves
-
-
-def _is_joined(method: Method) -> bool:
-    return isinstance(method, Joined)

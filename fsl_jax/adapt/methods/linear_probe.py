@@ -1,4 +1,4 @@
-"""Linear probe: only the task head is trained, on what the base model represents as it is."""
+"""Linear probe: only the task head is trained, on the representations of the base model."""
 
 import dataclasses
 from typing import ClassVar
@@ -15,3 +15,5 @@ class LinearProbe(Method):
     paper: ClassVar[str] = "Alain and Bengio 2017, https://arxiv.org/abs/1610.01644"
     learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 1e-2, 1e-1)
     rules: ClassVar[tuple[str, ...]] = (HEAD_RULE,)
+    default_formulation: ClassVar[str] = "head"
+    alone_because: ClassVar[str] = "it trains the task head alone, which every method trains"

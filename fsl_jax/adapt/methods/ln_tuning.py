@@ -15,8 +15,7 @@ from fsl_jax.adapt.parts.patterns import require_pattern
 class LNTuning(Method):
     """Trains the leaves `scale` and, where there is one, `bias` of normalisations.
 
-    It adds no leaves. A norm's `[L, D]` leaves are those of the base until they are trained, so it
-    starts out as the base.
+    It adds no leaves: a norm's leaves, `[L, D]`, are the base's, so it starts out as the base.
 
     Attributes:
       targets: a regular expression for the ends of the norms' paths: `attention/norm` are those of
@@ -33,10 +32,10 @@ class LNTuning(Method):
 
     @property
     def rules(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The leaves of the targets, as long as these are norms."""
+        """The rule for the leaves of those targets that are norms."""
         return (rf"(^|/)(?:{self.targets})(?<=norm)/(scale|bias)$",)
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """What runs must share to be stacked."""
+        """The settings that stacked runs share."""
         return (self.targets,)

@@ -1,4 +1,4 @@
-"""LoRA: a low-rank update beside a frozen weight, and what has been made of it.
+"""LoRA: a low-rank update beside a frozen weight, and its variants.
 
 Hu et al., 2022, "LoRA: Low-Rank Adaptation of Large Language Models",
 https://arxiv.org/abs/2106.09685. Its variants: rank-stabilised scales (Kalajdzievski, 2023,
@@ -16,11 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fsl_jax.adapt.methods.low_rank import low_rank_targets
 from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
+from fsl_jax.adapt.parts.intermediate_leaf import IntermediateLeaf
 from fsl_jax.adapt.parts.layer_choice import chosen_layers, require_layers
 from fsl_jax.adapt.parts.patterns import require_pattern
 from fsl_jax.adapt.parts.pissa import principal_part
-from fsl_jax.adapt.parts.targets import low_rank_targets
 from fsl_jax.adapt.tree import Params, flatten, key_of, unflatten
 from fsl_jax.errors import InputError, unknown_name
 from fsl_jax.models.pretrained import Pretrained
@@ -46,11 +47,11 @@ class LoRA(Method):
       layers: which layers of a stack are adapted: 'all', 'first 4', 'last 4', or numbers from 0
         such as '0,2,5-7'.
       scaling: 'standard' for a scale of alpha / rank, 'rslora' for alpha / sqrt(rank), which lets
-        large ranks learn as fast as small ones. 'given' is what an adapter has whose layers came
-        with scales of their own: it is saved with a scale of alpha / rank, and `lora_b` makes up
+        large ranks learn as fast as small ones. 'given' is for a loaded adapter whose layers
+        have scales of their own: it is saved with a scale of alpha / rank, and `lora_b` makes up
         for the difference.
       start: 'zero', or 'pissa': the update starts out as the principal part of the weight, and
-        what it was at the start is subtracted. That start moves faster and wants lower learning
+        this start is subtracted. That start moves faster and wants lower learning
         rates. Saved, it is a LoRA of twice the rank with a start of zero, for the frozen weight is
         never changed; PEFT converts its own PiSSA adapters likewise.
       dora: whether the adapted weight's columns get lengths of their own, which are trained. As in
@@ -71,6 +72,9 @@ class LoRA(Method):
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 5e-4, 2e-3)
     rules: ClassVar[tuple[str, ...]] = ("/lora_(a|b|magnitude)$",)
     frozen_rules: ClassVar[tuple[str, ...]] = ("/lora_(scale|norm|a_start|b_start)$",)
+    intermediate_leaves: ClassVar[tuple[IntermediateLeaf, ...]] = (
+        IntermediateLeaf("/lora_[ab]_start$", neutral=0.0),
+    )
 
     def __post_init__(self):
         if self.rank < 1:
@@ -88,38 +92,43 @@ class LoRA(Method):
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """What runs must share to be stacked."""
+        """The settings that stacked runs share."""
         # What is not in a stack of layers is adapted where all layers are.
         return (self.targets, self.start, self.dora, self.layers == "all")
 
     @property
     def learning_rate_factors(self) -> Mapping[str, float]:
-        """LoRA+'s."""
+        """The factor of LoRA+, for `lora_b`."""
         if self.learning_rate_ratio == 1:
             return {}
         return {"/lora_b$": self.learning_rate_ratio}
 
     def unused_parameters(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
-        """Those of the layers that are not chosen."""
+        """Count the leaves of the layers that are not chosen."""
         if self.layers == "all":
             return 0
-        own = [
+        sizes = [
             shape
             for path, shape in shapes.items()
             if re.search(self.rules[0], path) and self._adapts(path)
         ]
-        return sum(int((~self._chosen(depth)).sum()) * math.prod(one) for depth, *one in own)
+        return sum(int((~self._chosen(depth)).sum()) * math.prod(one) for depth, *one in sizes)
 
     @property
     def scale(self) -> float:
-        """What the update is multiplied by."""
+        """The factor of the update."""
         return self.alpha / (math.sqrt(self.rank) if self.scaling == "rslora" else self.rank)
+
+    @property
+    def scales(self) -> Mapping[str, float]:
+        """The scale of the update."""
+        return {"/lora_scale$": self.scale}
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Adds leaves to each target, beside its kernel `[L, in, out]`.
 
         Trained are `lora_a [L, in, R]` and `lora_b [L, R, out]`, and for DoRA `lora_magnitude
-        [L, out]`. Settings are `lora_scale [L]`, for DoRA `lora_norm [L, out]`, the lengths of the
+        [L, out]`. Frozen are `lora_scale [L]`, for DoRA `lora_norm [L, out]`, the lengths of the
         kernel's columns, and for PiSSA `lora_a_start` and `lora_b_start`.
         """
         leaves = flatten(params)
@@ -135,7 +144,7 @@ class LoRA(Method):
         return unflatten(leaves)
 
     def reparametrize(self, params: Params) -> Params:
-        """Joins the update and what it was at the start, which is subtracted: rank 2R."""
+        """Join the update and its start, which is subtracted, into an update of rank 2R."""
         leaves = flatten(params)
         starts = [path for path in leaves if path.endswith("/lora_a_start") and self._adapts(path)]
         for path in starts:
@@ -147,7 +156,7 @@ class LoRA(Method):
         return unflatten(leaves) if starts else params
 
     def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> Method:
-        """Itself; scales that came with an adapter are not there where a training starts anew."""
+        """Return the method. Scales that came with an adapter are missing in a new training."""
         if self.scaling == "given":
             raise InputError(
                 "lora's scaling 'given' is that of loaded adapters: choose 'standard' or 'rslora'"
@@ -155,7 +164,7 @@ class LoRA(Method):
         return self
 
     def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
-        """As a LoRA with one scale, and a PiSSA adapter as one of twice the rank."""
+        """Return a LoRA with one scale; a PiSSA adapter becomes one of twice the rank."""
         if self.scaling == "given":
             return self._with_one_scale(leaves)
         if self.start == "zero":
@@ -171,7 +180,7 @@ class LoRA(Method):
         return plain, self.reparametrize(unflatten(starts | flatten(leaves)))
 
     def _with_one_scale(self, leaves: Params) -> tuple[Method, Params]:
-        """What is read by all who take PEFT's files, of whom some pass over patterns of scales."""
+        """Put all scales into `lora_b`, since some readers of PEFT's files ignore patterns."""
         plain, flat = dataclasses.replace(self, scaling="standard"), flatten(leaves)
         for path in [path for path in flat if path.endswith("/lora_b")]:
             parent = path.removesuffix("/lora_b")
@@ -204,14 +213,14 @@ class LoRA(Method):
         return {f"{parent}/{name}": leaf for name, leaf in added.items()}
 
     def _adapts(self, path: str) -> bool:
-        """Whether a leaf is beside the kernel of one of its targets."""
+        """Tell whether a leaf is beside the kernel of a target."""
         return re.search(self.targets, path.rpartition("/")[0]) is not None
 
     def _chosen(self, depth: int) -> np.ndarray:
         return chosen_layers("lora's layers", self.layers, depth)
 
     def _start(self, path: str, kernel: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """What `lora_a` and `lora_b` start out as."""
+        """Return the first `lora_a` and `lora_b`."""
         *stack, width_in, width_out = kernel.shape
         if self.start == "pissa":
             if self.rank > min(width_in, width_out):

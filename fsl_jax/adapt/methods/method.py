@@ -1,4 +1,4 @@
-"""What a method is: the leaves it adds, the rules for those it trains, and what it does beside."""
+"""The base class of methods: which leaves a method adds, which it trains, and what else it does."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax
 from jaxtyping import Array, Float, Int
 
+from fsl_jax.adapt.parts.intermediate_leaf import IntermediateLeaf
 from fsl_jax.adapt.tree import Params
 from fsl_jax.models.pretrained import Pretrained
 
@@ -14,19 +15,43 @@ ONLY_TRAINS = {"only_trains": True}
 
 
 class Method:
-    """A way of adapting; a method is a subclass that is a frozen dataclass of its settings.
+    """A way of adapting a model. A method is a subclass that is a frozen dataclass of its settings.
 
-    Most methods are their rules and `extend` alone. What else there is are pure functions, of which
-    the numbers that differ between stacked runs are leaves, not attributes.
+    To write a method:
+
+    1. Write one file with the subclass. Give it `name`, `rules` and `learning_rates`.
+    2. Add leaves to the parameters in `extend`, beside the weights that they adapt. The table in
+       `fsl_jax/models/blocks/added_leaves.py` lists the kinds of leaves that the model's layers
+       read. Make the start the base model if you can: what is added should change nothing at first.
+    3. Name in `frozen_rules` the added leaves that are not trained.
+    4. Register the class in `fsl_jax/adapt/methods/registry.py`.
+
+    Most methods are no more than this. Every other member has a default that does nothing.
+
+    Several runs of one method are trained at once: their leaves are stacked, and one object of the
+    class stands for all of them. So all functions must be pure, and whatever differs between the
+    runs must be a leaf and not an attribute. Leaves of different sizes are padded with zeros.
+
+    The order of the calls: `resolve`, `extend`, `initial_state`; then in each step `reparametrize`
+    and `penalty` inside the loss, and `after_step` after the optimiser; at last `finish` and
+    `to_save`. An adapter that is loaded goes through `extend` and `reparametrize`.
 
     Attributes:
-      name: the method's name in flags and results.
-      rules: regular expressions for the paths of the leaves that train. A task head trains too.
-      frozen_rules: regular expressions for added leaves that are frozen and may differ between
-        the runs of a program, such as a scale.
-      saved_rules: regular expressions for those frozen leaves that are saved with the trained ones.
+      name: the name of the method in flags and results.
+      rules: regular expressions, searched for in the paths of leaves, for those that are trained. A
+        task head is trained as well, whatever the rules are.
+      frozen_rules: regular expressions for added leaves that are frozen and may differ between the
+        runs of a program, such as a scale. Whatever no rule names is the base's, and is shared.
+      saved_rules: regular expressions for frozen leaves that are saved with the trained ones. The
+        others follow from the settings: `extend` makes them again.
+      intermediate_leaves: the kinds of added leaves that `reparametrize` replaces, so that the
+        model never reads them.
       learning_rates: the learning rates to choose from when the user names none.
-      paper: who described it, the year, and where to read it.
+      paper: the authors, the year, and where to read the paper.
+      trains: whether anything is trained; a method that trains nothing has no leaves and no rates.
+      default_formulation: the formulation that `auto` means for the method; `auto` leaves it to the
+        model.
+      alone_because: why the method cannot be joined with others; empty if it can.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -34,40 +59,53 @@ class Method:
     rules: ClassVar[tuple[str, ...]]
     frozen_rules: ClassVar[tuple[str, ...]] = ()
     saved_rules: ClassVar[tuple[str, ...]] = ()
+    intermediate_leaves: ClassVar[tuple[IntermediateLeaf, ...]] = ()
     learning_rates: ClassVar[tuple[float, ...]]
     paper: ClassVar[str] = "-"
+    trains: ClassVar[bool] = True
+    default_formulation: ClassVar[str] = "auto"
+    alone_because: ClassVar[str] = ""
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """Settings that shape the tree; runs that are stacked have the same ones.
+        """The settings that shape the tree; runs that are stacked must have the same ones.
 
-        A setting that only makes a leaf larger, such as a rank, is none of them.
+        A setting that only makes a leaf larger, such as a rank, does not belong here.
         """
         return ()
 
     @property
     def learning_rate_factors(self) -> Mapping[str, float]:
-        """What the learning rate of leaves is multiplied by, by regular expressions of paths."""
+        """Factors of the learning rate, by regular expressions for the paths of leaves."""
         return {}
 
     @property
     def positions(self) -> int:
-        """How many positions of the model are taken beside a text."""
+        """The number of the model's positions that the method takes from a text."""
         return 0
 
+    @property
+    def scales(self) -> Mapping[str, float]:
+        """The values that follow from the settings, by regular expressions for the paths of leaves.
+
+        A leaf that is named here has this value, or zero in a layer that is not adapted. Loading an
+        adapter of PEFT's compares it with what PEFT's config says.
+        """
+        return {}
+
     def unused_parameters(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
-        """How many numbers of the trained leaves are padding that no step moves.
+        """Count the numbers of the trained leaves that are padding, which no step moves.
 
         Args:
-          shapes: of the trained leaves of one run, by path.
+          shapes: the shapes of the trained leaves of one run, by path.
 
         Returns:
-          Their number, which counts of what is trained leave out.
+          Their number. Counts of trained parameters leave them out.
         """
         return 0
 
     def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> "Method":
-        """The method with what its start takes from a tokenizer, which `extend` does not see.
+        """Look up what the start of the training takes from a tokenizer, which `extend` lacks.
 
         Args:
           pretrained: the base model.
@@ -79,10 +117,13 @@ class Method:
         return self
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """The parameters with the method's leaves beside the weights that they adapt.
+        """Add the method's leaves beside the weights that they adapt.
+
+        Draw each leaf from a key of its own (`key_of(key, path)`), so that it does not depend on
+        which others there are.
 
         Args:
-          params: the parameter tree, which is left as it is.
+          params: the parameter tree. It is left as it is.
           key: a threefry key for what is drawn.
 
         Returns:
@@ -91,11 +132,11 @@ class Method:
         return params
 
     def reparametrize(self, params: Params) -> Params:
-        """What the model reads, computed inside the loss from what is trained.
+        """Compute what the model reads from what is trained. This runs inside the loss.
 
         Args:
-          params: the whole tree. Where what is computed is there already, as in a loaded adapter,
-            the tree is returned as it is.
+          params: the whole tree. In a loaded adapter what is computed may be there already; return
+            the tree as it is then.
 
         Returns:
           The tree for the model.
@@ -103,11 +144,27 @@ class Method:
         return params
 
     def penalty(self, params: Params) -> Float[Array, ""] | None:
-        """What is added to the loss, of the whole tree as it is trained; None for nothing."""
+        """Return a term to add to the loss, or None for nothing.
+
+        Args:
+          params: the whole tree, before `reparametrize`.
+
+        Returns:
+          A float32 scalar, or None.
+        """
         return None
 
     def initial_state(self, trainable: Params) -> Any:
-        """What `after_step` is given before the first step: a tree of arrays."""
+        """Return the method state before the first step: what `after_step` keeps between steps.
+
+        It is stacked over runs and saved in checkpoints with the optimiser's state.
+
+        Args:
+          trainable: the trained leaves of one run; None elsewhere.
+
+        Returns:
+          A tree of arrays, whose structure and shapes stay the same in all steps.
+        """
         return ()
 
     def after_step(
@@ -119,37 +176,41 @@ class Method:
         step: Int[Array, ""],
         steps: int,
     ) -> tuple[Params, Any]:
-        """What happens after the optimiser's step.
+        """Change the trained leaves after the optimiser's step, and update the method state.
+
+        It runs inside the compiled program for one run at a time, under `jax.vmap`: decide by
+        `jnp.where`, not by `if`.
 
         Args:
-          trainable: the trained leaves, stepped; None elsewhere.
+          trainable: the trained leaves after the step; None elsewhere.
           frozen_leaves: the leaves that `frozen_rules` names; None elsewhere.
-          gradients: of the trained leaves, clipped as the optimiser had them; None elsewhere.
-          method_state: what the last call returned.
-          step: steps taken before this one.
-          steps: of the whole training.
+          gradients: the gradients of the trained leaves, clipped as the optimiser got them; None
+            elsewhere.
+          method_state: what the last call returned, at first `initial_state`.
+          step: the number of steps taken before this one, int32.
+          steps: the number of steps of the whole training.
 
         Returns:
-          The trained leaves, and what the next call gets.
+          The trained leaves, and the method state for the next call.
         """
         return trainable, method_state
 
     def finish(self, leaves: Params) -> Params:
-        """What is kept of the trained leaves once the training is over.
+        """Return what is kept of the trained leaves once the training is over.
 
         Args:
-          leaves: the trained leaves of one run, at their own shapes, a task head among them.
+          leaves: the trained leaves of one run, without padding, a task head among them.
 
         Returns:
-          The leaves that are saved. From them and `extend`, `reparametrize` gives the tree.
+          The leaves that are saved. `reparametrize` must get the same model from them and `extend`.
         """
         return leaves
 
     def to_save(self, leaves: Params, base: Params) -> tuple["Method", Params]:
-        """What an adapter is saved as, where that is another method's.
+        """Return the method and the leaves to save an adapter as, if they are another method's.
 
         Args:
-          leaves: what `finish` gave; the method's settings may be among them.
+          leaves: the result of `finish`. Frozen leaves may be among them.
           base: the parameters of the base model.
 
         Returns:

@@ -10,10 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
+from fsl_jax.adapt.parts.intermediate_leaf import IntermediateLeaf
 from fsl_jax.adapt.parts.prompt_encoder import draw_lstm, draw_mlp, lstm, mlp
 from fsl_jax.adapt.parts.soft_prompt import PROMPT_FROZEN, with_word_leaves, word_table
 from fsl_jax.adapt.tree import Params, key_of
 from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.models.blocks.added_leaves import PROMPT_REASON
 
 ENCODER = "prompt_encoder"
 ENCODERS = ("lstm", "mlp")
@@ -36,7 +38,7 @@ class PTuning(Method):
       length: P.
       encoder: "lstm", two linear maps over LSTMs in both directions, or "mlp", three linear maps.
       hidden: the width of the network, in each direction.
-      depth: how many LSTMs stand on each other.
+      depth: the number of LSTMs on top of each other.
     """
 
     length: int = 20
@@ -48,6 +50,9 @@ class PTuning(Method):
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 1e-3, 1e-2)
     rules: ClassVar[tuple[str, ...]] = (f"^{ENCODER}/",)
     frozen_rules: ClassVar[tuple[str, ...]] = (PROMPT_FROZEN,)
+    intermediate_leaves: ClassVar[tuple[IntermediateLeaf, ...]] = (
+        IntermediateLeaf(f"^{ENCODER}/", neutral=0.0, reason=PROMPT_REASON),
+    )
 
     def __post_init__(self):
         if min(self.length, self.hidden, self.depth) < 1:
@@ -60,12 +65,12 @@ class PTuning(Method):
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """What runs must share to be stacked."""
+        """The settings that stacked runs share."""
         return (self.encoder, self.depth if self.encoder == "lstm" else 0)
 
     @property
     def positions(self) -> int:
-        """How many positions of the model are taken beside a text."""
+        """The number of the model's positions that the prompt takes."""
         return self.length
 
     def extend(self, params: Params, key: jax.Array) -> Params:
@@ -82,7 +87,7 @@ class PTuning(Method):
         return extended | {ENCODER: network | {"embedding": drawn}}
 
     def reparametrize(self, params: Params) -> Params:
-        """The tree with the prompt that the network computes, and without the network."""
+        """Replace the network by the prompt that it computes."""
         if ENCODER not in params:
             return params
         rest = {name: each for name, each in params.items() if name != ENCODER}
@@ -94,5 +99,5 @@ class PTuning(Method):
         return with_word_leaves(rest, {"prompt": network(encoder, vectors, mask)})
 
     def finish(self, leaves: Params) -> Params:
-        """Keeps the prompt and drops the network."""
+        """Return the prompt without the network."""
         return self.reparametrize(leaves)

@@ -21,7 +21,8 @@ from fsl_jax.adapt.parts.learned_prefix import (
 from fsl_jax.adapt.tree import Params, key_of
 from fsl_jax.errors import InputError
 
-_DEVIATION = 0.02  # of what BERT's authors draw
+_DEVIATION = 0.02
+"""The standard deviation of the start, as BERT's authors draw weights."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +30,9 @@ class PTuningV2(Method):
     """Trains `layers/attention/prefix_key` and `prefix_value`, `[L, P, W]`, in every layer.
 
     It is prefix tuning without the network, which the paper finds to help on some tasks and to hurt
-    on others. Prefixes of different lengths share a program. Tokens stand P places later, so texts
-    can be that much shorter, and the prefix slides out of windows as tokens do. An encoder-decoder
-    has it in its decoder, as `decoder/layers/attention/prefix_key`.
+    on others. Prefixes of different lengths share a program. Tokens stand P positions later, so
+    texts can be that much shorter, and the prefix slides out of windows as tokens do. An
+    encoder-decoder has it in its decoder, as `decoder/layers/attention/prefix_key`.
 
     The paper finds fewer than 20 vectors best for simple classification, about 100 for tagging.
 
@@ -52,7 +53,7 @@ class PTuningV2(Method):
 
     @property
     def positions(self) -> int:
-        """How many positions of the model are taken beside a text."""
+        """The number of the model's positions that the prefix takes."""
         return self.length
 
     def extend(self, params: Params, key: jax.Array) -> Params:
@@ -61,8 +62,10 @@ class PTuningV2(Method):
 
         def draw(name: str, stack: str) -> jax.Array:
             layers, width = shapes[stack]
-            own = key_of(key, f"{stack}/attention/prefix_{name}")
-            return _DEVIATION * jax.random.normal(own, (layers, self.length, width), jnp.float32)
+            leaf_key = key_of(key, f"{stack}/attention/prefix_{name}")
+            return _DEVIATION * jax.random.normal(
+                leaf_key, (layers, self.length, width), jnp.float32
+            )
 
         prefix = {stack: (draw("key", stack), draw("value", stack)) for stack in shapes}
         return with_prefix(with_mask(params, shapes, self.length), prefix)

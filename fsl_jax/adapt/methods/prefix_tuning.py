@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
+from fsl_jax.adapt.parts.intermediate_leaf import IntermediateLeaf
 from fsl_jax.adapt.parts.learned_prefix import (
     PREFIX_FROZEN,
     Pair,
@@ -21,20 +22,21 @@ from fsl_jax.adapt.parts.learned_prefix import (
 from fsl_jax.adapt.parts.linear import draw_linear, linear
 from fsl_jax.adapt.tree import Params, key_of
 from fsl_jax.errors import InputError
+from fsl_jax.models.blocks.added_leaves import PREFIX_REASON
 
 ENCODER = "prefix_encoder"
 
 
 @dataclasses.dataclass(frozen=True)
 class PrefixTuning(Method):
-    """Trains a small network that computes the prefix, and keeps what it computes.
+    """Trains a small network that computes the prefix, and keeps the prefix.
 
     The network is the paper's: P vectors (`prefix_encoder/embedding [P, W]`), a hidden layer with
     a hyperbolic tangent (`prefix_encoder/hidden`, to `hidden` numbers), and one linear map to the
     keys and values of each stack of layers (`prefix_encoder/layers`, to `[L, 2, W]`); W is as wide
     as a layer's keys. After the training it is dropped, and `layers/attention/prefix_key` and
     `prefix_value`, `[L, P, W]`, are left. Prefixes of different lengths, computed by networks of
-    different widths, share a program. Tokens stand P places later, so texts can be that much
+    different widths, share a program. Tokens stand P positions later, so texts can be that much
     shorter, and the prefix slides out of windows as tokens do. An encoder-decoder has it in its
     decoder, as `decoder/layers/attention/prefix_key`; the paper's BART has one in its encoder too.
 
@@ -53,6 +55,9 @@ class PrefixTuning(Method):
     learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 5e-4, 5e-3)
     rules: ClassVar[tuple[str, ...]] = (f"^{ENCODER}/",)
     frozen_rules: ClassVar[tuple[str, ...]] = (PREFIX_FROZEN,)
+    intermediate_leaves: ClassVar[tuple[IntermediateLeaf, ...]] = (
+        IntermediateLeaf(f"^{ENCODER}/", neutral=0.0, reason=PREFIX_REASON),
+    )
 
     def __post_init__(self):
         if self.length < 1 or self.hidden < 1:
@@ -63,7 +68,7 @@ class PrefixTuning(Method):
 
     @property
     def positions(self) -> int:
-        """How many positions of the model are taken beside a text."""
+        """The number of the model's positions that the prefix takes."""
         return self.length
 
     def extend(self, params: Params, key: jax.Array) -> Params:
@@ -82,19 +87,19 @@ class PrefixTuning(Method):
         return with_mask(params, shapes, self.length) | {ENCODER: encoder}
 
     def reparametrize(self, params: Params) -> Params:
-        """The tree with the prefix that the network computes, and without the network."""
+        """Replace the network by the prefix that it computes."""
         if ENCODER not in params:
             return params
         rest = {name: each for name, each in params.items() if name != ENCODER}
         return with_prefix(rest, _encode(params[ENCODER]))
 
     def finish(self, leaves: Params) -> Params:
-        """Keeps the prefix and drops the network."""
+        """Return the prefix without the network."""
         return self.reparametrize(leaves)
 
 
 def _encode(encoder: Params) -> dict[str, Pair]:
-    """The keys and values of each stack of layers."""
+    """Return the keys and values of each stack of layers."""
     hidden = jnp.tanh(linear(encoder["hidden"], encoder["embedding"]))
     prefix = {}
     for stack in sorted(encoder.keys() - {"embedding", "hidden"}):

@@ -18,7 +18,7 @@ from fsl_jax.adapt.parts.soft_prompt import (
     PROMPT,
     PROMPT_FROZEN,
     SUFFIX,
-    SUFFIX_SETTINGS,
+    SUFFIX_FROZEN,
     with_prompt,
     word_table,
 )
@@ -57,10 +57,10 @@ class PromptTuning(Method):
 
     Attributes:
       length: P.
-      start: what the vectors begin as: "vocabulary", words drawn from all that the model knows;
-        "random", normal numbers with the deviation of the vocabulary's; "text", the tokens of
-        `text`, again and again where they are fewer than P, beginning with its first or, in a
-        suffix, ending with its last; "labels", a label word each (the mean of its tokens), the rest
+      start: the first values of the vectors: "vocabulary", words drawn from all that the model
+        knows; "random", normal numbers with the deviation of the vocabulary's; "text", the tokens
+        of `text`, repeated if they are fewer than P, beginning with its first or, in a suffix,
+        ending with its last; "labels", a label word each (the mean of its tokens), the rest
         as vocabulary.
       text: of the start "text".
       tokens: where it is not empty, what `resolve` found for "text" and "labels", or what a user
@@ -104,22 +104,22 @@ class PromptTuning(Method):
 
     @property
     def rules(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The vectors train."""
+        """The rule for the vectors."""
         return (f"^{SUFFIX if self._is_suffix else PROMPT}$",)
 
     @property
     def frozen_rules(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Their mask."""
-        return (SUFFIX_SETTINGS if self._is_suffix else PROMPT_FROZEN,)
+        """The rule for the mask of the vectors."""
+        return (SUFFIX_FROZEN if self._is_suffix else PROMPT_FROZEN,)
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """What runs must share to be stacked."""
+        """The settings that stacked runs share."""
         return (self.position,)
 
     @property
     def positions(self) -> int:
-        """How many positions of the model are taken beside a text."""
+        """The number of the model's positions that the prompt takes."""
         return self.length
 
     @property
@@ -127,7 +127,7 @@ class PromptTuning(Method):
         return self.position == SUFFIX_POSITION
 
     def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> "PromptTuning":
-        """Looks up the tokens of the text or of the label words."""
+        """Look up the tokens of the text or of the label words."""
         if self.tokens or self.start not in ("text", "labels"):
             return self
 
@@ -135,15 +135,15 @@ class PromptTuning(Method):
             return pretrained.tokenizer(text, add_special_tokens=False)["input_ids"]
 
         if self.start == "labels":
-            found = [tuple(_after_a_colon(read, word.strip())) for word in words]
+            tokens = [tuple(_after_a_colon(read, word.strip())) for word in words]
         else:
-            found = self._repeated([(each,) for each in read(self.text)])
-        if not found or not all(found):
+            tokens = self._repeated([(token,) for token in read(self.text)])
+        if not tokens or not all(tokens):
             raise InputError(
                 f"prompt_tuning(start={self.start!r}): the tokenizer of {pretrained.name} has no "
                 f"tokens for {self.text if self.start == 'text' else list(words)!r}"
             )
-        return dataclasses.replace(self, tokens=tuple(found[: self.length]))
+        return dataclasses.replace(self, tokens=tuple(tokens[: self.length]))
 
     def _repeated(self, tokens: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
         # What follows a suffix should see the text's end, not wherever P vectors break it off.
@@ -152,7 +152,7 @@ class PromptTuning(Method):
         return repeated[::-1] if self._is_suffix else repeated
 
     def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
-        """Of a prompt that is trained, the start is history."""
+        """Return the method without its start, which a trained prompt does not need."""
         return PromptTuning(self.length, position=self.position), leaves
 
     def extend(self, params: Params, key: jax.Array) -> Params:
@@ -188,6 +188,6 @@ class PromptTuning(Method):
 
 
 def _after_a_colon(read: Callable[[str], list[int]], word: str) -> list[int]:
-    """The tokens of a word in a text: some tokenizers put a space of their own before a text."""
+    """Return the tokens of a word within a text: some tokenizers put a space before a text."""
     before, whole = read(":"), read(f": {word}")
     return whole[len(before) :] if whole[: len(before)] == before else read(f" {word}")

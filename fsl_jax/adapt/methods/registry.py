@@ -1,4 +1,4 @@
-"""Methods by name, and as they are written in flags: `lora(rank=4)`."""
+"""All methods by name, and how they are written in flags: `lora(rank=4)`."""
 
 import ast
 import dataclasses
@@ -20,6 +20,7 @@ from fsl_jax.adapt.methods.p_tuning import PTuning
 from fsl_jax.adapt.methods.p_tuning_v2 import PTuningV2
 from fsl_jax.adapt.methods.prefix_tuning import PrefixTuning
 from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
+from fsl_jax.adapt.methods.prompted import InContext, ZeroShot
 from fsl_jax.adapt.methods.top_layers import TopLayers
 from fsl_jax.adapt.methods.vera import VeRA
 from fsl_jax.errors import InputError, unknown_name
@@ -41,15 +42,21 @@ METHODS: dict[str, Any] = {
         PTuning,
         PrefixTuning,
         PTuningV2,
+        ZeroShot,
+        InContext,
     )
 }
+"""The class of each method by its name."""
+
+TRAINED_METHODS = {name: method for name, method in METHODS.items() if method.trains}
+"""The methods that train something, so that they can be attached, saved and loaded."""
 
 
 def parse_method(text: str) -> Method:
-    """Reads a method as it is written in flags.
+    """Read a method as it is written in flags.
 
     Args:
-      text: a name, with settings in parentheses where they differ from the defaults: `bitfit`,
+      text: a name, with settings in parentheses where they differ from the defaults: `zero_shot`,
         `top_layers(3)`, `lora(rank=4, alpha=8)`. Plus signs join methods: `lora(rank=4)+bitfit`.
 
     Returns:
@@ -66,6 +73,8 @@ def parse_method(text: str) -> Method:
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)
     fields = {field.name: field for field in dataclasses.fields(METHODS[name])}
+    if (arguments or keywords) and not fields:
+        raise InputError(f"{text!r}: {name} has no settings; write {name} alone")
     if len(arguments) > len(fields):
         raise InputError(f"{text!r} gives more settings than {name} has: {', '.join(fields)}")
     settings = dict(zip(fields, arguments, strict=False))
@@ -73,13 +82,13 @@ def parse_method(text: str) -> Method:
     settings |= keywords
     for setting, value in settings.items():
         if setting not in fields:
-            raise unknown_name(f"setting of {name}", setting, fields or ["(it has none)"])
+            raise unknown_name(f"setting of {name}", setting, fields)
         settings[setting] = _as_type(value, fields[setting], text)
     return METHODS[name](**settings)
 
 
 def format_method(method: Method) -> str:
-    """Writes a method with all its settings; the inverse of `parse_method`.
+    """Write a method with all its settings; the inverse of `parse_method`.
 
     Args:
       method: the method.
@@ -94,29 +103,14 @@ def format_method(method: Method) -> str:
     return f"{method.name}({settings})" if settings else method.name
 
 
-def method_name(text: str) -> str:
-    """The name of a method without its settings: `lora+bitfit` of `lora(rank=4)+bitfit`.
-
-    Args:
-      text: as for `parse_method`.
-
-    Returns:
-      The name, which need not be one that is known.
-
-    Raises:
-      InputError: the text has another form.
-    """
-    return "+".join(parse_call(part)[0] for part in split_joined(text))
-
-
 def split_joined(text: str) -> list[str]:
-    """The methods that plus signs join, those in settings left alone.
+    """Split a text at the plus signs that join methods; those inside settings are left alone.
 
     Args:
       text: as for `parse_method`.
 
     Returns:
-      The text of each method; the whole text where it cannot be read.
+      The text of each method; the whole text if it cannot be read.
     """
     source = text.strip()
     try:
@@ -131,10 +125,10 @@ def split_joined(text: str) -> list[str]:
 
 
 def parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """Takes `name(1, key=2)` apart without evaluating anything but literals.
+    """Split `name(1, key=2)` into its parts; nothing but literals is evaluated.
 
     Args:
-      text: a name, or a call whose arguments are literals; one without a name may be a bare word.
+      text: a name, or a call whose arguments are literals; a positional one may be a bare word.
 
     Returns:
       The name, the positional arguments, and the named ones.

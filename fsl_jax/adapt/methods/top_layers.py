@@ -14,14 +14,14 @@ from fsl_jax.models.blocks.stack import depth
 
 @dataclasses.dataclass(frozen=True)
 class TopLayers(Method):
-    """Trains the last `k` layers and what stands above them.
+    """Trains the last `k` layers and the final norm above them.
 
     The stack of layers is cut in two sections, each with a scan of its own: joining trained layers
     to the frozen stack would copy the stack once per run. Of an encoder-decoder these are the
     decoder's layers.
 
     Attributes:
-      k: how many layers are trained.
+      k: the number of layers that are trained.
     """
 
     k: int = 2
@@ -36,11 +36,11 @@ class TopLayers(Method):
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """What runs must share to be stacked."""
+        """The settings that stacked runs share."""
         return (self.k,)
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Cuts `layers` into `layers` and `top_layers`."""
+        """Cut `layers` into `layers` and `top_layers`."""
         if "layers" in params:
             return self._cut(params)
         if "decoder" in params:

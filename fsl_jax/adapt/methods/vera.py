@@ -1,4 +1,4 @@
-"""VeRA: random matrices that all layers share, and vectors that say what each makes of them.
+"""VeRA: random matrices that all layers share, and trained vectors for each layer.
 
 Kopiczko et al., 2024, "VeRA: Vector-based Random Matrix Adaptation",
 https://arxiv.org/abs/2310.11454.
@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from fsl_jax.adapt.methods.low_rank import low_rank_targets
 from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
+from fsl_jax.adapt.parts.intermediate_leaf import IntermediateLeaf
 from fsl_jax.adapt.parts.patterns import require_pattern
-from fsl_jax.adapt.parts.targets import low_rank_targets
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError, problems_error
 
@@ -29,10 +30,10 @@ class VeRA(Method):
     of different ranks share a program: what is smaller is padded with zeros.
 
     Attributes:
-      rank: R, how many random directions there are.
+      rank: R, the number of random directions.
       targets: a regular expression for the layers to adapt, searched for in the path of a kernel's
         parent: `layers/attention/query`.
-      initial: what `vera_d` starts at.
+      initial: the first value of `vera_d`.
       projection_key: the key that the random matrices are drawn from, whatever the run's seed; -1
         for matrices that came with an adapter from elsewhere.
       columns: the first column in `b` of targets that do not begin with the first of all, as
@@ -51,6 +52,11 @@ class VeRA(Method):
     rules: ClassVar[tuple[str, ...]] = ("/vera_[db]$",)
     frozen_rules: ClassVar[tuple[str, ...]] = ("^vera/[ab]$",)
     saved_rules: ClassVar[tuple[str, ...]] = frozen_rules
+    # They stay in the tree, since an adapter that is loaded may be saved again.
+    intermediate_leaves: ClassVar[tuple[IntermediateLeaf, ...]] = (
+        IntermediateLeaf("/vera_[db]$", neutral=0.0, made="lora_a"),
+        IntermediateLeaf("^vera/[ab]$", neutral=0.0, made="lora_a"),
+    )
 
     def __post_init__(self):
         if self.rank < 1:
@@ -66,11 +72,11 @@ class VeRA(Method):
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """What runs must share to be stacked."""
+        """The settings that stacked runs share."""
         return (self.targets, self.columns)
 
     def first_column(self, path: str) -> int:
-        """Where in `b` the columns of a target begin."""
+        """Return the first column in `b` of a target."""
         return self._first_columns().get(path, 0)
 
     def _first_columns(self) -> dict[str, int]:
@@ -80,7 +86,7 @@ class VeRA(Method):
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Adds `vera_d [L, R]` and `vera_b [L, out]` to each target, `vera/a [in, R]`, `vera/b`.
 
-        `vera/b` is `[R, out]`; these two are of the largest `in` and `out`, and settings.
+        `vera/b` is `[R, out]`; these two are frozen, and as large as the largest `in` and `out`.
         """
         leaves = flatten(params)
         targets, widths = low_rank_targets("vera", self.targets, leaves), []
@@ -96,7 +102,7 @@ class VeRA(Method):
         return unflatten(leaves | self._projections(*map(max, zip(*widths, strict=True))))
 
     def reparametrize(self, params: Params) -> Params:
-        """Gives each target its part of the random matrices, once for all layers of a stack."""
+        """Add to each target its part of the random matrices, once for all layers of a stack."""
         leaves = flatten(params)
         for path in [path for path in leaves if path.endswith("/vera_d")]:
             parent = path.removesuffix("/vera_d")
@@ -113,7 +119,7 @@ class VeRA(Method):
         return unflatten(leaves)
 
     def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
-        """The random matrices are saved too, drawn again unless they are among the leaves."""
+        """Return the leaves with the random matrices, drawn again unless they are there."""
         if self.projection_key < 0 and "vera" not in leaves:
             raise InputError("vera's random matrices came with an adapter: save vera/a and b too")
         drawn = flatten(jax.eval_shape(self.extend, base, jax.random.key(0)))
@@ -121,7 +127,7 @@ class VeRA(Method):
         return self, unflatten(self._projections(width_in, width_out) | flatten(leaves))
 
     def _projections(self, width_in: int, width_out: int) -> Params:
-        """Uniform, as wide as Kaiming He's start makes them of PyTorch's `[R, in]`, `[out, R]`."""
+        """Draw the matrices uniformly, by Kaiming He's bounds for `[R, in]` and `[out, R]`."""
         key_a, key_b = jax.random.split(jax.random.key(self.projection_key, impl="threefry2x32"))
 
         def draw(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
@@ -135,5 +141,5 @@ class VeRA(Method):
 
 
 def format_columns(columns: Mapping[str, int]) -> str:
-    """The setting `columns` for the first columns of targets by path."""
+    """Return the setting `columns` for the first columns of targets by path."""
     return ",".join(f"{path}:{first}" for path, first in sorted(columns.items()) if first)

@@ -1,4 +1,4 @@
-"""Which layers of a stack are adapted, as it is written in a setting."""
+"""The layers of a stack that are adapted, as a setting names them."""
 
 import re
 
@@ -10,10 +10,10 @@ _FORM = re.compile(r"all|(?P<end>first|last) (?P<count>[1-9]\d*)|(\d+(-\d+)?)(,\
 
 
 def require_layers(setting: str, text: str) -> None:
-    """Raises an error unless a setting says which layers are meant.
+    """Raise an error unless a setting names layers.
 
     Args:
-      setting: what the setting is called, for the error: "lora's layers".
+      setting: the name of the setting, for the error: "lora's layers".
       text: its value.
 
     Raises:
@@ -29,12 +29,12 @@ def require_layers(setting: str, text: str) -> None:
 
 
 def chosen_layers(setting: str, text: str, depth: int) -> np.ndarray:
-    """Which layers of a stack are meant.
+    """Return the layers of a stack that a setting names.
 
     Args:
-      setting: what the setting is called, for errors.
+      setting: the name of the setting, for errors.
       text: its value.
-      depth: L, how many layers the stack has.
+      depth: L, the number of layers of the stack.
 
     Returns:
       bool `[L]`.
@@ -59,7 +59,7 @@ def _numbers(text: str, depth: int) -> list[int]:
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
-    """The spans of layers in a text that has such."""
+    """Return the spans of layers that a text names."""
     if not text[0].isdigit():
         return []
     ends = [[int(end) for end in part.split("-")] for part in text.split(",")]

@@ -1,9 +1,8 @@
 """The leaves of a learned prefix, which several methods train or compute.
 
 In every stack of layers there are, beside the attention's weights, `prefix_key [L, P, W]`,
-`prefix_value [L, P, W]` and `prefix_mask [L, P]`; W is the width of
-all key heads together. Of an encoder-decoder they are in the decoder's own attention alone, as in
-PEFT: its encoder stays as it is.
+`prefix_value [L, P, W]` and `prefix_mask [L, P]`; W is the width of all key heads together. In an
+encoder-decoder they are in the decoder's self-attention alone, as in PEFT.
 """
 
 from collections.abc import Sequence
@@ -26,15 +25,15 @@ _STACKS = {
     "decoder": ("decoder", "layers"),
     "decoder_top": ("decoder", "top_layers"),
 }
-"""Where the stacks are in the tree that a prefix may be in, by the names that they go by here."""
+"""The paths of the stacks that may have a prefix, by the names that they have in this file."""
 
 
 def prefix_shapes(params: Params, name: str) -> dict[str, tuple[int, int]]:
-    """What a prefix of a model needs to be.
+    """Return the sizes of a prefix of a model.
 
     Args:
       params: the parameter tree.
-      name: of the method, for errors.
+      name: the name of the method, for errors.
 
     Returns:
       For each stack of layers `(L, W)`, by its name.
@@ -42,8 +41,8 @@ def prefix_shapes(params: Params, name: str) -> dict[str, tuple[int, int]]:
     Raises:
       InputError: the model has a prefix already, or it is an encoder-decoder without its decoder.
     """
-    found = {stack: _at(params, place) for stack, place in _STACKS.items()}
-    stacks = {stack: layers["attention"] for stack, layers in found.items() if layers}
+    parts = {stack: _at(params, path) for stack, path in _STACKS.items()}
+    stacks = {stack: layers["attention"] for stack, layers in parts.items() if layers}
     if not stacks:
         raise InputError(
             f"{name} puts keys and values into an encoder-decoder's decoder, and this model was "
@@ -57,7 +56,7 @@ def prefix_shapes(params: Params, name: str) -> dict[str, tuple[int, int]]:
 
 
 def with_mask(params: Params, shapes: dict[str, tuple[int, int]], length: int) -> Params:
-    """The parameters with masks of a prefix that has no padding."""
+    """Return the parameters with masks of a prefix that has no padding."""
     return with_leaves(
         params,
         {
@@ -68,7 +67,7 @@ def with_mask(params: Params, shapes: dict[str, tuple[int, int]], length: int) -
 
 
 def with_prefix(params: Params, prefix: dict[str, Pair]) -> Params:
-    """The parameters with keys and values, by the name of the stack."""
+    """Return the parameters with keys and values, given by the name of the stack."""
     return with_leaves(
         params,
         {
@@ -79,22 +78,22 @@ def with_prefix(params: Params, prefix: dict[str, Pair]) -> Params:
 
 
 def with_leaves(params: Params, leaves: dict[str, dict[str, jax.Array]]) -> Params:
-    """The parameters with leaves beside the weights of the attention, by the name of the stack."""
+    """Add leaves beside the weights of the attention, by the name of the stack."""
     for stack, added in leaves.items():
         params = _with(params, (*_STACKS[stack], "attention"), added)
     return params
 
 
-def _at(params: Params, place: Sequence[str]) -> Params:
-    """The part of the tree at a place; an empty one where there is none."""
-    for name in place:
+def _at(params: Params, path: Sequence[str]) -> Params:
+    """Return the subtree at a path; an empty one if there is none."""
+    for name in path:
         params = params.get(name, {})
     return params
 
 
-def _with(params: Params, place: Sequence[str], leaves: dict[str, jax.Array]) -> Params:
-    """The tree with leaves added to the part at a place."""
-    if not place:
+def _with(params: Params, path: Sequence[str], leaves: dict[str, jax.Array]) -> Params:
+    """Return the tree with leaves added to the subtree at a path."""
+    if not path:
         return params | leaves
-    first, *rest = place
+    first, *rest = path
     return params | {first: _with(params.get(first, {}), rest, leaves)}

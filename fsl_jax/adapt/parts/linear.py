@@ -16,14 +16,14 @@ def draw_linear(
     outputs: tuple[int, ...],
     fan_in: int | None = None,
 ) -> Params:
-    """A linear map's leaves, drawn uniformly up to one over the root of how many numbers come in.
+    """Draw the leaves of a linear map uniformly, up to one over the root of the number of inputs.
 
     Args:
       key: a threefry key of the whole draw.
-      path: of the map, by which it draws its own numbers.
-      inputs: the shape of what comes in.
-      outputs: the shape of what goes out.
-      fan_in: how many numbers it is drawn for, if not those of `inputs`.
+      path: the path of the map, from which it gets a key of its own.
+      inputs: the shape of the input.
+      outputs: the shape of the output.
+      fan_in: the number of inputs that the bounds are for, if not that of `inputs`.
 
     Returns:
       `kernel [*inputs, *outputs]` and `bias [*outputs]`, float32.
@@ -31,14 +31,14 @@ def draw_linear(
     bound = 1 / math.sqrt(fan_in or math.prod(inputs))
 
     def draw(name: str, shape: tuple[int, ...]) -> jax.Array:
-        own = key_of(key, f"{path}/{name}")
-        return jax.random.uniform(own, shape, jnp.float32, -bound, bound)
+        leaf_key = key_of(key, f"{path}/{name}")
+        return jax.random.uniform(leaf_key, shape, jnp.float32, -bound, bound)
 
     return {"kernel": draw("kernel", (*inputs, *outputs)), "bias": draw("bias", outputs)}
 
 
 def linear(params: Params, x: Float[Array, " P *inputs"]) -> Float[Array, " P *outputs"]:
-    """Maps each of P arrays."""
+    """Map each of P arrays."""
     flat = x.reshape(len(x), -1)
     bias = params["bias"]
     y = flat @ params["kernel"].reshape(flat.shape[1], bias.size) + bias.reshape(1, -1)

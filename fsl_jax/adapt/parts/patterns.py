@@ -7,10 +7,10 @@ from fsl_jax.errors import InputError
 
 
 def require_pattern(setting: str, pattern: str) -> None:
-    """Raises an error unless a setting is a regular expression.
+    """Raise an error unless a setting is a regular expression.
 
     Args:
-      setting: what the setting is called, for the error: "ia3's inputs".
+      setting: the name of the setting, for the error: "ia3's inputs".
       pattern: its value.
 
     Raises:
@@ -23,10 +23,10 @@ def require_pattern(setting: str, pattern: str) -> None:
 
 
 def dense_layers(paths: Iterable[str]) -> list[str]:
-    """The paths of the linear layers of a model, those of a task head left out.
+    """Return the paths of the linear layers of a model, without a task head's.
 
     Args:
-      paths: of all leaves of a parameter tree.
+      paths: the paths of all leaves of a parameter tree.
 
     Returns:
       The paths of the parents of kernels: `layers/attention/query`.

@@ -11,17 +11,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 _MORE = 10
-"""How many directions more than the rank are followed, so that the last ones are found well."""
+"""The number of directions that are followed beyond the rank, so that the last ones converge."""
 
 _ITERATIONS = 16
-"""The most that the paper needed, whose singular vectors are then as good as the exact ones."""
+"""The largest number that the paper needed; its singular vectors are as good as exact ones then."""
 
 
 @functools.partial(jax.jit, static_argnames="rank")
 def principal_part(
     kernel: Float[Array, "*L D E"], rank: int
 ) -> tuple[Float[Array, "*L D R"], Float[Array, "*L R E"]]:
-    """The largest singular values of a weight with their vectors, in two equal halves.
+    """Return the largest singular values of a weight with their vectors, in two equal halves.
 
     They are found by subspace iteration, the paper's fast decomposition: a whole one of all layers
     of a large model takes minutes. It is drawn from a constant key, so that the same weight gives

@@ -15,7 +15,7 @@ _DIRECTIONS = ("forward", "backward")
 
 
 def draw_mlp(key: jax.Array, path: str, width: int, hidden: int) -> Params:
-    """The leaves of three linear maps, `D` to `hidden` to `hidden` to `D`."""
+    """Draw the leaves of three linear maps, `D` to `hidden` to `hidden` to `D`."""
     sizes = {"first": (width, hidden), "second": (hidden, hidden), "third": (hidden, width)}
     return {
         name: draw_linear(key, f"{path}/{name}", (inner,), (outer,))
@@ -24,16 +24,16 @@ def draw_mlp(key: jax.Array, path: str, width: int, hidden: int) -> Params:
 
 
 def mlp(params: Params, x: Float[Array, "P D"], mask: Float[Array, " P"]) -> Float[Array, "P D"]:
-    """Maps every vector by itself."""
+    """Map every vector by itself."""
     hidden = jax.nn.relu(linear(params["first"], x))
     hidden = jax.nn.relu(linear(params["second"], hidden))
     return linear(params["third"], hidden)
 
 
 def draw_lstm(key: jax.Array, path: str, width: int, hidden: int, depth: int) -> Params:
-    """The leaves of LSTMs in both directions, `depth` of each, and of two linear maps.
+    """Draw the leaves of LSTMs in both directions, `depth` of each, and of two linear maps.
 
-    As in PyTorch, an LSTM is drawn for its hidden width alone, whatever comes in.
+    As in PyTorch, the bounds of an LSTM depend on its hidden width alone, not on its inputs.
     """
     params: Params = {}
     gates = (4, hidden)
@@ -55,7 +55,7 @@ def draw_lstm(key: jax.Array, path: str, width: int, hidden: int, depth: int) ->
 
 
 def lstm(params: Params, x: Float[Array, "P D"], mask: Float[Array, " P"]) -> Float[Array, "P D"]:
-    """Lets the vectors see each other, then maps each of them."""
+    """Let the vectors see each other, then map each of them."""
     states: Array = x
     for number in range(sum(name.startswith("lstm_") for name in params)):
         cells = params[f"lstm_{number}"]
@@ -68,17 +68,18 @@ def lstm(params: Params, x: Float[Array, "P D"], mask: Float[Array, " P"]) -> Fl
 def _run(
     cell: Params, x: Float[Array, " P *inputs"], mask: Float[Array, " P"], reverse: bool
 ) -> Float[Array, "P H"]:
-    """The states of one LSTM, which begins anew after padding."""
+    """Return the states of one LSTM, which starts from zero after padding."""
     projected = linear(cell["input"], x)
 
     def step(carry: tuple[Array, Array], inputs: tuple[Array, Array]) -> tuple[tuple, Array]:
-        (state, memory), (own, there) = carry, inputs
-        gates = own + linear(cell["hidden"], state[None])[0]
-        let_in, keep, new, let_out = gates
-        memory = jax.nn.sigmoid(keep) * memory + jax.nn.sigmoid(let_in) * jnp.tanh(new)
-        memory *= there
-        state = jax.nn.sigmoid(let_out) * jnp.tanh(memory)
-        return (state, memory), state
+        (state, cell_state), (of_input, is_real) = carry, inputs
+        gates = of_input + linear(cell["hidden"], state[None])[0]
+        input_gate, forget_gate, new, output_gate = gates
+        kept = jax.nn.sigmoid(forget_gate) * cell_state
+        cell_state = kept + jax.nn.sigmoid(input_gate) * jnp.tanh(new)
+        cell_state *= is_real
+        state = jax.nn.sigmoid(output_gate) * jnp.tanh(cell_state)
+        return (state, cell_state), state
 
     zeros = jnp.zeros(projected.shape[-1], projected.dtype)
     return jax.lax.scan(step, (zeros, zeros), (projected, mask), reverse=reverse)[1]

@@ -1,7 +1,7 @@
-"""How important singular values are, and which of them a budget keeps.
+"""The importance of singular values, and the choice of those that a budget keeps.
 
 This is the allocation of AdaLoRA, https://arxiv.org/abs/2303.10512, section 3.2. Values that only
-fill up a smaller rank count for nothing.
+pad a smaller rank count for nothing.
 """
 
 import dataclasses
@@ -21,13 +21,13 @@ Parts = dict[str, Any]
 
 @flax.struct.dataclass
 class Importance:
-    """What is known of the values of one layer, or of a stack.
+    """The importance of the values of one layer, or of a stack.
 
     Attributes:
-      sensitivity: by leaf, the average of |weight * gradient|; of its shape.
-      uncertainty: by leaf, the average of how far these are from their average.
-      kept: which values are left, bool `[L, R]`.
-      present: which values do not only fill up, bool `[L, R]`.
+      sensitivity: by leaf, the average of |weight * gradient|, of the leaf's shape.
+      uncertainty: by leaf, the average distance of these from their average.
+      kept: True where a value is left, bool `[L, R]`.
+      present: True where a value is no padding, bool `[L, R]`.
     """
 
     sensitivity: Parts
@@ -37,7 +37,7 @@ class Importance:
 
     @classmethod
     def at_start(cls, leaves: Parts, present: Bool[Array, "*L R"]) -> "Importance":
-        """Nothing is known, and all is kept."""
+        """Return the importance before the first step, when all values are kept."""
         return cls(
             jax.tree.map(jnp.zeros_like, leaves),
             jax.tree.map(jnp.zeros_like, leaves),
@@ -45,26 +45,26 @@ class Importance:
             jnp.copy(present),
         )
 
-    def smoothed(self, found: Parts, keep: float, keep_uncertainty: float) -> "Importance":
-        """With the sensitivities of one more step."""
+    def smoothed(self, new: Parts, keep: float, keep_uncertainty: float) -> "Importance":
+        """Return the averages with the sensitivities of one more step."""
         sensitivity = jax.tree.map(
-            lambda old, new: keep * old + (1 - keep) * new, self.sensitivity, found
+            lambda old, latest: keep * old + (1 - keep) * latest, self.sensitivity, new
         )
         uncertainty = jax.tree.map(
-            lambda old, new, mean: (
-                keep_uncertainty * old + (1 - keep_uncertainty) * jnp.abs(new - mean)
+            lambda old, latest, mean: (
+                keep_uncertainty * old + (1 - keep_uncertainty) * jnp.abs(latest - mean)
             ),
             self.uncertainty,
-            found,
+            new,
             sensitivity,
         )
         return dataclasses.replace(self, sensitivity=sensitivity, uncertainty=uncertainty)
 
     def scores(self) -> Float[Array, "*L R"]:
-        """The importance of each value with its vectors: `lora_a`, `lora_e` and `lora_b`."""
+        """Return the importance of each value with its vectors: `lora_a`, `lora_e` and `lora_b`."""
         score = {part: self.sensitivity[part] * self.uncertainty[part] for part in self.sensitivity}
-        found = score["lora_e"] + score["lora_a"].mean(-2) + score["lora_b"].mean(-1)
-        return jnp.where(self.present, found, 0.0)
+        total = score["lora_e"] + score["lora_a"].mean(-2) + score["lora_b"].mean(-1)
+        return jnp.where(self.present, total, 0.0)
 
 
 def budget_at(
@@ -74,13 +74,13 @@ def budget_at(
     target_rank: int,
     known: Mapping[str, Importance],
 ) -> Int[Array, ""]:
-    """How many values may be left after a step.
+    """Return the number of values that may be left after a step.
 
     Args:
-      step: steps taken before this one.
+      step: the number of steps taken before this one.
       start: the step after which the budget falls, by a cubic curve.
       end: the step at which it is reached.
-      target_rank: the average rank that is aimed at.
+      target_rank: the average rank at the end.
       known: by layer, the importance of its values.
 
     Returns:
@@ -97,18 +97,18 @@ def budget_at(
 def keep_most_important(
     known: Mapping[str, Importance], budget: Int[Array, ""]
 ) -> dict[str, Bool[Array, "*L R"]]:
-    """Which values a budget keeps: those with the highest scores in all layers together.
+    """Choose the values that a budget keeps: those with the highest scores in all layers.
 
     Args:
       known: by layer, the importance of its values.
-      budget: how many may be left. Fewer are where scores are equal.
+      budget: the number that may be left. Fewer are left where scores are equal.
 
     Returns:
       By layer, True where a value is kept.
     """
     scores = {path: each.scores() for path, each in known.items()}
     ranked = jnp.sort(jnp.concatenate([each.reshape(-1) for each in scores.values()]))
-    # What only fills up has the lowest scores there are, so that it goes first.
+    # Padding has the lowest possible scores, so that it goes first.
     removed = ranked.size - budget
     threshold = ranked[jnp.maximum(removed - 1, 0)]
     all_fit = budget >= sum(each.present.sum() for each in known.values())

@@ -13,16 +13,16 @@ from fsl_jax.errors import InputError
 PROMPT = "embeddings/word/prompt"
 PROMPT_FROZEN = "^embeddings/word/prompt_mask$"
 SUFFIX = "embeddings/word/suffix"
-SUFFIX_SETTINGS = "^embeddings/word/suffix_mask$"
+SUFFIX_FROZEN = "^embeddings/word/suffix_mask$"
 
 
 def word_table(params: Params, name: str, leaf: str = "prompt") -> Float[Array, "V D"]:
-    """The word embedding of a model whose embedding takes a soft prompt.
+    """Return the word embedding of a model that takes a soft prompt.
 
     Args:
       params: the parameter tree.
-      name: of the method, for errors.
-      leaf: of the soft prompt.
+      name: the name of the method, for errors.
+      leaf: the name of the leaf: `prompt` or `suffix`.
 
     Returns:
       The table.
@@ -43,13 +43,13 @@ def word_table(params: Params, name: str, leaf: str = "prompt") -> Float[Array, 
 
 
 def with_prompt(params: Params, prompt: Float[Array, "P D"], leaf: str = "prompt") -> Params:
-    """The parameters with a soft prompt that has no padding."""
+    """Return the parameters with a soft prompt that has no padding."""
     mask = jnp.ones(prompt.shape[0], jnp.float32)
     return with_word_leaves(params, {leaf: prompt, f"{leaf}_mask": mask})
 
 
 def with_word_leaves(params: Params, leaves: dict[str, jax.Array]) -> Params:
-    """The parameters with leaves beside the word embedding's table."""
+    """Return the parameters with leaves beside the table of the word embedding."""
     embeddings = params.get("embeddings", {})
     word = embeddings.get("word", {}) | leaves
     return params | {"embeddings": embeddings | {"word": word}}

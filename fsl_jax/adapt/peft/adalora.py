@@ -1,15 +1,12 @@
-"""AdaLoRA as PEFT keeps it: three tensors for each linear layer, of the ranks that are left.
+"""AdaLoRA in PEFT's format: three tensors for each linear layer, of the ranks that are left.
 
-Values of zero are left out with their vectors, and `rank_pattern` in the config says where they
-were.
+Values of zero are left out with their vectors, and `rank_pattern` in the config says which ones.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from etils import epath
 
 from fsl_jax.adapt.methods.adalora import AdaLoRA
 from fsl_jax.adapt.peft.adalora_training import (
@@ -18,53 +15,38 @@ from fsl_jax.adapt.peft.adalora_training import (
     training_config,
     training_problems,
 )
-from fsl_jax.adapt.peft.config_fields import count_problems, kind_problems, unsupported_fields
-from fsl_jax.adapt.peft.fused import fuse, fused_layers, take_apart
-from fsl_jax.adapt.peft.lora_config import WITHOUT_EFFECT, alpha_problems, whole_if_it_is
-from fsl_jax.adapt.peft.modules import (
-    PREFIX,
-    Adapted,
+from fsl_jax.adapt.peft.adapter_kind import AdapterKind, Leaves
+from fsl_jax.adapt.peft.adapter_reader import AdapterReader
+from fsl_jax.adapt.peft.config_fields import count_problems
+from fsl_jax.adapt.peft.fused import (
+    all_linear_layers,
+    fuse,
+    has_layers_or_parts_for,
+    take_apart,
+)
+from fsl_jax.adapt.peft.lora_config import LOW_RANK_FIELDS, alpha_problems, whole_if_it_is
+from fsl_jax.adapt.peft.module_tensors import (
     adapted_paths,
-    linear_layers,
-    read_modules,
+    read_adapted,
     saved_modules,
-    target_modules,
-    task_type,
-    unusable,
     write_modules,
 )
-from fsl_jax.adapt.peft.targets import find_adapted, read_targets, target_problems
+from fsl_jax.adapt.peft.modules import PREFIX, AdaptedModule, fan_in_fan_out, target_modules
+from fsl_jax.adapt.peft.targets import pattern_of, target_problems
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.pretrained import Pretrained
 
-_READABLE = "What can be read is AdaLoRA on linear layers"
 _PARTS = {"lora_a": "lora_A", "lora_e": "lora_E", "lora_b": "lora_B"}
-_READ = TRAINING | {
-    "init_lora_weights",
-    "init_r",
-    "lora_alpha",
-    "peft_type",
-    "r",
-    "rank_pattern",
-    "use_rslora",
-}
 
 
-def write_adalora(
+def _to_peft(
     leaves: Mapping[str, np.ndarray], method: AdaLoRA, pretrained: Pretrained
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The tensors and the config of a PEFT adapter.
+) -> tuple[Leaves, dict[str, Any]]:
+    """Write `lora_a [L, in, R]`, `lora_e [L, R]` and `lora_b [L, R, out]`.
 
-    Args:
-      leaves: `lora_a [L, in, R]`, `lora_e [L, R]` and `lora_b [L, R, out]` by path. Parts of a
-        layer of PEFT's share the first two (see `fused`).
-      method: the method.
-      pretrained: the base model.
-
-    Returns:
-      The tensors by PEFT's names, and the values of `adapter_config.json`.
+    Parts of a layer of PEFT's share the first two (see `fused`).
     """
-    modules = [*linear_layers(pretrained.config), *fused_layers(pretrained.config)]
+    modules = all_linear_layers(pretrained.config)
     leaves = fuse(leaves, pretrained.config)
     adapted = saved_modules(leaves, modules, _PARTS)
     whole = write_modules(
@@ -83,10 +65,6 @@ def write_adalora(
             tensor[:, kept] if name.endswith(".lora_B") else tensor[kept]
         )
     return tensors, {
-        "peft_type": "ADALORA",
-        "task_type": task_type(pretrained.config),
-        "base_model_name_or_path": pretrained.name,
-        "inference_mode": True,
         "init_r": method.rank,
         "lora_alpha": whole_if_it_is(method.alpha),
         "lora_dropout": 0.0,
@@ -96,56 +74,38 @@ def write_adalora(
             name.removeprefix(PREFIX): kept.tolist() for name, kept in pattern.items()
         },
         "bias": "none",
-        "fan_in_fan_out": pretrained.config.family == "gpt2",
+        "fan_in_fan_out": fan_in_fan_out(pretrained.config),
         "modules_to_save": None,
     }
 
 
-def read_adalora(
-    values: Mapping[str, Any],
-    tensors: Mapping[str, np.ndarray],
-    pretrained: Pretrained,
-    source: epath.PathLike,
-) -> tuple[AdaLoRA, dict[str, np.ndarray]]:
-    """The method and the leaves of a PEFT adapter.
+def _from_peft(reader: AdapterReader) -> tuple[AdaLoRA, Leaves]:
+    """Read `lora_a [L, in, R]`, `lora_e [L, R]`, `lora_b [L, R, out]` and `lora_scale [L]`.
 
-    Args:
-      values: what `adapter_config.json` says.
-      tensors: the tensors by PEFT's names.
-      pretrained: the base model.
-      source: the adapter, for errors.
-
-    Returns:
-      The method, and by path `lora_a [L, in, R]`, `lora_e [L, R]`, `lora_b [L, R, out]` and
-      `lora_scale [L]`, float32; zeros stand for what was left out.
-
-    Raises:
-      InputError: the config asks for more, or tensors are not known, missing, there twice, or of
-        the wrong shape; it lists all.
+    Zeros stand for what was left out.
     """
-    found = _config_problems(values)
-    if unreadable := _setting_problems(values):
-        raise unusable(source, pretrained, unreadable + found, _READABLE)
-    rank, config = values["init_r"], pretrained.config
+    values, pretrained = reader.values, reader.pretrained
+    reader.report(training_problems(values) + alpha_problems(values))
+    reader.require_none(_setting_problems(values))
+    rank = values["init_r"]
     kernels = flatten(pretrained.params)
 
-    def shape_of(each: Adapted, part: str, name: str) -> list[int]:
-        width_in, width_out = each.kernel_shape(kernels)
+    def shape_of(module: AdaptedModule, part: str, name: str) -> list[int]:
+        width_in, width_out = module.kernel_shape(kernels)
         return {
             "lora_A": [rank, width_in],
             "lora_E": [rank, 1],
             "lora_B": [width_out, rank],
         }[part]
 
-    whole, misfits = _filled_up(tensors, values.get("rank_pattern") or {}, rank)
-    modules = [*linear_layers(config), *fused_layers(config)]
-    adapted, more = find_adapted(tensors, pretrained, modules, read_targets(values))
-    leaves, faulty = read_modules(whole, pretrained, _PARTS, shape_of, modules, adapted)
-    if found := found + misfits + more + faulty:
-        raise unusable(source, pretrained, found, _READABLE)
-    leaves = take_apart(leaves, config)
+    whole, problems = _filled_up(reader.tensors, values.get("rank_pattern") or {}, rank)
+    reader.report(problems)
+    modules = all_linear_layers(pretrained.config)
+    leaves, _ = read_adapted(reader, whole, _PARTS, shape_of, modules)
+    reader.finish()
+    leaves = take_apart(leaves, pretrained.config)
     paths = adapted_paths(leaves)
-    method = _method(values, f"^({'|'.join(map(re.escape, paths))})$")
+    method = _method(values, pattern_of(paths))
     for path in paths:
         leaves[f"{path}/lora_e"] = leaves[f"{path}/lora_e"][..., 0, :]
         stack = leaves[f"{path}/lora_e"].shape[:-1]
@@ -154,7 +114,7 @@ def read_adalora(
 
 
 def _kept(values: np.ndarray) -> np.ndarray:
-    """Which values are not zero; the first where all are, since PEFT wants a rank of one."""
+    """Return which values are not zero, or the first: PEFT wants a rank of at least 1."""
     kept = values[:, 0] != 0
     kept[0] |= not kept.any()
     return kept
@@ -163,29 +123,29 @@ def _kept(values: np.ndarray) -> np.ndarray:
 def _filled_up(
     tensors: Mapping[str, np.ndarray], pattern: Mapping[str, Any], rank: int
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Tensors of the whole rank, and where the config says another rank than they have."""
-    filled, found = dict(tensors), []
+    """Return the tensors at their whole rank, and where their rank is not the config's."""
+    filled, problems = dict(tensors), []
     for name, kept in pattern.items():
         module = f"{PREFIX}{name}".removesuffix(".lora_E")
-        places = np.flatnonzero(kept)
+        positions = np.flatnonzero(kept)
         if len(kept) != rank:
-            found.append(f"rank_pattern has {len(kept)} values for {name}, expected {rank}")
+            problems.append(f"rank_pattern has {len(kept)} values for {name}, expected {rank}")
             continue
         for part in _PARTS.values():
             tensor, axis = tensors.get(f"{module}.{part}"), 1 if part == "lora_B" else 0
             if tensor is None or tensor.ndim != 2:
                 continue
-            if tensor.shape[axis] != len(places):
-                found.append(
+            if tensor.shape[axis] != len(positions):
+                problems.append(
                     f"wrong shape: {module}.{part} has a rank of {tensor.shape[axis]}, and "
-                    f"rank_pattern keeps {len(places)}"
+                    f"rank_pattern keeps {len(positions)}"
                 )
                 continue
             shape = [rank if number == axis else size for number, size in enumerate(tensor.shape)]
             whole = np.zeros(shape, tensor.dtype)
-            whole[(slice(None), places) if axis else places] = tensor
+            whole[(slice(None), positions) if axis else positions] = tensor
             filled[f"{module}.{part}"] = whole
-    return filled, found
+    return filled, problems
 
 
 def _method(values: Mapping[str, Any], targets: str) -> AdaLoRA:
@@ -195,13 +155,21 @@ def _method(values: Mapping[str, Any], targets: str) -> AdaLoRA:
 
 
 def _setting_problems(values: Mapping[str, Any]) -> list[str]:
-    """What keeps the settings from being read without which no tensor can be judged."""
-    found, pattern = count_problems(values, "init_r"), values.get("rank_pattern") or {}
+    """List problems of the fields that the shapes of tensors depend on."""
+    problems, pattern = count_problems(values, "init_r"), values.get("rank_pattern") or {}
     if not (isinstance(pattern, dict) and all(isinstance(kept, list) for kept in pattern.values())):
-        found.append(f"rank_pattern is {pattern!r}; expected lists of true and false by layer")
-    return found + target_problems(values)
+        problems.append(f"rank_pattern is {pattern!r}; expected lists of true and false by layer")
+    return problems + target_problems(values)
 
 
-def _config_problems(values: Mapping[str, Any]) -> list[str]:
-    found = kind_problems(values, "ADALORA") + training_problems(values)
-    return found + alpha_problems(values) + unsupported_fields(values, WITHOUT_EFFECT | _READ)
+ADALORA_KIND = AdapterKind(
+    "ADALORA",
+    AdaLoRA,
+    has_layers_or_parts_for,
+    _to_peft,
+    _from_peft,
+    LOW_RANK_FIELDS
+    | TRAINING
+    | {"init_lora_weights", "init_r", "lora_alpha", "r", "rank_pattern", "use_rslora"},
+    "What can be read is AdaLoRA on linear layers",
+)

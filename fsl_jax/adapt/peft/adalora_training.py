@@ -1,7 +1,7 @@
-"""What PEFT's config says of an AdaLoRA training: its budget, its schedule and its penalty.
+"""The fields of an AdaLoRA training in PEFT's config: its budget, its schedule and its penalty.
 
-Nothing of it changes what a saved adapter computes. PEFT counts the schedule in steps, where it is
-in parts of the training here: a config that is written has a thousand steps.
+They change nothing in what a saved adapter computes. PEFT counts the schedule in steps; here it is
+in shares of the training, and a config that is written has a thousand steps.
 """
 
 import math
@@ -28,7 +28,7 @@ TRAINING = frozenset(_DEFAULTS)
 
 
 def training_config(method: AdaLoRA) -> dict[str, Any]:
-    """What a config says of a method's training.
+    """Return the fields that describe a method's training.
 
     Args:
       method: the method.
@@ -51,64 +51,63 @@ def training_config(method: AdaLoRA) -> dict[str, Any]:
 
 
 def read_training(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of AdaLoRA in a config of which `training_problems` finds none.
+    """Return AdaLoRA's settings from a config in which `training_problems` finds nothing.
 
     Args:
-      values: what `adapter_config.json` says.
+      values: the values of `adapter_config.json`.
 
     Returns:
-      The settings by name. Those of the schedule are left out where there is no number of steps of
-      which it would be a part.
+      The settings by name, without those of the schedule where the config has no number of steps.
     """
-    said = _with_defaults(values)
+    fields = _with_defaults(values)
     settings = {
-        "target_rank": said["target_r"],
-        "interval": said["deltaT"],
-        "smoothing": float(said["beta1"]),
-        "uncertainty_smoothing": float(said["beta2"]),
-        "penalty_weight": float(said["orth_reg_weight"]),
+        "target_rank": fields["target_r"],
+        "interval": fields["deltaT"],
+        "smoothing": float(fields["beta1"]),
+        "uncertainty_smoothing": float(fields["beta2"]),
+        "penalty_weight": float(fields["orth_reg_weight"]),
     }
-    if steps := said["total_step"]:
-        settings |= {"warmup": said["tinit"] / steps, "final": said["tfinal"] / steps}
+    if steps := fields["total_step"]:
+        settings |= {"warmup": fields["tinit"] / steps, "final": fields["tfinal"] / steps}
     return settings
 
 
 def training_problems(values: Mapping[str, Any]) -> list[str]:
-    """What keeps a training from being gone on with as a config says.
+    """List why a training cannot be resumed as a config says.
 
     Args:
-      values: what `adapter_config.json` says.
+      values: the values of `adapter_config.json`.
 
     Returns:
-      A line for each fault.
+      A line for each problem.
     """
-    said = _with_defaults(values)
-    found = count_problems(said, "target_r") + count_problems(said, "deltaT")
+    fields = _with_defaults(values)
+    problems = count_problems(fields, "target_r") + count_problems(fields, "deltaT")
     for name in ("beta1", "beta2"):
-        if not (is_number(said[name]) and 0 < said[name] < 1):
-            found.append(f"{name} is {said[name]!r}; expected a number between 0 and 1")
-    weight = said["orth_reg_weight"]
+        if not (is_number(fields[name]) and 0 < fields[name] < 1):
+            problems.append(f"{name} is {fields[name]!r}; expected a number between 0 and 1")
+    weight = fields["orth_reg_weight"]
     if not (is_number(weight) and 0 <= weight < math.inf):
-        found.append(f"orth_reg_weight is {weight!r}; expected a number of at least 0")
-    return found + _schedule_problems(said)
+        problems.append(f"orth_reg_weight is {weight!r}; expected a number of at least 0")
+    return problems + _schedule_problems(fields)
 
 
-def _schedule_problems(said: Mapping[str, Any]) -> list[str]:
-    steps, warmup, final = (said[name] for name in ("total_step", "tinit", "tfinal"))
-    found = [] if steps is None else count_problems(said, "total_step")
-    found += [
-        f"{name} is {said[name]!r}; expected a number of steps"
+def _schedule_problems(fields: Mapping[str, Any]) -> list[str]:
+    steps, warmup, final = (fields[name] for name in ("total_step", "tinit", "tfinal"))
+    problems = [] if steps is None else count_problems(fields, "total_step")
+    problems += [
+        f"{name} is {fields[name]!r}; expected a number of steps"
         for name in ("tinit", "tfinal")
-        if not is_count(said[name]) and (said[name] != 0 or said[name] is False)
+        if not is_count(fields[name]) and (fields[name] != 0 or fields[name] is False)
     ]
-    if not found and steps is not None and warmup + final >= steps:
-        found.append(
+    if not problems and steps is not None and warmup + final >= steps:
+        problems.append(
             f"tinit is {warmup} and tfinal {final}; expected less than the total_step of {steps} "
             "together, so that the budget can fall between"
         )
-    return found
+    return problems
 
 
 def _with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What is null or not there is as it is by default."""
+    """Return the fields, with PEFT's default for one that is null or missing."""
     return _DEFAULTS | {name: values[name] for name in _DEFAULTS if values.get(name) is not None}

@@ -1,4 +1,4 @@
-"""Which linear layers IA3 scales at their input: PEFT calls them feedforward modules."""
+"""The linear layers that IA3 scales at their input: PEFT calls them feedforward modules."""
 
 import dataclasses
 import re
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fsl_jax.adapt.peft.modules import PREFIX, Adapted, Module, target_modules
+from fsl_jax.adapt.peft.modules import PREFIX, AdaptedModule, PeftModule, target_modules
 from fsl_jax.adapt.peft.targets import pattern_problems
 
 _FIELD = "feedforward_modules"
@@ -15,7 +15,7 @@ _FIELD = "feedforward_modules"
 
 @dataclasses.dataclass(frozen=True)
 class Feedforward:
-    """What a config says of the layers whose input is scaled.
+    """The layers whose input is scaled, as a config names them.
 
     Attributes:
       named: a regular expression of whole names, or ends of names, wherever these begin: `o` is an
@@ -26,10 +26,10 @@ class Feedforward:
 
     @classmethod
     def read(cls, values: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> "Feedforward":
-        """From a config of which `feedforward_problems` finds none.
+        """Read them from a config in which `feedforward_problems` finds nothing.
 
         Args:
-          values: what `adapter_config.json` says.
+          values: the values of `adapter_config.json`.
           tensors: by PEFT's names. Where the config leaves it to PEFT, they show it by lying.
 
         Returns:
@@ -44,28 +44,28 @@ class Feedforward:
         return cls(tuple(name.removeprefix(PREFIX).removesuffix(".ia3_l") for name in lying))
 
     def has(self, name: str) -> bool:
-        """Whether a layer's input is scaled, by its whole name in the adapted model."""
+        """Return whether a layer's input is scaled, by its whole name in the adapted model."""
         if isinstance(self.named, str):
             return bool(re.fullmatch(self.named, name))
         return name.endswith(self.named)
 
-    def misfits(self, adapted: Sequence[Adapted]) -> list[str]:
-        """A line for each linear layer that the tree cannot scale so."""
-        found = []
-        for each in adapted:
-            kinds = {self.has(name) for name, _ in each.each()}
+    def misfits(self, adapted: Sequence[AdaptedModule]) -> list[str]:
+        """List the linear layers that the tree cannot scale at their input as the config asks."""
+        problems = []
+        for module in adapted:
+            kinds = {self.has(name) for name, _ in module.named_copies()}
             if len(kinds) > 1:
-                found.append(f"{_FIELD} names {each.module.name} in some of the layers only")
-            elif kinds == {True} and each.module.parts:
-                found.append(
-                    f"{_FIELD} names {each.module.name}, which is {len(each.paths)} layers here, "
+                problems.append(f"{_FIELD} names {module.name} in some of the layers only")
+            elif kinds == {True} and len(module.paths) > 1:
+                problems.append(
+                    f"{_FIELD} names {module.name}, which is {len(module.paths)} layers here, "
                     "each with an input of its own"
                 )
-        return found
+        return problems
 
 
 def feedforward_problems(values: Mapping[str, Any]) -> list[str]:
-    """What keeps the layers whose input is scaled from being read, a line for each fault."""
+    """List problems of the field that names the layers whose input is scaled."""
     named, targets = values.get(_FIELD), values.get("target_modules")
     if named is None:
         return []
@@ -80,9 +80,9 @@ def feedforward_problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def feedforward_modules(
-    inputs: Sequence[Adapted], outputs: Sequence[Adapted], modules: Sequence[Module]
+    inputs: Sequence[AdaptedModule], outputs: Sequence[AdaptedModule], modules: Sequence[PeftModule]
 ) -> list[str]:
-    """The ends of names by which PEFT takes these layers for feedforward modules, and no others.
+    """Return the ends of names by which PEFT finds these feedforward modules and no others.
 
     Args:
       inputs: the linear layers whose input is scaled.
@@ -93,7 +93,7 @@ def feedforward_modules(
       The ends; whole names where an end is also one of a layer whose output is scaled.
     """
     ends = target_modules(inputs, modules)
-    others = [name for each in outputs for name, _ in each.each()]
+    others = [name for each in outputs for name, _ in each.named_copies()]
     if any(name.endswith(tuple(ends)) for name in others):
-        return sorted(name for each in inputs for name, _ in each.each())
+        return sorted(name for each in inputs for name, _ in each.named_copies())
     return ends

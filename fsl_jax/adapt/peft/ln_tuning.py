@@ -1,7 +1,7 @@
-"""LN tuning as PEFT keeps it: a copy of each norm that was trained, and its config.
+"""LN tuning in PEFT's format: a copy of each norm that was trained, and its config.
 
-Of a stack PEFT may have some norms only. The others keep the base model's numbers, and the leaf has
-these for them.
+PEFT may adapt the norms of some layers only. The leaf is a stack for all layers, with the base
+model's numbers in the other ones.
 """
 
 import re
@@ -9,37 +9,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from etils import epath
 
 from fsl_jax.adapt.methods.ln_tuning import LNTuning
-from fsl_jax.adapt.peft.modules import (
-    Adapted,
-    Module,
-    copies_of,
-    read_modules,
-    target_modules,
-    task_type,
-    unusable,
-    write_modules,
-)
-from fsl_jax.adapt.peft.targets import (
-    ALL_LINEAR,
-    find_adapted,
-    read_targets,
-    target_problems,
-)
-from fsl_jax.adapt.peft.vector_config import config_problems
+from fsl_jax.adapt.peft.adapter_kind import AdapterKind, Leaves
+from fsl_jax.adapt.peft.adapter_reader import AdapterReader
+from fsl_jax.adapt.peft.config_fields import VECTOR_FIELDS
+from fsl_jax.adapt.peft.module_tensors import read_adapted, write_modules
+from fsl_jax.adapt.peft.modules import AdaptedModule, PeftModule, copies_of, target_modules
+from fsl_jax.adapt.peft.targets import ALL_LINEAR, target_problems
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.families.registry import FAMILIES, Config
 from fsl_jax.models.pretrained import Pretrained
 
-_READABLE = "What can be read is LN tuning of whole norms"
 _PARTS = {"scale": "ln_tuning_layers.weight", "bias": "ln_tuning_layers.bias"}
 _LEAF = re.compile("(.*norm)/(scale|bias)")
 
 
 def has_norms_for(paths: Iterable[str], config: Config) -> bool:
-    """Whether PEFT can hold leaves: they are those of norms, and all of a norm's are among them.
+    """Return whether PEFT can hold leaves: all leaves of some norms, and no others.
 
     Args:
       paths: of the trained leaves: `layers/attention/norm/scale`.
@@ -53,70 +40,36 @@ def has_norms_for(paths: Iterable[str], config: Config) -> bool:
     return paths == {path for path in _leaves(config) if path.rpartition("/")[0] in parents}
 
 
-def write_ln_tuning(
+def _to_peft(
     leaves: Mapping[str, np.ndarray], method: LNTuning, pretrained: Pretrained
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The tensors and the config of a PEFT adapter.
-
-    Args:
-      leaves: `scale [L, D]` and `bias [L, D]` of norms by path.
-      method: the method.
-      pretrained: the base model.
-
-    Returns:
-      The tensors by PEFT's names, and the values of `adapter_config.json`.
-    """
+) -> tuple[Leaves, dict[str, Any]]:
+    """Write `scale [L, D]` and `bias [L, D]` of norms."""
     norms = _norms(pretrained.config)
-    adapted = [Adapted.in_all(norm) for norm in norms if f"{norm.path}/scale" in leaves]
+    adapted = [AdaptedModule.in_all(norm) for norm in norms if f"{norm.path}/scale" in leaves]
     return write_modules(leaves, adapted, _PARTS), {
-        "peft_type": "LN_TUNING",
-        "task_type": task_type(pretrained.config),
-        "base_model_name_or_path": pretrained.name,
-        "inference_mode": True,
         "target_modules": target_modules(adapted, norms),
         "modules_to_save": None,
     }
 
 
-def read_ln_tuning(
-    values: Mapping[str, Any],
-    tensors: Mapping[str, np.ndarray],
-    pretrained: Pretrained,
-    source: epath.PathLike,
-) -> tuple[LNTuning, dict[str, np.ndarray]]:
-    """The method and the leaves of a PEFT adapter.
+def _from_peft(reader: AdapterReader) -> tuple[LNTuning, Leaves]:
+    """Read `scale [L, D]` and `bias [L, D]` of norms.
 
-    Args:
-      values: what `adapter_config.json` says.
-      tensors: the tensors by PEFT's names.
-      pretrained: the base model.
-      source: the adapter, for errors.
-
-    Returns:
-      The method, and `scale [L, D]` and `bias [L, D]` of the norms by path, float32, with the base
-      model's numbers in the layers that are left out.
-
-    Raises:
-      InputError: the config asks for more, names what is not there, or tensors are not known,
-        missing, there twice, or of the wrong shape; it lists all.
+    The layers that are left out have the base model's numbers.
     """
-    found = config_problems(values, "LN_TUNING")
-    if unreadable := _target_problems(values):
-        raise unusable(source, pretrained, unreadable + found, _READABLE)
-    base, norms = flatten(pretrained.params), _norms(pretrained.config)
+    reader.require_none(_target_problems(reader.values))
+    base, norms = flatten(reader.pretrained.params), _norms(reader.pretrained.config)
     parts = {leaf: _PARTS[leaf] for leaf in _PARTS if f"{norms[0].path}/{leaf}" in base}
 
-    def shape_of(each: Adapted, part: str, name: str) -> list[int]:
-        return [base[f"{each.module.path}/scale"].shape[-1]]
+    def shape_of(module: AdaptedModule, part: str, name: str) -> list[int]:
+        return [base[f"{module.path}/scale"].shape[-1]]
 
-    adapted, more = find_adapted(tensors, pretrained, norms, read_targets(values))
-    leaves, faulty = read_modules(tensors, pretrained, parts, shape_of, norms, adapted)
-    if found := found + more + faulty:
-        raise unusable(source, pretrained, found, _READABLE)
-    for each in adapted:
-        for path in (f"{each.module.path}/{leaf}" for leaf in parts):
-            leaves[path] = each.with_rest(leaves[path], np.asarray(base[path], np.float32))
-    return LNTuning("|".join(re.escape(each.module.path) for each in adapted)), leaves
+    leaves, adapted = read_adapted(reader, reader.tensors, parts, shape_of, norms)
+    reader.finish()
+    for module in adapted:
+        for path in (f"{module.path}/{leaf}" for leaf in parts):
+            leaves[path] = module.with_rest(leaves[path], np.asarray(base[path], np.float32))
+    return LNTuning("|".join(re.escape(module.path) for module in adapted)), leaves
 
 
 def _target_problems(values: Mapping[str, Any]) -> list[str]:
@@ -127,14 +80,14 @@ def _target_problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def _leaves(config: Config) -> list[str]:
-    """The paths of the leaves of all norms."""
+    """Return the paths of the leaves of all norms."""
     names = FAMILIES[config.family].tensor_map(config).rules
     return [entry.path for entry in names if _LEAF.fullmatch(entry.path)]
 
 
-def _norms(config: Config) -> list[Module]:
+def _norms(config: Config) -> list[PeftModule]:
     return [
-        Module(
+        PeftModule(
             entry.tensor.rpartition(".")[0],
             entry.path.removesuffix("/scale"),
             copies_of(entry, config),
@@ -142,3 +95,14 @@ def _norms(config: Config) -> list[Module]:
         for entry in FAMILIES[config.family].tensor_map(config).rules
         if entry.path.endswith("norm/scale")
     ]
+
+
+LN_TUNING_KIND = AdapterKind(
+    "LN_TUNING",
+    LNTuning,
+    has_norms_for,
+    _to_peft,
+    _from_peft,
+    VECTOR_FIELDS,
+    "What can be read is LN tuning of whole norms",
+)

@@ -1,4 +1,4 @@
-"""What `adapter_config.json` says of a LoRA adapter that PEFT saved."""
+"""The fields of `adapter_config.json` that describe a LoRA adapter."""
 
 import dataclasses
 import math
@@ -10,50 +10,40 @@ from fsl_jax.adapt.peft.config_fields import (
     count_problems,
     is_count,
     is_number,
-    kind_problems,
-    unsupported_fields,
 )
 from fsl_jax.adapt.peft.targets import Targets, pattern_problems, read_targets, target_problems
 
-WITHOUT_EFFECT = frozenset(
+LOW_RANK_FIELDS = frozenset(
     {
-        "auto_mapping",
-        "base_model_name_or_path",
         "corda_config",
         "ensure_weight_tying",
         "eva_config",
         "exclude_modules",
         "fan_in_fan_out",
-        "inference_mode",
         "layers_pattern",
         "layers_to_transform",
         "loftq_config",
         "lora_dropout",
         "lora_ga_config",
         "megatron_core",
-        "peft_version",
         "qalora_group_size",
-        "revision",
         "runtime_config",
         "target_modules",
-        "task_type",
     }
 )
-"""Fields of the config that change nothing in what a saved adapter computes, and its targets. A
-config of a start says nothing where `init_lora_weights` does not name that start."""
+"""Fields of all kinds of low-rank adapters: those that name the targets, and those that change
+nothing in what a saved adapter computes. The config of a start has no effect where
+`init_lora_weights` does not name that start."""
 
-_READ = frozenset(
-    {
-        "peft_type",
-        "r",
-        "lora_alpha",
-        "use_rslora",
-        "use_dora",
-        "init_lora_weights",
-        "rank_pattern",
-        "alpha_pattern",
-    }
-)
+LORA_FIELDS = LOW_RANK_FIELDS | {
+    "r",
+    "lora_alpha",
+    "use_rslora",
+    "use_dora",
+    "init_lora_weights",
+    "rank_pattern",
+    "alpha_pattern",
+}
 _STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 """Ways of drawing an adapter's start that leave the base as it was."""
 
@@ -81,19 +71,19 @@ class PeftLora:
     alphas: Mapping[str, float]
 
     def rank_of(self, name: str) -> int:
-        """The rank of a layer."""
+        """Return the rank of a layer."""
         return next((self.ranks[each] for each in self.ranks if _fits(each, name)), self.rank)
 
     def alpha_of(self, name: str) -> float:
-        """The numerator of a layer's scale."""
+        """Return the numerator of a layer's scale."""
         return next((self.alphas[each] for each in self.alphas if _fits(each, name)), self.alpha)
 
     def scale(self, rank: int, alpha: float) -> float:
-        """What an update is multiplied by."""
+        """Return the factor of an update."""
         return alpha / (math.sqrt(rank) if self.rank_stabilised else rank)
 
     def idle_patterns(self, names: Collection[str]) -> list[str]:
-        """A line for each pattern that fits none of the adapted layers."""
+        """List the patterns that match no adapted layer."""
         return [
             f"{field} has {pattern!r}, which fits no layer that is adapted"
             for field, patterns in (("rank_pattern", self.ranks), ("alpha_pattern", self.alphas))
@@ -103,10 +93,10 @@ class PeftLora:
 
 
 def read_config(values: Mapping[str, Any]) -> PeftLora:
-    """The settings in a config of which `setting_problems` finds none.
+    """Read the settings from a config in which `setting_problems` finds nothing.
 
     Args:
-      values: what `adapter_config.json` says.
+      values: the values of `adapter_config.json`.
 
     Returns:
       The settings.
@@ -123,52 +113,51 @@ def read_config(values: Mapping[str, Any]) -> PeftLora:
 
 
 def setting_problems(values: Mapping[str, Any]) -> list[str]:
-    """What keeps the settings in a config from being read, without which no tensor can be judged.
+    """List problems of the settings that the shapes of tensors depend on.
 
     Args:
-      values: what `adapter_config.json` says.
+      values: the values of `adapter_config.json`.
 
     Returns:
-      A line for each fault.
+      A line for each problem.
     """
-    found = count_problems(values, "r") + alpha_problems(values)
-    found += _pattern_problems(values, "rank_pattern", is_count, "whole numbers of at least 1")
-    found += _pattern_problems(values, "alpha_pattern", is_alpha, "numbers above 0")
-    return found + target_problems(values)
+    problems = count_problems(values, "r") + alpha_problems(values)
+    problems += _pattern_problems(values, "rank_pattern", is_count, "whole numbers of at least 1")
+    problems += _pattern_problems(values, "alpha_pattern", is_alpha, "numbers above 0")
+    return problems + target_problems(values)
 
 
-def config_problems(values: Mapping[str, Any]) -> list[str]:
-    """What else keeps an adapter with this config from being read: all that is more than LoRA.
+def start_problems(values: Mapping[str, Any]) -> list[str]:
+    """Return a line if the adapter began with a start that changes the base model.
 
     Args:
-      values: what `adapter_config.json` says.
+      values: the values of `adapter_config.json`.
 
     Returns:
-      A line for each fault.
+      A line for each problem.
     """
     start = values.get("init_lora_weights", True)
-    found = kind_problems(values, "LORA")
-    if start not in _STARTS:
-        found.append(
-            f"init_lora_weights is {start!r}, which changes the base: that is not here. Save it "
-            "from PEFT with path_initial_model_for_weight_conversion=, as a plain LoRA"
-        )
-    return found + unsupported_fields(values, WITHOUT_EFFECT | _READ)
+    if start in _STARTS:
+        return []
+    return [
+        f"init_lora_weights is {start!r}, which changes the base: that is not here. Save it "
+        "from PEFT with path_initial_model_for_weight_conversion=, as a plain LoRA"
+    ]
 
 
 def alpha_problems(values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the scale's numerator in a config, a line for each fault."""
+    """Return a line if the scale's numerator is no number above 0."""
     alpha = values.get("lora_alpha")
     return [] if is_alpha(alpha) else [f"lora_alpha is {alpha!r}; expected a number above 0"]
 
 
 def whole_if_it_is(alpha: int | float) -> int | float:
-    """The number as a config has it: PEFT writes 16, and not 16.0."""
+    """Return a number as PEFT writes it in a config: 16, and not 16.0."""
     return int(alpha) if float(alpha).is_integer() else alpha
 
 
 def is_alpha(value: Any) -> bool:
-    """Whether a value is a finite number above 0."""
+    """Return whether a value is a finite number above 0."""
     return is_number(value) and 0 < value < math.inf
 
 
@@ -178,9 +167,9 @@ def _pattern_problems(
     patterns = values.get(field) or {}
     if not isinstance(patterns, dict) or not all(map(is_sound, patterns.values())):
         return [f"{field} is {patterns!r}; expected {expected} by names of layers"]
-    return [fault for pattern in patterns for fault in pattern_problems(field, pattern)]
+    return [line for pattern in patterns for line in pattern_problems(field, pattern)]
 
 
 def _fits(pattern: str, name: str) -> bool:
-    """Whether a pattern fits a name, or what follows a dot in it, to the end."""
+    """Return whether a pattern matches a whole name, or what follows a dot in it."""
     return bool(re.match(rf"(.*\.)?({pattern})$", name))

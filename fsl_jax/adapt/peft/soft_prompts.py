@@ -1,47 +1,45 @@
-"""Prompt tuning and P-tuning as PEFT keeps them: the vectors before the embedded tokens.
+"""Prompt tuning and P-tuning in PEFT's format: the vectors before the embedded tokens.
 
-For an encoder-decoder PEFT keeps as many vectors a second time, for the decoder, and reads the
-encoder's alone.
+For an encoder-decoder PEFT keeps the same number of vectors again for the decoder, and reads those
+of the encoder only.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from etils import epath
 
 from fsl_jax.adapt.methods.p_tuning import ENCODERS, PTuning
 from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
 from fsl_jax.adapt.parts.soft_prompt import PROMPT
-from fsl_jax.adapt.peft.prompts import TENSOR, prompt_config, read_prompt, submodules
+from fsl_jax.adapt.peft.adapter_kind import AdapterKind, Leaves
+from fsl_jax.adapt.peft.adapter_reader import AdapterReader
+from fsl_jax.adapt.peft.prompts import (
+    PROMPT_FIELDS,
+    READABLE,
+    TENSOR,
+    has_prompt,
+    prompt_config,
+    read_prompt,
+    submodules,
+)
 from fsl_jax.models.pretrained import Pretrained
 
-Leaves = dict[str, np.ndarray]
 
-
-def write_prompt_tuning(
+def _write_prompt_tuning(
     leaves: Mapping[str, np.ndarray], method: PromptTuning, pretrained: Pretrained
 ) -> tuple[Leaves, dict[str, Any]]:
-    """The tensors and the config of a PEFT adapter.
-
-    Args:
-      leaves: `embeddings/word/prompt [P, D]`.
-      method: the method.
-      pretrained: the base model.
-
-    Returns:
-      The tensors by PEFT's names, and the values of `adapter_config.json`.
-    """
-    values = _config("PROMPT_TUNING", pretrained, method.length)
-    return _tensors(leaves, pretrained), values | {"prompt_tuning_init": "RANDOM"}
+    """Write `embeddings/word/prompt [P, D]`."""
+    fields = _fields(pretrained, method.length) | {"prompt_tuning_init": "RANDOM"}
+    return _tensors(leaves, pretrained), fields
 
 
-def write_p_tuning(
+def _write_p_tuning(
     leaves: Mapping[str, np.ndarray], method: PTuning, pretrained: Pretrained
 ) -> tuple[Leaves, dict[str, Any]]:
-    """The tensors and the config of a PEFT adapter; as `write_prompt_tuning`."""
+    """Write `embeddings/word/prompt [P, D]`, and the sizes of the network that computed it."""
     return _tensors(leaves, pretrained), {
-        **_config("P_TUNING", pretrained, method.length),
+        **_fields(pretrained, method.length),
         "encoder_reparameterization_type": method.encoder.upper(),
         "encoder_hidden_size": method.hidden,
         "encoder_num_layers": method.depth if method.encoder == "lstm" else 2,
@@ -49,42 +47,19 @@ def write_p_tuning(
     }
 
 
-def read_prompt_tuning(
-    values: Mapping[str, Any],
-    tensors: Mapping[str, np.ndarray],
-    pretrained: Pretrained,
-    source: epath.PathLike,
-) -> tuple[PromptTuning, Leaves]:
-    """The method and the leaves of a PEFT adapter.
-
-    Args:
-      values: what `adapter_config.json` says.
-      tensors: the tensors by PEFT's names.
-      pretrained: the base model.
-      source: the adapter, for errors.
-
-    Returns:
-      The method, and `embeddings/word/prompt` with its mask.
-
-    Raises:
-      InputError: as `read_prompt`.
-    """
-    leaves = _leaves("PROMPT_TUNING", values, tensors, pretrained, source)
+def _read_prompt_tuning(reader: AdapterReader) -> tuple[PromptTuning, Leaves]:
+    """Read `embeddings/word/prompt` with its mask."""
+    leaves = _leaves(reader)
     return PromptTuning(len(leaves[PROMPT])), leaves
 
 
-def read_p_tuning(
-    values: Mapping[str, Any],
-    tensors: Mapping[str, np.ndarray],
-    pretrained: Pretrained,
-    source: epath.PathLike,
-) -> tuple[PTuning, Leaves]:
-    """The method and the leaves of a PEFT adapter; as `read_prompt_tuning`.
+def _read_p_tuning(reader: AdapterReader) -> tuple[PTuning, Leaves]:
+    """Read `embeddings/word/prompt` with its mask.
 
-    The network that computed the prompt is not saved, so what the config says of it is taken as
-    it is where there is such a network here.
+    The network that computed the prompt is not saved. The method has the sizes in the config where
+    there is such a network here.
     """
-    leaves = _leaves("P_TUNING", values, tensors, pretrained, source)
+    leaves, values = _leaves(reader), reader.values
     encoder = str(values.get("encoder_reparameterization_type", "MLP")).lower()
     hidden, depth = values.get("encoder_hidden_size"), values.get("encoder_num_layers")
     return PTuning(
@@ -95,9 +70,9 @@ def read_p_tuning(
     ), leaves
 
 
-def _config(peft_type: str, pretrained: Pretrained, length: int) -> dict[str, Any]:
-    sizes = pretrained.config
-    return prompt_config(peft_type, pretrained, length, sizes.hidden_size, sizes.num_heads)
+def _fields(pretrained: Pretrained, length: int) -> dict[str, Any]:
+    config = pretrained.config
+    return prompt_config(pretrained, length, config.hidden_size, config.num_heads)
 
 
 def _tensors(leaves: Mapping[str, np.ndarray], pretrained: Pretrained) -> Leaves:
@@ -106,29 +81,41 @@ def _tensors(leaves: Mapping[str, np.ndarray], pretrained: Pretrained) -> Leaves
     return {TENSOR: np.concatenate([prompt, unread])}
 
 
-def _leaves(
-    peft_type: str,
-    values: Mapping[str, Any],
-    tensors: Mapping[str, np.ndarray],
-    pretrained: Pretrained,
-    source: epath.PathLike,
-) -> Leaves:
-    width = pretrained.config.hidden_size
-    parts = submodules(pretrained.config)
-    if values.get("num_transformer_submodules") == 1:
+def _leaves(reader: AdapterReader) -> Leaves:
+    width = reader.pretrained.config.hidden_size
+    parts = submodules(reader.pretrained.config)
+    if reader.values.get("num_transformer_submodules") == 1:
         # PEFT's examples have it so for an encoder-decoder too: without what is not read.
         parts = 1
-    expected = {"peft_type": peft_type, "token_dim": width, "num_transformer_submodules": parts}
-    # These say nothing of a prompt before the embedded tokens.
-    rest = {name: each for name, each in values.items() if name not in _OF_LAYERS}
-    prompt = read_prompt(expected, rest, tensors, pretrained, source, (width,), parts)
+    # The numbers of heads and of layers say nothing of a prompt before the embedded tokens.
+    expected = {"token_dim": width, "num_transformer_submodules": parts}
+    prompt = read_prompt(reader, expected, (width,), parts)
     mask = np.ones(len(prompt), np.float32)
-    return {PROMPT: prompt / _scale(pretrained), f"{PROMPT}_mask": mask}
-
-
-_OF_LAYERS = ("num_attention_heads", "num_layers")
+    return {PROMPT: prompt / _scale(reader.pretrained), f"{PROMPT}_mask": mask}
 
 
 def _scale(pretrained: Pretrained) -> np.float32:
-    """What the model multiplies embedded tokens by, and PEFT's prompts not: Gemma does so."""
+    """Return the factor of embedded tokens, as in Gemma; PEFT does not apply it to prompts."""
     return np.float32(getattr(pretrained.config, "embedding_scale", 1.0))
+
+
+PROMPT_TUNING_KIND = AdapterKind(
+    "PROMPT_TUNING",
+    PromptTuning,
+    has_prompt,
+    _write_prompt_tuning,
+    _read_prompt_tuning,
+    PROMPT_FIELDS,
+    READABLE,
+    can_merge=False,
+)
+P_TUNING_KIND = AdapterKind(
+    "P_TUNING",
+    PTuning,
+    has_prompt,
+    _write_p_tuning,
+    _read_p_tuning,
+    PROMPT_FIELDS,
+    READABLE,
+    can_merge=False,
+)

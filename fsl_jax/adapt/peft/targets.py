@@ -1,4 +1,4 @@
-"""Which layers an adapter is of, as its config names them by PEFT's rules."""
+"""The layers that an adapter adapts, as its config names them by PEFT's rules."""
 
 import dataclasses
 import re
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fsl_jax.adapt.peft.modules import PREFIX, Adapted, Module
+from fsl_jax.adapt.peft.modules import PREFIX, AdaptedModule, PeftModule
 from fsl_jax.models.families.registry import FAMILIES
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.tensors.tensor_map import TensorMap
@@ -20,14 +20,14 @@ _FIELDS = ("target_modules", "exclude_modules", "layers_pattern")
 
 @dataclasses.dataclass(frozen=True)
 class Targets:
-    """What a config says of the layers that are adapted.
+    """The layers that are adapted, as a config names them.
 
     Attributes:
       named: a regular expression of whole names, or names and ends of names; None where the config
         leaves it to PEFT.
-      excluded: likewise, what is left out.
+      excluded: the layers that are left out, in the same form.
       layers: the numbers of the layers that are adapted; None for all.
-      patterns: regular expressions of what stands before the number of a layer; none for anything.
+      patterns: regular expressions for the text before the number of a layer; none for any text.
     """
 
     named: str | tuple[str, ...] | None = None
@@ -36,7 +36,7 @@ class Targets:
     patterns: tuple[str, ...] = ()
 
     def has(self, name: str) -> bool:
-        """Whether a layer is adapted, by its whole name in the adapted model."""
+        """Return whether a layer is adapted, by its whole name in the adapted model."""
         if _is_among(name, self.excluded) or not _is_among(name, self.named or ()):
             return False
         # PEFT asks for the number only where the end of a name is given.
@@ -53,10 +53,10 @@ class Targets:
 
 
 def read_targets(values: Mapping[str, Any]) -> Targets:
-    """What a config that has no faults says of the layers.
+    """Read the targets from a config in which `target_problems` finds nothing.
 
     Args:
-      values: what `adapter_config.json` says.
+      values: the values of `adapter_config.json`.
 
     Returns:
       The targets.
@@ -76,27 +76,32 @@ def read_targets(values: Mapping[str, Any]) -> Targets:
 
 
 def target_problems(values: Mapping[str, Any]) -> list[str]:
-    """What keeps the names of layers in a config from being read, a line for each fault."""
-    found = []
+    """List problems of the fields of a config that name layers."""
+    problems = []
     for field in _FIELDS:
         value = values.get(field)
         if not all(isinstance(name, str) for name in _listed(value)):
-            found.append(f"{field} is {value!r}; expected names")
+            problems.append(f"{field} is {value!r}; expected names")
         elif isinstance(value, str) or field == "layers_pattern":
-            found += [fault for each in _listed(value) for fault in pattern_problems(field, each)]
+            problems += [line for name in _listed(value) for line in pattern_problems(field, name)]
     layers = values.get("layers_to_transform")
     if not all(isinstance(layer, int) for layer in _listed(layers)):
-        found.append(f"layers_to_transform is {layers!r}; expected numbers of layers")
+        problems.append(f"layers_to_transform is {layers!r}; expected numbers of layers")
     elif _listed(layers) and isinstance(values.get("target_modules"), str):
-        found.append(
+        problems.append(
             f"layers_to_transform is {layers!r} beside target_modules that are a regular "
             "expression, which PEFT does not allow; name the layers in one of them"
         )
-    return found
+    return problems
+
+
+def pattern_of(paths: Iterable[str]) -> str:
+    """Return a regular expression that matches these paths, in their order, and no others."""
+    return f"^({'|'.join(map(re.escape, paths))})$"
 
 
 def pattern_problems(field: str, pattern: str) -> list[str]:
-    """A line where a field of a config should be a regular expression and is none."""
+    """Return a line if a value in a field of a config is no regular expression."""
     try:
         re.compile(pattern)
     except re.error as error:
@@ -105,19 +110,19 @@ def pattern_problems(field: str, pattern: str) -> list[str]:
 
 
 def find_adapted(
-    tensors: Iterable[str], pretrained: Pretrained, modules: Sequence[Module], targets: Targets
-) -> tuple[list[Adapted], list[str]]:
-    """The layers that an adapter is of.
+    tensors: Iterable[str], pretrained: Pretrained, modules: Sequence[PeftModule], targets: Targets
+) -> tuple[list[AdaptedModule], list[str]]:
+    """Return the layers that an adapter adapts.
 
     Args:
       tensors: the names of its tensors.
       pretrained: the base model.
-      modules: the layers there are that this kind of adapter can be of.
-      targets: what its config says of them. Where it leaves them to PEFT, those that have tensors
-        are adapted in all layers of their stack.
+      modules: the layers that this kind of adapter can adapt.
+      targets: the layers that its config names. If it leaves them to PEFT, those with tensors are
+        adapted in all layers of their stack.
 
     Returns:
-      Those of which any copy is adapted, and what is wrong.
+      The modules with an adapted copy, and the problems.
     """
     table = FAMILIES[pretrained.config.family].tensor_map(pretrained.config)
     stored = [name.removeprefix(PREFIX) for name in tensors]
@@ -125,69 +130,73 @@ def find_adapted(
     present = {table.canonical(name) for name in stored}
     adapted = []
     for module in modules:
-        canonical = [table.canonical(name) for name, _ in module.each()]
+        canonical = [table.canonical(name) for name, _ in module.named_copies()]
         if targets.named is None:
-            chosen = [any(name.startswith(f"{each}.") for each in canonical for name in present)]
+            chosen = [any(name.startswith(f"{copy}.") for copy in canonical for name in present)]
             chosen *= len(canonical)
         else:
             chosen = [targets.has(prefix + name) for name in canonical]
         if any(chosen):
             pairs = zip(canonical, chosen, strict=True)
-            adapted.append(Adapted(module, tuple(prefix + x if it else None for x, it in pairs)))
+            adapted.append(
+                AdaptedModule(
+                    module, tuple(prefix + name if is_chosen else None for name, is_chosen in pairs)
+                )
+            )
     return adapted, _target_problems(targets, modules, adapted)
 
 
-def layers_setting(adapted: Sequence[Adapted]) -> str:
-    """How a method's setting says which layers are adapted.
+def layers_setting(adapted: Sequence[AdaptedModule]) -> str:
+    """Return the value of a method's setting `layers` for the layers that are adapted.
 
     Args:
-      adapted: the linear layers that are.
+      adapted: the linear layers that are adapted.
 
     Returns:
-      The numbers; 'all' where all are, and where the kinds of linear layers differ in it: the
-      leaves have zeros then for the layers that are left out.
+      The numbers of the layers. 'all' if all are adapted, or if the linear layers differ in it:
+      then the leaves have zeros for the layers that are left out.
     """
     chosen = {tuple(np.flatnonzero([name is not None for name in x.names])) for x in adapted}
-    alone = any(each.module.copies is None for each in adapted)
+    alone = any(each.copies is None for each in adapted)
     if alone or len(chosen) > 1 or all(each.is_whole for each in adapted):
         return "all"
     return ",".join(map(str, *chosen))
 
 
 def _prefix(names: Sequence[str], table: TensorMap) -> str:
-    """What the adapted model puts before names, which depends on its class."""
+    """Return the prefix of names in the adapted model, which depends on its class."""
     return table.prefix if any(name.startswith(table.prefix) for name in names) else ""
 
 
 def _target_problems(
-    targets: Targets, modules: Sequence[Module], adapted: Sequence[Adapted]
+    targets: Targets, modules: Sequence[PeftModule], adapted: Sequence[AdaptedModule]
 ) -> list[str]:
-    found = []
+    problems = []
     depth = max(module.copies or 0 for module in modules)
     absent = [number for number in sorted(targets.layers or ()) if not 0 <= number < depth]
     if absent:
-        found.append(
+        problems.append(
             f"layers_to_transform has {absent}; the layers are numbered from 0 to {depth - 1}"
         )
     if not adapted and targets.named is None:
-        found.append("no layer has tensors")
+        problems.append("no layer has tensors")
     elif not adapted:
-        found.append(
+        problems.append(
             f"target_modules {targets.named!r} name no layer that this kind of adapter is for, or "
             "none is left in"
         )
-    return found
+    return problems
 
 
 def _is_among(name: str, named: str | tuple[str, ...]) -> bool:
-    """Whether a regular expression matches a whole name, or a name is listed or its end is."""
+    """Return whether a regular expression matches a name, or a list has the name or its end."""
     if isinstance(named, str):
         return bool(re.fullmatch(named, name))
     return any(f".{name}".endswith(f".{end}") for end in named)
 
 
 def _listed(value: Any) -> list[Any]:
-    """PEFT takes one for a list of one."""
+    """Return a value as a list: PEFT takes a single value for a list of one."""
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,1 +1,1 @@
-"""Attention: its implementations, masks and positions."""
+"""Attention: implementations, masks and positions."""

@@ -1,4 +1,4 @@
-"""Attention: masks, positions, and attending to a prefix as well."""
+"""Attention to the tokens and to a prefix, with the masks and positions that it needs."""
 
 import functools
 import operator
@@ -11,7 +11,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.compilation import target_platform
 from fsl_jax.errors import InputError
-from fsl_jax.models.attention.self_attention import AUTO, self_attention
+from fsl_jax.models.attention.implementations import AUTO
+from fsl_jax.models.attention.self_attention import self_attention
 from fsl_jax.models.attention.softmax_attention import MASKED, soft_cap
 
 
@@ -30,12 +31,12 @@ class LearnedPrefix(NamedTuple):
 
 
 def token_positions(mask: Bool[Array, "B T"]) -> Int[Array, "B T"]:
-    """Numbers the real tokens of each row from 0, wherever the padding is."""
+    """Number the real tokens of each row from 0, wherever the padding is."""
     return jnp.maximum(jnp.cumsum(mask.astype(jnp.int32), axis=1) - 1, 0)
 
 
 def require_positions(mask: Bool[Array, "B T"] | Bool[Array, "B T S"]) -> None:
-    """Raises an error for a mask of pairs that comes without position_ids."""
+    """Raise an error for a mask of pairs: it comes without position_ids, which it needs."""
     if mask.ndim != 2:
         raise InputError(
             "position_ids are missing: with an attention_mask of shape [B, T, S] they cannot be "
@@ -44,7 +45,7 @@ def require_positions(mask: Bool[Array, "B T"] | Bool[Array, "B T S"]) -> None:
 
 
 def causal_mask(mask: Bool[Array, "B T"]) -> Bool[Array, "B T T"]:
-    """Lets each token see the real tokens up to itself."""
+    """Let each token see the real tokens up to itself."""
     length = mask.shape[1]
     causal = jnp.tril(jnp.ones((length, length), bool))
     return causal[None] & mask[:, None, :]
@@ -53,11 +54,11 @@ def causal_mask(mask: Bool[Array, "B T"]) -> Bool[Array, "B T T"]:
 def within_window(
     positions: Int[Array, "B T"], key_positions: Int[Array, "B S"], window: int
 ) -> Bool[Array, "B T S"]:
-    """Where a key is fewer than `window` positions before the query, which is a position too."""
+    """Return True where a key is fewer than `window` positions before the query."""
     return positions[:, :, None] - key_positions[:, None, :] < window
 
 
-# Keys and values `[B or 1, S, H_kv, Dh]`, and which of them a query sees, `[B, 1 or T, S]`.
+# Keys and values `[B or 1, S, H_kv, Dh]`, and a mask `[B, 1 or T, S]`, True where a query sees one.
 _Source = tuple[Array, Array, Array]
 
 
@@ -73,19 +74,19 @@ def attend(
     cap: float | None = None,
     implementation: str = AUTO,
 ) -> Float[Array, "B T H*Dh"]:
-    """Scaled dot-product attention with grouped key heads and a softmax in float32.
+    """Compute scaled dot-product attention with grouped key heads and a softmax in float32.
 
     Args:
       query: `[B, T, H, Dh]`; each of the `H_kv` key heads serves `H / H_kv` of its heads.
       keys: `[B, T, H_kv, Dh]`.
       values: `[B, T, H_kv, Dh]`.
       mask: `[B, T, P + T]`, True where a query sees a key, or `[B, 1, P + T]` for all queries.
-      prefix: keys and values of `P` tokens before these, of batch B, or of batch 1, which all rows
-        read without a copy each.
-      learned: what all queries see beside.
-      scale: what scores are multiplied by; `Dh ** -0.5` unless given.
-      cap: where given, scores are kept between `-cap` and `cap` by `soft_cap`.
-      implementation: of attention without a prefix, as in `self_attention`.
+      prefix: keys and values of the `P` tokens before these, with batch B, or with batch 1: all
+        rows then read them without a copy each.
+      learned: a learned prefix, seen beside all this.
+      scale: the factor of the scores; `Dh ** -0.5` by default.
+      cap: keeps scores between `-cap` and `cap` by `soft_cap`; None for no limit.
+      implementation: as in `self_attention`; with a prefix there is only one.
 
     Returns:
       `[B, T, H * Dh]`.
@@ -99,28 +100,34 @@ def attend(
     if prefix is not None:
         sources.append((*prefix, mask[..., :-length]))
     if learned is not None:
-        seen = jnp.broadcast_to(learned.mask, (batch, *learned.mask.shape[1:]))
-        sources.append((learned.keys[None], learned.values[None], seen))
+        learned_mask = jnp.broadcast_to(learned.mask, (batch, *learned.mask.shape[1:]))
+        sources.append((learned.keys[None], learned.values[None], learned_mask))
     if length == 1 and prefix and len(prefix[0]) == batch and target_platform() == "cpu":
         return _attend_from_one(grouped, sources, cap)
-    scores = [_scores(grouped, source_keys, seen, cap) for source_keys, _, seen in sources]
-    # One softmax over all sources, which are never joined; it divides what was attended to, which
-    # is much smaller than the weights.
+    output = _attend_to_sources(grouped, sources, cap)
+    return output.astype(query.dtype).reshape(batch, length, heads * head_dim)
+
+
+def _attend_to_sources(
+    grouped: Float[Array, "B T H_kv G Dh"], sources: Sequence[_Source], cap: float | None
+) -> Float[Array, "B T H_kv G Dh"]:
+    """Compute attention with one softmax over all sources, which are never joined; float32."""
+    scores = [_scores(grouped, keys, mask, cap) for keys, _, mask in sources]
     shape = grouped.shape[:4]
     highest = jnp.stack([_by_token(jnp.max(each, axis=-1), shape) for each in scores])
     highest = jax.lax.stop_gradient(jnp.max(highest, axis=0))
     weights = [jnp.exp(each - _by_source(highest, len(each))[..., None]) for each in scores]
     totals = [_by_token(jnp.sum(each, axis=-1), shape) for each in weights]
     attended = [
-        _weighted(each, source_values).reshape(grouped.shape)
-        for each, (_, source_values, _) in zip(weights, sources, strict=True)
+        _weighted(each, values).reshape(grouped.shape)
+        for each, (_, values, _) in zip(weights, sources, strict=True)
     ]
-    output = _sum(attended) / _sum(totals)[..., None]
-    return output.astype(query.dtype).reshape(batch, length, heads * head_dim)
+    # The division is of the weighted values, which are much smaller than the weights.
+    return _sum(attended) / _sum(totals)[..., None]
 
 
 def _sum(parts: Iterable[Array]) -> Array:
-    """The sum over sources; Python's own begins with a number that is no array."""
+    """Add the arrays; Python's `sum` starts from a number, which is no array."""
     return functools.reduce(operator.add, parts)
 
 
@@ -129,47 +136,47 @@ def _attend_from_one(
     sources: Sequence[_Source],
     cap: float | None,
 ) -> Float[Array, "B 1 D"]:
-    """Attention of one token to itself and the prefix, by sums instead of matrix products.
+    """Compute attention of one token to itself and the prefix by sums, not matrix products.
 
-    A matrix product of so few rows first copies its other side into another order of axes, on a
-    CPU: of 8 rows that read 127 tokens in 30 layers of 9 heads, all in all 11.7 ms instead of 7.6.
+    On a CPU, a matrix product with so few rows first copies its other side into another order of
+    axes. For 8 rows that read 127 tokens in 30 layers of 9 heads, sums take 7.6 ms instead of 11.7.
     """
 
-    def score(keys: Float[Array, "_ S H_kv Dh"], seen: Bool[Array, "B 1 S"]) -> Array:
+    def score(keys: Float[Array, "_ S H_kv Dh"], mask: Bool[Array, "B 1 S"]) -> Array:
         products = grouped.astype(jnp.float32) * keys.astype(jnp.float32)[:, :, :, None]
         scores = soft_cap(jnp.sum(products, axis=-1), cap)
-        return jnp.where(seen[:, 0, :, None, None], scores, MASKED)
+        return jnp.where(mask[:, 0, :, None, None], scores, MASKED)
 
-    scores = [score(each, seen) for each, _, seen in sources]
+    scores = [score(keys, mask) for keys, _, mask in sources]
     highest = functools.reduce(
         jnp.maximum, (jnp.max(each, axis=1, keepdims=True) for each in scores)
     )
     weights = [jnp.exp(each - highest) for each in scores]
     total = _sum(jnp.sum(each, axis=1, keepdims=True) for each in weights)
     output = _sum(
-        jnp.sum(each[..., None] * source.astype(jnp.float32)[:, :, :, None], axis=1, keepdims=True)
-        for each, (_, source, _) in zip(weights, sources, strict=True)
+        jnp.sum(each[..., None] * values.astype(jnp.float32)[:, :, :, None], axis=1, keepdims=True)
+        for each, (_, values, _) in zip(weights, sources, strict=True)
     )
     return (output / total[..., None]).astype(grouped.dtype).reshape(len(grouped), 1, -1)
 
 
 # Rows that share the keys of a source are read as one long row: its batch `K_B` is 1 and its tokens
-# `M` are those of all rows. Otherwise `K_B` is B and `M` is T. Scores keep the order of axes in
-# which a matrix product has them: putting them in another would be as dear as the product.
+# `M` are those of all rows. Otherwise `K_B` is B and `M` is T. Scores keep the order of axes that a
+# matrix product gives: reordering them would cost as much as the product.
 
 
 def _scores(
     grouped: Float[Array, "B T H_kv G Dh"],
     keys: Float[Array, "K_B S H_kv Dh"],
-    seen: Bool[Array, "B Q S"],
+    mask: Bool[Array, "B Q S"],
     cap: float | None,
 ) -> Float[Array, "K_B H_kv M G S"]:
     batch, length = grouped.shape[:2]
     rows = grouped.reshape(len(keys), -1, *grouped.shape[2:])
     scores = jnp.einsum("bthgd,bshd->bhtgs", rows, keys, preferred_element_type=jnp.float32)
-    seen = jnp.broadcast_to(seen, (batch, length, seen.shape[2]))
-    seen = seen.reshape(len(keys), 1, -1, 1, seen.shape[2])
-    return jnp.where(seen, soft_cap(scores, cap), MASKED)
+    mask = jnp.broadcast_to(mask, (batch, length, mask.shape[2]))
+    mask = mask.reshape(len(keys), 1, -1, 1, mask.shape[2])
+    return jnp.where(mask, soft_cap(scores, cap), MASKED)
 
 
 def _weighted(

@@ -1,7 +1,7 @@
-"""Attention whose scores get a bias of each pair of tokens, unscaled, over one or more sources.
+"""Unscaled attention over one or more sources, with a bias for each pair of tokens.
 
-The gradient is written out, as in `softmax_attention`: no array of all pairs of tokens is kept. A
-source of batch 1 is read by all rows, whose tokens are then one long row.
+The gradient is written out, as in `softmax_attention`: no array of all pairs of tokens is kept. All
+rows can read one source of batch 1; their tokens are then treated as one long row.
 """
 
 from typing import NamedTuple
@@ -17,10 +17,10 @@ class Source(NamedTuple):
     """Tokens that are attended to.
 
     Attributes:
-      keys: `[S_B, S, H, Dh]`, of batch B, or of batch 1 for all rows.
-      values: likewise.
+      keys: `[S_B, S, H, Dh]`, with batch B, or with batch 1 for all rows.
+      values: `[S_B, S, H, Dh]`.
       mask: bool `[1 or B, 1 or T, S]`, True where a query sees a key.
-      bias: float32 `[1 or B, H, T, S]`, added to the scores; None for none.
+      bias: float32 `[1 or B, H, T, S]`, added to the scores; None adds nothing.
     """
 
     keys: Float[Array, "S_B S H Dh"]
@@ -29,21 +29,21 @@ class Source(NamedTuple):
     bias: Float[Array, "P_B H T S"] | None = None
 
 
-def attend_to(query: Float[Array, "B T H Dh"], *sources: Source) -> Float[Array, "B T H*Dh"]:
-    """Attention with one float32 softmax over all sources, which are never joined.
+def biased_attention(query: Float[Array, "B T H Dh"], *sources: Source) -> Float[Array, "B T H*Dh"]:
+    """Compute attention with one float32 softmax over all sources, which are never joined.
 
     Args:
       query: `[B, T, H, Dh]`, not scaled here.
-      *sources: what is attended to.
+      *sources: the tokens that are attended to.
 
     Returns:
       `[B, T, H * Dh]`.
     """
     batch, length, heads, width = query.shape
-    parts = [_part(query, source) for source in sources]
+    parts = [_attend_to_source(query, source) for source in sources]
     if len(parts) == 1:
         return parts[0][0].reshape(batch, length, heads * width)
-    # The maximum stands for no more than the unit that a total is counted in.
+    # A maximum only sets the unit of its total, so it needs no gradient.
     highest = jax.lax.stop_gradient(jnp.stack([part[1] for part in parts]))
     totals = jnp.stack([part[2] for part in parts]) * jnp.exp(
         highest - jnp.max(highest, axis=0)[None]
@@ -55,10 +55,15 @@ def attend_to(query: Float[Array, "B T H Dh"], *sources: Source) -> Float[Array,
     return output.astype(query.dtype).reshape(batch, length, heads * width)
 
 
-def _part(
+def _attend_to_source(
     query: Float[Array, "B T H Dh"], source: Source
 ) -> tuple[Float[Array, "B T H Dh"], Float[Array, "B T H 1"], Float[Array, "B T H 1"]]:
-    """What is attended to in one source, with the maximum and the total of its exponents."""
+    """Attend to one source.
+
+    Returns:
+      The weighted values, the maximum of the scores, and the total of the exponentials of scores
+      minus that maximum.
+    """
     batch, length, heads, _ = query.shape
     keys, values, mask, bias = source
     if len(keys) < batch:
@@ -70,9 +75,9 @@ def _part(
             bias = bias.reshape(1, heads, batch * length, -1)
     rows = query.reshape(len(keys), -1, *query.shape[2:])
     by_head = (each.transpose(0, 2, 1, 3) for each in (rows, keys, values))
-    found = _attention(*by_head, mask, bias)
     output, highest, total = (
-        each.transpose(0, 2, 1, 3).reshape(batch, length, heads, -1) for each in found
+        each.transpose(0, 2, 1, 3).reshape(batch, length, heads, -1)
+        for each in _attention(*by_head, mask, bias)
     )
     return output, highest, total
 
@@ -94,18 +99,18 @@ def _forward(query, keys, values, mask, bias):
     weights = jnp.exp(scores - highest)
     total = jnp.sum(weights, axis=-1, keepdims=True)
     output = _product("bhts,bhsd->bhtd", weights.astype(values.dtype), values) / total
-    found = (output.astype(query.dtype), highest, total)
-    return found, (query, keys, values, mask, bias, *found)
+    results = (output.astype(query.dtype), highest, total)
+    return results, (query, keys, values, mask, bias, *results)
 
 
-def _backward(kept, gradients):
-    query, keys, values, mask, bias, output, highest, total = kept
+def _backward(residuals, gradients):
+    query, keys, values, mask, bias, output, highest, total = residuals
     gradient, _, to_total = gradients
     weights = jnp.exp(_scores(query, keys, mask, bias) - highest) / total
     products = gradient.astype(jnp.float32) * output.astype(jnp.float32)
     mean = jnp.sum(products, axis=-1, keepdims=True)
     along = _product("bhtd,bhsd->bhts", gradient, values)
-    # Only a row of padding alone has weights where it is masked.
+    # Weights are not 0 under the mask only in a row that is nothing but padding.
     to_scores = jnp.where(mask[:, None], weights * (along - mean + to_total * total), 0.0)
     to_bias = to_scores
     if bias is not None and bias.shape[0] == 1:

@@ -1,4 +1,4 @@
-"""What every layer of a decoder needs beside the activations: who sees whom, and the prefix."""
+"""Attention inputs of a decoder: mask, positions, and the keys and values of a prefix."""
 
 import dataclasses
 from typing import Any
@@ -10,19 +10,22 @@ from fsl_jax.models.attention.attention import causal_mask, require_positions, t
 from fsl_jax.models.outputs import KeyValues
 
 Pair = tuple[Float[Array, "B T H_kv Dh"], Float[Array, "B T H_kv Dh"]]
+"""Keys and values of a layer's tokens."""
 PrefixPair = tuple[Float[Array, "P_B P H_kv Dh"], Float[Array, "P_B P H_kv Dh"]]
+"""Keys and values of a layer's prefix."""
 StackedPair = tuple[Float[Array, "_ B S H_kv Dh"], Float[Array, "_ B S H_kv Dh"]]
+"""Keys and values of all layers of a section."""
 
 
 @dataclasses.dataclass(frozen=True)
 class CausalAttentionInputs:
-    """Who sees whom, where the tokens stand, and what came before them.
+    """The inputs that the layers of a decoder need beside the activations.
 
     Attributes:
       positions: of the tokens, `[B, T]`.
       mask: `[B, T, P + T]`, True where a token sees another.
       real: `[B, T]`, True where a token is real.
-      prefix: keys and values of the `P` tokens before these.
+      prefix: keys and values of the `P` tokens before these, or None.
     """
 
     positions: Int[Array, "B T"]
@@ -31,7 +34,7 @@ class CausalAttentionInputs:
     prefix: KeyValues | None
 
     def key_positions(self) -> Int[Array, "B S"]:
-        """Where the tokens of the prefix and then these tokens stand."""
+        """Return the positions of the prefix's tokens followed by those of the tokens."""
         if self.prefix is None:
             return self.positions
         before = self.prefix.positions
@@ -41,18 +44,18 @@ class CausalAttentionInputs:
         return jnp.concatenate([before, self.positions], axis=1)
 
     def per_layer(self, first: int, layers: int) -> Any:
-        """What differs between the layers of a section: the prefix's keys and values."""
+        """Return the prefix's keys and values in `layers` layers from number `first` on."""
         if self.prefix is None:
             return None
         section = slice(first, first + layers)
         return self.prefix.keys[section], self.prefix.values[section]
 
     def arguments(self, inputs: Any) -> tuple[Any, PrefixPair | None]:
-        """What one layer sees, and the prefix's keys and values in it."""
+        """Return one layer's mask, and the prefix's keys and values in it."""
         return self.mask, inputs
 
     def key_values(self, sections: list[StackedPair]) -> KeyValues | None:
-        """Joins the keys and values that the sections gave."""
+        """Join the keys and values that the sections returned; None if no section ran."""
         if not sections:
             return None
         keys, values = (
@@ -67,7 +70,20 @@ def causal_attention_inputs(
     position_ids: Int[Array, "B T"] | None,
     prefix: KeyValues | None,
 ) -> CausalAttentionInputs:
-    """Works out masks and positions from the arguments of `Pretrained.apply`."""
+    """Work out masks and positions from the arguments of `Pretrained.apply`.
+
+    Args:
+      attention_mask: True where a token is real, `[B, T]`, or where it sees another,
+        `[B, T, P + T]`.
+      position_ids: of the tokens; None counts the real ones, from the prefix on.
+      prefix: keys and values of the `P` tokens before these, or None.
+
+    Returns:
+      The layers' inputs.
+
+    Raises:
+      InputError: the mask is one of pairs and there are no position_ids.
+    """
     if position_ids is None:
         require_positions(attention_mask)
         position_ids = token_positions(attention_mask)
@@ -79,6 +95,6 @@ def causal_attention_inputs(
         return CausalAttentionInputs(position_ids, attention_mask, real, prefix)
     mask = causal_mask(attention_mask)
     if prefix is not None:
-        seen = jnp.broadcast_to(prefix.mask[:, None, :], (*mask.shape[:2], prefix.mask.shape[1]))
-        mask = jnp.concatenate([seen, mask], axis=-1)
+        shape = (*mask.shape[:2], prefix.mask.shape[1])
+        mask = jnp.concatenate([jnp.broadcast_to(prefix.mask[:, None, :], shape), mask], axis=-1)
     return CausalAttentionInputs(position_ids, mask, attention_mask, prefix)

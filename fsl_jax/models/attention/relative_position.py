@@ -1,4 +1,4 @@
-"""A bias of attention that depends on how far apart two tokens are, learned by buckets.
+"""Relative position bias: a learned attention bias for each bucket of distances.
 
 Raffel et al., 2020, "Exploring the Limits of Transfer Learning with a Unified Text-to-Text
 Transformer", https://arxiv.org/abs/1910.10683, section 2.1.
@@ -13,13 +13,13 @@ from jaxtyping import Array, Float, Int
 
 
 class RelativePosition(nn.Module):
-    """The table of buckets and heads, shared by all layers of a stack.
+    """The table of biases, `[buckets, heads]`, which all layers of a stack share.
 
     Attributes:
       num_heads: H.
       num_buckets: rows of the table.
-      max_distance: from so many tokens on, all share the last bucket.
-      bidirectional: whether tokens see later ones; half of the buckets are then for those.
+      max_distance: the distance from which all tokens share the last bucket.
+      bidirectional: whether tokens see later ones, for which half of the buckets then are.
     """
 
     num_heads: int
@@ -31,7 +31,15 @@ class RelativePosition(nn.Module):
     def __call__(
         self, query: Int[Array, "P_B T"], keys: Int[Array, "S_B S"]
     ) -> Float[Array, "_ H T S"]:
-        """The float32 bias of tokens at positions `query` looking at tokens at positions `keys`."""
+        """Return the bias of each pair of a query and a key.
+
+        Args:
+          query: positions of the queries, `[P_B, T]`.
+          keys: positions of the keys, `[S_B, S]`.
+
+        Returns:
+          float32 `[B, H, T, S]`.
+        """
         shape = (self.num_buckets, self.num_heads)
         table = self.param("embedding", nn.initializers.normal(stddev=0.02), shape)
         buckets = _buckets_by_distance(self.num_buckets, self.max_distance, self.bidirectional)
@@ -44,10 +52,11 @@ class RelativePosition(nn.Module):
 def _buckets_by_distance(
     num_buckets: int, max_distance: int, bidirectional: bool
 ) -> Int[np.ndarray, " _"]:
-    """The bucket of each distance from `-max_distance` to `max_distance`; later tokens are ahead.
+    """Return the bucket of each distance from `-max_distance` to `max_distance`.
 
-    Half of the buckets hold one distance each, the others more and more. It is worked out here, on
-    the host, since at the borders between buckets a device's logarithm could round either way.
+    The distance of a later token is positive. Half of the buckets hold one distance each, the
+    others more and more. They are computed on the host: at the border between two buckets, a
+    device's logarithm could round either way.
     """
     distances = range(-max_distance, max_distance + 1)
     if not bidirectional:

@@ -1,4 +1,4 @@
-"""The rotary embedding (https://arxiv.org/abs/2104.09864), and how it is scaled to longer texts."""
+"""Rotary embedding (https://arxiv.org/abs/2104.09864), and its scaling to longer texts."""
 
 import dataclasses
 import math
@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int
 
 Tables = tuple[Float[Array, "B T half"], Float[Array, "B T half"]]
-# Computed in NumPy and in float32, step by step as transformers does: at position 100,000 the last
-# bit of a frequency turns a pair by half a degree.
+# Frequencies and periods are computed in NumPy and in float32, in the steps of transformers: at
+# position 100,000 the last bit of a frequency turns a pair by half a degree.
 Numbers = Float32[np.ndarray, "half"]
 
 
 @dataclasses.dataclass(frozen=True)
 class LinearScaling:
-    """Positions are divided by a factor: Chen et al., 2023, https://arxiv.org/abs/2306.15595.
+    """Linear scaling divides positions: Chen et al., 2023, https://arxiv.org/abs/2306.15595.
 
     Attributes:
       factor: how much longer texts may be.
@@ -26,18 +26,23 @@ class LinearScaling:
     amplitude: ClassVar[float] = 1.0
 
     def frequencies(self, periods: Numbers, theta: float) -> Numbers:
-        """Radians per position of each pair, from the positions per radian of the unscaled one."""
+        """Return each pair's radians per position.
+
+        Args:
+          periods: positions per radian of each pair, unscaled.
+          theta: the base of the frequencies.
+        """
         return 1 / periods / np.float32(self.factor)
 
 
 @dataclasses.dataclass(frozen=True)
 class Llama3Scaling:
-    """Pairs that turn slowly are slowed down further: Llama 3.1, https://arxiv.org/abs/2407.21783.
+    """Llama 3.1's scaling slows down slow pairs: https://arxiv.org/abs/2407.21783.
 
     Attributes:
-      factor: what the frequencies of the slowest pairs are divided by.
+      factor: the divisor of the slowest pairs' frequencies.
       low_frequency: turns within the original length up to which a pair is among the slowest.
-      high_frequency: turns from which a pair stays as it is.
+      high_frequency: turns within the original length from which a pair is unchanged.
       original_length: the longest text before the scaling.
     """
 
@@ -48,7 +53,12 @@ class Llama3Scaling:
     amplitude: ClassVar[float] = 1.0
 
     def frequencies(self, periods: Numbers, theta: float) -> Numbers:
-        """Radians per position of each pair, from the positions per radian of the unscaled one."""
+        """Return each pair's radians per position.
+
+        Args:
+          periods: positions per radian of each pair, unscaled.
+          theta: the base of the frequencies.
+        """
         plain = 1 / periods
         factor = np.float32(self.factor)
         wavelengths = np.float32(2 * math.pi) / plain
@@ -63,13 +73,13 @@ class Llama3Scaling:
 
 @dataclasses.dataclass(frozen=True)
 class YarnScaling:
-    """Slow pairs are slowed down and all are lengthened: YaRN, https://arxiv.org/abs/2309.00071.
+    """YaRN slows down slow pairs and lengthens all: https://arxiv.org/abs/2309.00071.
 
     Attributes:
-      factor: what the frequencies of the slowest pairs are divided by.
+      factor: the divisor of the slowest pairs' frequencies.
       original_length: the longest text before the scaling.
-      amplitude: what queries and keys are multiplied by.
-      fast_turns: turns within the original length from which a pair stays as it is.
+      amplitude: the factor of queries and keys.
+      fast_turns: turns within the original length from which a pair is unchanged.
       slow_turns: turns up to which a pair is among the slowest.
       truncate: whether the two limits are rounded to whole pairs.
     """
@@ -82,15 +92,20 @@ class YarnScaling:
     truncate: bool = True
 
     def frequencies(self, periods: Numbers, theta: float) -> Numbers:
-        """Radians per position of each pair, from the positions per radian of the unscaled one."""
+        """Return each pair's radians per position.
+
+        Args:
+          periods: positions per radian of each pair, unscaled.
+          theta: the base of the frequencies.
+        """
         low, high = self._limits(2 * len(periods), theta)
         numbers = np.arange(len(periods), dtype=np.float32)
         slow = np.clip((numbers - np.float32(low)) / np.float32(high - low), 0, 1)
-        kept = 1 - slow
-        return 1 / (np.float32(self.factor) * periods) * (1 - kept) + 1 / periods * kept
+        unchanged = 1 - slow
+        return 1 / (np.float32(self.factor) * periods) * (1 - unchanged) + 1 / periods * unchanged
 
     def _limits(self, head_dim: int, theta: float) -> tuple[float, float]:
-        """The numbers of the last pair that stays and of the first of the slowest."""
+        """Return the numbers of the last unchanged pair and of the first among the slowest."""
 
         def pair(turns: float) -> float:
             length = self.original_length / (turns * 2 * math.pi)
@@ -107,9 +122,9 @@ RotaryScaling = LinearScaling | Llama3Scaling | YarnScaling
 
 
 def rotary_frequencies(head_dim: int, theta: float, scaling: RotaryScaling | None) -> Numbers:
-    """Radians per position of each pair of a head, float32 `[Dh / 2]`."""
+    """Return the radians per position of each pair of a head, float32 `[Dh / 2]`."""
     exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
-    # NumPy's float32 power is off in the last bit where PyTorch's is not.
+    # The power is in float64: NumPy's float32 power differs from PyTorch's in the last bit.
     periods = np.power(float(theta), exponents.astype(np.float64)).astype(np.float32)
     return 1 / periods if scaling is None else scaling.frequencies(periods, theta)
 
@@ -120,13 +135,13 @@ def rotary_tables(
     theta: float,
     scaling: RotaryScaling | None = None,
 ) -> Tables:
-    """Cosines and sines of the angles of each pair, in float32.
+    """Return the cosines and sines of the angles of each pair, in float32.
 
     Args:
       positions: of the tokens.
       head_dim: width of a head, `Dh`.
       theta: the base; pair i of a head turns by `theta ** (-2 i / Dh)` a position.
-      scaling: how these frequencies are changed.
+      scaling: of these frequencies; None for none.
 
     Returns:
       Two tables `[B, T, Dh / 2]`.
@@ -140,8 +155,16 @@ def rotary_tables(
 
 
 def rotate(x: Float[Array, "B T H Dh"], tables: Tables) -> Float[Array, "B T H Dh"]:
-    """Turns pairs made of the first and the second half of each head, as Hugging Face does."""
+    """Rotate pairs of one element from each half of a head, the layout of Hugging Face.
+
+    Args:
+      x: queries or keys, `[B, T, H, Dh]`.
+      tables: from `rotary_tables`.
+
+    Returns:
+      `[B, T, H, Dh]` in the dtype of `x`; computed in float32.
+    """
     cos, sin = (table[:, :, None, :] for table in tables)
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    turned = [first * cos - second * sin, second * cos + first * sin]
-    return jnp.concatenate(turned, axis=-1).astype(x.dtype)
+    rotated = [first * cos - second * sin, second * cos + first * sin]
+    return jnp.concatenate(rotated, axis=-1).astype(x.dtype)

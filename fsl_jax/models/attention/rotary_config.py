@@ -1,4 +1,4 @@
-"""The rotary embedding in a `config.json`: where each release of transformers writes it."""
+"""Reading and writing the rotary embedding in `config.json`, as releases of transformers do."""
 
 import math
 from collections.abc import Mapping
@@ -11,31 +11,32 @@ _KINDS = ("default", "linear", "llama3", "yarn")
 
 
 def rotary_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a config says, with the settings of the rotary embedding among its other fields.
+    """Move the fields of the rotary embedding to the top level of a config.
 
     Args:
-      values: what `config.json` says: settings in `rope_scaling`, or in `rope_parameters`.
+      values: the content of `config.json`, with these fields in `rope_scaling` or in
+        `rope_parameters`.
 
     Returns:
-      The values, with `rope_type`, `rope_theta`, `factor` and what else there is.
+      The values, with `rope_type`, and `rope_theta`, `factor` and so on if the config has them.
     """
-    found = dict(values)
+    flat = dict(values)
     for group in (values.get("rope_parameters"), values.get("rope_scaling")):
         if group:
             kind = group.get("rope_type", group.get("type"))
-            # Settings for each kind of layer stand a level deeper.
+            # The fields are a level deeper if each kind of layer has its own.
             nested = any(isinstance(each, Mapping) for each in group.values())
-            found |= group | {"rope_type": "different in some layers" if nested else kind}
-    return found
+            flat |= group | {"rope_type": "different in some layers" if nested else kind}
+    return flat
 
 
 def rotary_scaling(
     fields: ConfigReader, values: Mapping[str, Any], max_length: int
 ) -> RotaryScaling | None:
-    """The scaling of a rotary embedding.
+    """Read the scaling of a rotary embedding.
 
     Args:
-      fields: over `values`, to which faults are noted.
+      fields: reads `values` and collects problems.
       values: from `rotary_values`.
       max_length: the longest text with the scaling.
 
@@ -74,21 +75,21 @@ def _yarn_amplitude(fields: ConfigReader, values: Mapping[str, Any], factor: flo
 
 
 def rotary_json(theta: float, scaling: RotaryScaling | None) -> dict[str, Any]:
-    """The settings of a rotary embedding as `config.json` has them, in the spelling all read."""
+    """Return the fields of a rotary embedding for `config.json`, as all releases read them."""
     if scaling is None:
         return {"rope_theta": theta}
-    settings: dict[str, Any] = {"factor": scaling.factor}
+    scaling_fields: dict[str, Any] = {"factor": scaling.factor}
     if isinstance(scaling, LinearScaling):
-        settings["rope_type"] = "linear"
+        scaling_fields["rope_type"] = "linear"
     elif isinstance(scaling, Llama3Scaling):
-        settings |= {
+        scaling_fields |= {
             "rope_type": "llama3",
             "low_freq_factor": scaling.low_frequency,
             "high_freq_factor": scaling.high_frequency,
             "original_max_position_embeddings": scaling.original_length,
         }
     else:
-        settings |= {
+        scaling_fields |= {
             "rope_type": "yarn",
             "original_max_position_embeddings": scaling.original_length,
             "attention_factor": scaling.amplitude,
@@ -96,4 +97,4 @@ def rotary_json(theta: float, scaling: RotaryScaling | None) -> dict[str, Any]:
             "beta_slow": scaling.slow_turns,
             "truncate": scaling.truncate,
         }
-    return {"rope_theta": theta, "rope_scaling": settings}
+    return {"rope_theta": theta, "rope_scaling": scaling_fields}

@@ -1,7 +1,7 @@
-"""Attention of tokens to each other, by one of several implementations.
+"""Self-attention by one of several implementations.
 
-All give the same numbers up to rounding; `FASTEST` says which one was measured to be the fastest.
-`benchmarks/attention.py` measures them on the machine at hand.
+All give the same numbers up to rounding. `FASTEST` names the one that was measured to be the
+fastest; `benchmarks/attention.py` measures them on the machine at hand.
 """
 
 import jax
@@ -10,16 +10,20 @@ from jaxtyping import Array, Bool, Float
 
 from fsl_jax.compilation import target_platform
 from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.models.attention.implementations import (
+    AUTO,
+    CUDNN,
+    IMPLEMENTATIONS,
+    WRITTEN_OUT,
+    XLA,
+)
 from fsl_jax.models.attention.softmax_attention import softmax_attention
 
-AUTO = "auto"
-WRITTEN_OUT, XLA, CUDNN = "written_out", "xla", "cudnn"
-IMPLEMENTATIONS = (AUTO, WRITTEN_OUT, XLA, CUDNN)
 FASTEST = {"cpu": WRITTEN_OUT}  # by platform; a platform that was not measured has `WRITTEN_OUT`
 
 
 def require_implementation(name: str) -> None:
-    """Raises an error unless there is an implementation of that name, or it is "auto"."""
+    """Raise an error unless the name is "auto" or that of an implementation."""
     if name not in IMPLEMENTATIONS:
         raise unknown_name("attention implementation", name, IMPLEMENTATIONS)
 
@@ -33,15 +37,15 @@ def self_attention(
     cap: float | None = None,
     implementation: str = AUTO,
 ) -> Float[Array, "B T H*Dh"]:
-    """Attention of tokens to each other, with a softmax in float32.
+    """Compute the attention of tokens to each other, with a softmax in float32.
 
     Args:
       query: `[B, T, H, Dh]`, scaled; each of the `H_kv` key heads serves `H / H_kv` of its heads.
       keys: `[B, T, H_kv, Dh]`.
       values: `[B, T, H_kv, Dh]`.
       mask: `[B, T, T]`, True where a query sees a key, or `[B, 1, T]` for all queries.
-      cap: where given, scores are kept between `-cap` and `cap`, always by "written_out": the
-        others have no such thing.
+      cap: keeps scores between `-cap` and `cap`; None for no limit. The implementation is then
+        "written_out", the only one that can do this.
       implementation: "written_out" is `softmax_attention`, "xla" and "cudnn" are those of
         `jax.nn.dot_product_attention`, "auto" is the fastest on the target platform.
 
@@ -49,18 +53,29 @@ def self_attention(
       `[B, T, H * Dh]`.
 
     Raises:
-      InputError: there is no such implementation, or "cudnn" cannot do this.
+      InputError: there is no such implementation, or "cudnn" does not support this input.
     """
     require_implementation(implementation)
     if implementation == AUTO:
         implementation = FASTEST.get(target_platform(), WRITTEN_OUT)
     if implementation == WRITTEN_OUT or cap is not None:
         return _written_out(query, keys, values, mask, cap)
+    return _by_jax(query, keys, values, mask, implementation)
+
+
+def _by_jax(
+    query: Float[Array, "B T H Dh"],
+    keys: Float[Array, "B T H_kv Dh"],
+    values: Float[Array, "B T H_kv Dh"],
+    mask: Bool[Array, "B Q T"],
+    implementation: str,
+) -> Float[Array, "B T H*Dh"]:
+    """Compute attention by `jax.nn.dot_product_attention`."""
     if implementation == CUDNN:
         _require_cudnn(query)
-        # It takes a mask of every pair, and no axis that is to be repeated.
+        # cuDNN takes a mask of all pairs and does not broadcast it.
         mask = jnp.broadcast_to(mask, (*query.shape[:2], keys.shape[1]))
-    # JAX mixes dtypes in there.
+    # JAX mixes dtypes inside this function.
     with jax.numpy_dtype_promotion("standard"):
         output = jax.nn.dot_product_attention(
             query,
@@ -90,21 +105,21 @@ def _written_out(
 
 
 def _require_cudnn(query: Float[Array, "B T H Dh"]) -> None:
-    faults = []
+    problems = []
     if jax.__version_info__ < (0, 11, 1):
-        faults.append(
+        problems.append(
             f"jax is {jax.__version__}; expected 0.11.1, since it crashes under vmap before"
         )
     if target_platform() != "gpu":
-        faults.append(f"the platform is {target_platform()}; expected an NVIDIA GPU")
+        problems.append(f"the platform is {target_platform()}; expected an NVIDIA GPU")
     if query.dtype not in (jnp.bfloat16, jnp.float16):
-        faults.append(f"activations are {query.dtype}; expected bfloat16 or float16")
+        problems.append(f"activations are {query.dtype}; expected bfloat16 or float16")
     if query.shape[-1] % 8:
-        faults.append(f"heads are {query.shape[-1]} wide; expected a multiple of 8")
+        problems.append(f"heads are {query.shape[-1]} wide; expected a multiple of 8")
     if query.shape[1] % 2:
-        faults.append(f"there are {query.shape[1]} tokens; expected an even number")
-    if faults:
+        problems.append(f"there are {query.shape[1]} tokens; expected an even number")
+    if problems:
         raise InputError(
-            f"cuDNN's attention cannot serve here: {'; '.join(faults)}. Take the attention "
+            f"cuDNN's attention cannot serve here: {'; '.join(problems)}. Take the attention "
             f'implementation "{XLA}" or "{AUTO}".'
         )

@@ -1,1 +1,1 @@
-"""The parts that families are built from, with every hook that a method uses."""
+"""Building blocks that all families share: layers with every hook that a method uses, and heads."""

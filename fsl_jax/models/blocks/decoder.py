@@ -1,4 +1,4 @@
-"""What decoders have in common: causal layers, a final norm, and logits of the next token."""
+"""The decoder that GPT-2 and Llama share: causal layers, a final norm, and logits."""
 
 from typing import Any
 
@@ -14,9 +14,10 @@ from fsl_jax.models.outputs import KeyValues, ModelOutput
 
 
 class Decoder(Transformer):
-    """A decoder, whose layers give the keys and values of their tokens.
+    """A decoder whose layers return the keys and values of their tokens.
 
-    A family names a `final_norm` too, and an `unembedding` where `config.tied` is False.
+    Beside the parts of `Transformer`, a family defines a `final_norm`, and an `unembedding` if
+    `config.tied` is False.
     """
 
     def attention_inputs(
@@ -25,24 +26,24 @@ class Decoder(Transformer):
         position_ids: Int[Array, "B T"] | None,
         prefix: KeyValues | None,
     ) -> CausalAttentionInputs:
-        """Every token sees those before it."""
+        """Let each token see the prefix, itself and the tokens before it."""
         return causal_attention_inputs(attention_mask, position_ids, prefix)
 
     def output(
         self,
         x: Float[Array, "B T D"],
         attention_inputs: Any,
-        given: list[StackedPair],
+        section_outputs: list[StackedPair],
         unembed: bool,
     ) -> ModelOutput:
-        """The hidden states after the final norm, their logits, and all keys and values."""
+        """Apply the final norm, and return the hidden states, their logits, and keys and values."""
         hidden = self.final_norm(x)
         logits = self.unembed(hidden) if unembed else None
-        return ModelOutput(hidden, logits, attention_inputs.key_values(given))
+        return ModelOutput(hidden, logits, attention_inputs.key_values(section_outputs))
 
     def unembed(
         self, hidden: Float[Array, "*batch D"], token_ids: Int[Array, " n"] | None = None
     ) -> Float[Array, "*batch n"]:
-        """Logits of all tokens or of some. See `Pretrained.unembed`."""
+        """Return the logits of all tokens or of `token_ids`. See `Pretrained.unembed`."""
         output = self.embeddings.word.attend if self.config.tied else self.unembedding
         return output(hidden, token_ids)

@@ -1,8 +1,8 @@
-"""Functions inside a layer, with gradients that keep no more than what went in.
+"""Functions inside a layer, with gradients that keep only the inputs.
 
-JAX would keep several arrays of the size of the activations for each; every one of them is copied
-into a stack on the way forward through a scan over layers and out of it on the way back.
-All compute in float32 and return the dtype that they are given.
+JAX would keep several arrays of the size of the activations for each function. In a scan over
+layers, each of these is copied into a stack in the forward pass and out of it in the backward pass.
+Unless a docstring says otherwise, a function computes in float32 and returns its input's dtype.
 """
 
 import functools
@@ -17,17 +17,17 @@ _CUBIC = 0.044715  # the weight of x³ in the approximation of GELU
 
 @jax.custom_vjp
 def add_bias(x: Float[Array, "N D"], bias: Float[Array, " D"]) -> Float[Array, "N D"]:
-    """A bias of the dtype of the vectors, added to each of them.
+    """Add a bias to each vector; both have the same dtype, in which the sum is computed.
 
-    Its gradient sums what is there already: XLA would fuse a plain sum with whatever the gradient
-    comes from, and compute that twice.
+    The gradient has a barrier: XLA would otherwise fuse the sum over vectors with the computation
+    that the gradient comes from, and compute that twice.
     """
     return x + bias[None]
 
 
 def _add_bias_backward(_, gradient):
-    there = jax.lax.optimization_barrier(gradient)
-    return there, jnp.sum(there, 0)
+    computed = jax.lax.optimization_barrier(gradient)
+    return computed, jnp.sum(computed, 0)
 
 
 add_bias.defvjp(lambda x, bias: (add_bias(x, bias), None), _add_bias_backward)
@@ -35,7 +35,7 @@ add_bias.defvjp(lambda x, bias: (add_bias(x, bias), None), _add_bias_backward)
 
 @jax.custom_vjp
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The exact GELU (https://arxiv.org/abs/1606.08415)."""
+    """Apply the exact GELU (https://arxiv.org/abs/1606.08415)."""
     x32 = x.astype(jnp.float32)
     return (x32 * _normal_cdf(x32)).astype(x.dtype)
 
@@ -56,7 +56,7 @@ def _normal_cdf(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 @jax.custom_vjp
 def tanh_gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The approximation of GELU by a hyperbolic tangent (`gelu_new`, `gelu_pytorch_tanh`)."""
+    """Apply GELU's approximation by a hyperbolic tangent (`gelu_new`, `gelu_pytorch_tanh`)."""
     x32 = x.astype(jnp.float32)
     return (0.5 * x32 * (1 + _tanh_of_cubic(x32))).astype(x.dtype)
 
@@ -78,7 +78,7 @@ def _tanh_of_cubic(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 @jax.custom_vjp
 def gated_silu(gate: Float[Array, "*shape"], up: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The product of `up` and SiLU of `gate` (https://arxiv.org/abs/2002.05202)."""
+    """Return the product of `up` and SiLU of `gate` (https://arxiv.org/abs/2002.05202)."""
     product = jax.nn.silu(gate.astype(jnp.float32)) * up.astype(jnp.float32)
     return product.astype(up.dtype)
 
@@ -99,7 +99,7 @@ gated_silu.defvjp(lambda gate, up: (gated_silu(gate, up), (gate, up)), _gated_si
 def layer_norm(
     x: Float[Array, "B T D"], scale: Float[Array, " D"], bias: Float[Array, " D"], epsilon: float
 ) -> Float[Array, "B T D"]:
-    """Each vector with mean 0 and variance 1, times a float32 scale, plus a float32 bias."""
+    """Normalise vectors to mean 0 and variance 1, times a float32 scale, plus a float32 bias."""
     return _layer_norm_forward(x, scale, bias, epsilon)[0]
 
 
@@ -130,7 +130,7 @@ layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
 def rms_norm(
     x: Float[Array, "B T D"], scale: Float[Array, " D"], epsilon: float
 ) -> Float[Array, "B T D"]:
-    """Each vector with mean square 1, times a float32 scale."""
+    """Normalise vectors to mean square 1, times a float32 scale."""
     return _rms_norm_forward(x, scale, epsilon)[0]
 
 

@@ -1,22 +1,23 @@
-"""The sizes of models with multi-head attention as it was first described."""
+"""The sizes of models with plain multi-head attention, which BERT and GPT-2 share."""
 
 import dataclasses
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.attention.self_attention import AUTO, require_implementation
+from fsl_jax.models.attention.implementations import AUTO
+from fsl_jax.models.attention.self_attention import require_implementation
 
 
 @dataclasses.dataclass(frozen=True)
 class MultiHeadConfig:
-    """Sizes of a model whose heads share its width, each with keys and values of its own.
+    """Sizes of a model in which each attention head has keys and values of its own.
 
     Attributes:
       vocab_size: rows of the word embedding, `V`.
       hidden_size: model width, `D`.
       mlp_size: width between the two matrices of the multilayer perceptron.
       num_layers: layers, `L`.
-      num_heads: attention heads, `H`.
-      max_length: the longest sequence.
+      num_heads: attention heads, `H`; they divide `D` among them.
+      max_length: the longest sequence, in tokens.
       attention: the implementation, as in `fsl_jax.models.attention.self_attention`.
     """
 
@@ -38,10 +39,14 @@ class MultiHeadConfig:
 
     @property
     def num_kv_heads(self) -> int:
-        """Heads of keys and values: every attention head has its own."""
+        """The number of heads of keys and values, which is that of attention heads."""
         return self.num_heads
+
+    def layers_of(self, path: str) -> int:
+        """Return the number of layers in the stack that the leaf at `path` belongs to."""
+        return self.num_layers
 
     @property
     def head_dim(self) -> int:
-        """Width of a head, `Dh`."""
+        """The width of a head, `Dh`."""
         return self.hidden_size // self.num_heads

@@ -1,4 +1,4 @@
-"""From the representations of a text's tokens to one of the text."""
+"""Pooling: from the hidden states of a text's tokens to one vector for the text."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -12,12 +12,12 @@ def _mean(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]:
     return total / jnp.maximum(weights.sum(axis=1), 1)[:, None]
 
 
-def _first(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]:
+def _first_token(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]:
     return _at(hidden, jnp.argmax(mask, axis=1))
 
 
 def last_token(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]:
-    """The representation of the last real token, wherever the padding is."""
+    """Return the hidden state of each row's last real token, with padding on either side."""
     return _at(hidden, mask.shape[1] - 1 - jnp.argmax(mask[:, ::-1], axis=1))
 
 
@@ -25,5 +25,5 @@ def _at(hidden: Float[Array, "B T D"], positions: Int[Array, " B"]) -> Float[Arr
     return jnp.take_along_axis(hidden, positions[:, None, None], axis=1)[:, 0]
 
 
-POOLINGS = {"mean": _mean, "cls": _first, "last": last_token}
-"""How the representations of tokens become one: their mean, the first, or the last real one."""
+POOLINGS = {"mean": _mean, "cls": _first_token, "last": last_token}
+"""The poolings by name: the mean over real tokens, the first real token, the last real token."""

@@ -1,7 +1,7 @@
-"""Rows of a batch with parameters of their own beside those that all of them share.
+"""Rows of a batch with parameters of their own beside the shared ones.
 
-A row is run as if it were alone, and all at once under `jax.vmap`, where what is shared is not
-mapped: of each frozen weight there is one product for all rows.
+All rows run at once under `jax.vmap`, each as if it were alone. The shared parameters are not
+mapped, so that each frozen weight takes one matrix product for all rows.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ from flax import struct
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Int
 
+from fsl_jax.models.blocks.added_leaves import neutral_value
 from fsl_jax.models.outputs import KeyValues, Params
 
 NO_ADAPTER = -1
@@ -25,25 +26,38 @@ class RowParams:
     """The parameters of the rows of a batch.
 
     Attributes:
-      shared: the tree that all rows have.
-      own: by path, leaves `[N, ...]` that are added to it, or that take the place of its own.
-      index: int32 `[B]`, which of the N a row has, from 0 to N - 1, or -1 for none. Another number
-        gives a row of NaN. None where row i has leaf i, as `take` leaves it.
-      reparametrize: makes what the model reads of the tree of a row; None where it is that already.
+      shared: the parameter tree that all rows have.
+      own: by path, leaves `[N, ...]` that are added to the tree, or that replace leaves of it.
+      index: int32 `[B]`, the number of each row's leaves, from 0 to N - 1, or -1 for none. Another
+        number gives a row of NaN. None means that row i has leaves i, as after `take`.
+      reparametrize: computes the leaves that the model reads from the tree of a row; None if the
+        model reads the tree as it is.
+      neutral: returns the value with which the added leaf at a path changes nothing; rows of none
+        get it. The default knows the leaves that the model reads.
     """
 
     shared: Any
     own: Any
     index: Any = None
     reparametrize: Callable[[Params], Params] | None = struct.field(pytree_node=False, default=None)
+    neutral: Callable[[str], float] = struct.field(pytree_node=False, default=neutral_value)
 
     def take(self, rows: Any) -> "RowParams":
-        """The parameters of other rows: row b of the result is row `rows[b]` of this one."""
-        chosen = _chosen(self.shared, self.own, self.index[rows])
-        return dataclasses.replace(self, own=chosen, index=None)
+        """Return the parameters of other rows: row b of the result is row `rows[b]` of this one."""
+        return dataclasses.replace(self, own=self.chosen(self.index[rows]), index=None)
+
+    def chosen(self, index: Int[Array, " B"]) -> Params:
+        """Return the leaves of each row by path, `[B, ...]`; for a row of none the shared ones."""
+        base, leaves = _present(self.shared), {}
+        for path, leaf in self.own.items():
+            shared = base.get(path)
+            if shared is None:
+                shared = jnp.full(leaf.shape[1:], self.neutral(path), leaf.dtype)
+            leaves[path] = _rows_of(leaf, shared, index)
+        return leaves
 
     def shapes_of_one(self) -> Params:
-        """The tree of one row, whose leaves are but shapes."""
+        """Return the tree of one row, with shapes for leaves."""
         first = {
             path: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
             for path, leaf in self.own.items()
@@ -51,7 +65,7 @@ class RowParams:
         return jax.eval_shape(self.with_own, first)
 
     def with_own(self, own: Params) -> Params:
-        """The shared tree with leaves by path, as the model reads it."""
+        """Return the shared tree with more leaves, by path, as the model reads it."""
         tree = unflatten_dict(_present(self.shared) | own, sep="/")
         return self.reparametrize(tree) if self.reparametrize else tree
 
@@ -60,38 +74,35 @@ AnyParams = Params | RowParams
 
 
 def one_tree(params: AnyParams) -> Params:
-    """A tree from which shapes can be read: the parameters themselves, or those of one row."""
+    """Return a tree from which shapes can be read: the parameters, or those of one row."""
     return params.shapes_of_one() if isinstance(params, RowParams) else params
 
 
 def map_rows(function: Callable[..., Any], params: RowParams, *arguments: Any) -> Any:
-    """Calls a function of whole parameters for each row.
+    """Call a function of whole parameters for each row.
 
     Args:
-      function: `function(tree, *arguments)` of a batch that all have one tree.
-      params: of B rows.
+      function: `function(tree, *arguments)`, for a batch that has one tree.
+      params: the parameters of B rows.
       *arguments: trees of arrays `[B * C, ...]` and of `KeyValues`; C rows side by side have the
         same parameters.
 
     Returns:
-      What the function gives, with the results of all rows on the axes where it has those of its
-      batch.
+      The function's results, those of all rows joined on the axes of the batch.
     """
-    own = params.own
-    if params.index is not None:
-        own = _chosen(params.shared, own, params.index)
+    own = params.own if params.index is None else params.chosen(params.index)
     rows = next(iter(own.values())).shape[0]
 
     def split(array: Any, axis: int) -> Array:
         whole = jnp.asarray(array)
         before, after = whole.shape[:axis], whole.shape[axis + 1 :]
-        apart = whole.reshape(*before, rows, whole.shape[axis] // rows, *after)
-        return jnp.moveaxis(apart, axis, 0) if axis else apart
+        by_row = whole.reshape(*before, rows, whole.shape[axis] // rows, *after)
+        return jnp.moveaxis(by_row, axis, 0) if axis else by_row
 
     def join(array: Array, axis: int) -> Array:
-        apart = jnp.moveaxis(array, 0, axis) if axis else array
-        before, (_, each, *after) = apart.shape[:axis], apart.shape[axis:]
-        return apart.reshape(*before, rows * each, *after)
+        by_row = jnp.moveaxis(array, 0, axis) if axis else array
+        before, (_, size, *after) = by_row.shape[:axis], by_row.shape[axis:]
+        return by_row.reshape(*before, rows * size, *after)
 
     def of_row(own: Params, arguments: Any) -> Any:
         return function(params.with_own(own), *arguments)
@@ -99,36 +110,22 @@ def map_rows(function: Callable[..., Any], params: RowParams, *arguments: Any) -
     return _by_batch_axis(join, jax.vmap(of_row)(own, _by_batch_axis(split, arguments)))
 
 
-def neutral_value(path: str) -> float:
-    """What a leaf that is added to a model has where it is to change nothing.
-
-    A learned vector is masked by 0, a low-rank update of zeros adds nothing, and a norm of 0 leaves
-    the lengths of a kernel's columns as they are.
-    """
-    name = path.rpartition("/")[2]
-    return 1.0 if name in ("ia3", "ia3_in", "lora_e") else 0.0
-
-
 def _present(params: Params) -> Params:
     leaves = flatten_dict(params, sep="/")
     return {path: leaf for path, leaf in leaves.items() if leaf is not None}
 
 
-def _chosen(shared: Params, own: Params, index: Int[Array, " B"]) -> Params:
-    """The leaves of each row by path, `[B, ...]`; the shared ones for a row of none."""
-    base, chosen = _present(shared), {}
-    for path, leaf in own.items():
-        neutral = base.get(path, jnp.full(leaf.shape[1:], neutral_value(path), leaf.dtype))
-        is_none = (index == NO_ADAPTER).reshape(-1, *[1] * (leaf.ndim - 1))
-        # A number that only the compiled program sees cannot be refused: it gives no numbers.
-        place = jnp.where(index < NO_ADAPTER, leaf.shape[0], jnp.maximum(index, 0))
-        picked = leaf.at[place].get(mode="fill", fill_value=jnp.nan)
-        chosen[path] = jnp.where(is_none, neutral[None].astype(leaf.dtype), picked)
-    return chosen
+def _rows_of(leaf: Array, shared: Array, index: Int[Array, " B"]) -> Array:
+    """Return the rows of a leaf `[N, ...]` by number; for a row of none the shared leaf."""
+    is_none = (index == NO_ADAPTER).reshape(-1, *[1] * (leaf.ndim - 1))
+    # A number that only the compiled program sees cannot be refused: it gives no numbers.
+    position = jnp.where(index < NO_ADAPTER, leaf.shape[0], jnp.maximum(index, 0))
+    picked = leaf.at[position].get(mode="fill", fill_value=jnp.nan)
+    return jnp.where(is_none, shared[None].astype(leaf.dtype), picked)
 
 
 def _by_batch_axis(change: Callable[[Any, int], Array], tree: Any) -> Any:
-    """Changes arrays, given the axis of their batch: 1 of keys and values, 0 of all else."""
+    """Change arrays, given the axis of their batch: 1 of keys and values, 0 of all else."""
 
     def of_node(node: Any) -> Any:
         if not isinstance(node, KeyValues):

@@ -1,6 +1,6 @@
-"""A stack of layers in two sections, `layers` and `top_layers`, with a scan of its own for each.
+"""Cutting stacked layers into two sections, `layers` and `top_layers`, each with its own scan.
 
-They are at the top of the parameter tree, or in an encoder-decoder's decoder.
+The sections are at the top of the parameter tree, or in the decoder of an encoder-decoder.
 """
 
 import jax
@@ -11,14 +11,14 @@ from fsl_jax.models.outputs import Params
 
 
 def cut_sections(params: Params, below: int) -> Params:
-    """A part of the tree whose `layers` are cut.
+    """Cut the `layers` of a tree into two sections.
 
     Args:
-      params: with `layers`, whose leaves are `[L, ...]`.
-      below: how many layers stay in `layers`; the others go to `top_layers`.
+      params: a tree with `layers`, whose leaves are `[L, ...]`.
+      below: the number of layers that stay in `layers`; the others go to `top_layers`.
 
     Returns:
-      The part with both sections.
+      The tree with both sections.
     """
     return params | {
         "layers": jax.tree.map(lambda stack: stack[:below], params["layers"]),
@@ -27,19 +27,19 @@ def cut_sections(params: Params, below: int) -> Params:
 
 
 def join_sections(params: Params) -> Params:
-    """The tree with the two sections of a stack of layers as one, wherever it was cut."""
-    whole = {
+    """Join `layers` and `top_layers` wherever a tree has both."""
+    joined = {
         name: join_sections(part) if isinstance(part, dict) else part
         for name, part in params.items()
     }
-    if (top := whole.pop("top_layers", None)) is not None:
-        stacks = whole["layers"], top
-        whole["layers"] = jax.tree.map(lambda *both: jnp.concatenate(both), *stacks)
-    return whole
+    if (top := joined.pop("top_layers", None)) is not None:
+        stacks = joined["layers"], top
+        joined["layers"] = jax.tree.map(lambda *both: jnp.concatenate(both), *stacks)
+    return joined
 
 
 def cut_like(params: Params, other: Params) -> Params:
-    """The tree with its stacks of layers cut where those of another tree are."""
+    """Cut the stacked layers of a tree at the depths at which another tree is cut."""
     cut = {
         name: cut_like(part, other.get(name, {})) if isinstance(part, dict) else part
         for name, part in params.items()

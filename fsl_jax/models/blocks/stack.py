@@ -1,4 +1,4 @@
-"""Running a stack of layers: a scan over leaves that are stacked on a leading axis."""
+"""Running stacked layers: a scan over leaves that are stacked on a leading axis."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -20,13 +20,14 @@ _REMATERIALIZED = ContextVar("rematerialized", default=False)
 
 @contextlib.contextmanager
 def rematerialized_layers(rematerialized: bool = True) -> Iterator[None]:
-    """What is traced in the block keeps no more of a layer for its gradient than what went in.
+    """Rematerialize the layers of whatever is traced in this context.
 
-    The rest is computed again on the way back: a third more arithmetic, for memory that grows with
-    one layer and not with all (Chen et al., 2016, https://arxiv.org/abs/1604.06174).
+    The gradient then keeps only the input of each layer and computes the rest again in the backward
+    pass. That is a third more arithmetic, and memory grows with one layer instead of all
+    (Chen et al., 2016, https://arxiv.org/abs/1604.06174).
 
     Args:
-      rematerialized: whether to do so.
+      rematerialized: False leaves layers as they are.
     """
     token = _REMATERIALIZED.set(rematerialized)
     try:
@@ -36,12 +37,12 @@ def rematerialized_layers(rematerialized: bool = True) -> Iterator[None]:
 
 
 def depth(stack: Params) -> int:
-    """How many layers a stack has, which may be none."""
+    """Return the number of layers in a stack, which may be 0."""
     return jax.tree.leaves(stack)[0].shape[0]
 
 
 def initialise_stack(key: Array, block: nn.Module, layers: int, *inputs: Any) -> Params:
-    """Draws the leaves of `layers` blocks, stacked; `inputs` are a block's."""
+    """Draw the leaves of `layers` blocks, stacked; `inputs` are the arguments of one block."""
     keys = jax.random.split(key, layers)
     return jax.vmap(lambda each: block.init(each, *inputs)["params"])(keys)
 
@@ -53,15 +54,15 @@ def run_stack(
     first: int = 0,
     inputs: Any = None,
 ) -> tuple[Activations, Any]:
-    """Runs the layers of a stack one after the other.
+    """Run the layers of a stack one after the other.
 
     Args:
-      layer: `layer(params, x, number, inputs) -> (x, output)` of one layer.
-      stack: leaves stacked on a leading axis `[L, ...]`; `L` may be 0. What a method adds may be
-        `[1, ...]`, which all layers have in common.
+      layer: runs one layer, `layer(params, x, number, inputs) -> (x, output)`.
+      stack: leaves stacked on a leading axis `[L, ...]`; `L` may be 0. A leaf that a method adds
+        may be `[1, ...]`: all layers then share it.
       x: activations `[B, T, D]`.
-      first: number of the first layer, counted over all sections.
-      inputs: a tree of arrays `[L, ...]`, whose slices the layers get.
+      first: the number of the first layer, counted over all sections.
+      inputs: a tree of arrays `[L, ...]`; each layer gets its slice.
 
     Returns:
       The activations after the last layer, and the layers' outputs stacked `[L, ...]`.
@@ -71,34 +72,35 @@ def run_stack(
     # A loop costs a GPU about 8 µs an iteration, and keeps XLA from recording its command buffers.
     unroll = max(1, layers) if target_platform() == "gpu" else 1
 
-    own, common = _split(stack, layers)
+    stacked, shared = _split(stack, layers)
 
     def run(carry: Activations, each: Any) -> tuple[Activations, Any]:
-        return layer(_join(each[0], common), carry, *each[1:])
+        return layer(_join(each[0], shared), carry, *each[1:])
 
     return jax.lax.scan(
         # In a scan nothing is merged across the barrier that `prevent_cse` would put there.
         jax.checkpoint(run, prevent_cse=unroll > 1) if _REMATERIALIZED.get() else run,
         x,
-        (own, numbers, inputs),
+        (stacked, numbers, inputs),
         unroll=unroll,
     )
 
 
 def _split(stack: Params, layers: int) -> tuple[Params, Params]:
-    """The leaves that each layer has its own of, and those in common; None elsewhere."""
+    """Return the leaves stacked by layer, and those that layers share; None for the others."""
 
-    def is_common(leaf: Array) -> bool:
+    def is_shared(leaf: Array) -> bool:
         return leaf.shape[0] == 1 != layers
 
-    own = jax.tree.map(lambda leaf: None if is_common(leaf) else leaf, stack)
-    return own, jax.tree.map(lambda leaf: leaf[0] if is_common(leaf) else None, stack)
+    stacked = jax.tree.map(lambda leaf: None if is_shared(leaf) else leaf, stack)
+    return stacked, jax.tree.map(lambda leaf: leaf[0] if is_shared(leaf) else None, stack)
 
 
-def _join(own: Params, common: Params) -> Params:
+def _join(stacked: Params, shared: Params) -> Params:
+    """Return one layer's tree; undoes `_split`."""
     return jax.tree.map(
         lambda leaf, other: other if leaf is None else leaf,
-        own,
-        common,
+        stacked,
+        shared,
         is_leaf=lambda leaf: leaf is None,
     )

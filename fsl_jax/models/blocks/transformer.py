@@ -1,4 +1,4 @@
-"""What encoders and decoders have in common: embeddings, then a stack of layers in one or two."""
+"""The part that encoders and decoders share: embeddings, then stacked layers in 1 or 2 sections."""
 
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -7,43 +7,52 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from fsl_jax.models.blocks.before_tokens import make_room, prefix_count, prompt_length
 from fsl_jax.models.blocks.layers import NO_DROPOUT, Dropout
+from fsl_jax.models.blocks.prompt_positions import prefix_count, prepend_prompt, prompt_length
 from fsl_jax.models.blocks.stack import depth, initialise_stack, run_stack
 from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 
 Mask = Bool[Array, "B T"] | Bool[Array, "B T S"]
 
-_EMBEDDINGS = 0  # the number that dropout folds in of the embeddings, layers coming after them
+# The number that dropout folds in for the embeddings; the layers' numbers come after it.
+_EMBEDDINGS = 0
 
 
 @runtime_checkable
 class AttentionInputs(Protocol):
-    """What all layers of a model need beside the activations."""
+    """The inputs of a model's layers beside the activations: masks, positions, a prefix."""
 
     @property
     def positions(self) -> Int[Array, "B T"]:
-        """Where the tokens stand."""
+        """The positions of the tokens."""
 
     def per_layer(self, first: int, layers: int) -> Any:
-        """What differs between the layers of a section: a tree of arrays `[layers, ...]`."""
+        """Return the inputs that differ between the layers of a section.
+
+        Args:
+          first: the number of the section's first layer.
+          layers: the number of its layers.
+
+        Returns:
+          A tree of arrays `[layers, ...]`, or None.
+        """
 
     def arguments(self, inputs: Any) -> tuple[Any, ...]:
-        """What one layer is called with between activations and dropout, from its `inputs`."""
+        """Return a layer's arguments between activations and dropout, given its `inputs`."""
 
 
 class Transformer(nn.Module):
-    """Embeddings, then layers; its methods are those of `Pretrained`, which documents them.
+    """Embeddings, then layers. `Pretrained` documents the methods.
 
-    A family names its `embeddings`, which are called with tokens, positions and dropout, and its
-    type of layer, which gives the activations and what else `output` needs of it.
+    A family defines `embeddings`, which are called with tokens, positions and dropout, and the
+    type of its layers. A layer returns the activations, and anything else that `output` needs.
 
     Attributes:
       config: the family's sizes.
       dtype: of the activations.
       layer_type: makes a layer from the config.
-      drops_embeddings: whether the embeddings use their dropout, whose number is then before those
-        of the layers.
+      drops_embeddings: whether the embeddings use their dropout. The layers' dropout is then
+        numbered from 1 instead of 0.
     """
 
     config: Any
@@ -57,13 +66,24 @@ class Transformer(nn.Module):
         position_ids: Int[Array, "B T"] | None,
         prefix: KeyValues | None,
     ) -> AttentionInputs:
-        """What the layers see, from the arguments of `Pretrained.apply`."""
+        """Return the layers' inputs, made from the arguments of `Pretrained.apply`."""
         raise NotImplementedError
 
     def output(
-        self, x: Float[Array, "B T D"], attention_inputs: Any, given: list[Any], unembed: bool
+        self,
+        x: Float[Array, "B T D"],
+        attention_inputs: Any,
+        section_outputs: list[Any],
+        unembed: bool,
     ) -> ModelOutput:
-        """What comes of the last activations, and of what else the layers of each section gave."""
+        """Return the model's output.
+
+        Args:
+          x: the activations after the last layer.
+          attention_inputs: from the method of that name.
+          section_outputs: for each section that ran, what its layers returned beside activations.
+          unembed: whether to compute logits.
+        """
         raise NotImplementedError
 
     def __call__(
@@ -77,19 +97,20 @@ class Transformer(nn.Module):
         dropout: Dropout = NO_DROPOUT,
         unembed: bool = True,
     ) -> ModelOutput:
-        """All layers, or those after the trunk. See `Pretrained.apply`."""
-        # The prefix's keys and values have those of a soft prompt among them.
-        room = 0 if prefix is not None else self._prompt_length()
+        """Run all layers, or those after the trunk. See `Pretrained.apply`."""
+        # The keys and values of a prefix already include those of the soft prompt.
+        prompt = 0 if prefix is not None else self._prompt_length()
         attention_inputs = self._attention_inputs(attention_mask, position_ids, prefix)
-        x, given = trunk, []
+        x, section_outputs = trunk, []
         if x is None:
             x, lower = self._trunk(input_ids, attention_inputs, dropout)
-            given.append(lower)
+            section_outputs.append(lower)
         if self.has_variable("params", "top_layers"):
             below = depth(self.get_variable("params", "layers"))
             x, upper = self._run("top_layers", x, attention_inputs, dropout, first=below)
-            given.append(upper)
-        return self.output(x[:, room:] if room else x, attention_inputs, given, unembed)
+            section_outputs.append(upper)
+        x = x[:, prompt:] if prompt else x
+        return self.output(x, attention_inputs, section_outputs, unembed)
 
     def trunk(
         self,
@@ -98,12 +119,12 @@ class Transformer(nn.Module):
         *,
         position_ids: Int[Array, "B T"] | None = None,
     ) -> Float[Array, "B S D"]:
-        """Embeddings and `layers`. See `Pretrained.trunk`."""
+        """Run the embeddings and the section `layers`. See `Pretrained.trunk`."""
         attention_inputs = self._attention_inputs(attention_mask, position_ids, None)
         return self._trunk(input_ids, attention_inputs, NO_DROPOUT)[0]
 
     def prefix_count(self) -> Int[Array, ""] | None:
-        """How many vectors of a learned prefix stand before all tokens; None without one."""
+        """Return the number of real vectors in a layer's learned prefix; None without one."""
         return prefix_count(self.variables.get("params", {}))
 
     def _prompt_length(self) -> int:
@@ -115,20 +136,21 @@ class Transformer(nn.Module):
         position_ids: Int[Array, "B T"] | None,
         prefix: KeyValues | None,
     ) -> AttentionInputs:
-        """What the layers see, with a soft prompt before the tokens where there is one."""
+        """Return the layers' inputs, with the soft prompt before the tokens if there is one."""
         if prefix is None and self._prompt_length():
             prompt_mask = self.variables["params"]["embeddings"]["word"]["prompt_mask"]
-            causal = self.config.is_decoder
-            room = make_room(prompt_mask, attention_mask, position_ids, causal)
-            attention_mask, position_ids = room
+            attention_mask, position_ids = prepend_prompt(
+                prompt_mask, attention_mask, position_ids, self.config.is_decoder
+            )
         return self.attention_inputs(attention_mask, position_ids, prefix)
 
     def _trunk(
         self, input_ids: Int[Array, "B T"], attention_inputs: AttentionInputs, dropout: Dropout
     ) -> tuple[Float[Array, "B S D"], Any]:
-        positions, before = attention_inputs.positions, self.prefix_count()
-        if before is not None:
-            positions += before
+        """Run the embeddings and the section `layers`, and return its layers' outputs too."""
+        positions, count = attention_inputs.positions, self.prefix_count()
+        if count is not None:
+            positions += count
         x = self.embeddings(input_ids, positions, dropout.within(_EMBEDDINGS))
         if self.is_initializing():
             self._initialise(x, attention_inputs)
@@ -143,19 +165,19 @@ class Transformer(nn.Module):
 
     def _run(
         self,
-        name: str,
+        section: str,
         x: Float[Array, "B T D"],
         attention_inputs: AttentionInputs,
         dropout: Dropout,
         first: int,
     ) -> tuple[Float[Array, "B T D"], Any]:
-        """The activations after a section of the layers, and what else these give."""
+        """Run one section; return the activations after it and its layers' other outputs."""
         block = self.layer_type(self.config, parent=None)
-        stack: Params = self.get_variable("params", name)
+        stack: Params = self.get_variable("params", section)
 
         def layer(params, x, number, inputs):
             arguments = attention_inputs.arguments(inputs)
-            place = dropout.within(number + jnp.uint32(self.drops_embeddings))
-            return block.apply({"params": params}, x, *arguments, place)
+            layer_dropout = dropout.within(number + jnp.uint32(self.drops_embeddings))
+            return block.apply({"params": params}, x, *arguments, layer_dropout)
 
         return run_stack(layer, stack, x, first, attention_inputs.per_layer(first, depth(stack)))

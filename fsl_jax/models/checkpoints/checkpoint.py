@@ -1,11 +1,11 @@
-"""What a checkpoint of any format holds."""
+"""The contents of a checkpoint, whatever its format."""
 
 import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from fsl_jax.models.families.registry import Config
-from fsl_jax.models.tensors.tensor_map import StoredLeaf
+from fsl_jax.models.tensors.stored import StoredLeaf
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A checkpoint whose names and shapes have been found to be right.
+    """A checkpoint whose names and shapes have been checked.
 
     Attributes:
-      config: the sizes of the model.
-      tokenizer: of the model.
-      leaves: paths and leaves of the parameter tree, to be read one by one.
-      sha256: of the weights file, in hex; of several files, that of their names and hashes.
-      labels: what the classes of its head are called, if it was asked for and classifies.
-      end_tokens: those that end what the model writes, where the checkpoint names any.
+      config: the model's config.
+      tokenizer: the model's tokenizer.
+      leaves: the paths and leaves of the parameter tree, to be read one by one.
+      sha256: the SHA-256 of the weights file in hex; for several files, the hash of their names and
+        hashes.
+      labels: the names of the classes, if a head that classifies was asked for and is there.
+      end_tokens: the tokens that end a generated text, if the checkpoint names any.
     """
 
     config: Config

@@ -1,4 +1,4 @@
-"""Directories of Hugging Face: `config.json`, safetensors files and `tokenizer.json`."""
+"""Reading a Hugging Face directory: `config.json`, safetensors files and `tokenizer.json`."""
 
 import json
 from collections.abc import Mapping
@@ -13,11 +13,12 @@ from fsl_jax.models.checkpoints.generation_config import (
     read_generation_config,
     with_start,
 )
-from fsl_jax.models.checkpoints.heads import CLASSES, head_tables, label_names
+from fsl_jax.models.checkpoints.head_config import label_names
+from fsl_jax.models.checkpoints.head_tensors import CLASSES, tensors_to_read
 from fsl_jax.models.checkpoints.weights_cache import weights_sha256
 from fsl_jax.models.families.registry import FAMILIES
+from fsl_jax.models.tensors.reading import read_leaves
 from fsl_jax.models.tensors.safetensors_files import open_tensors, weight_files
-from fsl_jax.models.tensors.tensor_map import read_leaves
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -32,23 +33,22 @@ FILES = (
     "special_tokens_map.json",
     "chat_template.jinja",
 )
-"""What is read of a directory, as patterns of file names."""
+"""Patterns of the names of files that are read from a directory."""
 
 
 def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
-    """Reads a directory that a Hugging Face model was saved to.
+    """Read a directory that a Hugging Face model was saved to.
 
     Args:
-      directory: with `config.json`, `tokenizer.json` and safetensors files.
-      head: the kind of head that is read too, if the checkpoint has it; the leaves of others are
-        left out.
+      directory: a directory with `config.json`, `tokenizer.json` and safetensors files.
+      head: the kind of head that is read too if the checkpoint has it. Other heads are left out.
 
     Returns:
       The checkpoint.
 
     Raises:
-      InputError: files are missing or damaged, the architecture is not known, or the weights do
-        not fit the config.
+      InputError: files are missing or damaged, the architecture is unknown, or the weights do not
+        fit the config.
     """
     _require_files(directory)
     values = _read_config(directory / "config.json")
@@ -65,8 +65,8 @@ def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
     generation = read_generation_config(directory)
     values = with_start(values, generation)
     config = family.config(str(directory / "config.json"), values, list(tensors))
-    table, shapes = head_tables(config, head, values, tensors)
-    leaves = read_leaves(str(directory), tensors, table, shapes)
+    tensor_map, shapes = tensors_to_read(config, head, values, tensors)
+    leaves = read_leaves(str(directory), tensors, tensor_map, shapes)
     tokenizer = _read_tokenizer(directory, family.special_tokens)
     classes = shapes[CLASSES][-1] if CLASSES in shapes else 0
     labels = label_names(str(directory / "config.json"), values, classes) if classes else ()
@@ -74,7 +74,7 @@ def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
     return Checkpoint(config, tokenizer, leaves, weights_sha256(files), labels, ends)
 
 
-# What to do about a directory that has such a file, and not all that is needed.
+# Advice for a directory that has such a file, but lacks a file that is needed.
 _HINTS = {
     "adapter_config.json": "It holds an adapter: load the model that it was made for, and give the "
     "adapter to what takes one.",
@@ -106,7 +106,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 def _read_tokenizer(
     directory: Path, special_tokens: Mapping[str, str]
 ) -> "PreTrainedTokenizerFast":
-    # Imported here: it takes most of a second, and models without files do not need it.
+    # Imported here because it takes most of a second, and models without files do not need it.
     from transformers import PreTrainedTokenizerFast
 
     try:
@@ -115,7 +115,7 @@ def _read_tokenizer(
     except Exception as error:
         path = directory / "tokenizer.json"
         raise InputError(f"{path}: not a valid tokenizer: {error}. Fetch it again.") from error
-    # The files of the first checkpoints leave it to the code which tokens have a role.
+    # Early checkpoints do not name the special tokens: Hugging Face's code does.
     vocabulary = tokenizer.get_vocab()
     for role, token in special_tokens.items():
         if getattr(tokenizer, role) is None and token in vocabulary:

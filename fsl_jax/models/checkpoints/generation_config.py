@@ -1,7 +1,7 @@
-"""What `generation_config.json` says: the tokens that begin and end what a model writes.
+"""Reading `generation_config.json`: the tokens that begin and end a generated text.
 
-Its defaults of sampling (temperature, top-p, …) are not applied: the same call gives the same
-answer whatever file lies beside the weights.
+The file's defaults for sampling (temperature, top-p, …) are not applied. So a call gives the same
+result whatever file lies beside the weights.
 """
 
 import json
@@ -16,7 +16,7 @@ from fsl_jax.errors import InputError
 FILE = "generation_config.json"
 
 _START, _END = "decoder_start_token_id", "eos_token_id"
-# What makes a model write other tokens than its likeliest, whether or not it samples.
+# Fields that make a model choose other tokens than the likeliest, even without sampling.
 _NOT_APPLIED = (
     "bad_words_ids",
     "begin_suppress_tokens",
@@ -33,13 +33,13 @@ _NOT_APPLIED = (
 
 
 def read_generation_config(directory: Path) -> dict[str, Any]:
-    """Reads `generation_config.json`, with a warning of what `generate` would have to obey.
+    """Read `generation_config.json`, and log a warning for fields that `generate` does not apply.
 
     Args:
-      directory: that a Hugging Face model was saved to.
+      directory: a directory that a Hugging Face model was saved to.
 
     Returns:
-      What the file says; nothing where there is none.
+      The values of the file; none if there is no file.
 
     Raises:
       InputError: the file is damaged.
@@ -53,18 +53,18 @@ def read_generation_config(directory: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not valid JSON: {error}. Fetch it again.") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected an object with settings. Fetch it again.")
-    if found := [name for name in _NOT_APPLIED if values.get(name) not in (None, 0, [], {})]:
+    if ignored := [name for name in _NOT_APPLIED if values.get(name) not in (None, 0, [], {})]:
         logging.warning(
             "%s asks for %s, which is not applied: what is generated may differ from that of "
             "other programs.",
             path,
-            ", ".join(found),
+            ", ".join(ignored),
         )
     return values
 
 
 def with_start(values: Mapping[str, Any], generation: Mapping[str, Any]) -> dict[str, Any]:
-    """What `config.json` says, with the decoder's first token as generation has it."""
+    """Return the values of `config.json`, with the decoder's first token from the other file."""
     start = generation.get(_START)
     return dict(values) if start is None else {**values, _START: start}
 
@@ -72,28 +72,28 @@ def with_start(values: Mapping[str, Any], generation: Mapping[str, Any]) -> dict
 def end_tokens(
     directory: Path, values: Mapping[str, Any], generation: Mapping[str, Any]
 ) -> tuple[int, ...]:
-    """The tokens that end what a model writes.
+    """Return the tokens that end a generated text.
 
     Args:
-      directory: for errors.
-      values: what `config.json` says, which counts where `generation_config.json` names none.
-      generation: what `generation_config.json` says.
+      directory: the model's directory, for errors.
+      values: the values of `config.json`, which count if `generation_config.json` names no token.
+      generation: the values of `generation_config.json`.
 
     Returns:
-      Their numbers, each once, ascending; none where neither file names any.
+      The tokens' numbers, each once, in ascending order; none if neither file names a token.
 
     Raises:
-      InputError: what is named is no token's number, nor a list of them.
+      InputError: a file has something other than the number of a token or a list of numbers.
     """
-    given, name = generation.get(_END), FILE
-    if given is None:
-        given, name = values.get(_END), "config.json"
-    if given is None:
+    named, name = generation.get(_END), FILE
+    if named is None:
+        named, name = values.get(_END), "config.json"
+    if named is None:
         return ()
-    numbers = given if isinstance(given, list) else [given]
+    numbers = named if isinstance(named, list) else [named]
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise InputError(
-            f"{directory / name}: {_END} is {given!r}; expected the number of a token, or a list "
-            "of them. Mend it, or fetch the file again."
+            f"{directory / name}: {_END} is {named!r}; expected the number of a token, or a list "
+            "of them. Correct it, or fetch the file again."
         )
     return tuple(sorted(set(numbers)))

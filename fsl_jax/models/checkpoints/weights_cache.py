@@ -1,10 +1,10 @@
-"""Converted weights, kept between invocations in files that are mapped rather than read.
+"""A cache of converted weights, in files that are mapped into memory.
 
-An entry is one safetensors file. Its name holds the SHA-256 of the weights it was made from, the
-version of the conversion, and a digest of its own bytes: a file whose bytes do not give the digest
-in its name is damaged and is made again. Where the data of an array begins on 64 bytes, as most
-here do, `jax.device_put` takes it over on a CPU without a copy, and processes that run at the same
-time share it.
+An entry is one safetensors file. Its name holds the SHA-256 of the original weights, the version of
+the conversion, and a digest of its own bytes. A file whose bytes do not give the digest in its name
+is damaged, and is made again. Most arrays begin on a multiple of 64 bytes. On a CPU,
+`jax.device_put` uses such an array without a copy, and processes that run at the same time share
+it.
 """
 
 import contextlib
@@ -39,12 +39,12 @@ Arrays = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CachedWeights:
-    """Weights as a model wants them, and what they were made from.
+    """Converted weights, and the hash of the original ones.
 
     Attributes:
-      arrays: by path, "layers/attention/query/kernel"; not to be written to.
-      sha256: of the file they were made from, in hex; of several files, that of their names and
-        hashes.
+      arrays: arrays by path, such as "layers/attention/query/kernel"; nothing may write to them.
+      sha256: the SHA-256 of the original file in hex; for several files, the hash of their names
+        and hashes.
     """
 
     arrays: Arrays
@@ -54,20 +54,21 @@ class CachedWeights:
 def cached_weights(
     files: Sequence[Path], version: str, build: Callable[[], Arrays]
 ) -> CachedWeights:
-    """Converts weights, or finds what an earlier invocation converted.
+    """Return converted weights, from the cache if an earlier process converted them.
 
-    A process that is killed leaves no half-written entry behind, and processes may race. Where an
-    entry cannot be written, a full disk for one, the weights are returned all the same, with a
-    warning.
+    A process that is killed leaves no half-written entry behind, and processes may race. If an
+    entry cannot be written, because the disk is full for example, the weights are returned all the
+    same, with a warning.
 
     Args:
-      files: what the weights are made from.
-      version: of the conversion, as part of a file's name: "llama-1". Another version makes the
-        entry anew and removes the old one.
-      build: makes the weights: float32, float16 or bfloat16 arrays by path, always the same ones.
+      files: the original files.
+      version: the version of the conversion, which becomes part of a file's name. Another version
+        makes the entry anew and removes the old one.
+      build: makes the weights, float32, float16 or bfloat16 arrays by path. It must always make the
+        same ones.
 
     Returns:
-      The weights, equal to what `build` returns.
+      The weights, equal to those that `build` returns.
     """
     sha256 = weights_sha256(files)
     prefix = f"{sha256[:32]}-{version}-"
@@ -90,10 +91,10 @@ def cached_weights(
 
 
 def weights_sha256(files: Sequence[Path]) -> str:
-    """The SHA-256 of a file in hex; of several files, that of their names and hashes.
+    """Return the SHA-256 of a file in hex; for several files, the hash of their names and hashes.
 
     Args:
-      files: in any order; their directories do not count.
+      files: the files in any order; their directories do not count.
 
     Returns:
       64 hexadecimal digits.
@@ -109,7 +110,7 @@ def weights_sha256(files: Sequence[Path]) -> str:
 
 
 def _digest(content: np.ndarray) -> str:
-    """A hash of hashes of chunks, which all processors work on at once."""
+    """Return a hash of the hashes of chunks, which all processors compute in parallel."""
     chunks = [content[start : start + _CHUNK] for start in range(0, len(content), _CHUNK)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         hashes = pool.map(lambda chunk: hashlib.sha256(chunk).digest(), chunks)
@@ -117,7 +118,7 @@ def _digest(content: np.ndarray) -> str:
 
 
 def _read(path: Path, digest: str) -> Arrays | None:
-    """Maps an entry, or says why it cannot be used and returns nothing."""
+    """Map an entry into memory; log why it cannot be used and return None if so."""
     try:
         content = np.memmap(path, np.uint8, "r")
     # Mapping an empty file is a ValueError.
@@ -131,20 +132,20 @@ def _read(path: Path, digest: str) -> Arrays | None:
 
 
 def _arrays(content: np.ndarray) -> Arrays:
-    """The arrays in the content of a safetensors file, without copying them."""
+    """Return the arrays in the content of a safetensors file, without a copy."""
     start = 8 + int(content[:8].view("<u8")[0])
     header = json.loads(content[8:start].tobytes())
     arrays = {}
     for name, entry in header.items():
         first, last = entry["data_offsets"]
         data = content[start + first : start + last].view(_DTYPES[entry["dtype"]])
-        # A plain array: each slice of a memmap is a Python object of its own class.
+        # A plain array, because each slice of a memmap is an object of that slower class.
         arrays[name] = np.asarray(data).reshape(entry["shape"])
     return arrays
 
 
 def _write(arrays: Arrays, prefix: str) -> Arrays:
-    """Writes an entry in the place of what older versions left, and maps it."""
+    """Write an entry, remove those of other versions, and map it into memory."""
     directory = _directory()
     directory.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(directory)
@@ -154,8 +155,8 @@ def _write(arrays: Arrays, prefix: str) -> Arrays:
         content = np.memmap(staging, np.uint8, "r")
         digest = _digest(content)
         path = directory / f"{prefix}{digest}.safetensors"
-        # Another process was quicker. Its file stays: on a network file system, who has a file
-        # mapped loses it when it is replaced.
+        # Another process was quicker. Its file stays: on a network file system, a process that has
+        # mapped a file loses it when the file is replaced.
         if path.exists() and (written := _read(path, digest)) is not None:
             return written
         staging.rename(path)
@@ -166,11 +167,11 @@ def _write(arrays: Arrays, prefix: str) -> Arrays:
 
 
 def _write_safetensors(arrays: Arrays, path: Path) -> None:
-    # In a file without gaps, arrays that would push the ones after them off the alignment are last.
+    # The file has no gaps, so arrays that would break the alignment of later ones come last.
     ordered = dict(
         sorted(arrays.items(), key=lambda item: (item[1].nbytes % _ALIGNMENT != 0, item[0]))
     )
-    # Not synced to the disk: bytes that a crash loses are missed when the digest is checked.
+    # Nothing is synced to the disk: if a crash loses bytes, the digest tells.
     with path.open("xb") as file:
         file.write(_header(ordered))
         for array in ordered.values():
@@ -178,7 +179,7 @@ def _write_safetensors(arrays: Arrays, path: Path) -> None:
 
 
 def _header(arrays: Arrays) -> bytes:
-    """The beginning of a safetensors file, padded so that the data begin on the alignment."""
+    """Return the beginning of a safetensors file, padded so that the data are aligned."""
     entries, position = {}, 0
     for name, array in arrays.items():
         entries[name] = {
@@ -193,7 +194,7 @@ def _header(arrays: Arrays) -> bytes:
 
 
 def _remove_abandoned(directory: Path) -> None:
-    """Removes what writers that were killed have left."""
+    """Remove the files that writers left when they were killed."""
     for path in directory.glob(".*.staging"):
         # Another process may rename or remove it meanwhile.
         with contextlib.suppress(FileNotFoundError):
@@ -202,7 +203,7 @@ def _remove_abandoned(directory: Path) -> None:
 
 
 def _remove_others(entry: Path) -> None:
-    """Removes all other entries made from the same weights; who has one mapped keeps it."""
+    """Remove all other entries of the same weights; a process that has mapped one keeps it."""
     source = entry.name.partition("-")[0]
     for path in entry.parent.glob(f"{source}-*.safetensors"):
         if path != entry:
@@ -210,5 +211,5 @@ def _remove_others(entry: Path) -> None:
 
 
 def _directory() -> Path:
-    # A local path always, since weights are mapped into memory from there.
+    # Always a local path, because weights are mapped into memory from there.
     return Path(cache_directory())

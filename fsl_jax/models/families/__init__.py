@@ -1,1 +1,1 @@
-"""The families of models: one folder each, and the registry of all."""
+"""The families of models, one folder each, and the registry that lists them."""

@@ -1,1 +1,1 @@
-"""Generating text: settings, reading, choosing tokens, beam search, stopping, and the whole."""
+"""Text generation: settings, prompts, sampling, beam search, stopping."""

@@ -1,4 +1,4 @@
-"""What a beam search holds: open beams, what they could become, and those that have finished."""
+"""The data of a beam search: open beams, their candidates, and finished beams."""
 
 from typing import Any
 
@@ -6,26 +6,26 @@ from flax import struct
 
 from fsl_jax.models.generation.sampling import Sampling
 
-# ConfigReader are leaves of trees, which are traced.
+# The fields are traced leaves of trees, so their annotations cannot be checked as shapes.
 
 LOWEST = -1e9
-"""Lower than any score, and finite so that sums stay numbers."""
+"""A number lower than any score, finite so that sums remain numbers."""
 
-# What has been lowered stays below this, and what has not stays above.
-HOPELESS = LOWEST / 2
-"""Beams with a score below this only fill the place of others, and are never returned."""
+# A score to which LOWEST was added is below this; any other is above.
+LOWEST_VALID = LOWEST / 2
+"""The limit of valid scores: a beam below it only fills a slot, and is never returned."""
 
 
 @struct.dataclass
-class Finished:
+class FinishedBeams:
     """The `K` best finished continuations of each prompt, the best first.
 
     Attributes:
       tokens: int32 `[B, K, N]`.
       scores: log-probability over length to the power of the penalty, float32 `[B, K]`.
-      lengths: tokens that count, the one that ended it among them, int32 `[B, K]`.
-      stopped: bool `[B, K]`, True where a token or a string ended it, False where the limit did.
-      filled: bool `[B, K]`, False where none has finished yet.
+      lengths: the number of tokens that count, the last one included, int32 `[B, K]`.
+      stopped: bool `[B, K]`, True if a token or a string ended it, False if the limit did.
+      filled: bool `[B, K]`, False for a slot without a continuation.
     """
 
     tokens: Any
@@ -37,14 +37,14 @@ class Finished:
 
 @struct.dataclass
 class Candidates:
-    """What the open beams of each prompt could become, `M` of them, the best or first drawn first.
+    """The `M` candidates that continue each prompt's open beams, the best or first drawn first.
 
     Attributes:
-      tokens: int32 `[B, M, N]`, the new one among them.
+      tokens: int32 `[B, M, N]`, the new token included.
       chosen: the new token, int32 `[B, M]`.
       scores: log-probabilities of all tokens together, float32 `[B, M]`.
-      parents: the beams that they continue, int32 `[B, M]`, from 0 to `K`.
-      stopped: bool `[B, M]`, whether a token or a string has ended them.
+      parents: the beams that they continue, int32 `[B, M]`, from 0 to `K - 1`.
+      stopped: bool `[B, M]`, True if a token or a string has ended the candidate.
     """
 
     tokens: Any
@@ -56,16 +56,16 @@ class Candidates:
 
 @struct.dataclass
 class BeamState:
-    """Where the search stands; `step` tokens of each beam have been chosen.
+    """The state of a search after `step` tokens of each beam.
 
     Attributes:
       cache: of all tokens that were read, `[L, B * K, S, H_kv, Dh]`.
-      encoded: of an encoder's tokens, or None.
+      encoded: keys and values of an encoder's tokens, or None.
       positions: of the last token of the beams, int32 `[B * K]`.
       seen: bool `[B * K, V]` for the repetition penalty, or None.
       tokens: of the open beams, int32 `[B, K, N]`.
       scores: log-probabilities of the open beams, float32 `[B, K]`.
-      finished: those that have ended.
+      finished: the best finished beams.
       improvable: bool `[B]`, False once nothing better is expected for a prompt.
       step: int32 `[]`.
     """
@@ -83,13 +83,13 @@ class BeamState:
 
 @struct.dataclass
 class BeamOptions:
-    """What the search needs beside the model.
+    """The traced options of a search.
 
     Attributes:
       sampling: applied to log-probabilities, as in transformers; with a temperature, beams are
         drawn.
       length_penalty: float32 `[]`.
-      limit: int32 `[]`, tokens of a continuation at most.
+      limit: the highest number of tokens of a continuation, int32 `[]`.
     """
 
     sampling: Sampling

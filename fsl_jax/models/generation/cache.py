@@ -1,9 +1,11 @@
-"""The key-value cache of generation: as long as it will ever be, and written one slot at a time.
+"""The key-value cache of generation: allocated at its full length, written one slot at a time.
 
-Where all layers slide, nothing sees further back than their window: the cache is a ring of so many
-slots, and a token takes the place of the one that is a window before it. Who sees whom is told by
-positions, whatever their order. Where only some layers slide (Gemma), the stacked cache of all of
-them is as long as the full ones need, and windows are a matter of masks alone.
+If all layers have a sliding window, no token sees further back than the window. The cache is then a
+ring of that many slots, and a token replaces the one that is a window before it. Masks depend on
+positions, so the order of slots does not matter.
+
+If only some layers have a window (Gemma), all layers share one stacked cache that is as long as the
+full layers need, and the window is only in the masks.
 """
 
 import jax
@@ -15,22 +17,22 @@ from fsl_jax.models.outputs import KeyValues
 
 
 def allocate(read: KeyValues, slots: int, copies: int, window: int | None = None) -> KeyValues:
-    """A cache that begins with what was read.
+    """Allocate a cache that begins with the tokens that were read.
 
     Args:
       read: keys and values of a prompt, `[L, B, T, H_kv, Dh]`.
-      slots: how many tokens there will be at most, `T` of them read.
-      copies: how many rows continue each row of the prompt.
-      window: how many tokens any layer looks back upon; None where one looks back upon all.
+      slots: the highest number of tokens, the `T` of the prompt included.
+      copies: the number of rows that continue each row of the prompt.
+      window: the longest window of any layer; None if a layer sees all tokens.
 
     Returns:
-      `[L, B * copies, S, H_kv, Dh]` with `S` of `slots` or `window`, whichever is less, and then
-      with positions; rows that continue one prompt stand side by side.
+      `[L, B * copies, S, H_kv, Dh]`; rows that continue one prompt are neighbours. `S` is the
+      smaller of `slots` and `window`. If it is the window, the cache has positions.
     """
     ring = window is not None and window < slots
     size, length = (window if ring else slots), read.mask.shape[1]
 
-    def place(states: Array, axis: int) -> Array:
+    def fill(states: Array, axis: int) -> Array:
         if length <= size:
             padding = [(0, 0)] * states.ndim
             padding[axis] = (0, size - length)
@@ -41,23 +43,23 @@ def allocate(read: KeyValues, slots: int, copies: int, window: int | None = None
         return jnp.repeat(states, copies, axis=axis - 1)
 
     return KeyValues(
-        place(read.keys, 2),
-        place(read.values, 2),
-        place(read.mask, 1),
-        place(token_positions(read.mask), 1) if ring else None,
+        fill(read.keys, 2),
+        fill(read.values, 2),
+        fill(read.mask, 1),
+        fill(token_positions(read.mask), 1) if ring else None,
     )
 
 
 def append(cache: KeyValues, new: KeyValues, written: Int[Array, ""]) -> KeyValues:
-    """Writes one token of each row.
+    """Write one token of each row into the cache.
 
     Args:
       cache: of `S` slots.
       new: keys and values of one token, `[L, B, 1, H_kv, Dh]`.
-      written: how many were written before; where that is `S` or more, the oldest is replaced.
+      written: the number of tokens written before; from `S` on, the oldest is replaced.
 
     Returns:
-      The cache.
+      The cache with the token.
     """
     slot = written % cache.mask.shape[1]
 
@@ -74,7 +76,7 @@ def append(cache: KeyValues, new: KeyValues, written: Int[Array, ""]) -> KeyValu
 
 
 def take_rows(cache: KeyValues, rows: Int[Array, " B"]) -> KeyValues:
-    """The cache of other rows: row b of the result is row `rows[b]` of what was given."""
+    """Select rows: row `b` of the result is row `rows[b]` of the cache."""
     return KeyValues(
         jnp.take(cache.keys, rows, axis=1),
         jnp.take(cache.values, rows, axis=1),

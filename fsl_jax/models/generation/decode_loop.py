@@ -1,4 +1,4 @@
-"""Greedy and sampled continuations: a prompt is read once, then a loop reads token after token."""
+"""Greedy and sampled decoding: read a prompt once, then one token after the other in a loop."""
 
 import dataclasses
 from typing import Any
@@ -10,41 +10,45 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.models.blocks.row_params import AnyParams
 from fsl_jax.models.generation.cache import allocate, append
-from fsl_jax.models.generation.reader import Reader
+from fsl_jax.models.generation.prompt_reader import PromptOutput, PromptReader
 from fsl_jax.models.generation.sampling import Sampling, choose, mark_seen, seen_in
+
+# The fields below are traced leaves of trees, so their annotations cannot be checked as shapes.
 
 
 @struct.dataclass
-class Batch:
-    """Prompts to be continued; `R = B * copies` rows continue the `B` prompts, side by side.
+class DecodeBatch:
+    """Prompts to be continued; `R = B * copies` rows continue the `B` prompts.
+
+    Rows that continue one prompt are neighbours.
 
     Attributes:
-      input_ids: int32 `[B, T]`, padded so that prompts end in the last column.
+      input_ids: int32 `[B, T]`; a decoder's prompts end in the last column.
       mask: bool `[B, T]`, True where a token is real.
-      keys: threefry keys `[R]`, one a row.
-      idle: bool `[B]`, True for rows that only fill the batch.
-      ends: int32 `[E]`, the tokens that end a continuation; they are part of it.
+      keys: threefry keys `[R]`, one per row.
+      idle: bool `[B]`, True for prompts that only fill the batch.
+      end_tokens: int32 `[E]`, the tokens that end a continuation; they are part of it.
     """
 
     input_ids: Any
     mask: Any
     keys: Any
     idle: Any
-    ends: Any
+    end_tokens: Any
 
 
 @struct.dataclass
 class DecodeState:
-    """Where the loop stands; `step` tokens of each row have been chosen.
+    """The state of the loop after `step` tokens of each row.
 
     Attributes:
       cache: of all tokens that were read, `[L, R, S, H_kv, Dh]`.
-      encoded: of an encoder's tokens, or None.
+      encoded: keys and values of an encoder's tokens, or None.
       last: the last token chosen, which is read next, int32 `[R]`.
       positions: of that token, int32 `[R]`.
       tokens: all tokens chosen, int32 `[R, N]`.
       log_probs: of each of them, float32 `[R, N]`.
-      lengths: how many of them count, up to the one that ended the row, int32 `[R]`.
+      lengths: the number of tokens that count, up to the one that ended the row, int32 `[R]`.
       done: bool `[R]`, True once a row has ended.
       seen: bool `[R, V]` for the repetition penalty, or None.
       step: int32 `[]`.
@@ -63,14 +67,19 @@ class DecodeState:
 
 
 def start(
-    reader: Reader, capacity: int, copies: int, params: AnyParams, batch: Batch, sampling: Sampling
+    reader: PromptReader,
+    capacity: int,
+    copies: int,
+    params: AnyParams,
+    batch: DecodeBatch,
+    sampling: Sampling,
 ) -> DecodeState:
-    """Reads the prompts and chooses the first token of each row.
+    """Read the prompts and choose the first token of each row.
 
     Args:
       reader: the model.
-      capacity: `N`, how many tokens a row can get.
-      copies: how many rows continue each prompt.
+      capacity: the highest number of tokens of a row, `N`.
+      copies: the number of rows that continue each prompt.
       params: the parameter tree.
       batch: the prompts.
       sampling: how tokens are chosen.
@@ -78,18 +87,11 @@ def start(
     Returns:
       The state after the first token.
     """
-    read = reader.read(params, batch.input_ids, batch.mask)
+    read, logits, positions, seen = read_prompts(reader, params, batch, copies, sampling)
+    idle = jnp.repeat(batch.idle, copies, axis=0)
     rows = len(batch.input_ids) * copies
     # The last token is never read, so it needs no slot.
     slots = reader.decoder_length(params, batch.input_ids) + capacity - 1
-    seen = None
-    if sampling.repetition_penalty is not None:
-        seen = seen_in(read.decoder_ids, read.decoder_mask, read.logits.shape[-1])
-    repeated = jax.tree.map(
-        lambda leaf: jnp.repeat(leaf, copies, axis=0),
-        (read.logits, read.positions, seen, batch.idle),
-    )
-    logits, positions, seen, idle = repeated
     state = DecodeState(
         cache=allocate(read.key_values, slots, copies, reader.cache_window(params)),
         encoded=repeat_encoded(read.encoded, copies),
@@ -106,14 +108,14 @@ def start(
 
 
 def run(
-    reader: Reader,
+    reader: PromptReader,
     params: AnyParams,
     state: DecodeState,
-    batch: Batch,
+    batch: DecodeBatch,
     sampling: Sampling,
     limit: Int[Array, ""],
 ) -> DecodeState:
-    """Goes on until every row has ended, or has so many tokens.
+    """Choose tokens until every row has ended or has `limit` of them.
 
     Args:
       reader: the model.
@@ -121,7 +123,7 @@ def run(
       state: from `start`, or from `run` with a lower limit.
       batch: the prompts.
       sampling: how tokens are chosen.
-      limit: int32 `[]`, tokens of a row; at most the capacity.
+      limit: the number of tokens of a row, int32 `[]`; at most the capacity.
 
     Returns:
       The state after the last token.
@@ -138,22 +140,48 @@ def run(
     )
 
 
-def is_end(tokens: Int[Array, "*B"], ends: Int[Array, " E"]) -> Bool[Array, "*B"]:
-    """Whether a token ends a continuation."""
-    return jnp.any(tokens[..., None] == ends.reshape(*[1] * tokens.ndim, -1), axis=-1)
+def read_prompts(
+    reader: PromptReader, params: AnyParams, batch: DecodeBatch, copies: int, sampling: Sampling
+) -> tuple[PromptOutput, Float[Array, "R V"], Int[Array, " R"], Bool[Array, "R V"] | None]:
+    """Read the prompts, and repeat what each of the rows that continue them starts from.
+
+    Args:
+      reader: the model.
+      params: the parameter tree.
+      batch: the prompts.
+      copies: the number of rows that continue each prompt.
+      sampling: how tokens are chosen.
+
+    Returns:
+      The output for the prompts; then, for each row, the logits of its first token, the position of
+      its prompt's last token, and the tokens seen, or None without a repetition penalty.
+    """
+    read = reader.read(params, batch.input_ids, batch.mask)
+    seen = None
+    if sampling.repetition_penalty is not None:
+        seen = seen_in(read.decoder_ids, read.decoder_mask, read.logits.shape[-1])
+    logits, positions, seen = jax.tree.map(
+        lambda leaf: jnp.repeat(leaf, copies, axis=0), (read.logits, read.positions, seen)
+    )
+    return read, logits, positions, seen
+
+
+def is_end(tokens: Int[Array, "*B"], end_tokens: Int[Array, " E"]) -> Bool[Array, "*B"]:
+    """Return True where a token is one of the end tokens."""
+    return jnp.any(tokens[..., None] == end_tokens.reshape(*[1] * tokens.ndim, -1), axis=-1)
 
 
 def repeat_encoded(encoded: Any, copies: int) -> Any:
-    """An encoder's keys and values for the rows that continue its prompts."""
+    """Repeat an encoder's keys and values for the rows that continue its prompts."""
     if encoded is None or copies == 1:
         return encoded
     return allocate(encoded, encoded.mask.shape[1], copies)
 
 
 def _advance(
-    state: DecodeState, logits: Float[Array, "R V"], batch: Batch, sampling: Sampling
+    state: DecodeState, logits: Float[Array, "R V"], batch: DecodeBatch, sampling: Sampling
 ) -> DecodeState:
-    """Chooses the next token of each row that has not ended."""
+    """Choose the next token of each row; rows that have ended do not grow longer."""
     step = state.step
     tokens, log_probs = choose(logits, state.seen, sampling, batch.keys, step)
     return dataclasses.replace(
@@ -163,7 +191,7 @@ def _advance(
         tokens=jax.lax.dynamic_update_slice(state.tokens, tokens[:, None], (0, step)),
         log_probs=jax.lax.dynamic_update_slice(state.log_probs, log_probs[:, None], (0, step)),
         lengths=state.lengths + (~state.done).astype(jnp.int32),
-        done=state.done | is_end(tokens, batch.ends),
+        done=state.done | is_end(tokens, batch.end_tokens),
         seen=mark_seen(state.seen, tokens),
         step=step + 1,
     )

@@ -1,4 +1,4 @@
-"""The compiled programs of generation: one for a model, a capacity and a number of copies."""
+"""Compiled functions of generation: one per model, capacity and number of copies."""
 
 import functools
 from collections.abc import Callable
@@ -9,16 +9,16 @@ from fsl_jax.compilation import jit
 
 @functools.lru_cache(maxsize=64)
 def program(function: Callable[..., Any], *static: Any, donated: int | None = None) -> Any:
-    """The compiled function with its first arguments fixed; the same one for the same.
+    """Compile a function with its first arguments fixed; equal arguments give the same program.
 
     Args:
-      function: what is compiled.
+      function: the function to compile.
       *static: its first arguments.
-      donated: place, among the arguments after those, of the state that it changes. It is written
-        into: there is one cache, not two.
+      donated: the index, among the remaining arguments, of a state that the function replaces. Its
+        buffers are reused for the result, so that there is one cache and not two.
 
     Returns:
-      The function of the remaining arguments.
+      The compiled function of the remaining arguments.
     """
     bound = functools.update_wrapper(functools.partial(function, *static), function)
     return jit(bound, donate_argnums=() if donated is None else (donated,))

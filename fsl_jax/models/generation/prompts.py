@@ -1,4 +1,4 @@
-"""Prompts as tokens: chat templates, special tokens, what cannot be continued, and batches."""
+"""Prompts as tokens: chat templates, special tokens, checks of lengths, and batches."""
 
 import dataclasses
 import zlib
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fsl_jax.buckets import bucket_length
-from fsl_jax.models.generation.reader import Reader
+from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.generation.settings import GenerationSettings
 from fsl_jax.models.pretrained import Pretrained
 
@@ -20,7 +20,7 @@ Prompt = str | Sequence[Mapping[str, str]]
 """A text, or the messages of a chat, each with `role` and `content`."""
 
 MULTIPLE = 64
-"""Tokens of a continuation are given room in multiples of this, so that few programs are made."""
+"""The capacity for new tokens is a multiple of this, so that few programs are compiled."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,10 +28,10 @@ class PromptBatch:
     """Prompts that are continued together.
 
     Attributes:
-      indices: their places among all prompts; rows after these fill the batch.
+      indices: their indices among all prompts; any further rows only fill the batch.
       input_ids: int32 `[B, T]`.
-      mask: bool `[B, T]`.
-      capacity: `N`, how many tokens a row can get.
+      mask: bool `[B, T]`, True where a token is real.
+      capacity: the highest number of new tokens of a row, `N`.
     """
 
     indices: list[int]
@@ -41,30 +41,33 @@ class PromptBatch:
 
 
 def tokenize(
-    pretrained: Pretrained, prompts: Sequence[Prompt], chat: bool, found: list[str]
+    pretrained: Pretrained, prompts: Sequence[Prompt], chat: bool, problems: list[str]
 ) -> list[list[int]]:
-    """Token ids of each prompt.
+    """Tokenize the prompts.
 
     Args:
       pretrained: the model.
-      prompts: texts; with `chat`, texts that a user says, or whole conversations.
+      prompts: texts; with `chat`, messages of a user, or whole conversations.
       chat: whether to put them into the tokenizer's chat template.
-      found: where faults are added.
+      problems: the list to which problems are added.
 
     Returns:
-      The ids; empty for a prompt that has a fault.
+      The token ids of each prompt; none for a prompt with a problem.
     """
     tokenizer = pretrained.tokenizer
     if chat and not tokenizer.chat_template:
-        found.append(f"the tokenizer of {pretrained.name} has no chat template: give chat=False")
+        problems.append(f"the tokenizer of {pretrained.name} has no chat template: give chat=False")
         return [[] for _ in prompts]
-    texts = [_text(tokenizer, index, each, chat, found) for index, each in enumerate(prompts)]
+    texts = [
+        _apply_template(tokenizer, index, each, chat, problems)
+        for index, each in enumerate(prompts)
+    ]
     # A chat template writes the special tokens itself.
     encoded = [
         [] if text is None else tokenizer(text, add_special_tokens=not chat)["input_ids"]
         for text in texts
     ]
-    found += [
+    problems += [
         f"prompt {index} has no tokens"
         for index, (text, ids) in enumerate(zip(texts, encoded, strict=True))
         if text is not None and not ids
@@ -72,13 +75,18 @@ def tokenize(
     return encoded
 
 
-def _text(
-    tokenizer: "PreTrainedTokenizerFast", index: int, prompt: Prompt, chat: bool, found: list[str]
+def _apply_template(
+    tokenizer: "PreTrainedTokenizerFast",
+    index: int,
+    prompt: Prompt,
+    chat: bool,
+    problems: list[str],
 ) -> str | None:
+    """Return the text of a prompt, or None after adding a problem."""
     if not chat:
         if isinstance(prompt, str):
             return prompt
-        found.append(f"prompt {index} is not a text; messages are for chat=True")
+        problems.append(f"prompt {index} is not a text; messages are for chat=True")
         return None
     from jinja2 import TemplateError
 
@@ -86,29 +94,29 @@ def _text(
     try:
         return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     except TemplateError as error:
-        found.append(f"prompt {index}: the chat template refuses it: {error}")
+        problems.append(f"prompt {index}: the chat template refuses it: {error}")
         return None
 
 
 def length_problems(
-    reader: Reader, encoded: Sequence[Sequence[int]], max_new_tokens: int
+    reader: PromptReader, encoded: Sequence[Sequence[int]], max_new_tokens: int
 ) -> list[str]:
-    """Prompts that leave too little room for what is to follow; a line each."""
-    longest = reader.longest
+    """List the prompts that leave too few positions for a continuation; one line each."""
+    longest = reader.max_length
     if reader.has_encoder:
-        found = [
+        problems = [
             f"prompt {index} has {len(ids)} tokens, and the model reads at most {longest}. "
             "Shorten it"
             for index, ids in enumerate(encoded)
             if len(ids) > longest
         ]
-        most = reader.longest_written - 1
+        most = reader.max_decoder_length - 1
         if max_new_tokens > most:
-            found.append(
+            problems.append(
                 f"max_new_tokens is {max_new_tokens}, and the model writes at most {most}. "
                 "Give so many or fewer"
             )
-        return found
+        return problems
     return [
         f"prompt {index} has {len(ids)} tokens and max_new_tokens is {max_new_tokens}, together "
         f"more than the model's longest sequence, which is {longest}. {_remedy(longest - len(ids))}"
@@ -117,15 +125,16 @@ def length_problems(
     ]
 
 
-def _remedy(room: int) -> str:
-    return f"Shorten it, or give max_new_tokens of at most {room}" if room > 0 else "Shorten it"
+def _remedy(free: int) -> str:
+    """Return the advice for a prompt that leaves `free` positions."""
+    return f"Shorten it, or give max_new_tokens of at most {free}" if free > 0 else "Shorten it"
 
 
 def row_seeds(encoded: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """Two numbers for each prompt that its keys are made of.
+    """Return two numbers for each prompt, from which its random keys are made.
 
-    They come from its tokens, and from how often the same prompt stood before, so that what
-    follows a prompt depends on no other.
+    They are a checksum of its tokens, and the number of equal prompts before it. So a continuation
+    does not depend on other prompts.
     """
     before: Counter[int] = Counter()
     seeds = []
@@ -137,9 +146,9 @@ def row_seeds(encoded: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
 
 
 def batches(
-    reader: Reader, encoded: Sequence[Sequence[int]], settings: GenerationSettings
+    reader: PromptReader, encoded: Sequence[Sequence[int]], settings: GenerationSettings
 ) -> Iterator[PromptBatch]:
-    """Batches of few shapes, in which prompts of like length stand together, the short ones first.
+    """Group prompts of similar length into batches of few shapes, the short ones first.
 
     Args:
       reader: the model.
@@ -147,32 +156,32 @@ def batches(
       settings: of the generation.
 
     Yields:
-      Batches. A batch has a power of two of rows, or `batch_size`; prompts are padded to one of the
-      few lengths of buckets, before them for a decoder and after them for an encoder.
+      Batches. The number of rows is a power of two or `batch_size`. Prompts are padded to the
+      length of a bucket, on the left for a decoder and on the right for an encoder.
     """
-    longest = reader.longest
+    longest = reader.max_length
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
     for first in range(0, len(order), settings.batch_size):
         indices = order[first : first + settings.batch_size]
         tokens = len(encoded[indices[-1]])
         if reader.has_encoder:
-            length, room = bucket_length(tokens, longest), reader.longest_written - 1
+            length, free = bucket_length(tokens, longest), reader.max_decoder_length - 1
         else:
             length = bucket_length(tokens, longest - settings.max_new_tokens)
-            room = longest - length
+            free = longest - length
         rows = min(1 << (len(indices) - 1).bit_length(), settings.batch_size)
         filled = [encoded[index] for index in indices + indices[-1:] * (rows - len(indices))]
-        input_ids, mask = _pad(filled, length, before=not reader.has_encoder)
-        capacity = min(-(-settings.max_new_tokens // MULTIPLE) * MULTIPLE, room)
+        input_ids, mask = _pad(filled, length, on_left=not reader.has_encoder)
+        capacity = min(-(-settings.max_new_tokens // MULTIPLE) * MULTIPLE, free)
         yield PromptBatch(indices, input_ids, mask, capacity)
 
 
 def _pad(
-    encoded: Sequence[Sequence[int]], length: int, before: bool
+    encoded: Sequence[Sequence[int]], length: int, on_left: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     input_ids = np.zeros((len(encoded), length), np.int32)
     mask = np.zeros((len(encoded), length), bool)
     for row, ids in enumerate(encoded):
-        columns = slice(length - len(ids), None) if before else slice(len(ids))
+        columns = slice(length - len(ids), None) if on_left else slice(len(ids))
         input_ids[row, columns], mask[row, columns] = ids, True
     return input_ids, mask

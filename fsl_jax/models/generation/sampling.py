@@ -1,6 +1,6 @@
-"""Choosing the next token: what is done to the logits, in the order of transformers, and the draw.
+"""Choosing the next token: processing the logits in the order of transformers, and drawing.
 
-Ties aside, the same tokens remain as in the logits processors of transformers.
+Except for ties, the same tokens remain as with the logits processors of transformers.
 """
 
 from typing import Any
@@ -10,22 +10,22 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, Key
 
-# ConfigReader are leaves of trees, which are traced: None where a step is left out.
+# The fields below are traced leaves of trees; None leaves a step out.
 
 
 @struct.dataclass
 class Sampling:
-    """How the next token is chosen; what is None is not applied.
+    """The steps by which the next token is chosen; None leaves a step out.
 
     Attributes:
-      temperature: float32 `[]` above 0, which logits are divided by; None takes the likeliest.
-      top_k: so many of the likeliest tokens remain. A Python number, not traced.
-      top_p: float32 `[]`; the likeliest tokens remain that together are at least so probable
+      temperature: the divisor of logits, float32 `[]` above 0; None takes the likeliest token.
+      top_k: the number of likeliest tokens that remain. A Python number, not traced.
+      top_p: float32 `[]`; the fewest likeliest tokens remain that together have this probability
         (https://arxiv.org/abs/1904.09751).
-      min_p: float32 `[]`; tokens remain that are so many times as probable as the likeliest
-        (https://arxiv.org/abs/2407.01082).
-      repetition_penalty: float32 `[]`; a token that was seen has its logit divided by it where it
-        is positive, or multiplied where it is negative (https://arxiv.org/abs/1909.05858).
+      min_p: float32 `[]`; the tokens remain whose probability is at least this share of the
+        likeliest token's (https://arxiv.org/abs/2407.01082).
+      repetition_penalty: float32 `[]`; the logit of a token that was seen is divided by it if
+        positive, and multiplied by it if negative (https://arxiv.org/abs/1909.05858).
     """
 
     temperature: Any = None
@@ -41,16 +41,16 @@ def process(
     sampling: Sampling,
     at_least: int = 1,
 ) -> Float[Array, "B V"]:
-    """The logits to choose by: all steps of `sampling`, one after the other.
+    """Apply all steps of `sampling` to logits, one after the other.
 
     Args:
       logits: float32 `[B, V]`.
-      seen: `[B, V]`, True for tokens of the prompt and of what followed it; None without a penalty.
+      seen: `[B, V]`, True for tokens of the prompt and its continuation; None without a penalty.
       sampling: the steps.
-      at_least: so many tokens remain, however few are asked for.
+      at_least: the number of tokens that remain even if the steps would leave fewer.
 
     Returns:
-      float32 `[B, V]`; minus infinity where a token cannot be chosen.
+      float32 `[B, V]`; minus infinity for a token that cannot be chosen.
     """
     if sampling.repetition_penalty is not None and seen is not None:
         logits = penalise(logits, seen, sampling.repetition_penalty)
@@ -72,14 +72,14 @@ def choose(
     keys: Key[Array, " B"],
     step: Int[Array, ""],
 ) -> tuple[Int[Array, " B"], Float[Array, " B"]]:
-    """Chooses the next token of each row.
+    """Choose the next token of each row.
 
     Args:
       logits: float32 `[B, V]`.
       seen: as in `process`.
-      sampling: how to choose.
+      sampling: the steps.
       keys: a threefry key for each row, so that no row depends on another.
-      step: how many tokens were chosen before, which is folded into the keys.
+      step: the number of tokens chosen before; it is folded into the keys.
 
     Returns:
       The tokens, int32 `[B]`, and their log-probabilities under the processed logits, `[B]`.
@@ -96,26 +96,26 @@ def choose(
 
 
 def likeliest(logits: Float[Array, "B V"]) -> Int[Array, " B"]:
-    """The first of the largest logits of each row.
+    """Return the first index of the largest logit of each row.
 
     On a CPU this takes two thirds of the time of `argmax`, which XLA does not vectorise.
     """
     largest = jnp.max(logits, axis=-1, keepdims=True)
     numbers = jax.lax.broadcasted_iota(jnp.int32, logits.shape, 1)
     first = jnp.min(jnp.where(logits == largest, numbers, logits.shape[-1]), axis=-1)
-    # A row of nothing but NaN has no largest logit.
+    # If all logits of a row are NaN, none equals the largest.
     return jnp.minimum(first, logits.shape[-1] - 1)
 
 
 def penalise(
     logits: Float[Array, "B V"], seen: Bool[Array, "B V"], penalty: Float[Array, ""]
 ) -> Float[Array, "B V"]:
-    """Makes tokens that were seen less likely, if the penalty is above 1."""
+    """Make tokens that were seen less likely, for a penalty above 1."""
     return jnp.where(seen, jnp.where(logits < 0, logits * penalty, logits / penalty), logits)
 
 
 def keep_top_k(logits: Float[Array, "B V"], top_k: int) -> Float[Array, "B V"]:
-    """Keeps the tokens that are at least as likely as the k-th."""
+    """Keep the tokens that are at least as likely as the k-th likeliest."""
     least = jax.lax.top_k(logits, min(top_k, logits.shape[-1]))[0][:, -1:]
     return jnp.where(logits < least, -jnp.inf, logits)
 
@@ -123,7 +123,7 @@ def keep_top_k(logits: Float[Array, "B V"], top_k: int) -> Float[Array, "B V"]:
 def keep_top_p(
     logits: Float[Array, "B V"], top_p: Float[Array, ""], at_least: int = 1
 ) -> Float[Array, "B V"]:
-    """Keeps the likeliest tokens that together have the probability `top_p`, or `at_least` some."""
+    """Keep the likeliest tokens with a total probability of `top_p`, but at least `at_least`."""
     ascending = jnp.sort(logits, axis=-1)
     below = jnp.cumsum(jax.nn.softmax(ascending, axis=-1), axis=-1)
     kept = (below > 1 - top_p).at[:, -at_least:].set(True)
@@ -134,7 +134,7 @@ def keep_top_p(
 def keep_min_p(
     logits: Float[Array, "B V"], min_p: Float[Array, ""], at_least: int = 1
 ) -> Float[Array, "B V"]:
-    """Keeps the tokens `min_p` times as probable as the likeliest or more, or `at_least` some."""
+    """Keep tokens at least `min_p` times as probable as the likeliest, but at least `at_least`."""
     probabilities = jax.nn.softmax(logits, axis=-1)
     least = min_p * jnp.max(probabilities, axis=-1, keepdims=True)
     kept = jax.lax.top_k(probabilities, at_least)[0][:, -1:]
@@ -144,31 +144,31 @@ def keep_min_p(
 def draw_several(
     scores: Float[Array, "B W"], count: int, keys: Key[Array, " B"], step: Int[Array, ""]
 ) -> tuple[Float[Array, "B M"], Int[Array, "B M"]]:
-    """Draws places of each row one after the other, none twice, by the softmax of its scores.
+    """Draw indices of each row without replacement, by the softmax of the row's scores.
 
-    The largest of scores to which Gumbel noise is added are such draws, in order
+    With Gumbel noise added, the largest scores are such draws, in their order
     (https://arxiv.org/abs/1903.06059).
 
     Args:
-      scores: float32 `[B, W]`; what is minus infinity comes last.
-      count: `M`, how many to draw.
+      scores: float32 `[B, W]`; an index whose score is minus infinity is drawn last.
+      count: the number of draws, `M`.
       keys: a threefry key for each row.
       step: folded into the keys.
 
     Returns:
-      The scores of the places, float32 `[B, M]`, and the places, int32 `[B, M]`.
+      The scores of the drawn indices, float32 `[B, M]`, and the indices, int32 `[B, M]`.
     """
     noise = jax.vmap(
         lambda key: jax.random.gumbel(jax.random.fold_in(key, step), scores.shape[1:], jnp.float32)
     )(keys)
-    places = jax.lax.top_k(scores + noise, count)[1]
-    return jnp.take_along_axis(scores, places, axis=1), places
+    indices = jax.lax.top_k(scores + noise, count)[1]
+    return jnp.take_along_axis(scores, indices, axis=1), indices
 
 
 def mark_seen(
     seen: Bool[Array, "B V"] | None, tokens: Int[Array, " B"]
 ) -> Bool[Array, "B V"] | None:
-    """Adds a token of each row to those that were seen; None stays None."""
+    """Mark a token of each row as seen; None stays None."""
     if seen is None:
         return None
     return seen.at[jnp.arange(len(tokens)), tokens].set(True)
@@ -177,7 +177,7 @@ def mark_seen(
 def seen_in(
     input_ids: Int[Array, "B T"], mask: Bool[Array, "B T"], vocab_size: int
 ) -> Bool[Array, "B V"]:
-    """Which tokens of the vocabulary stand in a prompt, padding aside."""
+    """Return a mask of the vocabulary: True for tokens that are in the prompt, without padding."""
     rows = jnp.arange(len(input_ids))[:, None]
     none = jnp.zeros((len(input_ids), vocab_size), bool)
     return none.at[rows, input_ids].max(mask)

@@ -1,4 +1,4 @@
-"""What a user can ask of generation, and what is wrong with it."""
+"""The settings of generation, and the checks of their values."""
 
 import dataclasses
 import math
@@ -30,12 +30,12 @@ class GenerationSettings:
 
     @property
     def copies(self) -> int:
-        """How many rows continue each prompt."""
+        """The number of rows that continue each prompt."""
         return max(self.num_beams, self.num_return_sequences)
 
     @property
     def sampling(self) -> Sampling:
-        """How tokens are chosen, as arrays."""
+        """The steps by which tokens are chosen, with numbers as float32 arrays."""
 
         def number(value: float | None) -> jnp.ndarray | None:
             return None if value is None else jnp.float32(value)
@@ -51,51 +51,53 @@ class GenerationSettings:
         )
 
     def problems(self) -> list[str]:
-        """All that is wrong with the settings by themselves; a line each."""
+        """List the problems that need no model to be seen; one line each."""
         return [*self._out_of_range(), *self._incompatible()]
 
     def _out_of_range(self) -> list[str]:
-        found = [
+        problems = [
             f"{name} is {getattr(self, name)}; expected at least 1"
             for name in ("max_new_tokens", "num_beams", "num_return_sequences", "batch_size")
             if getattr(self, name) < 1
         ]
         if self.top_k is not None and self.top_k < 1:
-            found.append(f"top_k is {self.top_k}; expected at least 1, or None")
+            problems.append(f"top_k is {self.top_k}; expected at least 1, or None")
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            found.append(f"temperature is {self.temperature}; expected 0 (the likeliest) or more")
+            problems.append(
+                f"temperature is {self.temperature}; expected 0 (the likeliest) or more"
+            )
         if self.top_p is not None and not 0 < self.top_p <= 1:
-            found.append(f"top_p is {self.top_p}; expected above 0 and at most 1, or None")
+            problems.append(f"top_p is {self.top_p}; expected above 0 and at most 1, or None")
         if self.min_p is not None and not 0 <= self.min_p <= 1:
-            found.append(f"min_p is {self.min_p}; expected from 0 to 1, or None")
+            problems.append(f"min_p is {self.min_p}; expected from 0 to 1, or None")
         if not (math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0):
-            found.append(
+            problems.append(
                 f"repetition_penalty is {self.repetition_penalty}; expected above 0 (1 has no "
                 "effect)"
             )
         if not math.isfinite(self.length_penalty):
-            found.append(f"length_penalty is {self.length_penalty}; expected a finite number")
+            problems.append(f"length_penalty is {self.length_penalty}; expected a finite number")
         if isinstance(self.stop, str):
-            found.append(f"stop is the string {self.stop!r}; expected a sequence of strings")
+            problems.append(f"stop is the string {self.stop!r}; expected a sequence of strings")
         elif not all(isinstance(each, str) and each for each in self.stop):
-            found.append(f"stop is {list(self.stop)}; expected strings that are not empty")
-        return found
+            problems.append(f"stop is {list(self.stop)}; expected strings that are not empty")
+        return problems
 
     def _incompatible(self) -> list[str]:
-        found, greedy, beams = [], self.temperature == 0, self.num_beams > 1
+        problems, greedy, beams = [], self.temperature == 0, self.num_beams > 1
         for name in ("top_k", "top_p", "min_p"):
             if greedy and getattr(self, name) is not None:
-                found.append(f"{name} is given and temperature is 0: sample at one above 0")
+                problems.append(f"{name} is given and temperature is 0: sample at one above 0")
         if beams and self.num_return_sequences > self.num_beams:
-            found.append(
+            problems.append(
                 f"num_return_sequences is {self.num_return_sequences}, more than num_beams, which "
                 f"is {self.num_beams}"
             )
         if greedy and not beams and self.num_return_sequences > 1:
-            found.append(
+            problems.append(
                 f"num_return_sequences is {self.num_return_sequences} and the likeliest "
                 "continuation is one: give num_beams, or a temperature above 0"
             )
         if not beams and self.length_penalty != 1:
-            found.append(f"length_penalty is {self.length_penalty} without num_beams above 1")
-        return found
+            problems.append(f"length_penalty is {self.length_penalty} without num_beams above 1")
+        return problems

@@ -1,9 +1,9 @@
-"""What ends a continuation: tokens, found while decoding, and strings, found in the text.
+"""Ending continuations: by tokens, seen while decoding, and by strings, seen in the text.
 
-A stop string can begin and end inside tokens and can be written as many sequences of tokens, so it
-is looked for in the text, on the host. So that the device need not wait for that after each token,
-the loop runs `CHUNK` steps in between: what it does too much is thrown away, and is at most
-`CHUNK - 1` steps in a continuation. Rows that have ended are told to the loop, which ends with the
+A stop string can begin and end inside tokens, and many sequences of tokens can spell it. So the
+host looks for it in the text. The device would have to wait for this after each token; instead the
+loop runs `CHUNK` steps in between. Steps after a stop string are thrown away, at most `CHUNK - 1`
+for each continuation. The host tells the loop which rows have ended, and the loop ends with the
 last of them.
 """
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 CHUNK = 16
 
 
-def end_tokens(
-    pretrained: Pretrained, stop_tokens: Sequence[int | str], found: list[str]
+def all_end_tokens(
+    pretrained: Pretrained, stop_tokens: Sequence[int | str], problems: list[str]
 ) -> list[int]:
-    """The tokens that end a continuation: those of the checkpoint, and those given.
+    """Return the tokens that end a continuation: the checkpoint's and `stop_tokens`.
 
-    Where the checkpoint names none, the tokenizer's end of sequence ends it.
+    If the checkpoint names none, the tokenizer's end of sequence takes their part.
 
     Args:
       pretrained: the model.
-      stop_tokens: numbers, or tokens as the vocabulary has them.
-      found: where faults are added.
+      stop_tokens: token ids, or tokens as the vocabulary spells them.
+      problems: the list to which problems are added.
 
     Returns:
-      Numbers of tokens, each once, ascending.
+      Token ids, each once, ascending.
     """
     tokenizer = pretrained.tokenizer
     ends = set(pretrained.end_tokens)
@@ -43,44 +43,47 @@ def end_tokens(
     for token in stop_tokens:
         number = vocabulary.get(token) if isinstance(token, str) else token
         if number is None or not 0 <= number < pretrained.config.vocab_size:
-            found.append(f"stop_tokens: {token!r} is no token of {pretrained.name}")
+            problems.append(f"stop_tokens: {token!r} is no token of {pretrained.name}")
         else:
             ends.add(number)
     return sorted(ends)
 
 
 def stop_length(
-    tokenizer: "PreTrainedTokenizerFast", tokens: Sequence[int], stop: Sequence[str], known: int = 0
+    tokenizer: "PreTrainedTokenizerFast",
+    tokens: Sequence[int],
+    stop: Sequence[str],
+    checked: int = 0,
 ) -> int | None:
-    """How many tokens it takes until a text has a stop string in it.
+    """Count the tokens up to the first stop string.
 
     Args:
       tokenizer: the tokenizer.
       tokens: of a continuation, from its beginning.
       stop: the strings.
-      known: so many tokens are known to have none in them.
+      checked: the number of first tokens that are known to contain no stop string.
 
     Returns:
-      The least number of tokens with a stop string in their text, or None if they have none.
+      The least number of tokens with a stop string in their text, or None without a stop string.
     """
     if not has_stop(tokenizer, tokens, stop):
         return None
-    lengths = range(known + 1, len(tokens))
+    lengths = range(checked + 1, len(tokens))
     return next((n for n in lengths if has_stop(tokenizer, tokens[:n], stop)), len(tokens))
 
 
 def has_stop(
     tokenizer: "PreTrainedTokenizerFast", tokens: Sequence[int], stop: Sequence[str]
 ) -> bool:
-    """Whether one of the strings stands in the text of tokens."""
+    """Return True if the text of the tokens contains one of the strings."""
     text = tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
     return any(each in text for each in stop)
 
 
-def cut(text: str, stop: Sequence[str]) -> str:
-    """The text before the first stop string in it."""
-    places = [place for each in stop if (place := text.find(each)) >= 0]
-    return text[: min(places)] if places else text
+def cut_at_stop(text: str, stop: Sequence[str]) -> str:
+    """Return the text before the first stop string in it."""
+    starts = [start for string in stop if (start := text.find(string)) >= 0]
+    return text[: min(starts)] if starts else text
 
 
 def stopped_rows(
@@ -89,23 +92,23 @@ def stopped_rows(
     done: np.ndarray,
     lengths: np.ndarray,
     stop: Sequence[str],
-    known: int,
+    checked: int,
 ) -> dict[int, int]:
-    """The rows that a stop string has ended, with how many tokens they keep.
+    """Find the rows that a stop string has ended, and the number of tokens that they keep.
 
     Args:
       tokenizer: the tokenizer.
       tokens: int `[R, N]`.
-      done: bool `[R]`, rows that ended in an earlier chunk.
-      lengths: int `[R]`, tokens of each row that count.
+      done: bool `[R]`, True for rows that ended in an earlier chunk.
+      lengths: int `[R]`, the number of tokens of each row that count.
       stop: the strings.
-      known: so many tokens were looked at before.
+      checked: the number of first tokens that were checked before.
 
     Returns:
-      Numbers of tokens by row.
+      The number of tokens by row; rows without a stop string are left out.
     """
-    found = {
-        row: stop_length(tokenizer, tokens[row, : lengths[row]].tolist(), stop, known)
+    kept = {
+        row: stop_length(tokenizer, tokens[row, : lengths[row]].tolist(), stop, checked)
         for row in np.flatnonzero(~done).tolist()
     }
-    return {row: length for row, length in found.items() if length is not None}
+    return {row: length for row, length in kept.items() if length is not None}

@@ -1,1 +1,1 @@
-"""GGUF files: reader, number formats, vocabulary and tokenizers."""
+"""GGUF files: metadata, tensors in their number formats, and tokenizers."""

@@ -6,18 +6,10 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.errors import InputError, problems_error, unknown_name
-from fsl_jax.models.gguf.vocabulary import (
-    CONVERT_AGAIN,
-    SHOWN_FAULTS,
-    Metadata,
-    add_ends,
-    add_whole_tokens,
-    finished,
-    metadata_value,
-    special_tokens,
-    token_kinds,
-    vocabulary,
-)
+from fsl_jax.models.gguf.metadata import CONVERT_AGAIN, Metadata, metadata_value
+from fsl_jax.models.gguf.token_roles import special_tokens
+from fsl_jax.models.gguf.tokenizer_parts import add_ends, add_whole_tokens, fast_tokenizer
+from fsl_jax.models.gguf.vocabulary import SHOWN_PROBLEMS, token_kinds, vocabulary
 
 # https://github.com/meta-llama/llama3/blob/main/llama/tokenizer.py
 _LLAMA3_WORDS = (
@@ -27,22 +19,22 @@ _LLAMA3_WORDS = (
 
 
 def _gpt2_words() -> pre_tokenizers.PreTokenizer:
-    """Words, numbers and runs of signs, as GPT-2 cuts them."""
+    """Split into words, numbers and runs of signs, as in GPT-2."""
     return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
 
 
 def _single_digits() -> pre_tokenizers.PreTokenizer:
-    """Every digit by itself, then what is between them as GPT-2 cuts it."""
+    """Split off every digit, and split the rest as in GPT-2."""
     return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _gpt2_words()])
 
 
 def _llama3_words() -> pre_tokenizers.PreTokenizer:
-    """Words in any case, and digits by threes."""
+    """Split into words in any case, and up to three digits at a time."""
     return _split_by(_LLAMA3_WORDS)
 
 
 def _qwen2_words() -> pre_tokenizers.PreTokenizer:
-    """As Llama 3, with every digit by itself."""
+    """Split as in Llama 3, but with every digit by itself."""
     return _split_by(_LLAMA3_WORDS.replace(r"\p{N}{1,3}", r"\p{N}"))
 
 
@@ -55,6 +47,7 @@ def _split_by(expression: str) -> pre_tokenizers.PreTokenizer:
     )
 
 
+# The format's own words for ways to cut a text; a model of any family may have any of them.
 _PRE_TOKENIZERS: dict[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
     "gpt-2": _gpt2_words,
     "roberta-bpe": _gpt2_words,
@@ -68,10 +61,11 @@ _PRE_TOKENIZERS: dict[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
 
 
 def byte_level_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
-    """Builds a tokenizer of byte-level byte-pair encoding.
+    """Build a tokenizer of byte-level byte-pair encoding.
 
-    How text is cut before the merges apply is known in GGUF only by a name, `tokenizer.ggml.pre`;
-    a name without a rule here is refused, since any other rule gives other tokens without a word.
+    A text is split into words before the merges apply. A GGUF file has only a name for this rule,
+    `tokenizer.ggml.pre`. An unknown name is an error, since another rule would give other tokens
+    without any warning.
 
     Args:
       metadata: `GGUFFile.metadata`.
@@ -80,7 +74,7 @@ def byte_level_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
       The tokenizer, with the special tokens and the chat template of the file.
 
     Raises:
-      InputError: the metadata lack something, or contradict themselves.
+      InputError: the metadata are incomplete or contradict themselves.
     """
     pre = metadata_value(metadata, "tokenizer.ggml.pre", str, "none")
     if pre not in _PRE_TOKENIZERS:
@@ -88,7 +82,7 @@ def byte_level_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     is_llama3 = _PRE_TOKENIZERS[pre] is _llama3_words
     tokens = vocabulary(metadata)
     special = special_tokens(metadata, tokens)
-    # A word of Llama 3 that is a token is that token, whatever the merges make of it.
+    # In Llama 3, a word that is in the vocabulary is one token, whatever the merges would give.
     tokenizer = Tokenizer(_byte_pairs(tokens, _merges(metadata), ignore_merges=is_llama3))
     if _PRE_TOKENIZERS[pre] is _qwen2_words:
         tokenizer.normalizer = normalizers.NFC()
@@ -97,7 +91,7 @@ def byte_level_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     kinds = token_kinds(metadata, tokens)
     add_whole_tokens(tokenizer, tokens, kinds, mask=special.get("mask_token"))
     add_ends(tokenizer, metadata, special, begins=is_llama3)
-    return finished(tokenizer, metadata, special)
+    return fast_tokenizer(tokenizer, metadata, special)
 
 
 def _merges(metadata: Metadata) -> list[tuple[str, str]]:
@@ -107,10 +101,10 @@ def _merges(metadata: Metadata) -> list[tuple[str, str]]:
             "the GGUF metadata hold no merges (tokenizer.ggml.merges), which byte-pair encoding "
             "needs. Give a file that was converted with its tokenizer."
         )
-    if wrong := [merge for merge in merges if merge.count(" ") != 1]:
+    if malformed := [merge for merge in merges if merge.count(" ") != 1]:
         raise problems_error(
-            f"{len(wrong)} GGUF merges are not two pieces. {CONVERT_AGAIN}",
-            map(repr, wrong[:SHOWN_FAULTS]),
+            f"{len(malformed)} GGUF merges are not pairs of pieces. {CONVERT_AGAIN}",
+            map(repr, malformed[:SHOWN_PROBLEMS]),
         )
     return [(left, right) for left, right in (merge.split(" ") for merge in merges)]
 
@@ -126,8 +120,7 @@ def _byte_pairs(
     ]
     if lacking:
         raise problems_error(
-            f"{len(lacking)} GGUF merges are of or to tokens that the vocabulary lacks. "
-            f"{CONVERT_AGAIN}",
-            lacking[:SHOWN_FAULTS],
+            f"{len(lacking)} GGUF merges have tokens that the vocabulary lacks. {CONVERT_AGAIN}",
+            lacking[:SHOWN_PROBLEMS],
         )
     return models.BPE(vocab=ids, merges=merges, ignore_merges=ignore_merges)

@@ -1,20 +1,20 @@
-"""The sizes that the metadata of a GGUF file state of the model in it."""
+"""The sizes of a model in the metadata of a GGUF file."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from fsl_jax.models.config_reader import ConfigReader
-from fsl_jax.models.tensors.tensor_map import StoredTensor
+from fsl_jax.models.tensors.stored import StoredTensor
 
 _EMBEDDING = "token_embd.weight"
 
 
 class GGUFConfigReader(ConfigReader):
-    """The metadata under the name of the architecture, without it.
+    """The metadata of the model's architecture, by keys without its name as a prefix.
 
     Attributes:
-      architecture: of the model, as `general.architecture`.
-      values: what the metadata say of it.
+      architecture: of the model, the value of `general.architecture`.
+      values: the metadata whose keys begin with the architecture's name and a dot.
     """
 
     def __init__(self, source: str, metadata: Mapping[str, Any]):
@@ -28,7 +28,7 @@ class GGUFConfigReader(ConfigReader):
         super().__init__(f"{source} ({prefix}* metadata)", self.values)
 
     def rows(self, tensors: Mapping[str, StoredTensor], name: str = _EMBEDDING) -> int:
-        """How many rows a tensor has, which the metadata may not state."""
+        """Return the number of rows of a tensor, for sizes that the metadata may lack."""
         if name not in tensors:
             self.problem(name, None, "a tensor of that name")
             return 1

@@ -1,6 +1,6 @@
 """SentencePiece's byte-pair encoding in GGUF files: the tokenizer model "llama".
 
-Llama 2, Mistral and Gemma have it (https://arxiv.org/abs/1808.06226).
+Llama 2, Mistral and Gemma use it (https://arxiv.org/abs/1808.06226).
 """
 
 import re
@@ -11,38 +11,34 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.errors import InputError, problems_error
+from fsl_jax.models.gguf.metadata import CONVERT_AGAIN, Metadata, metadata_value
+from fsl_jax.models.gguf.token_roles import special_tokens
+from fsl_jax.models.gguf.tokenizer_parts import add_ends, add_whole_tokens, fast_tokenizer
 from fsl_jax.models.gguf.vocabulary import (
     BYTE,
-    CONVERT_AGAIN,
     NORMAL,
-    SHOWN_FAULTS,
+    SHOWN_PROBLEMS,
     UNKNOWN,
     USER_DEFINED,
-    Metadata,
-    add_ends,
-    add_whole_tokens,
-    finished,
-    metadata_value,
-    special_tokens,
     token_kinds,
     token_scores,
     vocabulary,
 )
 
 SPACE = "\u2581"
-"""What SentencePiece writes for a space."""
+"""The character that SentencePiece writes for a space."""
 
 _BYTES = {f"<0x{number:02X}>" for number in range(256)}
-# What would change the text beyond its spaces; none of these models has it.
+# Keys of normalisations beyond spaces; none of these models has one.
 _NORMALISATIONS = ("precompiled_charsmap", "remove_extra_whitespaces")
 
 
 def sentencepiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
-    """Builds a tokenizer of SentencePiece's byte-pair encoding, which gives its tokens.
+    """Build a tokenizer that gives the tokens of SentencePiece's byte-pair encoding.
 
-    SentencePiece has no merges: of all neighbours that make a token, those of the highest score are
-    joined first. The merges follow from that. Where special tokens are in a text, what lies
-    between them is encoded by itself, as llama.cpp does.
+    SentencePiece has no merges: of all neighbours that form a token, it joins those with the
+    highest score first. The merges follow from that. In a text with special tokens, each part
+    between them is encoded separately, as in llama.cpp.
 
     Args:
       metadata: `GGUFFile.metadata`.
@@ -51,7 +47,7 @@ def sentencepiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
       The tokenizer, with the special tokens and the chat template of the file.
 
     Raises:
-      InputError: the metadata lack something, or contradict themselves.
+      InputError: the metadata are incomplete or contradict themselves.
     """
     _require_plain_text(metadata)
     tokens = vocabulary(metadata)
@@ -75,34 +71,34 @@ def sentencepiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.Sequence([*steps, *last])
     add_whole_tokens(tokenizer, tokens, kinds, normalized=True)
     add_ends(tokenizer, metadata, special, begins=True)
-    return finished(tokenizer, metadata, special)
+    return fast_tokenizer(tokenizer, metadata, special)
 
 
 def _require_plain_text(metadata: Metadata) -> None:
-    given = [key for key in _NORMALISATIONS if np.any(metadata.get(f"tokenizer.ggml.{key}"))]
-    if given:
+    present = [key for key in _NORMALISATIONS if np.any(metadata.get(f"tokenizer.ggml.{key}"))]
+    if present:
         raise problems_error(
             "the GGUF tokenizer normalises texts, which is not supported for SentencePiece's "
             "byte-pair encoding. Give the directory of the model's Hugging Face files instead.",
-            (f"tokenizer.ggml.{key}" for key in given),
+            (f"tokenizer.ggml.{key}" for key in present),
         )
 
 
 def _has_bytes(tokens: list[str], kinds: np.ndarray) -> bool:
-    """Whether there is a token for each byte, which characters that are no tokens fall back to."""
-    given = {tokens[index] for index in np.flatnonzero(kinds == BYTE)}
-    if given and given != _BYTES:
+    """Return True if there is a token for each byte, into which unknown characters are split."""
+    byte_tokens = {tokens[index] for index in np.flatnonzero(kinds == BYTE)}
+    if byte_tokens and byte_tokens != _BYTES:
         raise InputError(
-            f"the GGUF vocabulary has {len(given & _BYTES)} of the 256 bytes as tokens, and "
-            f"{len(given - _BYTES)} others that should be bytes. {CONVERT_AGAIN}"
+            f"the GGUF vocabulary has {len(byte_tokens & _BYTES)} of the 256 bytes as tokens, and "
+            f"{len(byte_tokens - _BYTES)} others that should be bytes. {CONVERT_AGAIN}"
         )
-    return bool(given)
+    return bool(byte_tokens)
 
 
 def _merges(tokens: list[str], kinds: np.ndarray, scores: np.ndarray) -> list[tuple[str, str]]:
-    """All pairs of normal tokens that make a normal token, in the order in which they join.
+    """Return all pairs of normal tokens that form a normal token, in the order in which they join.
 
-    Of pairs that make the same token, the one with the longer left piece goes first: where the two
+    Of pairs that form the same token, the one with the longer left part comes first: where the two
     overlap in a run of one letter, it is further left.
     """
     normal = {tokens[index]: float(scores[index]) for index in np.flatnonzero(kinds == NORMAL)}
@@ -118,38 +114,38 @@ def _merges(tokens: list[str], kinds: np.ndarray, scores: np.ndarray) -> list[tu
 
 
 def _require_order(scores: dict[str, float]) -> None:
-    """Refuses scores that leave open which of two tokens goes first.
+    """Raise an error if two tokens have the same score, so that their order is not known.
 
-    SentencePiece then takes the one that is further left in the text, which no merges say.
+    SentencePiece then joins the one further left in the text first, which merges cannot express.
     """
     often = Counter(scores.values())
     if open_scores := [score for score, count in often.items() if count > 1]:
         shown = [
             f"{score}: {', '.join(sorted(token for token in scores if scores[token] == score)[:3])}"
-            for score in sorted(open_scores, reverse=True)[:SHOWN_FAULTS]
+            for score in sorted(open_scores, reverse=True)[:SHOWN_PROBLEMS]
         ]
         raise problems_error(
-            f"{len(open_scores)} scores of the GGUF vocabulary are those of several tokens, so "
-            "that their order is not known. Convert the model again from its tokenizer.model.",
+            f"{len(open_scores)} scores of the GGUF vocabulary belong to several tokens, so that "
+            "their order is not known. Convert the model again from its tokenizer.model.",
             shown,
         )
 
 
 def first_space(tokens: list[str], kinds: np.ndarray) -> normalizers.Normalizer:
-    """Puts a space before a text, but not before tokens that match as a whole.
+    """Make the step that puts a space before a text, but not before user-defined tokens.
 
-    Those are themselves normalised before they are looked for. A text that is nothing but one of
-    them gets no space either, though SentencePiece gives it one.
+    These tokens are themselves normalised before they are looked for. A text that consists of one
+    of them gets no space either, although SentencePiece gives it one.
 
     Args:
       tokens: of the vocabulary.
       kinds: of the tokens.
 
     Returns:
-      The step of normalising a text.
+      The normalisation step.
     """
     whole = [tokens[index] for index in np.flatnonzero(kinds == USER_DEFINED)]
     if not whole:
         return normalizers.Prepend(SPACE)
-    each = "|".join(re.escape(token) for token in whole)
-    return normalizers.Replace(Regex(rf"\A(?!(?:{each})?\z)"), SPACE)
+    alternatives = "|".join(re.escape(token) for token in whole)
+    return normalizers.Replace(Regex(rf"\A(?!(?:{alternatives})?\z)"), SPACE)

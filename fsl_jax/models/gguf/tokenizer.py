@@ -1,4 +1,4 @@
-"""The tokenizer that a GGUF file carries in its metadata, built without PyTorch."""
+"""Building the tokenizer that a GGUF file has in its metadata, without PyTorch."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,12 @@ from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.errors import unknown_name
 from fsl_jax.models.gguf.byte_level import byte_level_tokenizer
+from fsl_jax.models.gguf.metadata import Metadata, metadata_value
 from fsl_jax.models.gguf.sentencepiece import sentencepiece_tokenizer
 from fsl_jax.models.gguf.unigram import unigram_tokenizer
-from fsl_jax.models.gguf.vocabulary import Metadata, metadata_value
 from fsl_jax.models.gguf.wordpiece import wordpiece_tokenizer
 
+# The format's own words for tokenizers; a model of any family may have any of them.
 _MODELS: dict[str, Callable[[Metadata], PreTrainedTokenizerFast]] = {
     "gpt2": byte_level_tokenizer,
     "bert": wordpiece_tokenizer,
@@ -20,7 +21,7 @@ _MODELS: dict[str, Callable[[Metadata], PreTrainedTokenizerFast]] = {
 
 
 def gguf_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
-    """Builds the tokenizer that the metadata of a GGUF file describes.
+    """Build the tokenizer that the metadata of a GGUF file describes.
 
     Args:
       metadata: `GGUFFile.metadata`.
@@ -29,7 +30,7 @@ def gguf_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
       The tokenizer, with the special tokens and the chat template of the file.
 
     Raises:
-      InputError: the metadata describe no tokenizer, one of an unknown kind, or contradict
+      InputError: the metadata describe no tokenizer or one of an unknown kind, or they contradict
         themselves.
     """
     model = metadata_value(metadata, "tokenizer.ggml.model", str, "none")

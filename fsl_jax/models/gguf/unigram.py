@@ -1,6 +1,6 @@
 """SentencePiece's unigram language model in GGUF files: the tokenizer model "t5".
 
-T5, mT5 and XLM-RoBERTa have it (https://arxiv.org/abs/1804.10959).
+T5, mT5 and XLM-RoBERTa use it (https://arxiv.org/abs/1804.10959).
 """
 
 import numpy as np
@@ -8,31 +8,22 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.errors import InputError
+from fsl_jax.models.gguf.metadata import CONVERT_AGAIN, Metadata, metadata_value
 from fsl_jax.models.gguf.sentencepiece import SPACE, first_space
-from fsl_jax.models.gguf.vocabulary import (
-    CONVERT_AGAIN,
-    UNKNOWN,
-    Metadata,
-    add_ends,
-    add_whole_tokens,
-    finished,
-    metadata_value,
-    special_tokens,
-    token_kinds,
-    token_scores,
-    vocabulary,
-)
+from fsl_jax.models.gguf.token_roles import special_tokens
+from fsl_jax.models.gguf.tokenizer_parts import add_ends, add_whole_tokens, fast_tokenizer
+from fsl_jax.models.gguf.vocabulary import UNKNOWN, token_kinds, token_scores, vocabulary
 
 _CHARACTERS = "tokenizer.ggml.precompiled_charsmap"
 
 
 def unigram_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
-    """Builds a tokenizer of SentencePiece's unigram language model.
+    """Build a tokenizer of SentencePiece's unigram language model.
 
-    Characters are normalised by the table in the file, as the fast tokenizers of transformers do.
-    It is not quite what SentencePiece does: combining marks are lost after a character that the
-    table replaces, and those of scripts that need six bytes or more are not composed. Of two ways
-    to cut a text that are equally likely, rounding takes either.
+    Characters are normalised by the table in the file, as in the fast tokenizers of transformers.
+    There are differences from SentencePiece: combining marks are lost after a character that the
+    table replaces, and in scripts that need six bytes or more they are not composed. If two ways to
+    split a text are equally likely, rounding decides.
 
     Args:
       metadata: `GGUFFile.metadata`.
@@ -41,14 +32,14 @@ def unigram_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
       The tokenizer, with the special tokens of the file.
 
     Raises:
-      InputError: the metadata lack something, or contradict themselves.
+      InputError: the metadata are incomplete or contradict themselves.
     """
     tokens = vocabulary(metadata)
     kinds, scores = token_kinds(metadata, tokens), token_scores(metadata, tokens)
     unknown = np.flatnonzero(kinds == UNKNOWN)
     if len(unknown) != 1:
         raise InputError(
-            f"the GGUF vocabulary has {len(unknown)} tokens for what is unknown, not one. "
+            f"the GGUF vocabulary has {len(unknown)} tokens of the kind unknown; expected one. "
             f"{CONVERT_AGAIN}"
         )
     special = {"unk_token": tokens[unknown[0]], **special_tokens(metadata, tokens)}
@@ -58,11 +49,11 @@ def unigram_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.Metaspace(SPACE, prepend_scheme="always")
     add_whole_tokens(tokenizer, tokens, kinds, normalized=True, mask=special.get("mask_token"))
     add_ends(tokenizer, metadata, special, begins=False, ends=True)
-    return finished(tokenizer, metadata, special)
+    return fast_tokenizer(tokenizer, metadata, special)
 
 
 def _normalizer(metadata: Metadata, tokens: list[str], kinds: np.ndarray) -> normalizers.Sequence:
-    steps = _characters(metadata)
+    steps = _character_table(metadata)
     strips = metadata_value(metadata, "tokenizer.ggml.remove_extra_whitespaces", bool, True)
     if strips:
         steps += [_replace(r"\A +", ""), _replace(" {2,}", " ")]
@@ -78,13 +69,14 @@ def _replace(expression: str, content: str) -> normalizers.Normalizer:
     return normalizers.Replace(Regex(expression), content)
 
 
-def _characters(metadata: Metadata) -> list[normalizers.Normalizer]:
+def _character_table(metadata: Metadata) -> list[normalizers.Normalizer]:
+    """Return the step that applies the table of characters; none without a table."""
     table = metadata_value(metadata, _CHARACTERS, np.ndarray, np.zeros(0, np.uint8))
     if not len(table):
         return []
     try:
         return [normalizers.Precompiled(table.astype(np.uint8).tobytes())]
-    # It has no error of its own.
+    # The library has no error class for this.
     except Exception as error:
         raise InputError(
             f"the table of characters in the GGUF metadata ({_CHARACTERS}) cannot be read: "

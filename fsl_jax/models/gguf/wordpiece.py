@@ -5,54 +5,45 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.gguf.vocabulary import (
-    CONTROL,
-    CONVERT_AGAIN,
-    Metadata,
-    add_whole_tokens,
-    finished,
-    numbered,
-    token_kinds,
-    tokens_with_roles,
-    vocabulary,
-)
+from fsl_jax.models.gguf.metadata import CONVERT_AGAIN, Metadata
+from fsl_jax.models.gguf.token_roles import ROLES, tokens_with_roles
+from fsl_jax.models.gguf.tokenizer_parts import add_whole_tokens, fast_tokenizer, with_ids
+from fsl_jax.models.gguf.vocabulary import CONTROL, token_kinds, vocabulary
 from fsl_jax.models.special_tokens import WORDPIECE_TOKENS
 
 _SPACE, _INSIDE = "\u2581", "##"
 _ROLES = {
-    "cls_token": "bos_token_id",
-    "sep_token": "eos_token_id",
-    "unk_token": "unknown_token_id",
-    "pad_token": "padding_token_id",
-    "mask_token": "mask_token_id",
+    "cls_token": ROLES["bos_token"],
+    "sep_token": ROLES["eos_token"],
+    **{role: ROLES[role] for role in ("unk_token", "pad_token", "mask_token")},
 }
-# Where a file has these too, they are meant.
-_OWN_ROLES = {"cls_token": "cls_token_id", "sep_token": "seperator_token_id"}
+# In a file that has these too, they take precedence.
+_PREFERRED_ROLES = {"cls_token": "cls_token_id", "sep_token": "seperator_token_id"}
 
 
 def wordpiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
-    """Builds BERT's tokenizer (https://arxiv.org/abs/1810.04805).
+    """Build BERT's tokenizer (https://arxiv.org/abs/1810.04805).
 
-    No file says whether the case of letters matters. It does where an ordinary token has a capital
-    letter; elsewhere letters are made small and lose their accents, as BERT's own tokenizer does.
+    GGUF files do not say whether the case of letters matters. It does if an ordinary token has a
+    capital letter. If not, letters are lowercased and lose their accents, as in BERT's tokenizer.
 
     Args:
       metadata: `GGUFFile.metadata`.
 
     Returns:
-      The tokenizer, with the special tokens of the file, or else those of BERT.
+      The tokenizer, with the special tokens of the file, or those of BERT where it has none.
 
     Raises:
-      InputError: the metadata lack something, or contradict themselves.
+      InputError: the metadata are incomplete or contradict themselves.
     """
-    given = vocabulary(metadata)
-    kinds = token_kinds(metadata, given)
+    marked = vocabulary(metadata)
+    kinds = token_kinds(metadata, marked)
     tokens = [
         token if kind == CONTROL else _piece(token)
-        for token, kind in zip(given, kinds, strict=True)
+        for token, kind in zip(marked, kinds, strict=True)
     ]
     special = _special_tokens(metadata, tokens)
-    pieces = {token: number for number, token in enumerate(tokens)}
+    pieces = {token: index for index, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.WordPiece(pieces, unk_token=special["unk_token"]))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=not _is_cased(tokens))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -65,9 +56,9 @@ def wordpiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = TemplateProcessing(
         single=[first, "$A", last],
         pair=[first, "$A", last, "$B:1", f"{last}:1"],
-        special_tokens=numbered(tokenizer, [first, last]),
+        special_tokens=with_ids(tokenizer, [first, last]),
     )
-    return finished(tokenizer, metadata, special)
+    return fast_tokenizer(tokenizer, metadata, special)
 
 
 def _is_bracketed(token: str) -> bool:
@@ -75,7 +66,7 @@ def _is_bracketed(token: str) -> bool:
 
 
 def _piece(token: str) -> str:
-    """A token as BERT has it: files mark those that begin a word, BERT those inside of one."""
+    """Return a token in BERT's spelling: it marks the inside of words, GGUF their beginning."""
     # Older files leave all tokens in brackets as they are.
     if _is_bracketed(token):
         return token
@@ -91,7 +82,7 @@ def _special_tokens(metadata: Metadata, tokens: list[str]) -> dict[str, str]:
     known = {role: token for role, token in WORDPIECE_TOKENS.items() if token in set(tokens)}
     special = {role: known.get(role, "") for role in WORDPIECE_TOKENS}
     special |= tokens_with_roles(metadata, tokens, _ROLES)
-    special |= tokens_with_roles(metadata, tokens, _OWN_ROLES)
+    special |= tokens_with_roles(metadata, tokens, _PREFERRED_ROLES)
     if lacking := sorted(role for role, token in special.items() if not token):
         raise InputError(
             f"the GGUF vocabulary has no {', '.join(lacking)}, which BERT's tokenizer needs. "

@@ -1,35 +1,49 @@
-"""The names of the tensors of whole modules, which the tables of families are made of."""
+"""The tensor rules of whole modules, from which families put their tensor maps together."""
 
 from collections.abc import Mapping
 
 from fsl_jax.models.tensors.tensor_map import TRANSPOSE, TensorRule, Transform
 
 
-def embedding_rules(tables: Mapping[str, str]) -> tuple[TensorRule, ...]:
-    """The names of tables of vectors, from those of their modules to their paths."""
-    return tuple(TensorRule(f"{name}.weight", f"{path}/embedding") for name, path in tables.items())
+def embedding_rules(embeddings: Mapping[str, str]) -> tuple[TensorRule, ...]:
+    """Return the rules of embeddings, given the paths of modules by name."""
+    return tuple(
+        TensorRule(f"{name}.weight", f"{path}/embedding") for name, path in embeddings.items()
+    )
 
 
 def dense_rules(
-    maps: Mapping[str, str], transform: Transform = TRANSPOSE, *, bias: bool = True
+    layers: Mapping[str, str], transform: Transform = TRANSPOSE, *, bias: bool = True
 ) -> tuple[TensorRule, ...]:
-    """The names of linear maps, from those of their modules to their paths: kernels, biases."""
+    """Return the rules of linear layers, given the paths of modules by name.
+
+    Args:
+      layers: the paths of the layers in the tree by their names in a checkpoint.
+      transform: the change of a weight into a kernel.
+      bias: True if the layers have a bias.
+
+    Returns:
+      The rules of all kernels, then those of the biases.
+    """
     kernels = (
-        TensorRule(f"{name}.weight", f"{path}/kernel", transform) for name, path in maps.items()
+        TensorRule(f"{name}.weight", f"{path}/kernel", transform) for name, path in layers.items()
     )
-    biases = (TensorRule(f"{name}.bias", f"{path}/bias") for name, path in maps.items())
+    biases = (TensorRule(f"{name}.bias", f"{path}/bias") for name, path in layers.items())
     return (*kernels, *(biases if bias else ()))
 
 
 def norm_rules(norms: Mapping[str, str], *, bias: bool = True) -> tuple[TensorRule, ...]:
-    """The names of normalisations, from those of their modules to their paths: scales, biases."""
+    """Return the rules of norms, given the paths of modules by name: scales, then biases."""
     scales = (TensorRule(f"{name}.weight", f"{path}/scale") for name, path in norms.items())
     biases = (TensorRule(f"{name}.bias", f"{path}/bias") for name, path in norms.items())
     return (*scales, *(biases if bias else ()))
 
 
 def output_rules(tied: bool) -> tuple[tuple[TensorRule, ...], tuple[str, ...]]:
-    """The names of a decoder's output embedding, and those to ignore: copies of what is tied."""
+    """Return the rules of a decoder's output embedding, and patterns of tensors to ignore.
+
+    A tied output embedding has no rule; some checkpoints hold a copy of it, which is ignored.
+    """
     if tied:
         return (), (r"lm_head\.weight",)
     return (TensorRule("lm_head.weight", "unembedding/kernel", TRANSPOSE),), ()

@@ -1,4 +1,4 @@
-"""Putting a leaf onto devices as it is read, each device's part alone."""
+"""Putting a leaf onto devices while it is read, so that each device gets its part only."""
 
 from typing import Any
 
@@ -6,19 +6,19 @@ import jax
 import numpy as np
 from jax.sharding import Sharding
 
-from fsl_jax.models.tensors.tensor_map import StoredLeaf
+from fsl_jax.models.tensors.stored import StoredLeaf
 
 
 def place_leaf(leaf: StoredLeaf, dtype: Any, sharding: Sharding | None) -> jax.Array:
-    """Reads a leaf and lays it out.
+    """Read a leaf and put it onto devices.
 
-    The host's memory holds the parts of this leaf that this process's devices get, each once and
-    until they have it, and one layer of it as the checkpoint has it.
+    The host's memory holds one layer as the checkpoint has it, and each part that a device of this
+    process is to get, once and until the device has it.
 
     Args:
-      leaf: of a checkpoint.
-      dtype: to which it is cast, layer by layer.
-      sharding: how it is to be laid out; None puts it on the first device.
+      leaf: a leaf of a checkpoint.
+      dtype: the dtype to which the leaf is cast, layer by layer.
+      sharding: the sharding of the array; None puts it onto the first device.
 
     Returns:
       The array.
@@ -26,9 +26,9 @@ def place_leaf(leaf: StoredLeaf, dtype: Any, sharding: Sharding | None) -> jax.A
     if sharding is None:
         return jax.device_put(leaf.load(dtype))
     everywhere = sharding.addressable_devices_indices_map(leaf.shape)
-    places = {device: index for device, index in everywhere.items() if index is not None}
-    # Devices that hold the same part are given the same buffer.
-    parts = {_bounds(index, leaf.shape): index for index in places.values()}
+    indices = {device: index for device, index in everywhere.items() if index is not None}
+    # Devices that hold the same part get the same buffer.
+    parts = {_bounds(index, leaf.shape): index for index in indices.values()}
     buffers = {
         bounds: np.empty([stop - start for start, stop in bounds], dtype) for bounds in parts
     }
@@ -38,25 +38,27 @@ def place_leaf(leaf: StoredLeaf, dtype: Any, sharding: Sharding | None) -> jax.A
             _fill(buffers[bounds], array, index, layer)
     arrays: dict[jax.Device, jax.Array] = {}
     for bounds in parts:
-        own = {device for device, index in places.items() if _bounds(index, leaf.shape) == bounds}
-        arrays |= {device: jax.device_put(buffers[bounds], device) for device in own}
-        # What a device has is not held here any longer, nor while the next leaf is read.
+        holders = [
+            device for device, index in indices.items() if _bounds(index, leaf.shape) == bounds
+        ]
+        arrays |= {device: jax.device_put(buffers[bounds], device) for device in holders}
+        # A part that a device has is freed here at once, before the next part or leaf.
         jax.block_until_ready(list(arrays.values()))
         del buffers[bounds]
     return jax.make_array_from_single_device_arrays(
-        leaf.shape, sharding, [arrays[device] for device in places]
+        leaf.shape, sharding, [arrays[device] for device in indices]
     )
 
 
 def _bounds(index: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """Where a part begins and ends along each axis."""
-    return tuple(each.indices(size)[:2] for each, size in zip(index, shape, strict=True))
+    """Return the start and the stop of a part along each axis."""
+    return tuple(axis.indices(size)[:2] for axis, size in zip(index, shape, strict=True))
 
 
 def _fill(
     buffer: np.ndarray, array: np.ndarray, index: tuple[slice, ...], layer: int | None
 ) -> None:
-    """Copies a device's part of a leaf, or of one layer of it; layers are never spread."""
+    """Copy a device's part of a leaf, or of one layer; layers are never spread over devices."""
     if layer is None:
         buffer[...] = array[index]
     else:

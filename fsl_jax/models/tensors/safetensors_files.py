@@ -1,4 +1,4 @@
-"""The tensors of a directory's safetensors files: one file, or shards with an index."""
+"""Finding the tensors in a directory's safetensors files: one file, or shards with an index."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ _DTYPES = ("F32", "F16", "BF16")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SafetensorsTensor:
-    """A tensor of a safetensors file, read when it is asked for."""
+    """A tensor of a safetensors file, which is read when `load` is called."""
 
     name: str
     shape: tuple[int, ...]
@@ -26,10 +26,10 @@ class SafetensorsTensor:
     _file: Any = dataclasses.field(repr=False)
 
     def load(self) -> np.ndarray:
-        """Reads the tensor in the dtype of the file.
+        """Read the tensor in the dtype of the file.
 
         Raises:
-          InputError: its numbers are of another kind than weights that can be computed with.
+          InputError: the tensor is not of a floating-point type that can be computed with.
         """
         if self.dtype not in _DTYPES:
             raise InputError(
@@ -40,16 +40,17 @@ class SafetensorsTensor:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The files with the weights of a Hugging Face directory.
+    """Return the files with the weights of a Hugging Face directory.
 
     Args:
-      directory: with `model.safetensors`, or with shards and `model.safetensors.index.json`.
+      directory: a directory with `model.safetensors`, or with shards and
+        `model.safetensors.index.json`.
 
     Returns:
-      Their paths.
+      The paths of the files.
 
     Raises:
-      InputError: there are none, or the index is not valid or names files that are not there.
+      InputError: there are no such files, the index is not valid, or it names missing files.
     """
     if (directory / _SINGLE).is_file():
         return [directory / _SINGLE]
@@ -66,16 +67,16 @@ def weight_files(directory: Path) -> list[Path]:
 
 
 def open_tensors(files: list[Path]) -> Mapping[str, SafetensorsTensor]:
-    """Finds the tensors of safetensors files, without reading them.
+    """Find the tensors of safetensors files, without reading them.
 
     Args:
-      files: of one checkpoint.
+      files: the files of one checkpoint.
 
     Returns:
       The tensors by name.
 
     Raises:
-      InputError: a file is truncated or malformed, or two files have a tensor of the same name.
+      InputError: a file is truncated or malformed, or two files hold a tensor of the same name.
     """
     tensors: dict[str, SafetensorsTensor] = {}
     homes: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Tensors as the bytes of a safetensors file, and back."""
+"""Encoding tensors as the bytes of a safetensors file, and decoding them."""
 
 from collections.abc import Mapping
 
@@ -14,28 +14,28 @@ _DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 
 
 def encode_tensors(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """The bytes of a safetensors file.
+    """Return the bytes of a safetensors file.
 
     Args:
       tensors: float32 arrays by name; there may be none.
 
     Returns:
-      The file's contents, the same for the same tensors.
+      The file's contents, which are the same for the same tensors.
     """
-    # The format is what PEFT writes, and tells readers that the tensors are laid out as PyTorch's.
+    # PEFT writes this format, which tells readers that the tensors are laid out as PyTorch's.
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     return safetensors.numpy.save(contiguous, metadata={"format": "pt"})
 
 
 def decode_tensors(data: bytes, path: epath.Path) -> dict[str, np.ndarray]:
-    """The tensors in the bytes of a safetensors file.
+    """Return the tensors in the bytes of a safetensors file.
 
     Args:
       data: the file's contents.
       path: the file, for errors.
 
     Returns:
-      The tensors by name, in float32 whatever they were saved in.
+      The tensors by name in float32, whatever dtype they were saved in.
 
     Raises:
       InputError: the file is malformed or cut short, or holds something other than floats.
@@ -46,11 +46,13 @@ def decode_tensors(data: bytes, path: epath.Path) -> dict[str, np.ndarray]:
         raise InputError(
             f"{path}: not a valid safetensors file: {error}. It may be damaged or cut short."
         ) from error
-    found = [
+    problems = [
         f"{name} is {entry['dtype']}" for name, entry in entries if entry["dtype"] not in _DTYPES
     ]
-    if found:
-        raise problems_error(f"{path}: tensors of a type other than {', '.join(_DTYPES)}:", found)
+    if problems:
+        raise problems_error(
+            f"{path}: tensors of a type other than {', '.join(_DTYPES)}:", problems
+        )
     return {
         name: np.frombuffer(entry["data"], _DTYPES[entry["dtype"]])
         .reshape(entry["shape"])

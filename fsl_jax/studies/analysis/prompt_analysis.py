@@ -1,4 +1,4 @@
-"""What soft prompts are like: the words next to them, and how far they are from one another."""
+"""Measures of soft prompts: the words nearest to them, and their distances from one another."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -17,11 +17,11 @@ WITHIN = "two positions of one prompt"
 
 @dataclasses.dataclass(frozen=True)
 class Neighbour:
-    """An entry of the vocabulary next to a vector.
+    """An entry of the vocabulary near a vector.
 
     Attributes:
-      word: its text.
-      token_id: its row in the table.
+      word: the text of the token.
+      token_id: the token's row in the table of embeddings.
       distance: from the vector, in the measure that was asked for.
     """
 
@@ -33,18 +33,18 @@ class Neighbour:
 def distances(
     left: Float[np.ndarray, "M D"], right: Float[np.ndarray, "K D"], measure: str = "cosine"
 ) -> Float[np.ndarray, "M K"]:
-    """The distance of each vector on the left from each on the right.
+    """Compute the distance of each vector on the left from each on the right.
 
     Args:
       left: M vectors.
       right: K vectors.
-      measure: "cosine", one minus the cosine of their angle, from 0 to 2; or "euclidean".
+      measure: "cosine" (one minus the cosine of the angle, from 0 to 2) or "euclidean".
 
     Returns:
       float64 distances.
 
     Raises:
-      InputError: an unknown measure.
+      InputError: the measure is unknown.
     """
     if measure not in MEASURES:
         raise unknown_name("measure of distance", measure, MEASURES)
@@ -58,55 +58,55 @@ def nearest_words(
     count: int = 5,
     measure: str = "cosine",
 ) -> list[list[Neighbour]]:
-    """The entries of the vocabulary that are nearest to each vector.
+    """Find the entries of the vocabulary that are nearest to each vector.
 
     Args:
       vectors: a soft prompt.
-      table: the word embedding, special and unused tokens among its rows.
+      table: the word embedding, with the rows of special and unused tokens.
       tokenizer: of the model.
-      count: how many for each vector.
+      count: the number of neighbours of each vector.
       measure: as for `distances`.
 
     Returns:
       For each vector its neighbours, the nearest first.
     """
-    found = distances(vectors, table, measure)
+    all_distances = distances(vectors, table, measure)
 
     def neighbour(position: int, token_id: int) -> Neighbour:
         word = tokenizer.decode([token_id]).strip()
         name = word or repr(tokenizer.convert_ids_to_tokens([token_id])[0])
-        return Neighbour(name, token_id, float(found[position, token_id]))
+        return Neighbour(name, token_id, float(all_distances[position, token_id]))
 
     return [
-        [neighbour(position, int(row)) for row in np.argsort(own, kind="stable")[:count]]
-        for position, own in enumerate(found)
+        [neighbour(position, int(row)) for row in np.argsort(of_vector, kind="stable")[:count]]
+        for position, of_vector in enumerate(all_distances)
     ]
 
 
 def prompt_distances(
     prompts: Float[np.ndarray, "N P D"], measure: str = "cosine", matched: bool = False
 ) -> Float[np.ndarray, "N N"]:
-    """How far prompts are from one another: the mean over the pairs of their vectors.
+    """Compute how far prompts are from one another, as the mean over pairs of their vectors.
 
     Args:
       prompts: N prompts of one length.
       measure: as for `distances`.
-      matched: which vectors are compared: those at the same position; or, if true, each with one
-        of the other prompt, so that the mean is least. Two prompts that hold the same vectors in
-        another order are 0 apart only so.
+      matched: if false, compare the vectors at the same position. If true, pair each vector with
+        one of the other prompt, so that the mean is least: then two prompts that hold the same
+        vectors in another order are 0 apart.
 
     Returns:
       A symmetric matrix. Its diagonal is the mean over all pairs of different positions within a
-      prompt, NaN where there is one position.
+      prompt, or NaN if the prompt has one position.
     """
     count, length = prompts.shape[:2]
     flat = prompts.reshape(count * length, -1)
-    everything = distances(flat, flat, measure)
+    all_distances = distances(flat, flat, measure)
     result = np.full((count, count), np.nan)
     for one in range(count):
         for other in range(one, count):
             rows = slice(one * length, (one + 1) * length)
-            block = everything[rows, other * length : (other + 1) * length]
+            block = all_distances[rows, other * length : (other + 1) * length]
             result[one, other] = result[other, one] = (
                 _within(block) if one == other else _between(block, matched)
             )
@@ -127,16 +127,17 @@ def _between(block: np.ndarray, matched: bool) -> float:
 def mean_distances(
     between: Float[np.ndarray, "N N"], starts: Sequence[str], seeds: Sequence[int]
 ) -> dict[str, float]:
-    """Means of the distances of prompts by what the two have in common.
+    """Average the distances of prompts by what the two prompts have in common.
 
     Args:
       between: from `prompt_distances`.
-      starts: what each prompt began as.
-      seeds: of each prompt.
+      starts: the start of each prompt.
+      seeds: the seed of each prompt.
 
     Returns:
-      The mean within a prompt, between prompts of one start and different seeds, of one seed and
-      different starts, and of neither in common; those of which there are none are left out.
+      The mean within a prompt, and the means between prompts of one start and different seeds, of
+      one seed and different starts, and of different seeds and starts. A kind that has no pair is
+      left out.
     """
     kinds: dict[str, Callable[[int, int], bool]] = {
         WITHIN: lambda one, other: one == other,
@@ -150,9 +151,8 @@ def mean_distances(
             one < other and starts[one] != starts[other] and seeds[one] != seeds[other]
         ),
     }
-    places = [(one, other) for one in range(len(between)) for other in range(len(between))]
+    pairs = [(one, other) for one in range(len(between)) for other in range(len(between))]
     chosen = {
-        name: [between[place] for place in places if belongs(*place)]
-        for name, belongs in kinds.items()
+        name: [between[pair] for pair in pairs if belongs(*pair)] for name, belongs in kinds.items()
     }
     return {name: float(np.mean(values)) for name, values in chosen.items() if values}

@@ -1,6 +1,6 @@
-"""Pictures of soft prompts: norms, distances, a map among the vocabulary, what a position is worth.
+"""Pictures of soft prompts: norms, distances, maps among the vocabulary, the worth of a position.
 
-A colour is a start everywhere.
+In every picture, a colour stands for a start.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fsl_jax.studies.analysis.trained_prompts import Removals, TrainedPrompts
-from fsl_jax.studies.reporting.plots import COLOURS, INK, MARKERS, PALE, tidy, title
+from fsl_jax.studies.reporting.plot_style import (
+    COLOURS,
+    INK,
+    MARKERS,
+    PALE,
+    add_legend,
+    add_title,
+    tidy,
+)
 
 Map = tuple[Float[np.ndarray, "W 2"], Float[np.ndarray, "N P 2"], Float[np.ndarray, "N P 2"]]
-"""Places of W words, and of the vectors of N prompts before and after training."""
+"""Points of W words, and of the vectors of N prompts before and after training."""
 
 
 def draw_norms(trained: TrainedPrompts, table: Float[np.ndarray, "V D"]) -> Figure:
-    """The mean norm of a prompt's vectors by step, above where those of the vocabulary lie.
+    """Draw the mean norm of a prompt's vectors by step, over the range of the vocabulary's norms.
 
     Args:
       trained: N prompts.
@@ -33,18 +41,18 @@ def draw_norms(trained: TrainedPrompts, table: Float[np.ndarray, "V D"]) -> Figu
     norms = np.linalg.norm(trained.prompts, axis=-1).mean(axis=-1)
     colours = _colours(trained.starts)
     for start, colour in colours.items():
-        mine = norms[:, [each == start for each in trained.starts]]
-        axes.plot(trained.steps, mine, color=colour, alpha=0.35, linewidth=0.9)
-        axes.plot(trained.steps, mine.mean(axis=1), color=colour, linewidth=2.4, label=start)
+        of_start = norms[:, [each == start for each in trained.starts]]
+        axes.plot(trained.steps, of_start, color=colour, alpha=0.35, linewidth=0.9)
+        axes.plot(trained.steps, of_start.mean(axis=1), color=colour, linewidth=2.4, label=start)
     low, middle, high = np.percentile(np.linalg.norm(table, axis=-1), [5, 50, 95])
     axes.axhspan(low, high, color=PALE, alpha=0.12, linewidth=0)
     axes.axhline(middle, color=PALE, linewidth=1.2, linestyle=":", label="vocabulary, median")
     axes.set_xlabel("optimiser steps")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.set_ylabel("mean norm of the vectors")
-    _legend(figure, axes)
+    add_legend(figure, [axes], in_one_row=True)
     tidy(axes, grid="y")
-    title(
+    add_title(
         figure,
         "Norms over training",
         "thin: one seed · thick: mean over seeds · grey: 5% to 95% of the vocabulary",
@@ -53,31 +61,31 @@ def draw_norms(trained: TrainedPrompts, table: Float[np.ndarray, "V D"]) -> Figu
 
 
 def draw_distances(
-    panels: Mapping[str, Float[np.ndarray, "N N"]], starts: Sequence[str], seeds: Sequence[int]
+    matrices: Mapping[str, Float[np.ndarray, "N N"]], starts: Sequence[str], seeds: Sequence[int]
 ) -> Figure:
-    """Matrices of the distances of prompts, side by side and on one scale.
+    """Draw matrices of the distances of prompts, side by side and on one scale.
 
     Args:
-      panels: by title, from `prompt_distances`.
+      matrices: by title, from `prompt_distances`.
       starts: what each prompt began as; prompts of one start are drawn together.
       seeds: of each prompt.
 
     Returns:
       The figure.
     """
-    figure = Figure(figsize=(4.4 * len(panels) + 1.4, 4.9), layout="constrained")
+    figure = Figure(figsize=(4.4 * len(matrices) + 1.4, 4.9), layout="constrained")
     order = sorted(range(len(starts)), key=lambda run: (list(starts).index(starts[run]), run))
     names = [f"{starts[run]}, {seeds[run]}" for run in order]
-    highest = max(np.nanmax(values) for values in panels.values())
-    drawn = list(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0])
-    for axes, (name, values) in zip(drawn, panels.items(), strict=True):
+    highest = max(np.nanmax(values) for values in matrices.values())
+    panels = list(figure.subplots(1, len(matrices), sharey=True, squeeze=False)[0])
+    for axes, (name, values) in zip(panels, matrices.items(), strict=True):
         image = axes.imshow(values[np.ix_(order, order)], cmap="cividis", vmin=0, vmax=highest)
         axes.set_title(name, fontsize=10, color=INK)
         axes.set_xticks(range(len(names)), names, rotation=90)
         axes.set_yticks(range(len(names)), names)
         axes.tick_params(colors=INK, length=0, labelsize=8)
-    figure.colorbar(image, ax=drawn, shrink=0.8, label="mean distance")
-    title(
+    figure.colorbar(image, ax=panels, shrink=0.8, label="mean distance")
+    add_title(
         figure,
         "Distances of prompts, by start and seed",
         "diagonal: between the positions of one prompt",
@@ -86,7 +94,7 @@ def draw_distances(
 
 
 def draw_maps(maps: Mapping[str, Map], starts: Sequence[str]) -> Figure:
-    """Vectors of prompts among words of the vocabulary, on maps side by side.
+    """Draw the vectors of prompts among words of the vocabulary, on maps side by side.
 
     Args:
       maps: by title.
@@ -96,12 +104,12 @@ def draw_maps(maps: Mapping[str, Map], starts: Sequence[str]) -> Figure:
       The figure.
     """
     figure = Figure(figsize=(5.2 * len(maps), 5.4), layout="constrained")
-    drawn = list(figure.subplots(1, len(maps), squeeze=False)[0])
-    for axes, (name, places) in zip(drawn, maps.items(), strict=True):
-        _draw_map(axes, places, starts)
+    panels = list(figure.subplots(1, len(maps), squeeze=False)[0])
+    for axes, (name, points) in zip(panels, maps.items(), strict=True):
+        _draw_map(axes, points, starts)
         axes.set_title(name, fontsize=10, color=INK)
-    _legend(figure, drawn[0])
-    title(
+    add_legend(figure, panels[:1], in_one_row=True)
+    add_title(
         figure,
         "Prompts among the vocabulary",
         "a line leads from where a vector began to where it ended · grey: words",
@@ -110,16 +118,16 @@ def draw_maps(maps: Mapping[str, Map], starts: Sequence[str]) -> Figure:
 
 
 def draw_removals(removals: Removals, starts: Sequence[str], metric: str = "accuracy") -> Figure:
-    """What is gained or lost where a position of the prompt is taken away.
+    """Draw the change of the metric when a position of the prompt is taken away.
 
     Args:
       removals: of N prompts of length P.
       starts: what each prompt began as.
-      metric: what was measured.
+      metric: the name of the metric.
 
     Returns:
-      The figure: a point a run and position; the mean over the runs of a start; and on the right
-      what is lost where the whole prompt is taken away.
+      The figure: a point for each run and position, and the mean over the runs of each start. On
+      the right is the change when the whole prompt is taken away.
     """
     figure = Figure(figsize=(8.0, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -128,43 +136,29 @@ def draw_removals(removals: Removals, starts: Sequence[str], metric: str = "accu
     length = removals.without.shape[1]
     colours = _colours(starts)
     for number, (start, colour) in enumerate(colours.items()):
-        mine = change[[each == start for each in starts]]
-        places = np.arange(length + 1) + 0.16 * (number - (len(colours) - 1) / 2)
-        for own in mine:
-            axes.scatter(places, own, s=14, color=colour, alpha=0.45, linewidths=0)
+        of_start = change[[each == start for each in starts]]
+        columns = np.arange(length + 1) + 0.16 * (number - (len(colours) - 1) / 2)
+        for of_run in of_start:
+            axes.scatter(columns, of_run, s=14, color=colour, alpha=0.45, linewidths=0)
         marker = MARKERS[number % len(MARKERS)]
-        axes.scatter(places, mine.mean(axis=0), s=48, color=colour, marker=marker, label=start)
+        axes.scatter(columns, of_start.mean(axis=0), s=48, color=colour, marker=marker, label=start)
     axes.axhline(0, color=PALE, linewidth=1.2, linestyle=":")
     axes.set_xticks(range(length + 1), [*map(str, range(1, length + 1)), "all"])
     axes.set_xlabel("position that is taken away")
     axes.set_ylabel(f"change of {metric} (points)")
-    _legend(figure, axes)
+    add_legend(figure, [axes], in_one_row=True)
     tidy(axes, grid="y")
-    title(figure, "What a position is worth", "small: one seed · large: mean over seeds")
+    add_title(figure, "What a position is worth", "small: one seed · large: mean over seeds")
     return figure
 
 
 def _colours(starts: Sequence[str]) -> dict[str, str]:
     names = dict.fromkeys(starts)
-    return {start: COLOURS[place % len(COLOURS)] for place, start in enumerate(names)}
+    return {start: COLOURS[index % len(COLOURS)] for index, start in enumerate(names)}
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
-    """Below the panels, where it hides nothing."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=len(labels),
-        frameon=False,
-        fontsize=9,
-        labelcolor=INK,
-    )
-
-
-def _draw_map(axes: Axes, places: Map, starts: Sequence[str]) -> None:
-    words, before, after = places
+def _draw_map(axes: Axes, points: Map, starts: Sequence[str]) -> None:
+    words, before, after = points
     axes.scatter(*words.T, s=3, color=PALE, alpha=0.35, linewidths=0)
     for start, colour in _colours(starts).items():
         chosen = [each == start for each in starts]

@@ -1,4 +1,4 @@
-"""Soft prompts trained side by side: what they were on the way, and what each position is worth."""
+"""Soft prompts trained side by side: snapshots during training, and the worth of each position."""
 
 import dataclasses
 
@@ -9,18 +9,18 @@ from jaxtyping import Float
 
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.methods.prompt_tuning import PREFIX_POSITION, PromptTuning
-from fsl_jax.adapt.methods.registry import parse_method
 from fsl_jax.adapt.parts.soft_prompt import PROMPT
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.errors import InputError
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.processes import to_host
-from fsl_jax.studies.planning.plan import PlannedProgram, plan_programs
+from fsl_jax.studies.planning.plan import plan_programs
+from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.running.prepare import Prepared, prepare
 from fsl_jax.tasks.encoding import label_indices
-from fsl_jax.training.loop import fit
+from fsl_jax.training.fit_loop import fit
 from fsl_jax.training.predict import predict
 from fsl_jax.training.program import compile_program
 from fsl_jax.training.state import FitState
@@ -33,10 +33,10 @@ class TrainedPrompts:
     """The soft prompts of N runs of one program.
 
     Attributes:
-      prepared: what they were trained on and with.
-      steps: the optimiser steps before each snapshot, 0 the first.
-      prompts: the snapshots, float32 `[S, N, P, D]`; prompts that are shorter than the longest end
-        in vectors of zeros.
+      prepared: the program's data, formulation and stacked parameters.
+      steps: the number of optimiser steps before each snapshot, from 0.
+      prompts: the snapshots, float32 `[S, N, P, D]`; a prompt that is shorter than the longest one
+        ends in vectors of zeros.
       last: the trained leaves after the last step, `[N, ...]`.
       losses: training loss by step, `[N, steps]`.
     """
@@ -49,8 +49,8 @@ class TrainedPrompts:
 
     @property
     def starts(self) -> tuple[str, ...]:
-        """What each prompt began as."""
-        methods = [parse_method(run.method) for run in self.prepared.planned.runs]
+        """The start of each prompt."""
+        methods = [run.method for run in self.prepared.planned.runs]
         return tuple(each.start for each in methods if isinstance(each, PromptTuning))
 
     @property
@@ -64,9 +64,9 @@ class Removals:
     """The accuracy of N adapted models on the same examples, from 0 to 1.
 
     Attributes:
-      whole: with their whole prompt, `[N]`.
-      without: without one position of it, `[N, P]`; NaN where a shorter prompt has no such.
-      none: without all of it, `[N]`.
+      whole: with the whole prompt, `[N]`.
+      without: without one position, `[N, P]`; NaN at positions that a shorter prompt does not have.
+      none: without the prompt, `[N]`.
     """
 
     whole: Float[np.ndarray, " N"]
@@ -75,9 +75,9 @@ class Removals:
 
 
 def train_prompts(config: StudyConfig, pretrained: Pretrained, dataset: Dataset) -> TrainedPrompts:
-    """Trains soft prompts at once, and keeps what they are after each dispatch.
+    """Train soft prompts at once, and keep a snapshot of them after each dispatch.
 
-    On a CPU a dispatch is a step; elsewhere it ends where the validations fall.
+    On a CPU a dispatch is a step; elsewhere it ends at a validation.
 
     Args:
       config: the runs: methods `prompt_tuning`, seeds, and learning rates for one model.
@@ -119,15 +119,15 @@ def train_prompts(config: StudyConfig, pretrained: Pretrained, dataset: Dataset)
 def accuracies_without(
     trained: TrainedPrompts, examples: tuple[Example, ...], batch_size: int = 8
 ) -> Removals:
-    """Asks the trained models again with positions of their prompts taken away.
+    """Evaluate the trained models with positions of their prompts taken away.
 
-    A position is taken away by its entry of `prompt_mask`: nothing attends to it, and what comes
-    after it moves up, as if the prompt had been that much shorter. Nothing is trained again.
+    A position is taken away by its entry of `prompt_mask`: nothing attends to it, and all later
+    positions move up, as if the prompt were shorter. Nothing is trained again.
 
     Args:
       trained: N prompts of length P.
       examples: E examples.
-      batch_size: examples that are read at a time, by N * (P + 2) models at once.
+      batch_size: examples that N * (P + 2) models read at a time.
 
     Returns:
       The accuracies.
@@ -139,7 +139,7 @@ def accuracies_without(
     rows = np.tile(np.arange(len(mask)), len(masks))
     leaves = {path: leaf[rows] for path, leaf in frozen_leaves.items() if leaf is not None}
     leaves[_MASK] = masks.reshape(len(rows), -1)
-    logits = predict(
+    predicted = predict(
         formulation,
         stack.method,
         jax.tree.map(lambda leaf: leaf[rows], trained.last),
@@ -148,6 +148,7 @@ def accuracies_without(
         examples,
         batch_size,
     )
+    logits = predicted.logits
     labels = label_indices(examples, formulation.labels)
     accuracies = (logits.argmax(axis=-1) == labels[None, :]).mean(axis=1).reshape(len(masks), -1)
     without = np.where(mask > 0, accuracies[1:-1].T, np.nan)
@@ -156,8 +157,8 @@ def accuracies_without(
 
 def _planned(config: StudyConfig) -> PlannedProgram:
     programs = plan_programs(config)
-    methods = {run.method for program in programs for run in program.runs}
-    others = sorted(text for text in methods if not _is_before(parse_method(text)))
+    methods = {run.method_text: run.method for program in programs for run in program.runs}
+    others = [method for method in methods.values() if not _is_before(method)]
     if others or len(programs) != 1:
         raise InputError(
             f"expected runs of prompt_tuning that one program can train, found {len(programs)} "
@@ -172,7 +173,7 @@ def _is_before(method: Method) -> bool:
 
 
 def _prompts(trainable: Params) -> Float[np.ndarray, "N P D"]:
-    """A copy of the prompts: the next dispatch takes over the memory that they lie in."""
+    """Copy the prompts, since the next dispatch reuses their memory."""
     return np.array(to_host(flatten(trainable)[PROMPT]))
 
 

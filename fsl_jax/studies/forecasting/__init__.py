@@ -1,1 +1,1 @@
-"""How much time and memory a study needs."""
+"""Forecasting the time and memory that a study needs."""

@@ -1,22 +1,25 @@
-"""What a study would do: its programs, what they need, and about how long they take."""
+"""The dry run of a study: its programs, the memory that they need, and about how long they take."""
 
 from etils import epath
 
 from fsl_jax.studies.forecasting.estimate import program_operations
 from fsl_jax.studies.forecasting.speed import assumed_speed
-from fsl_jax.studies.planning.plan import PlannedProgram, plan_programs
+from fsl_jax.studies.planning.plan import plan_programs
+from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.reporting.table import markdown_table
-from fsl_jax.studies.study import Options, compile_all, load_study_data, open_study
+from fsl_jax.studies.running.compiling import compile_all
+from fsl_jax.studies.running.opening import load_study_data, open_study
+from fsl_jax.studies.running.options import RunOptions
 
 
-def dry_run(config: StudyConfig, output: epath.PathLike, options: Options) -> str:
-    """Plans and compiles a study without running or writing anything.
+def dry_run(config: StudyConfig, output: epath.PathLike, options: RunOptions) -> str:
+    """Plan and compile a study without running or writing anything.
 
     Args:
-      config: what would be asked.
-      output: where it would be written.
-      options: the memory limit among them.
+      config: the study's config.
+      output: the directory that the study would write to.
+      options: the options of this invocation; the memory limit is used.
 
     Returns:
       A table of the programs, with the memory that each needs and the time that it may take.
@@ -26,9 +29,9 @@ def dry_run(config: StudyConfig, output: epath.PathLike, options: Options) -> st
     with open_study(config, epath.Path(output), dataset, options) as study:
         planned, _ = compile_all(study, programs, options)
         speed = assumed_speed(study.mesh)
-        seconds = [program_operations(study, each) / speed for each in planned]
+        seconds = [program_operations(study, program) / speed for program in planned]
     header = ["program", "runs", "at once", "steps", "tokens", "memory (GiB)", "minutes"]
-    rows = [_cells(each, time_of) for each, time_of in zip(planned, seconds, strict=True)]
+    rows = list(map(_cells, planned, seconds))
     total = sum(seconds) / 60
     return (
         f"{markdown_table(header, rows, texts=1)}\n\n"
@@ -39,6 +42,7 @@ def dry_run(config: StudyConfig, output: epath.PathLike, options: Options) -> st
 
 def _cells(planned: PlannedProgram, seconds: float) -> list[str]:
     memory = f"{planned.memory / 2**30:.2f}" if planned.memory else "-"
+    """Return the cells of a program's row."""
     return [
         planned.name,
         str(len(planned.runs)),

@@ -1,6 +1,6 @@
-"""How many floating-point operations a program takes, counted from what it computes.
+"""Counting the floating-point operations of a program.
 
-What a program computes is traced with shapes, and the matrix products of that are counted.
+The functions that a program runs are traced with shapes, and their matrix products are counted.
 """
 
 import dataclasses
@@ -16,22 +16,22 @@ from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
 from fsl_jax.incontext.scoring import shared_beginning
 from fsl_jax.operations import product_operations
-from fsl_jax.studies.planning.plan import PlannedProgram
+from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.running.prepare import Prepared, prepare
-from fsl_jax.studies.running.prompting import make_prompted, prompt_text
+from fsl_jax.studies.running.prompting import make_prompt_formulation, prompt_context
 from fsl_jax.studies.running.running_study import RunningStudy
 from fsl_jax.tasks.formulation import Batch
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.training.caching import pool_shapes
 from fsl_jax.training.fit import make_gradient, take
-from fsl_jax.training.stack import stack_shapes
+from fsl_jax.training.stacked_runs import stack_shapes
 
 Pool = Mapping[str, Any]
 """Arrays `[E, ...]` of examples by name, or their shapes."""
 
 
 def program_operations(study: RunningStudy, planned: PlannedProgram) -> float:
-    """Operations of a program of either kind.
+    """Count the operations of a program.
 
     Args:
       study: the study.
@@ -40,12 +40,12 @@ def program_operations(study: RunningStudy, planned: PlannedProgram) -> float:
     Returns:
       The number of operations.
     """
-    count = prompt_operations if planned.prompted else fit_operations
+    count = fit_operations if planned.trains else prompt_operations
     return count(study, planned)
 
 
 def fit_operations(study: RunningStudy, planned: PlannedProgram) -> float:
-    """Operations of all runs of a program that trains, none of which ends early.
+    """Count the operations of a program that trains, if no run ends early.
 
     Args:
       study: the study.
@@ -59,40 +59,42 @@ def fit_operations(study: RunningStudy, planned: PlannedProgram) -> float:
     stack, config, arrays = prepared.stack, prepared.fit_config, prepared.encoded.arrays
     pool = pool_shapes(prepared.formulation, stack.shared, stack.mask, arrays)
     _, chunks, size = prepared.runs.validation.shape
-    reading = _reading(prepared, pool, size) / size
-    # With what is kept of an example, reading it takes less by what computing that took.
-    keeping = 0.0
+    forward = _forward_operations(prepared, pool, size) / size
+    # If the lower layers are computed once for each example, they are left out of `forward`.
+    cached = 0.0
     if pool.keys() != arrays.keys():
-        keeping = _reading(prepared, arrays, size) / size - reading
-    validation = config.evaluations * chunks * size * reading
-    training = config.steps * _step(prepared, pool) + validation
-    # The test set is read with the run that is selected for each method and seed.
-    selected = len({(run.method, run.seed) for run in planned.runs})
-    testing = len(study.test) * (selected * reading + keeping)
-    return len(planned.runs) * training + len(arrays["label"]) * keeping + testing
+        cached = _forward_operations(prepared, arrays, size) / size - forward
+    validation = config.evaluations * chunks * size * forward
+    training = config.steps * _step_operations(prepared, pool) + validation
+    # The test set is read by the run that is selected for each method and seed.
+    selected = len({(run.method_text, run.seed) for run in planned.runs})
+    testing = len(study.test) * (selected * forward + cached)
+    return len(planned.runs) * training + len(arrays["label"]) * cached + testing
 
 
-def _step(prepared: Prepared, pool: Pool) -> int:
-    """Operations of the loss of one run on one batch, and of its gradient."""
+def _step_operations(prepared: Prepared, pool: Pool) -> int:
+    """Count the operations of the loss of one run on one batch, and of its gradient."""
     # Dropout has no matrix products, and would need a key.
     config = dataclasses.replace(prepared.fit_config, dropout=0.0)
     gradient = make_gradient(prepared.formulation, prepared.stack.method, config)
-    return _of_one_run(prepared, gradient, pool, config.batch_size)
+    return _run_operations(prepared, gradient, pool, config.batch_size)
 
 
-def _reading(prepared: Prepared, pool: Pool, size: int) -> int:
-    """Operations of the class logits of one run on so many examples."""
+def _forward_operations(prepared: Prepared, pool: Pool, size: int) -> int:
+    """Count the operations of the class logits of one run on `size` examples."""
     formulation, method = prepared.formulation, prepared.stack.method
 
-    def read(trainable: Params, own: Params, shared: Params, batch: Batch) -> jax.Array:
-        params = method.reparametrize(combine(trainable, own, shared))
+    def forward(
+        trainable: Params, frozen_leaves: Params, shared: Params, batch: Batch
+    ) -> jax.Array:
+        params = method.reparametrize(combine(trainable, frozen_leaves, shared))
         return formulation.logits(params, batch)
 
-    return _of_one_run(prepared, read, pool, size)
+    return _run_operations(prepared, forward, pool, size)
 
 
-def _of_one_run(prepared: Prepared, function: Callable[..., Any], pool: Pool, size: int) -> int:
-    """Operations of a function of a run's leaves, the base, and so many examples of a pool."""
+def _run_operations(prepared: Prepared, function: Callable[..., Any], pool: Pool, size: int) -> int:
+    """Count the operations of a function of one run's leaves, the base, and a batch of a pool."""
     stack, rows = prepared.stack, jnp.zeros(size, jnp.int32)
     run = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype),
@@ -104,7 +106,7 @@ def _of_one_run(prepared: Prepared, function: Callable[..., Any], pool: Pool, si
 
 
 def prompt_operations(study: RunningStudy, planned: PlannedProgram) -> float:
-    """Operations of asking a model, what all prompts share being read once a split.
+    """Count the operations of asking a model; the shared start of the prompts is read once a split.
 
     Args:
       study: the study.
@@ -113,21 +115,25 @@ def prompt_operations(study: RunningStudy, planned: PlannedProgram) -> float:
     Returns:
       The number of operations.
     """
-    formulation = make_prompted(study, planned)
-    asked = {prompt_text(study, formulation, run)[0] for run in planned.runs}
-    return float(sum(_asking(formulation, study.test, text) for text in asked))
+    formulation = make_prompt_formulation(study, planned)
+    contexts = {prompt_context(study, formulation, run).text for run in planned.runs}
+    return float(sum(_query_operations(formulation, study.test, text) for text in contexts))
 
 
-def _asking(formulation: TemplateFormulation, queries: Sequence[Example], text: str) -> int:
-    """Operations of queries of their mean length after a text, which is read once."""
+def _query_operations(
+    formulation: TemplateFormulation, queries: Sequence[Example], text: str
+) -> int:
+    """Count the operations of queries of their mean length after a text, which is read once."""
     tokens, _ = formulation.tokenize(queries, text)
     shared = shared_beginning(formulation, tokens)
     mean = math.ceil(sum(map(len, tokens)) / len(tokens))
 
     def ask(params: Params, beginning: Batch, batch: Batch) -> jax.Array:
-        ids, mask = beginning["input_ids"], beginning["attention_mask"]
-        read = formulation.pretrained.apply
-        prefix = read(params, ids, mask, unembed=False).key_values if shared else None
+        prefix = None
+        if shared:
+            ids, mask = beginning["input_ids"], beginning["attention_mask"]
+            read = formulation.pretrained.apply
+            prefix = read(params, ids, mask, unembed=False).key_values
         return formulation.logits(params, batch, prefix=prefix)
 
     beginning, batch = _token_shapes(1, shared), _token_shapes(len(tokens), mean - shared)

@@ -1,4 +1,4 @@
-"""How long studies still take, of which some have been done and others only counted."""
+"""Forecasting how long a series of studies still takes, some of which may have finished."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,24 +9,28 @@ from fsl_jax.studies.forecasting.speed import assumed_speed
 from fsl_jax.studies.planning.plan import plan_programs
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.records.result_store import records_file
-from fsl_jax.studies.study import Options, load_study_data, open_study
+from fsl_jax.studies.running.opening import load_study_data, open_study
+from fsl_jax.studies.running.options import RunOptions
 
 WORTH_MEASURING = 0.05
-"""Share of all that there was to do; what takes less is mostly loading and tells no speed."""
+"""The share of the total time that a study must take for its speed to count.
+
+A shorter one spends most of its time on loading models, so it tells little about the speed.
+"""
 
 
 def program_seconds(config: StudyConfig, output: epath.PathLike) -> dict[str, float]:
-    """About how long each program of a study takes; nothing is compiled, run or written.
+    """Estimate how long each program of a study takes; nothing is compiled, run or written.
 
     Args:
-      config: what the study asks.
+      config: the study's config.
       output: the study's directory.
 
     Returns:
       Seconds by the program's name, counted from operations at the speed that a dry run assumes.
     """
     dataset = load_study_data(config)
-    with open_study(config, epath.Path(output), dataset, Options()) as study:
+    with open_study(config, epath.Path(output), dataset, RunOptions()) as study:
         speed = assumed_speed(study.mesh)
         return {
             planned.name: program_operations(study, planned) / speed
@@ -35,14 +39,14 @@ def program_seconds(config: StudyConfig, output: epath.PathLike) -> dict[str, fl
 
 
 def seconds_left(seconds: Mapping[str, float], output: epath.PathLike) -> float:
-    """What is left of a study that may have been stopped.
+    """Estimate how long a study still takes, which may have been started and stopped.
 
     Args:
-      seconds: of each program by name.
+      seconds: of each program by its name.
       output: the study's directory.
 
     Returns:
-      The seconds of the programs that have not finished there.
+      The seconds of the programs that have not finished in that directory.
     """
     directory = epath.Path(output)
     left = (name for name in seconds if not records_file(directory, name).exists())
@@ -50,17 +54,17 @@ def seconds_left(seconds: Mapping[str, float], output: epath.PathLike) -> float:
 
 
 class TimeLeft:
-    """The time left of studies that are done one after the other.
+    """The time left of studies that run one after the other.
 
-    What the studies were taken to need is corrected by what those needed that have been done; one
-    of which little was left does not count, since it takes seconds at any speed.
+    The assumed times are corrected by the times that the finished studies took. A study that had
+    little left to do does not count, since it takes a few seconds at any speed.
     """
 
     def __init__(self, assumed: Sequence[float]):
-        """Begins with nothing done.
+        """Start with no study done.
 
         Args:
-          assumed: seconds that each study is taken to need from now on, in their order; 0 for one
+          assumed: the seconds that each study is assumed to take, in their order; 0 for a study
             that has finished.
         """
         self._left = list(assumed)
@@ -69,20 +73,20 @@ class TimeLeft:
 
     @property
     def measured(self) -> bool:
-        """Whether a study has been done that tells the speed."""
+        """True once a study was done that tells the speed."""
         return self._assumed > 0
 
     @property
     def seconds(self) -> float:
-        """How long the studies that have not been done will take."""
+        """The seconds that the remaining studies will take."""
         factor = self._measured / self._assumed if self.measured else 1.0
         return factor * sum(self._left)
 
     def finish_one(self, seconds: float) -> None:
-        """Says that the next study has been done.
+        """Record that the next study is done.
 
         Args:
-          seconds: how long it took.
+          seconds: the time that it took.
         """
         assumed = self._left.pop(0)
         if assumed > self._worth:

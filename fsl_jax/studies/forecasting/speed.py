@@ -1,4 +1,4 @@
-"""How fast models are taken to run on a device, before any was run."""
+"""The speed at which models are assumed to run on a device, before any has run."""
 
 import time
 
@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 
 SIZE = 2048
-"""Rows and columns of the matrix product that tells how fast this device is."""
+"""The rows and columns of the matrix product that measures the speed of this device."""
 
 EFFICIENCY = 0.5
-"""Share of that speed that a whole model is taken to reach."""
+"""The share of that speed that a whole model is assumed to reach."""
 
 
 def assumed_speed(mesh: jax.sharding.Mesh | None = None) -> float:
-    """What models are taken to reach on the devices of a study, which one product is timed for.
+    """Measure one matrix product, and estimate the speed of models on all devices of a study.
 
     Args:
       mesh: the mesh, if there are several devices.

@@ -1,1 +1,1 @@
-"""What a study asks, and which runs and programs answer it."""
+"""Planning a study: its config, its runs, and the programs that carry them out."""

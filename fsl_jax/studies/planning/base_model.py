@@ -1,9 +1,9 @@
-"""The base model of a study or an evaluation, from values of flags."""
+"""Loading the base model of a study or an evaluation from values of flags."""
 
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from fsl_jax.models.attention.self_attention import AUTO
+from fsl_jax.models.attention.implementations import AUTO
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
 
@@ -11,7 +11,7 @@ from fsl_jax.models.pretrained import Pretrained
 def load_base(
     name: str, dtype: str = "auto", mesh: Mesh | None = None, attention: str = AUTO
 ) -> Pretrained:
-    """Loads a base model.
+    """Load a base model.
 
     Args:
       name: as `fsl_jax.load` takes it.

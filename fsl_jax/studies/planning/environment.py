@@ -1,4 +1,4 @@
-"""What a study ran on: versions, devices, threads and the settings that change numbers."""
+"""The environment of a study: versions, devices, threads, and options that change numbers."""
 
 import importlib.metadata
 import os
@@ -13,7 +13,7 @@ PACKAGES = ("fsl_jax", "jax", "jaxlib", "flax", "optax", "transformers")
 
 
 def versions() -> dict[str, str]:
-    """The versions that results depend on.
+    """Return the versions that results depend on.
 
     Returns:
       A version for "python" and for each of `PACKAGES`; "not installed" for a package that is used
@@ -23,9 +23,10 @@ def versions() -> dict[str, str]:
 
 
 def describe() -> dict[str, Any]:
-    """The environment of this process; the same on every start with the same machine and settings.
+    """Describe the environment of this process.
 
-    Call it once `jax.distributed` is up and the settings of jax are made, as it asks for devices.
+    The description is the same on every start with the same machine and options. Call it after
+    `jax.distributed` is started and the options of jax are set, since it asks for devices.
 
     Returns:
       JSON values: "versions"; "platform" (operating system and machine), "processor"; "backend",
@@ -59,14 +60,14 @@ def _version(package: str) -> str:
 
 
 def _threads() -> int:
-    """XLA sizes its pool by the processors that this process may be scheduled on."""
+    """Return the number of processors that this process may use, by which XLA sizes its pool."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _processor() -> str:
-    """The processor's name; Linux tells it in a file of its own only."""
+    """Return the processor's name, which Linux has in a file only."""
     path = Path("/proc/cpuinfo")
     named = re.search(r"^model name\s*:\s*(.+)$", path.read_text(), re.M) if path.exists() else None
     return named.group(1) if named else platform.processor() or platform.machine()

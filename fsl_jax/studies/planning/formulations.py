@@ -1,4 +1,4 @@
-"""Formulations from the settings of a study."""
+"""Formulations from the config of a study."""
 
 from typing import Any
 
@@ -19,14 +19,14 @@ def make_formulation(
     config: StudyConfig,
     reserved_positions: int = 0,
 ) -> Formulation:
-    """The formulation of a program.
+    """Make the formulation of a program.
 
     Args:
       kind: `head`, `template`, or `auto`, which is a template for language models and a head for
         the rest.
       pretrained: the model.
       labels: the classes.
-      config: the study's settings.
+      config: the study's config.
       reserved_positions: how many positions of the model the methods take beside a text.
 
     Returns:
@@ -50,13 +50,13 @@ def make_formulation(
 
 
 def describe_formulation(formulation: Formulation) -> dict[str, Any]:
-    """What is needed to make the formulation again, as JSON values.
+    """Describe a formulation by JSON values, from which `restore_formulation` makes it again.
 
     Args:
-      formulation: one of this project's.
+      formulation: a head or a template.
 
     Returns:
-      Its name and settings.
+      The name of the formulation, its labels, and what else it was made with.
     """
     common = {
         "name": formulation.name,
@@ -69,24 +69,24 @@ def describe_formulation(formulation: Formulation) -> dict[str, Any]:
         raise unknown_name("formulation", formulation.name, ["head", "template"])
     words = dict(zip(formulation.labels, map(list, formulation.verbalizer.words), strict=True))
     return common | {
-        "max_length": formulation.longest,
+        "max_length": formulation.limit_with_words,
         "template": formulation.template.text,
         "verbalizer": words,
     }
 
 
 def restore_formulation(described: dict[str, Any], pretrained: Pretrained) -> Formulation:
-    """The formulation that `describe_formulation` described.
+    """Make the formulation that `describe_formulation` described.
 
     Args:
-      described: its name and settings.
+      described: what `describe_formulation` returned.
       pretrained: the model.
 
     Returns:
       The formulation.
 
     Raises:
-      InputError: a setting is missing.
+      InputError: a part of the description is missing.
     """
     try:
         labels = tuple(described["labels"])

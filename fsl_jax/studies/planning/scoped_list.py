@@ -10,15 +10,24 @@ Value = TypeVar("Value")
 
 
 @dataclasses.dataclass(frozen=True)
-class Item(Generic[Value]):
-    """One entry of a list: a value, and the names of models and methods that it is meant for."""
+class ScopedValue(Generic[Value]):
+    """One entry of a list: a value, and what it is for.
 
-    keys: tuple[str, ...]
+    Attributes:
+      scope: the names of models and methods before the value; empty if it is for all.
+      value: the value.
+    """
+
+    scope: tuple[str, ...]
     value: Value
 
     def applies_to(self, *names: str) -> bool:
-        """Whether every key is among the names of a model, a method, or a method with settings."""
-        return all(key in names for key in self.keys)
+        """Return True if every name in the scope is one of these.
+
+        Args:
+          *names: the names of a model and a method, the method's with and without its settings.
+        """
+        return all(name in names for name in self.scope)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,36 +35,36 @@ class ScopedList(Generic[Value]):
     """A list of values, some of them for certain models and methods only.
 
     Attributes:
-      items: the entries, in order.
+      entries: the entries, in order.
     """
 
-    items: tuple[Item[Value], ...]
+    entries: tuple[ScopedValue[Value], ...]
 
-    def of(self, *names: str) -> tuple[Value, ...]:
-        """The values for a model and a method.
+    def values_for(self, *names: str) -> tuple[Value, ...]:
+        """Return the values for a model and a method.
 
         Args:
-          *names: what the model and the method are called.
+          *names: the names of the model and the method, the method's with and without settings.
 
         Returns:
-          The values of the entries with the most keys among those that apply; none if none do.
+          The values of the entries with the longest scope among those that apply; none if none do.
         """
-        fitting = [item for item in self.items if item.applies_to(*names)]
-        most = max((len(item.keys) for item in fitting), default=0)
-        return tuple(item.value for item in fitting if len(item.keys) == most)
+        fitting = [entry for entry in self.entries if entry.applies_to(*names)]
+        longest = max((len(entry.scope) for entry in fitting), default=0)
+        return tuple(entry.value for entry in fitting if len(entry.scope) == longest)
 
-    def keys(self) -> set[str]:
-        """All names that entries are meant for."""
-        return {key for item in self.items for key in item.keys}
+    def scope_names(self) -> set[str]:
+        """Return all names that entries are for."""
+        return {name for entry in self.entries for name in entry.scope}
 
 
 def parse_scoped_list(text: str, read: Callable[[str], Value], flag: str) -> ScopedList[Value]:
-    """Reads a list of values.
+    """Read a list of values.
 
     Args:
       text: entries with commas between them, each `value`, `model:value`, `method:value` or
         `model:method:value`; commas and colons in parentheses belong to the entry.
-      read: reads one value; a `ValueError` of it is an error of the flag.
+      read: reads one value; if it raises a `ValueError`, that is an error of the flag.
       flag: the flag's name, for messages.
 
     Returns:
@@ -64,20 +73,22 @@ def parse_scoped_list(text: str, read: Callable[[str], Value], flag: str) -> Sco
     Raises:
       InputError: an entry is empty or its value cannot be read.
     """
-    items = []
+    entries = []
     for entry in split(text, ","):
-        *keys, value = (part.strip() for part in split(entry, ":"))
+        *scope, value = (part.strip() for part in split(entry, ":"))
         try:
-            items.append(Item(tuple(keys), read(value)))
+            entries.append(ScopedValue(tuple(scope), read(value)))
         except InputError:
             raise
         except ValueError as error:
             raise InputError(f"--{flag}: cannot read {entry.strip()!r} in {text!r}") from error
-    return ScopedList(tuple(items))
+    return ScopedList(tuple(entries))
 
 
 def split(text: str, separator: str) -> list[str]:
-    """Splits a text at separators that stand outside parentheses, in which texts may be quoted.
+    """Split a text at separators outside parentheses.
+
+    In parentheses, texts may be in quotation marks; a parenthesis in such a text does not count.
 
     Args:
       text: the text.

@@ -1,4 +1,4 @@
-"""Selection on validation data: for each method and seed one run, which alone sees the test set.
+"""Selection on validation data: one run for each method and seed, the only one that is tested.
 
 Gao, Fisch and Chen, 2021, "Making Pre-trained Language Models Better Few-shot Learners",
 https://arxiv.org/abs/2012.15723.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fsl_jax.studies.planning.plan import PlannedRun
+from fsl_jax.studies.planning.programs import PlannedRun
 
 
 def select(
@@ -17,24 +17,25 @@ def select(
     losses: np.ndarray,
     failed: np.ndarray,
 ) -> list[int]:
-    """Chooses among the runs of each method and seed.
+    """Choose the best run of each method and seed.
 
     Args:
       runs: N runs.
-      accuracies: best validation accuracy of each, `[N]`.
-      losses: validation loss there, in nats, `[N]`, which decides between equal accuracies.
+      accuracies: the best validation accuracy of each run, `[N]`.
+      losses: the validation loss at the same step, in nats, `[N]`; it decides between equal
+        accuracies.
       failed: True for runs whose loss was not a number, `[N]`; they are never chosen.
 
     Returns:
-      The positions of the chosen runs in ascending order. A method and seed of which all runs
-      failed has none.
+      The indices of the chosen runs in ascending order. None is chosen of a method and seed whose
+      runs all failed.
     """
     best: dict[tuple[str, int], int] = {}
-    for position, run in enumerate(runs):
-        if failed[position]:
+    for index, run in enumerate(runs):
+        if failed[index]:
             continue
-        rival = best.setdefault((run.method, run.seed), position)
-        rank = (-accuracies[position], losses[position])
-        if rank < (-accuracies[rival], losses[rival]):
-            best[run.method, run.seed] = position
+        key = (run.method_text, run.seed)
+        rival = best.setdefault(key, index)
+        if (-accuracies[index], losses[index]) < (-accuracies[rival], losses[rival]):
+            best[key] = index
     return sorted(best.values())

@@ -1,9 +1,10 @@
-"""What a study asks: models, methods, data and settings, as a user gives them."""
+"""The config of a study: models, methods, data and training, as a user gives them."""
 
 import dataclasses
 
-from fsl_jax.errors import InputError, problems_error, unknown_name
-from fsl_jax.models.attention.self_attention import AUTO, IMPLEMENTATIONS
+from fsl_jax.errors import InputError, problems_error
+from fsl_jax.models.attention.implementations import AUTO, IMPLEMENTATIONS
+from fsl_jax.studies.planning.flag_field import flag_field, require_choices
 
 FORMULATIONS = ("auto", "head", "template")
 DTYPES = ("auto", "float32", "bfloat16")
@@ -12,101 +13,133 @@ PRECISIONS = ("default", "high", "highest")
 
 @dataclasses.dataclass(frozen=True)
 class StudyConfig:
-    """All that decides the results of a study, and nothing that does not.
+    """Everything that decides the results of a study, and nothing else.
 
-    Lists whose entries may be for certain models and methods only are kept as they were written;
-    see `qualified`.
+    Each field is a flag of `experiments/study.py`, and the help text of the flag describes it. A
+    scoped list, whose entries may be for certain models and methods only, is kept as it was
+    written; see `scoped_list`.
 
-    Attributes:
-      models: names, as `fsl_jax.load` takes them.
-      dataset: name or path, as `load_dataset` takes it.
-      methods: list of methods, `zero_shot` and `icl` among them.
-      shots: K, examples per class to train on, and as many to validate on.
-      seeds: one split, initialisation and order of batches each.
-      learning_rates: list; empty for each method's own.
-      weight_decay: of AdamW.
-      steps: list of one number; optimiser steps.
-      batch_size: list of one number; examples a step.
-      evaluate_every: steps between validations.
-      patience: validations without a better one that end a run; 0 for none.
-      dropout: rate inside the model while training.
-      warmup: share of the steps over which the learning rate rises.
-      clip_norm: the largest global norm of a gradient.
-      max_test: test examples at most; None for all.
-      max_length: tokens of an example at most, in what trains; None for as many as the model takes.
-      max_prompt_tokens: tokens of a prompt with its demonstrations at most.
-      formulation: `head`, `template`, or `auto`: a template for what has a decoder, where a method
-        allows it.
-      pooling: of the head; empty for the model's usual one.
-      template: of prompts.
-      verbalizer: JSON object from labels to words; empty for the labels themselves.
-      text_column: of local data.
-      label_column: of local data.
-      rematerialize: whether layers are computed again for their gradient, to save memory.
-      attention: how attention is computed, as `fsl_jax.load` takes it.
-      dtype: of the base model; `auto` is float32 on a CPU and bfloat16 on accelerators.
-      matmul_precision: of matrix products, as JAX names it.
-      runs_axis: groups of devices that runs are spread over.
-      batch_axis: groups of devices that the examples of a batch are spread over.
-      model_axis: groups of devices that weights are spread over.
+    Raises:
+      InputError: a value is not among the choices or out of range; all that are out of range are
+        named at once.
     """
 
-    models: tuple[str, ...]
-    dataset: str
-    methods: str
-    shots: int = 16
-    seeds: tuple[int, ...] = (13, 21, 42, 87, 100)
-    learning_rates: str = ""
-    weight_decay: float = 0.0
-    steps: str = "100"
-    batch_size: str = "8"
-    evaluate_every: int = 10
-    patience: int = 0
-    dropout: float = 0.0
-    warmup: float = 0.1
-    clip_norm: float = 1.0
-    max_test: int | None = None
-    max_length: int | None = None
-    max_prompt_tokens: int = 2048
-    formulation: str = "auto"
-    pooling: str = ""
-    template: str = "{text}\nTopic:"
-    verbalizer: str = ""
-    text_column: str = "text"
-    label_column: str = "label"
-    rematerialize: bool = False
-    attention: str = AUTO
-    dtype: str = "auto"
-    matmul_precision: str = "default"
-    runs_axis: int = 1
-    batch_axis: int = 1
-    model_axis: int = 1
+    models: tuple[str, ...] = flag_field(
+        "Embedded names, Hugging Face ids, directories or GGUF files.", ("minilm-l6",)
+    )
+    dataset: str = flag_field(
+        "Embedded name, a directory with train.* and test.*, or one file.", "bbc_headlines"
+    )
+    methods: str = flag_field(
+        "Methods, with settings in parentheses: lora(rank=4). zero_shot and icl train nothing.",
+        "linear_probe,bitfit,lora",
+        scoped=True,
+    )
+    shots: int = flag_field("Training examples per class, and as many for validation.", 16)
+    seeds: tuple[int, ...] = flag_field(
+        "Each seed draws a split, initial weights and an order of the batches.",
+        (13, 21, 42, 87, 100),
+    )
+    learning_rates: str = flag_field(
+        "Learning rates, one of which is chosen on validation data; if empty, each method's own.",
+        "",
+        scoped=True,
+    )
+    weight_decay: float = flag_field("Weight decay of AdamW.", 0.0)
+    steps: str = flag_field("Optimiser steps of a run.", "100", scoped=True)
+    batch_size: str = flag_field("Examples in a step.", "8", scoped=True)
+    evaluate_every: int = flag_field("Steps between two validations.", 10)
+    patience: int = flag_field(
+        "End a run after this many validations without a better one; 0 never does.", 0
+    )
+    dropout: float = flag_field("Dropout rate inside the model while training.", 0.0)
+    warmup: float = flag_field("Share of the steps in which the learning rate rises.", 0.1)
+    clip_norm: float = flag_field("Largest global norm of a gradient.", 1.0)
+    max_test: int | None = flag_field("Test examples at most; if not given, all.", None)
+    max_length: int | None = flag_field(
+        "Tokens of an example at most, for methods that train; if not given, as many as the model "
+        "takes.",
+        None,
+    )
+    max_prompt_tokens: int = flag_field(
+        "Tokens of a prompt with its demonstrations at most, for methods that train nothing.", 2048
+    )
+    formulation: str = flag_field(
+        "How the task is put to the model. auto is a template for a model with a decoder, where "
+        "the method allows it, and a head for all others.",
+        "auto",
+        choices=FORMULATIONS,
+        kind="formulation",
+    )
+    pooling: str = flag_field(
+        "Pooling of the head: mean, cls or last; if empty, the model's usual one.", ""
+    )
+    template: str = flag_field(
+        "A prompt with the field {text}; \\n is a new line.", "{text}\nTopic:", escaped=True
+    )
+    verbalizer: str = flag_field(
+        "JSON object from labels to words; a label that it does not name stands for itself.", ""
+    )
+    text_column: str = flag_field("The column or key of the texts in local data.", "text")
+    label_column: str = flag_field("The column or key of the labels in local data.", "label")
+    rematerialize: bool = flag_field(
+        "Compute layers again for their gradient: a third more work, for the memory of one layer.",
+        False,
+    )
+    attention: str = flag_field(
+        "How attention is computed; auto is the implementation that was measured to be the fastest "
+        "on the platform.",
+        AUTO,
+        choices=IMPLEMENTATIONS,
+        kind="attention implementation",
+    )
+    dtype: str = flag_field(
+        "Of the base model; auto is float32 on a CPU and bfloat16 elsewhere.",
+        "auto",
+        choices=DTYPES,
+        kind="dtype",
+    )
+    matmul_precision: str = flag_field(
+        "Precision of matrix products, as JAX names it.",
+        "default",
+        choices=PRECISIONS,
+        kind="matmul precision",
+    )
+    runs_axis: int = flag_field("Groups of devices that runs are spread over.", 1, name="mesh_runs")
+    batch_axis: int = flag_field(
+        "Groups of devices that a batch is spread over.", 1, name="mesh_batch"
+    )
+    model_axis: int = flag_field(
+        "Groups of devices that weights are spread over.", 1, name="mesh_model"
+    )
 
     def __post_init__(self):
-        for kind, value, known in (
-            ("formulation", self.formulation, FORMULATIONS),
-            ("attention implementation", self.attention, IMPLEMENTATIONS),
-            ("dtype", self.dtype, DTYPES),
-            ("matmul precision", self.matmul_precision, PRECISIONS),
-        ):
-            if value not in known:
-                raise unknown_name(kind, value, known)
+        require_choices(self)
         if not self.models:
             raise InputError("no model: name at least one with --models")
-        wrong = [
-            f"{name} = {value}: expected {low} or more"
-            for name, value, low in (
-                ("shots", self.shots, 1),
-                ("max_test", self.max_test or 1, 1),
-                ("max_length", self.max_length or 8, 8),
-                ("max_prompt_tokens", self.max_prompt_tokens, 8),
-                ("weight_decay", self.weight_decay, 0),
-            )
-            if value < low
+        problems = [*self._out_of_range(), *self._seed_problems()]
+        if problems:
+            raise problems_error("values out of range:", problems)
+
+    def _out_of_range(self) -> list[str]:
+        limits = {
+            "shots": (self.shots, 1),
+            "max_test": (self.max_test or 1, 1),
+            "max_length": (self.max_length or 8, 8),
+            "max_prompt_tokens": (self.max_prompt_tokens, 8),
+            "weight_decay": (self.weight_decay, 0),
+        }
+        return [
+            f"{name} = {value}: expected {least} or more"
+            for name, (value, least) in limits.items()
+            if value < least
         ]
-        wrong += [f"seed {seed}: seeds are not negative" for seed in self.seeds if seed < 0]
-        twice = {seed for seed in self.seeds if self.seeds.count(seed) > 1}
-        wrong += [f"seed {seed} is given twice" for seed in sorted(twice)]
-        wrong += [] if self.seeds else ["no seeds: give at least one"]
-        if wrong:
-            raise problems_error("settings out of range:", wrong)
+
+    def _seed_problems(self) -> list[str]:
+        negative = [f"seed {seed}: seeds are not negative" for seed in self.seeds if seed < 0]
+        repeated = sorted({seed for seed in self.seeds if self.seeds.count(seed) > 1})
+        return [
+            *negative,
+            *(f"seed {seed} is given twice" for seed in repeated),
+            *([] if self.seeds else ["no seeds: give at least one"]),
+        ]

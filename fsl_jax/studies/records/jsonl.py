@@ -2,17 +2,14 @@
 
 import dataclasses
 import json
-import math
-import operator
-import types
-import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from etils import epath
 
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.files import write_atomically
+from fsl_jax.validation import brief, checked_fields
 
 RecordType = TypeVar("RecordType", bound="Record")
 
@@ -28,18 +25,18 @@ class Record:
     """
 
     def __post_init__(self) -> None:
-        for name, value in _conform_fields(type(self), vars(self)).items():
+        for name, value in checked_fields(type(self), vars(self)).items():
             object.__setattr__(self, name, value)
-        found = self.contradictions()
-        if found:
-            raise InputError("; ".join(found))
+        problems = self.contradictions()
+        if problems:
+            raise InputError("; ".join(problems))
 
     def contradictions(self) -> list[str]:
-        """What cannot be true of the fields together, once each is of its kind; a line each."""
+        """List the fields that contradict each other or are out of range."""
         return []
 
     def line(self) -> str:
-        """The record as JSON on one line: fields in their fixed order, keys inside them sorted."""
+        """Return the record as JSON on one line: fields in their order, keys inside them sorted."""
         fields = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
         return (
             "{"
@@ -49,7 +46,7 @@ class Record:
 
 
 def write_records(path: epath.PathLike, records: Iterable[Record]) -> None:
-    """Replaces a JSON Lines file by these records, one a line, all or nothing.
+    """Replace a JSON Lines file by these records, one a line, all or nothing.
 
     Args:
       path: the file; its directory exists.
@@ -62,7 +59,7 @@ def write_records(path: epath.PathLike, records: Iterable[Record]) -> None:
 
 
 def read_records(path: epath.PathLike, kind: type[RecordType]) -> tuple[RecordType, ...]:
-    """Reads a JSON Lines file back, and takes nothing that `write_records` would not have written.
+    """Read a JSON Lines file that `write_records` wrote; anything else is an error.
 
     Args:
       path: the file.
@@ -75,21 +72,21 @@ def read_records(path: epath.PathLike, kind: type[RecordType]) -> tuple[RecordTy
       InputError: some lines are not such records; names every one of them by number.
       FileNotFoundError: there is no such file.
     """
-    records, found = [], []
+    records, problems = [], []
     for number, line in enumerate(epath.Path(path).read_text().splitlines(), start=1):
         try:
             records.append(_parse(line, kind))
         except ValueError as error:
-            found.append(f"line {number}: {error}")
-    if found:
+            problems.append(f"line {number}: {error}")
+    if problems:
         raise problems_error(
-            f"{path} has lines that are no {kind.__name__}; mend or remove them:", found
+            f"{path} has lines that are no {kind.__name__}; correct or remove them:", problems
         )
     return tuple(records)
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of a value: a line of ASCII, keys sorted, floats that read back.
+    """Return the canonical JSON text of a value: a line of ASCII, keys sorted, floats exact.
 
     Args:
       value: made of what JSON has; floats are finite.
@@ -106,27 +103,14 @@ def canonical_json(value: Any) -> str:
 def _parse(line: str, kind: type[RecordType]) -> RecordType:
     values = json.loads(line, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
     if not isinstance(values, dict):
-        raise ValueError(f"expected a JSON object, found {_brief(values)}")
+        raise ValueError(f"expected a JSON object, found {brief(values)}")
     names = [field.name for field in dataclasses.fields(kind)]
     missing = [name for name in names if name not in values]
     unexpected = [name for name in values if name not in names]
     if missing or unexpected:
         texts = {"missing": missing, "unexpected": unexpected}
         raise ValueError("; ".join(f"{what}: {', '.join(x)}" for what, x in texts.items() if x))
-    return kind(**_conform_fields(kind, values))
-
-
-def _conform_fields(kind: type[Record], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Every field in the form that its annotation allows, or an error with all that cannot be."""
-    conformed, found = {}, []
-    for name, hint in typing.get_type_hints(kind).items():
-        try:
-            conformed[name] = _conform(values[name], hint)
-        except ValueError as error:
-            found.append(f"{name}: {error}")
-    if found:
-        raise InputError("; ".join(found))
-    return conformed
+    return kind(**checked_fields(kind, values))
 
 
 def _refuse_constant(name: str) -> None:
@@ -138,82 +122,3 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) != len(pairs):
         raise ValueError("a key is given twice in one object")
     return values
-
-
-def _conform(value: Any, kind: Any) -> Any:
-    """The value in the one form that its annotation allows, or a ValueError that says why not."""
-    if kind is Any:
-        return _conform_json(value)
-    if isinstance(kind, types.UnionType):
-        options = [option for option in typing.get_args(kind) if option is not type(None)]
-        return None if value is None else _conform(value, options[0])
-    if typing.get_origin(kind) is dict:
-        return {name: _conform(item, typing.get_args(kind)[1]) for name, item in _items(value)}
-    if typing.get_origin(kind) is tuple:
-        return tuple(_conform(item, typing.get_args(kind)[0]) for item in _sequence(value))
-    if hasattr(kind, "_fields"):
-        return _conform_named_tuple(value, kind)
-    return _SCALARS[kind](value)
-
-
-def _conform_named_tuple(value: Any, kind: Any) -> Any:
-    items, hints = _sequence(value), typing.get_type_hints(kind)
-    if len(items) != len(hints):
-        raise ValueError(f"expected [{', '.join(hints)}], found {_brief(value)}")
-    return kind(*(_conform(item, hint) for item, hint in zip(items, hints.values(), strict=True)))
-
-
-def _conform_json(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _conform_json(item) for name, item in _items(value)}
-    if isinstance(value, list | tuple):
-        return [_conform_json(item) for item in value]
-    if value is None or isinstance(value, bool | str):
-        return value
-    return _whole(value) if hasattr(value, "__index__") else _number(value)
-
-
-def _items(value: Any) -> Iterable[tuple[str, Any]]:
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"expected an object with names for keys, found {_brief(value)}")
-    return value.items()
-
-
-def _sequence(value: Any) -> list[Any]:
-    if not isinstance(value, list | tuple):
-        raise ValueError(f"expected a list, found {_brief(value)}")
-    return list(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"expected a text, found {_brief(value)}")
-    return str(value)
-
-
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"expected true or false, found {_brief(value)}")
-    return value
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise ValueError(f"expected a whole number, found {_brief(value)}")
-    return operator.index(value)
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
-        raise ValueError(f"expected a number, found {_brief(value)}")
-    if not math.isfinite(float(value)):
-        raise ValueError(f"expected a finite number (null where there is none), found {value}")
-    return float(value)
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-_SCALARS: dict[Any, Callable[[Any], Any]] = {str: _text, bool: _truth, int: _whole, float: _number}

@@ -12,7 +12,7 @@ STATUSES: tuple[str, ...] = get_args(Status)
 
 
 class CurvePoint(NamedTuple):
-    """What was seen of a run at one evaluation; written as the list `[step, metric, loss]`.
+    """One evaluation of a run; written as the list `[step, metric, loss]`.
 
     Attributes:
       step: optimiser steps done.
@@ -26,7 +26,7 @@ class CurvePoint(NamedTuple):
 
 
 class RowKey(NamedTuple):
-    """What the runs of one row of the table have in common."""
+    """The values that the runs of one row of the table share."""
 
     method: str
     model: str
@@ -37,7 +37,7 @@ class RowKey(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RunRecord(Record):
-    """One method on one split with one set of hyperparameters, and what came of it.
+    """One method on one split with one set of hyperparameters, and its results.
 
     A method that trains nothing (`zero_shot`, `icl`) has no learning rate, weight decay, batch
     size or curve, 0 steps and 0 trainable parameters. Metrics are shares in [0, 1].
@@ -103,27 +103,27 @@ class RunRecord(Record):
 
     @property
     def failed(self) -> bool:
-        """Whether the run gave nothing that could be selected."""
+        """True if the run gave nothing that could be selected."""
         return self.status == "nan"
 
     def contradictions(self) -> list[str]:
-        """What cannot be true of one run; see `Record`."""
-        found = []
+        """List what contradicts itself in one run; see `Record`."""
+        problems = []
         if self.status not in STATUSES:
-            found.append(f"status: expected one of {', '.join(STATUSES)}, found {self.status!r}")
+            problems.append(f"status: expected one of {', '.join(STATUSES)}, found {self.status!r}")
         if self.selected and self.failed:
-            found.append("selected: a run whose loss is not a number cannot be selected")
+            problems.append("selected: a run whose loss is not a number cannot be selected")
         if self.selected != (self.test is not None):
-            found.append("test: a selected run has a test value, and no other run has one")
+            problems.append("test: a selected run has a test value, and no other run has one")
         for name in ("validation", "test"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
-                found.append(f"{name}: expected a share between 0 and 1, found {value}")
-        return found
+                problems.append(f"{name}: expected a share between 0 and 1, found {value}")
+        return problems
 
 
 def read_results(path: epath.PathLike) -> tuple[RunRecord, ...]:
-    """Reads `results.jsonl` back, strictly; `write_records` writes it.
+    """Read `results.jsonl` strictly; `write_records` writes it.
 
     Args:
       path: the file.

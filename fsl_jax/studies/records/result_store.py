@@ -1,10 +1,10 @@
-"""What a study has done: the records of each finished program, and the results put together."""
+"""The records of each finished program of a study, and the results file made from them."""
 
 from collections.abc import Sequence
 
 from etils import epath
 
-from fsl_jax.studies.planning.plan import PlannedProgram
+from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.records.jsonl import write_records
 from fsl_jax.studies.records.records import RunRecord, read_results
 
@@ -12,13 +12,13 @@ from fsl_jax.studies.records.records import RunRecord, read_results
 class ResultStore:
     """The records of programs in a study's directory.
 
-    Each program has a file of its own, written whole when it has finished; `results.jsonl` is put
-    together from them in the order of the plan. So it is the same bytes however often the study was
-    stopped and gone on with.
+    Each program has a file of its own, which is written at once when the program has finished.
+    `results.jsonl` is all of these files in the order of the plan. So it has the same bytes however
+    often the study was stopped and continued.
     """
 
     def __init__(self, directory: epath.Path, programs: Sequence[PlannedProgram]):
-        """Opens the store; nothing is written yet.
+        """Open the store; nothing is written yet.
 
         Args:
           directory: the study's directory.
@@ -27,12 +27,12 @@ class ResultStore:
         self._directory = directory
         self._programs = programs
 
-    def finished(self, program: PlannedProgram) -> bool:
-        """Whether a program has its records."""
+    def has(self, program: PlannedProgram) -> bool:
+        """Return True if the records of a program are there, so that it has finished."""
         return self._file(program).exists()
 
-    def finish(self, program: PlannedProgram, records: Sequence[RunRecord]) -> None:
-        """Writes the records of a program, and the results anew.
+    def write(self, program: PlannedProgram, records: Sequence[RunRecord]) -> None:
+        """Write the records of a finished program, and `results.jsonl` again.
 
         Args:
           program: the program.
@@ -40,15 +40,15 @@ class ResultStore:
         """
         self._file(program).parent.mkdir(parents=True, exist_ok=True)
         write_records(self._file(program), records)
-        self.assemble()
+        self.write_results()
 
-    def assemble(self) -> None:
-        """Writes `results.jsonl` from what there is."""
+    def write_results(self) -> None:
+        """Write `results.jsonl` from the records of all finished programs."""
         write_records(self._directory / "results.jsonl", self.records())
 
     def records(self) -> list[RunRecord]:
-        """The records of all finished programs, in the order of the plan."""
-        finished = [program for program in self._programs if self.finished(program)]
+        """Return the records of all finished programs, in the order of the plan."""
+        finished = [program for program in self._programs if self.has(program)]
         return [record for program in finished for record in read_results(self._file(program))]
 
     def _file(self, program: PlannedProgram) -> epath.Path:
@@ -56,5 +56,5 @@ class ResultStore:
 
 
 def records_file(directory: epath.Path, program: str) -> epath.Path:
-    """Where a study in a directory keeps the records of a program once it has finished."""
+    """Return the file for the records of a finished program in a study's directory."""
     return directory / "programs" / f"{program}.jsonl"

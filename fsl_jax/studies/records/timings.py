@@ -1,4 +1,4 @@
-"""Where the time went: `timings.jsonl`, apart from the results, which stay the same bytes."""
+"""The seconds of each phase: `timings.jsonl`, apart from the results, which stay the same bytes."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ class Timing(Record):
     evaluate: float
 
     def contradictions(self) -> list[str]:
-        """What cannot be true of one timing; see `Record`."""
+        """List the negative seconds; see `Record`."""
         values = {"compile": self.compile, "train": self.train, "evaluate": self.evaluate}
         return [
             f"{name}: {value} seconds is negative" for name, value in values.items() if value < 0
@@ -39,7 +39,7 @@ class Timing(Record):
 
 
 def append_timings(path: epath.PathLike, timings: Iterable[Timing]) -> None:
-    """Adds lines to `timings.jsonl`, which is made if it is not there.
+    """Add lines to `timings.jsonl`, which is made if it is missing.
 
     The file is written anew and renamed, because an append that is killed leaves half a line, and
     because object stores cannot append.
@@ -56,7 +56,7 @@ def append_timings(path: epath.PathLike, timings: Iterable[Timing]) -> None:
 
 
 def read_timings(path: epath.PathLike) -> tuple[Timing, ...]:
-    """Reads `timings.jsonl`.
+    """Read `timings.jsonl`.
 
     Args:
       path: the file.
@@ -71,7 +71,7 @@ def read_timings(path: epath.PathLike) -> tuple[Timing, ...]:
 
 
 def seconds_of(timings: Iterable[Timing], method: str, model: str) -> dict[str, float]:
-    """The seconds that all invocations together spent on a method with a model.
+    """Return the seconds that all invocations together spent on a method with a model.
 
     Args:
       timings: the records of the study.

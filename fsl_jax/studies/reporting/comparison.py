@@ -1,4 +1,4 @@
-"""Several studies of the same methods in one table."""
+"""One table of several studies of the same methods."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,23 +9,23 @@ Key = tuple[str, str]
 
 
 def comparison_table(studies: Mapping[str, Sequence[Row]]) -> str:
-    """One line for each method and model, with its result in every study.
+    """Make a table with a line for each method and model, and a column for each study.
 
     Args:
-      studies: the rows of each study by its name, which heads a column.
+      studies: the rows of each study by the name that heads its column.
 
     Returns:
-      A table in Markdown: method, model, trained parameters (the most of any study, a task's head
-      among them), mean ± deviation in percent for each study, seconds of all studies together. The
-      best first, by the mean over the studies that a method took part in.
+      A table in Markdown: method, model, trained parameters (the most in any study, a task's head
+      included), mean ± deviation in percent for each study, and the seconds of all studies. The
+      best line comes first, by the mean over the studies that a method took part in.
     """
-    found: dict[Key, dict[str, Row]] = {}
+    by_key: dict[Key, dict[str, Row]] = {}
     for name, rows in studies.items():
         for row in rows:
-            found.setdefault((row.method, row.model), {})[name] = row
-    order = sorted(found, key=lambda key: (-_mean(found[key].values()), key))
+            by_key.setdefault((row.method, row.model), {})[name] = row
+    order = sorted(by_key, key=lambda key: (-_mean(by_key[key].values()), key))
     names = ["method", "model", "trained parameters", *studies, "seconds"]
-    return markdown_table(names, [_cells(key, found[key], list(studies)) for key in order])
+    return markdown_table(names, [_cells(key, by_key[key], list(studies)) for key in order])
 
 
 def _mean(rows: Iterable[Row]) -> float:

@@ -1,4 +1,4 @@
-"""Curves for TensorBoard: one event file a run, written once, the same bytes for the same run."""
+"""Curves for TensorBoard: one event file for each run, with the same bytes for the same run."""
 
 import hashlib
 import re
@@ -19,12 +19,12 @@ FILE_NAME = "events.out.tfevents.0.fsl_jax"
 
 
 def write_events(directory: epath.PathLike, records: Iterable[RunRecord]) -> None:
-    """Writes the curves of finished runs below a directory that `tensorboard --logdir` reads.
+    """Write the curves of finished runs below a directory that `tensorboard --logdir` reads.
 
-    Each run has a directory `MODEL/METHOD/seed=…,learning_rate=…,HASH` with one file of a fixed
-    name, so that writing a run again replaces its curves and does not draw them twice. Scalars are
-    `validation/METRIC` and `train/loss` by step, and `test/METRIC` of a selected run at its best
-    step. Events carry their step as their time: no clock is in the file.
+    Each run has a directory `MODEL/METHOD/seed=…,learning_rate=…,HASH` with one file. The file's
+    name is fixed, so that writing a run again replaces its curves and does not draw them twice.
+    The scalars are `validation/METRIC` and `train/loss` by step, and `test/METRIC` of a selected
+    run at its best step. The time of an event is its step, since a clock would change the bytes.
 
     Args:
       directory: the log directory.
@@ -33,24 +33,24 @@ def write_events(directory: epath.PathLike, records: Iterable[RunRecord]) -> Non
     for record in records:
         events = list(_events(record))
         if events:
-            place = epath.Path(directory) / run_directory(record)
-            place.mkdir(parents=True, exist_ok=True)
-            write_atomically(place / FILE_NAME, _encoded(events))
+            path = epath.Path(directory) / run_directory(record)
+            path.mkdir(parents=True, exist_ok=True)
+            write_atomically(path / FILE_NAME, _encoded(events))
 
 
 def run_directory(record: RunRecord) -> str:
-    """The directory of a run's events, relative to the log directory.
+    """Name the directory of a run's events, relative to the log directory.
 
     Args:
       record: the run.
 
     Returns:
-      A path with the run's name and a hash of all its settings, so that no two runs share it.
+      A path with the run's name and a hash of everything that sets it apart from other runs.
     """
     names = ("dataset", "formulation", "shots", "steps", "batch_size", "weight_decay", "settings")
     shown = ("model", "method", "seed", "learning_rate")
-    settings = canonical_json([getattr(record, name) for name in (*shown, *names)])
-    digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
+    values = canonical_json([getattr(record, name) for name in (*shown, *names)])
+    digest = hashlib.sha256(values.encode()).hexdigest()[:8]
     name = f"seed={record.seed},learning_rate={record.learning_rate}"
     return f"{_safe(record.model)}/{_safe(record.method)}/{name},{digest}"
 
@@ -74,7 +74,7 @@ def _event(tag: str, value: float, step: int) -> Event:
 
 
 def _encoded(events: Iterable[Event]) -> bytes:
-    """The events in TensorBoard's framing; by way of a local file, as its writer wants a path."""
+    """Encode events in TensorBoard's framing, through a local file, as its writer needs a path."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / FILE_NAME
         writer = RecordWriter(str(path))

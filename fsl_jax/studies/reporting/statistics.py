@@ -1,21 +1,21 @@
-"""How far a handful of seeds can be trusted: mean, spread and intervals."""
+"""The mean, the spread and the confidence interval of a few seeds."""
 
 import dataclasses
 import math
 from collections.abc import Sequence
 
 import numpy as np
-import scipy  # which imports scipy.stats, half a second's work, once it is asked for
+import scipy  # It imports scipy.stats, which takes half a second, when it is first used.
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """A mean with how much its values differ; one value has neither deviation nor interval.
+    """The mean of some values, and how much they differ.
 
     Attributes:
-      mean: of the values.
-      std: sample standard deviation, with n - 1 in the denominator.
-      ci95: 95% confidence interval of the mean.
+      mean: the mean of the values.
+      std: sample standard deviation, with n - 1 in the denominator; None for a single value.
+      ci95: 95% confidence interval of the mean; None for a single value.
     """
 
     mean: float
@@ -24,22 +24,22 @@ class Spread:
 
 
 def spread(values: Sequence[float], bounds: tuple[float, float] = (0.0, 1.0)) -> Spread:
-    """Mean, standard deviation and 95% confidence interval over seeds.
+    """Compute mean, standard deviation and 95% confidence interval over seeds.
 
-    The interval is Student's t with n - 1 degrees of freedom. A bootstrap of three values can only
-    draw ten different samples, and its interval never leaves the values seen: with few seeds it is
-    far too narrow. The t interval is as wide as three seeds deserve. It assumes roughly normal
-    values, so near 0 or 1 it can reach beyond what a share can be, and is clipped there.
+    The interval is Student's t with n - 1 degrees of freedom. It assumes roughly normal values.
+    Near 0 or 1 it can reach beyond the values that a share can have, and is clipped there. A
+    bootstrap would be far too narrow: three values give only ten different samples, and the
+    interval never leaves the values seen.
 
-    Values that are all equal give a deviation of 0 and an interval of no width, which says that the
+    Equal values give a deviation of 0 and an interval of no width. Such an interval means that the
     seeds made no difference, not that the mean is exact.
 
     Args:
-      values: one value a seed, at least one.
+      values: one value for each seed, at least one.
       bounds: the least and the greatest value that the mean can have.
 
     Returns:
-      The spread; for a single value, deviation and interval are None, as they are undefined.
+      The spread.
     """
     mean = math.fsum(values) / len(values)
     if len(values) == 1:
@@ -51,14 +51,14 @@ def spread(values: Sequence[float], bounds: tuple[float, float] = (0.0, 1.0)) ->
 
 
 def paired_difference(first: Sequence[float], second: Sequence[float]) -> Spread:
-    """How far the first is ahead of the second on the same splits.
+    """Compute how far one method is ahead of another on the same splits.
 
-    A hard split is hard for every method, so the differences within splits vary less than the
-    values, and tell two methods apart where their own intervals still overlap.
+    A hard split is hard for every method. So the differences within splits vary less than the
+    values, and can tell two methods apart whose intervals overlap.
 
     Args:
-      first: one share in [0, 1] a seed, at least one.
-      second: those of the other, for the same seeds in the same order.
+      first: a share in [0, 1] for each seed, at least one.
+      second: the shares of the other method, for the same seeds in the same order.
 
     Returns:
       The spread of first - second, in [-1, 1].
@@ -68,7 +68,7 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Spread
 
 
 def sampling_margin(share: float, examples: int) -> float:
-    """What the size of a test set leaves open about a share measured on it.
+    """Compute how uncertain a share is that was measured on a test set of this size.
 
     Args:
       share: the share of examples with some property, in [0, 1].

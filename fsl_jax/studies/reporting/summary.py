@@ -1,4 +1,4 @@
-"""From the records of runs to the rows of the table: `summary.json`."""
+"""The rows of the table from the records of runs, and the file `summary.json`."""
 
 import dataclasses
 import itertools
@@ -22,20 +22,20 @@ class Row:
     Metrics are shares in [0, 1].
 
     Attributes:
-      method: as in the records, like the four that follow.
-      model: likewise.
-      dataset: likewise.
-      shots: likewise.
-      metric: likewise.
+      method: as in the records.
+      model: as in the records.
+      dataset: as in the records.
+      shots: as in the records.
+      metric: as in the records.
       mean: over the seeds that have a value; None if every run failed.
       std: sample standard deviation over seeds; None with fewer than two values.
       ci95: 95% interval of the mean (`statistics.spread`); None with fewer than two values.
-      runs: the metric on the test set, a value a seed; None for a seed on which every run failed.
-      trainable_parameters: numbers trained, the most of any run of the row.
-      total_parameters: numbers in the whole tree, likewise.
+      runs: the test metric of each seed; None for a seed on which every run failed.
+      trainable_parameters: the number of trained parameters, the most of any run of the row.
+      total_parameters: the number of all parameters, the most of any run of the row.
       seconds: of all runs of the row together: "compile", "train", "evaluate".
       selected: lists along `runs`: "seeds", "learning_rate", "validation", "best_step", "adapter";
-        and how many runs there were ("tried") and how many of them failed ("nan").
+        the number of runs ("tried"), and the number of runs that failed ("nan").
     """
 
     method: str
@@ -54,25 +54,26 @@ class Row:
 
     @property
     def failed(self) -> bool:
-        """Whether no run of the row gave a value."""
+        """True if no run of the row gave a value."""
         return self.mean is None
 
     @property
     def values(self) -> dict[int, float]:
-        """The metric on the test set by seed, without the seeds that have none."""
+        """The test metric by seed, without the seeds that have none."""
         seeds = self.selected["seeds"]
         return {s: run for s, run in zip(seeds, self.runs, strict=True) if run is not None}
 
 
 def summarise(records: Iterable[RunRecord], timings: Iterable[Timing]) -> list[Row]:
-    """The rows of the table, the best first; what failed altogether is last, never left out.
+    """Make the rows of the table from the records of runs.
 
     Args:
-      records: all runs of the study; the selected ones carry the test values.
-      timings: what the programs of the study took.
+      records: all runs of the study; the selected ones have the test values.
+      timings: the seconds that the programs of the study took.
 
     Returns:
-      A row for each method and model, by falling mean of the test metric.
+      A row for each method and model, by falling mean of the test metric. Rows whose runs all
+      failed come last.
 
     Raises:
       InputError: a seed has two selected runs, or has runs that did not fail and none is selected.
@@ -80,10 +81,10 @@ def summarise(records: Iterable[RunRecord], timings: Iterable[Timing]) -> list[R
     groups: dict[RowKey, list[RunRecord]] = {}
     for record in records:
         groups.setdefault(record.row, []).append(record)
-    found = [fault for key, runs in groups.items() for fault in _selection_problems(key, runs)]
-    if found:
+    problems = [each for key, runs in groups.items() for each in _selection_problems(key, runs)]
+    if problems:
         raise problems_error(
-            "each method and seed needs one selected run; select before summarising:", found
+            "each method and seed needs one selected run; select before summarising:", problems
         )
     timings = list(timings)
     rows = [_row(key, runs, timings) for key, runs in groups.items()]
@@ -91,7 +92,7 @@ def summarise(records: Iterable[RunRecord], timings: Iterable[Timing]) -> list[R
 
 
 def write_summary(path: epath.PathLike, rows: Sequence[Row], environment: dict[str, Any]) -> None:
-    """Writes `summary.json`: the rows and the environment they were made in.
+    """Write `summary.json`: the rows, and the environment in which the study ran.
 
     Args:
       path: the file; its directory exists.
@@ -104,7 +105,7 @@ def write_summary(path: epath.PathLike, rows: Sequence[Row], environment: dict[s
 
 
 def read_summary(path: epath.PathLike) -> list[Row]:
-    """Reads the rows back that `write_summary` wrote.
+    """Read the rows that `write_summary` wrote.
 
     Args:
       path: the file.
@@ -113,7 +114,7 @@ def read_summary(path: epath.PathLike) -> list[Row]:
       The rows.
 
     Raises:
-      InputError: there is no such file, or it is not one that `write_summary` wrote.
+      InputError: there is no such file, or `write_summary` did not write it.
     """
     path = epath.Path(path)
     if not path.exists():
@@ -127,23 +128,24 @@ def read_summary(path: epath.PathLike) -> list[Row]:
 
 def _by_seed(runs: list[RunRecord]) -> dict[int, list[RunRecord]]:
     ordered = sorted(runs, key=lambda run: run.seed)
-    return {seed: list(mine) for seed, mine in itertools.groupby(ordered, key=lambda run: run.seed)}
+    groups = itertools.groupby(ordered, key=lambda run: run.seed)
+    return {seed: list(of_seed) for seed, of_seed in groups}
 
 
 def _selection_problems(key: RowKey, runs: list[RunRecord]) -> list[str]:
-    found = []
-    for seed, mine in _by_seed(runs).items():
-        selected = sum(run.selected for run in mine)
-        if selected != 1 and not all(run.failed for run in mine):
-            found.append(
+    problems = []
+    for seed, of_seed in _by_seed(runs).items():
+        selected = sum(run.selected for run in of_seed)
+        if selected != 1 and not all(run.failed for run in of_seed):
+            problems.append(
                 f"{key.method} with {key.model}, seed {seed}: {selected} runs are selected"
             )
-    return found
+    return problems
 
 
 def _row(key: RowKey, runs: list[RunRecord], timings: list[Timing]) -> Row:
     by_seed = _by_seed(runs)
-    chosen = [next((run for run in mine if run.selected), None) for mine in by_seed.values()]
+    chosen = [next((run for run in of_seed if run.selected), None) for of_seed in by_seed.values()]
     tests = [run.test for run in chosen if run is not None and run.test is not None]
     over_seeds = spread(tests) if tests else None
     return Row(

@@ -1,4 +1,4 @@
-"""The table that answers a study's config, for terminals and for Markdown."""
+"""The table of a study's results, for terminals and for Markdown."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -13,26 +13,26 @@ MARK = "†"
 
 
 def headers(rows: Sequence[Row]) -> list[str]:
-    """The names of the columns.
+    """Name the columns of the table.
 
     Args:
       rows: the rows of the table, at least one; they share their metric.
 
     Returns:
-      A header for each text that `cells` gives.
+      A header for each text that `cells` returns.
     """
     metric = rows[0].metric.replace("_", " ")
     return ["method", "model", "trained parameters", f"{metric} (%)", "95% CI", "seconds"]
 
 
 def cells(row: Row) -> list[str]:
-    """One row as texts: method, model, trained parameters, mean ± deviation, interval, seconds.
+    """Write a row as texts: method, model, trained parameters, mean ± deviation, interval, seconds.
 
     Args:
       row: the row.
 
     Returns:
-      A text for each of `headers`; the mean carries a mark where `footnotes` has something to say.
+      A text for each of `headers`; the mean has a mark if `footnotes` says something about the row.
     """
     share = row.trainable_parameters / row.total_parameters if row.total_parameters else 0.0
     trained = f"{row.trainable_parameters:,} ({share:.2%})" if row.trainable_parameters else "0"
@@ -41,13 +41,13 @@ def cells(row: Row) -> list[str]:
 
 
 def result(row: Row) -> str:
-    """The mean of a row with its standard deviation, in percent: `88.2 ± 1.1`.
+    """Write the mean of a row with its standard deviation in percent: `88.2 ± 1.1`.
 
     Args:
       row: the row.
 
     Returns:
-      The text; without a deviation for a single value, and `failed` where there is no value.
+      The text; without a deviation for a single value, and `failed` if there is no value.
     """
     if row.mean is None:
         return "failed"
@@ -55,31 +55,31 @@ def result(row: Row) -> str:
 
 
 def interval(row: Row) -> str:
-    """The confidence interval of a row in percent: `85.5 to 90.9`.
+    """Write the confidence interval of a row in percent: `85.5 to 90.9`.
 
     Args:
       row: the row.
 
     Returns:
-      The text; a dash where the row has no interval.
+      The text; a dash if the row has no interval.
     """
     return " to ".join(map(percent, row.ci95)) if row.ci95 else "-"
 
 
 def percent(share: float) -> str:
-    """A share as percent with one decimal.
+    """Write a share in percent with one decimal.
 
     Args:
       share: 1 is the whole.
 
     Returns:
-      The number without a sign of percent.
+      The number without a percent sign.
     """
     return f"{100 * share:.1f}"
 
 
 def footnotes(rows: Sequence[Row]) -> list[str]:
-    """What the marks in the table mean: runs that failed.
+    """Explain the marks in the table, which stand at rows with failed runs.
 
     Args:
       rows: the rows of the table.
@@ -95,7 +95,7 @@ def footnotes(rows: Sequence[Row]) -> list[str]:
 
 
 def terminal_table(rows: Sequence[Row]) -> Table:
-    """The table for a terminal; print it with a `rich.console.Console`.
+    """Make the table for a terminal; print it with a `rich.console.Console`.
 
     Args:
       rows: from `summarise`, the best first.
@@ -115,23 +115,23 @@ def terminal_table(rows: Sequence[Row]) -> Table:
         show_edge=False,
     )
     for name in headers(rows):
-        text = name in ("method", "model")
+        is_text = name in ("method", "model")
         header = Text(name.replace("trained ", "trained\n"))
-        justify: Literal["left", "right"] = "left" if text else "right"
-        table.add_column(header, justify=justify, no_wrap=not text, overflow="fold")
-    for place, row in enumerate(rows):
-        style = "red" if row.failed else "bold" if place == 0 else None
+        justify: Literal["left", "right"] = "left" if is_text else "right"
+        table.add_column(header, justify=justify, no_wrap=not is_text, overflow="fold")
+    for index, row in enumerate(rows):
+        style = "red" if row.failed else "bold" if index == 0 else None
         table.add_row(*map(Text, cells(row)), style=style)
     return table
 
 
 def markdown_table(names: Sequence[str], lines: Sequence[Sequence[str]], texts: int = 2) -> str:
-    """A table in Markdown.
+    """Make a table in Markdown.
 
     Args:
       names: the headers.
       lines: the cells of each line, one for each header.
-      texts: how many of the first columns are texts; the others are set to the right.
+      texts: the number of first columns that hold texts; the others are aligned to the right.
 
     Returns:
       The lines of the table.
@@ -150,7 +150,7 @@ def _failures(row: Row) -> str:
     text = (
         f"the loss of {row.selected['nan']} of {row.selected['tried']} runs stopped being a number"
     )
-    lost = [seed for seed in row.selected["seeds"] if seed not in row.values]
-    if lost:
-        return f"{text}; no value for seed {', '.join(map(str, lost))}."
+    missing = [seed for seed in row.selected["seeds"] if seed not in row.values]
+    if missing:
+        return f"{text}; no value for seed {', '.join(map(str, missing))}."
     return f"{text}; they took no part in the selection."

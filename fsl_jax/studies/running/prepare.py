@@ -1,4 +1,4 @@
-"""From a planned program to arrays: splits, tokens, stacked parameters."""
+"""Preparing the arrays of a planned program: splits, tokens, stacked parameters."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -8,18 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fsl_jax.adapt.methods.registry import parse_method
 from fsl_jax.data.examples import Dataset, Example, Split
 from fsl_jax.data.sampling import batch_order
 from fsl_jax.data.splits import few_shot_split
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.studies.planning.formulations import make_formulation
-from fsl_jax.studies.planning.plan import PlannedProgram
+from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.tasks.encoding import Encoded, encode
 from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.training.fit_config import FitConfig, longest_dispatch
-from fsl_jax.training.stack import Stack, run_key, stack_runs
+from fsl_jax.training.stacked_runs import StackedRuns, run_key, stack_runs
 from fsl_jax.training.state import Runs
 
 Tree = TypeVar("Tree")
@@ -27,21 +26,21 @@ Tree = TypeVar("Tree")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prepared:
-    """All that a program needs but its compiled function.
+    """Everything that a program needs beside its compiled function.
 
     Attributes:
-      planned: what was planned.
+      planned: the program in the plan.
       formulation: how examples become tokens and class logits.
-      fit_config: of the training, shared by all runs.
+      fit_config: the config of the training, which all runs share.
       stack: the parameters of all runs.
-      runs: what differs between the runs.
+      runs: the arrays that differ between the runs.
       encoded: the train and validation examples of all splits, each once.
     """
 
     planned: PlannedProgram
     formulation: Formulation
     fit_config: FitConfig
-    stack: Stack
+    stack: StackedRuns
     runs: Runs
     encoded: Encoded
 
@@ -51,21 +50,21 @@ def prepare(
     pretrained: Pretrained,
     dataset: Dataset,
     config: StudyConfig,
-    stacking: Callable[..., Stack] = stack_runs,
+    stacking: Callable[..., StackedRuns] = stack_runs,
 ) -> Prepared:
-    """Draws the splits of a program's runs, reads their texts, and stacks their parameters.
+    """Draw the splits of a program's runs, tokenise their texts, and stack their parameters.
 
     Args:
       planned: the program.
       pretrained: its model.
       dataset: the data.
-      config: the study's settings.
+      config: the study's config.
       stacking: `stack_shapes` where the shapes of the parameters are enough.
 
     Returns:
       The arrays, on the host or on one device.
     """
-    methods = [parse_method(run.method) for run in planned.runs]
+    methods = [run.method for run in planned.runs]
     formulation = make_formulation(
         planned.formulation,
         pretrained,
@@ -74,7 +73,8 @@ def prepare(
         reserved_positions=max(method.positions for method in methods),
     )
     fit_config = make_fit_config(planned, config)
-    splits = {seed: few_shot_split(dataset, config.shots, seed) for seed in _seeds(planned)}
+    seeds = [run.seed for run in planned.runs]
+    splits = {seed: few_shot_split(dataset, config.shots, seed) for seed in dict.fromkeys(seeds)}
     pool = _pool(list(splits.values()))
     encoded = encode(formulation, list(pool))
     batch = {name: jnp.asarray(array[:1]) for name, array in encoded.arrays.items()}
@@ -82,7 +82,7 @@ def prepare(
         formulation,
         pretrained.params,
         methods,
-        [run.seed for run in planned.runs],
+        seeds,
         lambda params: formulation.logits(params, batch),
     )
     runs = _runs(planned, fit_config, splits, pool, config, stack)
@@ -90,7 +90,7 @@ def prepare(
 
 
 def make_fit_config(planned: PlannedProgram, config: StudyConfig) -> FitConfig:
-    """The training configuration that all runs of a program share."""
+    """Return the training config that all runs of a program share."""
     return FitConfig(
         steps=planned.steps,
         batch_size=planned.batch_size,
@@ -104,13 +104,9 @@ def make_fit_config(planned: PlannedProgram, config: StudyConfig) -> FitConfig:
     )
 
 
-def _seeds(planned: PlannedProgram) -> list[int]:
-    return list(dict.fromkeys(run.seed for run in planned.runs))
-
-
 def _pool(splits: Sequence[Split]) -> dict[Example, int]:
-    """The row of each example that any split uses; one that several use has one row."""
-    examples = [each for split in splits for each in (*split.train, *split.validation)]
+    """Give each example of the splits a row; an example of several splits has one row."""
+    examples = [example for split in splits for example in (*split.train, *split.validation)]
     return {example: row for row, example in enumerate(dict.fromkeys(examples))}
 
 
@@ -120,8 +116,9 @@ def _runs(
     splits: dict[int, Split],
     pool: dict[Example, int],
     config: StudyConfig,
-    stack: Stack,
+    stack: StackedRuns,
 ) -> Runs:
+    """Stack the arrays that differ between the runs."""
     orders, validations = [], []
     for run in planned.runs:
         split = splits[run.seed]
@@ -143,26 +140,26 @@ def _runs(
 
 
 def chunked(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts rows into chunks of one size, as few as possible and as even.
+    """Cut rows into chunks of one size, as few as possible and as even as possible.
 
     Args:
       rows: int32 `[N, m]`.
       size: the largest chunk.
 
     Returns:
-      The rows `[N, chunks, b]`, the last one repeated to fill the last chunk, and a float32 weight
-      of the same shape: 1 for each that counts and 0 for each repeated one.
+      The rows `[N, chunks, b]`, the last one repeated to fill the last chunk, and float32 weights
+      of the same shape: 1 for each row, and 0 for each repetition.
     """
     count = rows.shape[1]
     chunks = -(-count // size)
     width = -(-count // chunks)
-    places = np.arange(chunks * width)
-    filled = rows[:, np.minimum(places, count - 1)]
-    weight = np.broadcast_to((places < count).astype(np.float32), filled.shape)
+    columns = np.arange(chunks * width)
+    filled = rows[:, np.minimum(columns, count - 1)]
+    weight = np.broadcast_to((columns < count).astype(np.float32), filled.shape)
     shape = (len(rows), chunks, width)
     return filled.reshape(shape), weight.reshape(shape)
 
 
 def slice_runs(tree: Tree, group: range) -> Tree:
-    """The runs of a group, out of anything that has the runs on its first axis."""
+    """Cut the runs of a group out of a tree whose leaves have the runs on their first axis."""
     return jax.tree.map(lambda leaf: leaf[group.start : group.stop], tree)

@@ -17,7 +17,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Task:
-    """One piece of work that counts up to a total; made by `Progress.task`."""
+    """Work that counts up to a total; made by `Progress.task`."""
 
     def __init__(
         self, show: Callable[["Task"], None], description: str, total: int, completed: int
@@ -30,11 +30,11 @@ class Task:
         self._show = show
 
     def update(self, completed: int, *, loss: float | None = None) -> None:
-        """Says how far the work is.
+        """Set how far the work is.
 
         Args:
-          completed: how much of the total is done by now.
-          loss: the current loss; the last one stays where None is given.
+          completed: how much of the total is done.
+          loss: the current loss; None keeps the last one.
         """
         self.completed = completed
         self.loss = self.loss if loss is None else loss
@@ -42,24 +42,24 @@ class Task:
         self._show(self)
 
     def finish(self) -> None:
-        """Says that nothing more comes, also where the work ended before its total."""
+        """End the work, even if it is short of its total."""
         if not self.finished:
             self.finished = True
             self._show(self)
 
     @property
     def count_text(self) -> str:
-        """How much is done of how much."""
+        """The amount done and the total: `50/600`."""
         return f"{self.completed}/{self.total}"
 
     @property
     def loss_text(self) -> str:
-        """The loss as it is shown; empty before the first one."""
+        """The loss in words; empty before the first one."""
         return "" if self.loss is None else f"loss {self.loss:.3f}"
 
 
 class Progress:
-    """Shows tasks while its `with` block runs: live bars on a terminal, else a line now and then.
+    """Shows tasks while its `with` block runs: live bars on a terminal, else a line at times.
 
     with Progress() as progress:
         task = progress.task("lora with minilm-l6", total=600)
@@ -68,8 +68,8 @@ class Progress:
     It writes to standard error, so that a table on standard output can be piped.
 
     Args:
-      console: where to show; standard error if None.
-      clock: seconds that only grow.
+      console: the console to write to; standard error if None.
+      clock: returns seconds that never decrease.
     """
 
     def __init__(
@@ -87,15 +87,15 @@ class Progress:
         self._display.stop()
 
     def task(self, description: str, total: int, completed: int = 0) -> Task:
-        """Begins to show a piece of work.
+        """Start to show a task.
 
         Args:
-          description: what is done, in a few words.
+          description: the work in a few words.
           total: how much there is to do.
-          completed: how much of it was done before, by an earlier invocation.
+          completed: how much an earlier invocation has done.
 
         Returns:
-          The task, to be updated.
+          The task, which the caller updates.
         """
         task = Task(self._display.show, description, total, completed)
         self._display.show(task)

@@ -34,7 +34,7 @@ UNREAD = ("pooler/",)
 
 
 def trained_leaves(pretrained, method, labels=2):
-    """What training might leave: each trained leaf moved a little, and a head."""
+    """Return leaves as training leaves them: each moved a little, and a head."""
     params = pretrained.params
     if labels:
         head = {"kernel": jnp.zeros((16, labels)), "bias": jnp.zeros(labels)}
@@ -187,8 +187,11 @@ def write(name, content):
         ([write(RECORD, b"{")], "fsl_jax.json: not valid JSON"),
         ([write(CONFIG, b"\xff")], "adapter_config.json: not valid JSON"),
         ([write(CONFIG, b"[]")], "adapter_config.json: expected a JSON object"),
-        ([edit(RECORD, method=3, trained=None)], r"(?s)not as they were.*- method\n.*- trained"),
-        ([edit(RECORD, base_model={})], r"(?s)base_model.name\n.*base_model.sha256"),
+        (
+            [edit(RECORD, method=3, trained=None)],
+            r"(?s)not as they were.*- method: expected a text, found 3\n.*- trained: expected",
+        ),
+        ([edit(RECORD, base_model={})], r"(?s)base_model.name: missing\n.*base_model.sha256: miss"),
         ([edit(RECORD, method="lorra")], "unknown method 'lorra'"),
         ([edit(CONFIG, r=4)], "wrong shape: .* expected"),
         ([edit(RECORD, method="lora(rank=2, targets='key$')")], r"(?s)missing: .*key.*not known"),

@@ -10,6 +10,7 @@ import peft
 import pytest
 import torch
 import transformers
+from etils import epath
 
 from fsl_jax.adapt import load_adapter, save_adapter
 from fsl_jax.adapt.files import exporting
@@ -19,10 +20,9 @@ from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import export
 from fsl_jax.models.families.registry import module_of, parameter_shapes
-from fsl_jax.models.families.t5.layers import T5Config
+from fsl_jax.models.families.t5.config import T5Config
 
 pytestmark = [
-    pytest.mark.usefixtures("quick_compilation"),
     pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning"),
 ]
 
@@ -245,20 +245,20 @@ def test_what_computes_something_else_is_removed(save, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "merge", wrong)
     with pytest.raises(InputError, match="computed other numbers"):
         export_adapter(directory, base, "merged", tmp_path / "out", TEXTS)
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob("*out*"))
 
 
 def test_what_cannot_be_read_again_is_removed(save, tmp_path, monkeypatch):
     directory, base = save("llama", "ia3")
 
-    def unreadable(*given, **options):
-        assert (tmp_path / "out/config.json").exists()
+    def unreadable(written, **options):
+        assert (epath.Path(written) / "config.json").exists()
         raise OSError("the disk is gone")
 
     monkeypatch.setattr(exporting, "load", unreadable)
     with pytest.raises(OSError, match="the disk is gone"):
         export_adapter(directory, base, "merged", tmp_path / "out", TEXTS)
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob("*out*"))
 
 
 @pytest.mark.parametrize("target", ["peft", "merged"])

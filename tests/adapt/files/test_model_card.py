@@ -11,14 +11,13 @@ import torch
 import transformers
 
 import fsl_jax
-from fsl_jax.adapt import METHODS, load_adapter, merge, save_adapter
+from fsl_jax.adapt import TRAINED_METHODS, load_adapter, merge, save_adapter
 from fsl_jax.adapt.files.adapter_layout import CARD, HEAD
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import export
 
 pytestmark = [
-    pytest.mark.usefixtures("quick_compilation"),
     pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning"),
 ]
 
@@ -37,7 +36,7 @@ def save(save_moved):
 
 
 def run(card, number, **places):
-    """What a snippet of the card leaves behind, run as it stands but for the places in it."""
+    """Run a snippet of the card with its placeholders filled in, and return its variables."""
     code = re.findall(r"```python\n(.*?)```", card.text, re.DOTALL)[number]
     for name, place in places.items():
         code = code.replace(f'"{name}"', repr(str(place)))
@@ -88,7 +87,7 @@ def test_what_peft_has_not_says_what_peft_raises(tiny_bases, tmp_path, family, t
 
 def test_it_says_of_every_method_whether_merging_takes_it(tiny_bases, tmp_path, save):
     base, refused = tiny_bases["bert"], set()
-    for name in METHODS.keys() - {"linear_probe"}:
+    for name in TRAINED_METHODS.keys() - {"linear_probe"}:
         text = save(tmp_path / name, base, name).text
         params = load_adapter(tmp_path / name, base).params
         if "--for=merged" in text:

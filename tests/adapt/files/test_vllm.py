@@ -1,9 +1,9 @@
-"""What vLLM is said to serve; that its files are written so is in `test_exporting.py`."""
+"""The models and adapters that vLLM serves; `test_exporting.py` tests the files."""
 
 import pytest
 
 from fsl_jax.adapt import IA3, LoRA
-from fsl_jax.adapt.files.vllm import note_on_rank, notes_on_embeddings, why_merged
+from fsl_jax.adapt.files.vllm import note_on_rank, notes_on_embeddings, reasons_to_merge
 from fsl_jax.models.families.gpt2.model import GPT2Config
 from fsl_jax.models.families.llama.model import LlamaConfig
 
@@ -29,7 +29,7 @@ def test_the_limit_of_ranks_is_the_next_one_that_vllm_has(rank, limit):
     ],
 )
 def test_every_reason_for_a_merged_model_is_told(method, config, in_peft_format, reasons):
-    found = why_merged(method, config, in_peft_format)
+    found = reasons_to_merge(method, config, in_peft_format)
     assert len(found) == len(reasons)
     assert all(reason in each for reason, each in zip(reasons, found, strict=True))
 

@@ -1,4 +1,4 @@
-"""What stands before an encoder-decoder's tokens: the encoder's prompt, the decoder's prefix.
+"""Prompts of an encoder-decoder's encoder, and learned prefixes of its decoder.
 
 Both are held against words that were read, and against PEFT on the same weights.
 """
@@ -30,10 +30,9 @@ from fsl_jax.adapt.parts.soft_prompt import with_word_leaves
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models.families.t5.checkpoint import t5_json, t5_tensor_map
-from fsl_jax.models.tensors.tensor_map import write_tensors
+from fsl_jax.models.tensors.writing import write_tensors
 
 pytestmark = [
-    pytest.mark.usefixtures("quick_compilation"),
     # This release of PEFT asks transformers for an attribute that has a new name there.
     pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning"),
 ]
@@ -139,7 +138,7 @@ def test_vectors_after_the_tokens_are_refused(t5):
 
 @pytest.fixture(scope="module")
 def read_words(t5):
-    """What the decoder read of words, and the leaves of a learned prefix with the same numbers."""
+    """Return the decoder's keys and values of words, and a learned prefix of the same."""
     encoded = jax.jit(t5.encode)(t5.params, IDS, MASK)
     ids = np.array([WORDS], np.int32)
     one = jax.tree.map(lambda each: each[:, :1] if each.ndim == 5 else each[:1], encoded)

@@ -1,4 +1,4 @@
-"""What adapts an encoder-decoder: LoRA in both stacks, alone, stacked and in PEFT's files.
+"""LoRA in both stacks of an encoder-decoder: alone, stacked and in PEFT's files.
 
 What stands before its tokens is in `test_before_encoder_decoder.py`.
 """
@@ -22,9 +22,7 @@ from fsl_jax.errors import InputError
 from fsl_jax.models import export
 from fsl_jax.models.families.t5.checkpoint import t5_json, t5_tensor_map
 from fsl_jax.models.loading import load
-from fsl_jax.models.tensors.tensor_map import write_tensors
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+from fsl_jax.models.tensors.writing import write_tensors
 
 KEY = jax.random.key(0)
 IDS = np.arange(12, dtype=np.int32).reshape(2, 6)

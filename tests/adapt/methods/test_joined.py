@@ -23,7 +23,7 @@ from fsl_jax.adapt import (
     parse_method,
     save_adapter,
 )
-from fsl_jax.adapt.methods.registry import format_method, method_name, split_joined
+from fsl_jax.adapt.methods.registry import format_method, split_joined
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 
@@ -136,8 +136,11 @@ def test_it_is_written_with_plus_signs(text, parts):
 
 
 def test_the_name_has_no_settings():
-    assert method_name(" lora(targets='a+b') + bitfit ") == "lora+bitfit"
-    assert method_name("lora(rank=3)") == "lora"
+    assert parse_method(" lora(targets='a+b') + bitfit ").name == "lora+bitfit"
+    assert parse_method("lora(rank=3)").name == "lora"
+
+
+def test_a_text_that_cannot_be_read_is_not_split():
     assert split_joined("lora(rank=") == ["lora(rank="]
 
 
@@ -146,6 +149,7 @@ def test_the_name_has_no_settings():
     [
         ("full+lora", "full: it trains every parameter"),
         ("bitfit+linear_probe", "linear_probe: it trains the task head alone"),
+        ("icl+lora", "icl: it trains nothing"),
         ("lora+bitfit+lora", "lora twice with the same settings"),
         ("lora+lorra", "unknown method 'lorra'. Did you mean 'lora'"),
         ("lora+", "cannot read 'lora[+]'"),

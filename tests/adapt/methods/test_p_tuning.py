@@ -9,9 +9,7 @@ from peft import PromptEncoder, PromptEncoderConfig
 from fsl_jax.adapt import PTuning, attach, load_adapter, save_adapter
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
-from fsl_jax.training.stack import stack_padded
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+from fsl_jax.training.stacked_runs import stack_padded
 
 ENCODERS = ("lstm", "mlp")
 

@@ -17,8 +17,6 @@ from fsl_jax.adapt.parts.learned_prefix import with_leaves
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 IDS = np.arange(10, dtype=np.int32).reshape(2, 5)
 MASK = np.array([[True] * 5, [True] * 3 + [False] * 2])
 

@@ -19,8 +19,6 @@ from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import append_suffix
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 IDS = np.arange(10, dtype=np.int32).reshape(2, 5)
 MASK = np.array([[True] * 5, [False, True, True, True, False]])
 WORDS = np.array([7, 8, 9], np.int32)

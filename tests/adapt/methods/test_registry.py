@@ -2,7 +2,18 @@
 
 import pytest
 
-from fsl_jax.adapt import METHODS, BitFit, Full, LinearProbe, LoRA, Method, TopLayers, parse_method
+from fsl_jax.adapt import (
+    METHODS,
+    TRAINED_METHODS,
+    BitFit,
+    Full,
+    LinearProbe,
+    LoRA,
+    Method,
+    TopLayers,
+    parse_method,
+)
+from fsl_jax.adapt.methods.prompted import InContext, ZeroShot
 from fsl_jax.adapt.methods.registry import format_method
 from fsl_jax.errors import InputError
 
@@ -14,6 +25,9 @@ from fsl_jax.errors import InputError
         ("linear_probe", LinearProbe()),
         (" bitfit ", BitFit()),
         ("bitfit()", BitFit()),
+        ("zero_shot", ZeroShot()),
+        ("icl", InContext()),
+        ("icl()", InContext()),
         ("top_layers", TopLayers()),
         ("top_layers(3)", TopLayers(3)),
         ("lora", LoRA()),
@@ -33,6 +47,11 @@ def test_a_written_method_reads_back(method):
     assert parse_method(format_method(method)) == method
 
 
+def test_methods_that_train_nothing_are_left_out_where_adapters_are_listed():
+    assert METHODS.keys() - TRAINED_METHODS.keys() == {"zero_shot", "icl"}
+    assert all(make().learning_rates and make().rules for make in TRAINED_METHODS.values())
+
+
 def test_an_integer_for_a_number_becomes_one():
     assert isinstance(parse_method("lora(alpha=8)").alpha, float)
 
@@ -42,7 +61,9 @@ def test_an_integer_for_a_number_becomes_one():
     [
         ("lorra", "unknown method 'lorra'. Did you mean 'lora'"),
         ("lora(rnak=4)", "unknown setting of lora 'rnak'. Did you mean 'rank'"),
-        ("bitfit(rank=4)", r"unknown setting of bitfit 'rank'.*it has none"),
+        ("bitfit(rank=4)", r"'bitfit\(rank=4\)': bitfit has no settings; write bitfit alone"),
+        ("icl(4)", r"'icl\(4\)': icl has no settings; write icl alone"),
+        ("icl(shots=4)", r"icl has no settings"),
         ("top_layers(1, 2)", "gives more settings than top_layers has: k"),
         ("lora(4, rank=8)", "gives rank twice"),
         ("lora(rank=4, rank=8)", "gives rank twice"),

@@ -1,4 +1,4 @@
-"""Which layers a setting means."""
+"""The layers that a setting names."""
 
 import numpy as np
 import pytest

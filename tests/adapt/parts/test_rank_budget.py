@@ -1,4 +1,4 @@
-"""Which singular values a budget keeps. That it is PEFT's budget is in `test_adalora`."""
+"""The singular values that a budget keeps. `test_adalora` compares the budget with PEFT's."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""Which linear layers a setting names."""
+"""The linear layers that a setting names."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What holds for reading every kind of low-rank adapter."""
+"""Checks that every kind of low-rank adapter shares."""
 
 import numpy as np
 import pytest

@@ -8,7 +8,7 @@ import pytest
 from etils import epath
 
 from fsl_jax.adapt import AdaLoRA
-from fsl_jax.adapt.peft.adalora import read_adalora, write_adalora
+from fsl_jax.adapt.peft.adalora import ADALORA_KIND
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
 
@@ -34,12 +34,12 @@ def leaves(llama):
 @pytest.fixture
 def files(llama, leaves):
     """The config and the tensors of a sound adapter, as they are in the files."""
-    tensors, values = write_adalora(leaves, METHOD, llama)
+    tensors, values = ADALORA_KIND.write(leaves, METHOD, llama)
     return json.loads(json.dumps(values)), tensors
 
 
 def read(files, pretrained):
-    return read_adalora(*files, pretrained, epath.Path("somewhere"))
+    return ADALORA_KIND.read(*files, pretrained, epath.Path("somewhere"))
 
 
 def test_values_of_zero_are_left_out_and_come_back_as_zeros(llama, leaves, files):
@@ -64,7 +64,7 @@ def test_values_of_zero_are_left_out_and_come_back_as_zeros(llama, leaves, files
 
 def test_without_a_pattern_all_ranks_are_whole(llama, leaves):
     leaves["layers/attention/query/lora_e"][:] = 1
-    tensors, values = write_adalora(leaves, METHOD, llama)
+    tensors, values = ADALORA_KIND.write(leaves, METHOD, llama)
     _, found = read((values | {"rank_pattern": None}, tensors), llama)
     for path, leaf in leaves.items():
         np.testing.assert_array_equal(found[path], leaf, path)

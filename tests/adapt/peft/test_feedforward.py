@@ -1,4 +1,4 @@
-"""Which layers IA3 scales at their input: PEFT's own matching is the reference."""
+"""The layers that IA3 scales at their input. PEFT's own matching is the reference."""
 
 import types
 
@@ -8,7 +8,7 @@ from peft.tuners.ia3.model import IA3Model
 
 from fsl_jax.adapt import IA3
 from fsl_jax.adapt.peft.feedforward import Feedforward, feedforward_problems
-from fsl_jax.adapt.peft.ia3 import read_ia3, write_ia3
+from fsl_jax.adapt.peft.ia3 import IA3_KIND
 from fsl_jax.errors import InputError
 
 NAMES = [
@@ -38,7 +38,7 @@ def files(llama):
         "layers/attention/key/ia3": np.full((3, 8), 2.0, np.float32),
         "layers/mlp/down/ia3_in": np.full((3, 32), 3.0, np.float32),
     }
-    tensors, values = write_ia3(leaves, IA3(), llama)
+    tensors, values = IA3_KIND.write(leaves, IA3(), llama)
     return values, tensors
 
 
@@ -56,29 +56,29 @@ def files(llama):
 def test_the_config_says_which_shape_a_vector_has(llama, files, named, message):
     values, tensors = files
     with pytest.raises(InputError, match=message):
-        read_ia3(values | {"feedforward_modules": named}, tensors, llama, "there")
+        IA3_KIND.read(values | {"feedforward_modules": named}, tensors, llama, "there")
 
 
 def test_without_a_word_of_the_config_the_tensors_say_it(llama, files):
     values, tensors = files
-    leaves = read_ia3(values | {"feedforward_modules": None}, tensors, llama, "there")[1]
+    leaves = IA3_KIND.read(values | {"feedforward_modules": None}, tensors, llama, "there")[1]
     assert list(leaves) == ["layers/attention/key/ia3", "layers/mlp/down/ia3_in"]
 
 
 def test_inputs_of_a_layer_that_is_several_here_are_refused(tiny):
     base = tiny("gpt2")
     leaves = {"layers/attention/key/ia3": np.full((3, 16), 2.0, np.float32)}
-    tensors, values = write_ia3(leaves, IA3(), base)
+    tensors, values = IA3_KIND.write(leaves, IA3(), base)
     with pytest.raises(InputError, match=r"c_attn, which is 3 layers here, each with an input"):
-        read_ia3(values | {"feedforward_modules": ["c_attn"]}, tensors, base, "there")
+        IA3_KIND.read(values | {"feedforward_modules": ["c_attn"]}, tensors, base, "there")
 
 
 def test_an_end_of_a_name_that_another_layer_has_too_is_spelt_out(tiny):
     base = tiny("t5")
     widths = {"encoder/layers/attention/output/ia3_in": 8, "encoder/layers/mlp/down/ia3": 16}
     leaves = {path: np.full((2, width), 2.0, np.float32) for path, width in widths.items()}
-    tensors, values = write_ia3(leaves, IA3(), base)
-    found = read_ia3(values, tensors, base, "there")[1]
+    tensors, values = IA3_KIND.write(leaves, IA3(), base)
+    found = IA3_KIND.read(values, tensors, base, "there")[1]
     assert found.keys() == leaves.keys()
     config = types.SimpleNamespace(feedforward_modules=values["feedforward_modules"])
     for name, tensor in tensors.items():

@@ -15,7 +15,7 @@ from fsl_jax.adapt import IA3, AdaLoRA, LoRA, VeRA, attach, load_adapter, load_p
 from fsl_jax.adapt.peft.fused import with_shared_matrices
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.families.registry import FAMILIES
-from fsl_jax.models.tensors.tensor_map import write_tensors
+from fsl_jax.models.tensors.writing import write_tensors
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning"),

@@ -18,12 +18,12 @@ from fsl_jax.adapt.files.adapter_files import load_adapter, save_adapter
 from fsl_jax.adapt.files.adapter_layout import CONFIG, RECORD
 from fsl_jax.adapt.files.peft_directory import save_peft
 from fsl_jax.adapt.methods.lora import LoRA
-from fsl_jax.adapt.peft.lora import read_lora, write_lora
+from fsl_jax.adapt.peft.lora import LORA_KIND
 from fsl_jax.adapt.peft.lora_config import whole_if_it_is
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models.families.registry import FAMILIES
-from fsl_jax.models.tensors.tensor_map import write_tensors
+from fsl_jax.models.tensors.writing import write_tensors
 
 # This release of PEFT asks transformers for an attribute that has a new name there.
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
@@ -277,19 +277,19 @@ def test_the_refusal_of_peft_names_the_kind_of_a_method_it_does_not_know(tiny, t
 )
 def test_targets_are_the_shortest_ends_that_no_other_layer_has(bert, targets, ends):
     method = LoRA(rank=1, targets=targets)
-    assert write_lora(trained(bert, method), method, bert)[1]["target_modules"] == ends
+    assert LORA_KIND.write(trained(bert, method), method, bert)[1]["target_modules"] == ends
 
 
 @pytest.fixture
 def files(llama):
     """The config and the tensors of a sound adapter."""
     method = LoRA(rank=2, alpha=4.0)
-    tensors, values = write_lora(trained(llama, method), method, llama)
+    tensors, values = LORA_KIND.write(trained(llama, method), method, llama)
     return values, tensors
 
 
 def read(files, pretrained):
-    return read_lora(*files, pretrained, epath.Path("somewhere"))
+    return LORA_KIND.read(*files, pretrained, epath.Path("somewhere"))
 
 
 def test_tensors_at_fault_are_all_listed(llama, files):

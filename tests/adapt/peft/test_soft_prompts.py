@@ -72,9 +72,9 @@ def test_all_that_is_wrong_is_listed(tiny_bases):
     with pytest.raises(InputError) as error:
         read(values, tensors, base)
     assert [line.strip(" -") for line in str(error.value).splitlines()[1:]] == [
-        "num_layers is 3; expected 2",
         "a_later_invention is 1, which is not supported",
         "modules_to_save is ['lm_head'], which is not supported",
+        "num_layers is 3; expected 2",
         "not known: base_model.model.lm_head.weight",
         "wrong shape: prompt_embeddings is [3, 32], expected [2, 32]",
     ]

@@ -1,4 +1,4 @@
-"""Which layers the config of an adapter names: PEFT's own matching is the reference."""
+"""The layers that the config of an adapter names. PEFT's own matching is the reference."""
 
 import types
 
@@ -7,7 +7,7 @@ from peft.tuners.tuners_utils import check_target_module_exists
 from peft.utils.other import get_pattern_key
 
 from fsl_jax.adapt.peft.lora_config import read_config
-from fsl_jax.adapt.peft.modules import Adapted, Module, linear_layers
+from fsl_jax.adapt.peft.modules import AdaptedModule, PeftModule, linear_layers
 from fsl_jax.adapt.peft.targets import (
     find_adapted,
     layers_setting,
@@ -98,14 +98,14 @@ def test_names_are_those_of_the_model_that_was_adapted(bert, before):
     adapted, found = find_adapted([name], bert, modules, targets)
     assert found == []
     assert [each.module.path for each in adapted] == ["layers/attention/query"]
-    assert [index for _, index in adapted[0].each()] == [(0,), (2,)]
+    assert [index for _, index in adapted[0].named_copies()] == [(0,), (2,)]
     assert layers_setting(adapted) == "0,2"
 
 
 def test_the_setting_of_layers_is_all_where_kinds_differ():
     def adapted(*chosen, copies=3):
         names = tuple("x" if number in chosen else None for number in range(copies or 1))
-        return Adapted(Module("x", "x", copies), names)
+        return AdaptedModule(PeftModule("x", "x", copies), names)
 
     assert layers_setting([adapted(0, 2), adapted(0, 2)]) == "0,2"
     assert layers_setting([adapted(0, 1, 2), adapted(0, 1, copies=2)]) == "all"

@@ -11,7 +11,7 @@ import transformers
 from etils import epath
 
 from fsl_jax.adapt import VeRA, load_adapter, save_peft
-from fsl_jax.adapt.peft.vera import read_vera, write_vera
+from fsl_jax.adapt.peft.vera import VERA_KIND
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
 
@@ -28,12 +28,12 @@ def files(llama):
         for path, leaf in flatten(METHOD.extend(llama.params, jax.random.key(0))).items()
         if "vera" in path
     }
-    tensors, values = write_vera(leaves, METHOD, llama)
+    tensors, values = VERA_KIND.write(leaves, METHOD, llama)
     return json.loads(json.dumps(values)), tensors
 
 
 def read(files, pretrained):
-    return read_vera(*files, pretrained, epath.Path("somewhere"))
+    return VERA_KIND.read(*files, pretrained, epath.Path("somewhere"))
 
 
 def test_the_key_is_known_where_the_matrices_are_drawn_from_it(llama, files):

@@ -5,9 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsl_jax.models.attention.biased_attention import Source, attend_to
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+from fsl_jax.models.attention.biased_attention import Source, biased_attention
 
 BATCH, HEADS, WIDTH, LENGTH = 3, 2, 4, 5
 
@@ -70,9 +68,9 @@ def test_values_and_gradients_are_those_of_the_definition(name):
 
     states = [(each.keys, each.values, each.bias) for each in sources]
     query = drawn(0, BATCH, LENGTH, HEADS, WIDTH)
-    found, expected = jax.jit(lambda *inputs: (pulled(attend_to, *inputs), pulled(plain, *inputs)))(
-        query, states
-    )
+    found, expected = jax.jit(
+        lambda *inputs: (pulled(biased_attention, *inputs), pulled(plain, *inputs))
+    )(query, states)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), found, expected)
 
 
@@ -81,7 +79,7 @@ def test_the_dtype_stays():
     own = Source(keys, values, jnp.asarray(CAUSAL), OWN.bias)
 
     def both(query, own):
-        return attend_to(query, own), attend_to(query, own, own)
+        return biased_attention(query, own), biased_attention(query, own, own)
 
     def pulled(query, own):
         value, pull = jax.vjp(both, query, own)

@@ -7,7 +7,8 @@ import pytest
 
 from fsl_jax.errors import InputError
 from fsl_jax.models.attention import self_attention as module
-from fsl_jax.models.attention.self_attention import AUTO, CUDNN, WRITTEN_OUT, XLA, self_attention
+from fsl_jax.models.attention.implementations import AUTO, CUDNN, WRITTEN_OUT, XLA
+from fsl_jax.models.attention.self_attention import self_attention
 
 BATCH, LENGTH, HEADS, GROUPS, WIDTH = 2, 6, 4, 2, 8
 

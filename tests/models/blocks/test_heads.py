@@ -9,13 +9,13 @@ import transformers
 import fsl_jax
 from fsl_jax.errors import InputError
 from fsl_jax.models import export
-from fsl_jax.models.blocks.heads import FEATURES, apply_head
+from fsl_jax.models.blocks.head_kinds import FEATURES
+from fsl_jax.models.blocks.heads import apply_head
 from fsl_jax.models.blocks.layers import Dropout
 from fsl_jax.models.blocks.pooling import POOLINGS
-from fsl_jax.models.checkpoints.heads import tensor_map_of
+from fsl_jax.models.checkpoints.head_tensors import tensor_map_of
+from fsl_jax.models.families.registry import FAMILIES
 from fsl_jax.models.outputs import ModelOutput
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 SIZES = {
     "vocab_size": 40,
@@ -54,7 +54,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory, torch_reference, special_tokenizer):
-    """What we load with a head of a random model of transformers, and that model."""
+    """A random model of transformers, loaded by us with a head, and that model."""
     made = {}
 
     def pair(stem, head):
@@ -193,7 +193,8 @@ def test_a_head_drops_where_that_of_transformers_does(pairs, mixed_tokens, stem,
         }
         params["classifier"] = own | {"output": output}
     output, mask = ModelOutput(jnp.asarray(hidden)), jnp.asarray(mixed_tokens[1])
-    arguments = (pretrained.config, head, params, output, mask)
+    classifier = FAMILIES[pretrained.config.family].classifier
+    arguments = (pretrained.config, head, classifier, params, output, mask)
     exact = np.asarray(apply_head(*arguments).logits)
     found = np.asarray(apply_head(*arguments, Dropout(0.5, jax.random.key(0))).logits)
     if not drops:
@@ -212,7 +213,8 @@ def test_the_dropout_of_a_call_reaches_the_head(pairs, mixed_tokens):
     output = pretrained.apply(pretrained.params, *mixed_tokens, **options)
     without = pretrained.apply(pretrained.params, *mixed_tokens, **options, unembed=False)
     mask = jnp.asarray(mixed_tokens[1])
-    arguments = (pretrained.config, pretrained.head, pretrained.params, without, mask)
+    classifier = FAMILIES[pretrained.config.family].classifier
+    arguments = (pretrained.config, pretrained.head, classifier, pretrained.params, without, mask)
     assert jnp.any(jnp.abs(apply_head(*arguments).logits - output.logits) > 1e-2)
     expected = apply_head(*arguments, Dropout(0.5, key)).logits
     np.testing.assert_allclose(output.logits, expected, atol=1e-5)

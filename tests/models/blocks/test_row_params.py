@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fsl_jax.models.blocks.added_leaves import neutral_value
 from fsl_jax.models.blocks.layers import Dense
-from fsl_jax.models.blocks.row_params import RowParams, map_rows, neutral_value, one_tree
+from fsl_jax.models.blocks.row_params import RowParams, map_rows, one_tree
 from fsl_jax.models.outputs import KeyValues
 
 SHARED = {"layer": {"bias": jnp.array([1.0, 2.0]), "kernel": jnp.eye(2)}}

@@ -1,4 +1,4 @@
-"""What is exported is loaded by transformers, and gives the same logits."""
+"""Exported models are loaded by transformers, and give the same logits."""
 
 import dataclasses
 import json

@@ -64,7 +64,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def warnings(caplog, monkeypatch):
-    """What is logged as a warning."""
+    """Collect the logged warnings."""
     monkeypatch.setattr(logging.getLogger("absl"), "propagate", True)
     with caplog.at_level(logging.WARNING, "absl"):
         yield lambda: [record.getMessage() for record in caplog.records]
@@ -213,7 +213,7 @@ def test_a_killed_writer_leaves_nothing_that_is_used(directory, source, warnings
 
 
 def test_processes_may_race(directory, source, warnings):
-    barrier = threading.Barrier(4, timeout=30)
+    barrier = threading.Barrier(4, timeout=900)
 
     def build():
         barrier.wait()

@@ -8,7 +8,7 @@ from fsl_jax.models.generation.settings import GenerationSettings
 
 @pytest.fixture(scope="session")
 def greedy():
-    """GenerationSettings without a fault, which tests change one by one."""
+    """Valid settings, which tests change one by one."""
     return GenerationSettings(
         max_new_tokens=4,
         temperature=0.0,
@@ -25,6 +25,21 @@ def greedy():
         seed=0,
         batch_size=8,
     )
+
+
+@pytest.fixture(scope="session")
+def decoder_sizes():
+    """Sizes of a tiny decoder of the Llama kind, under their names in transformers."""
+    return {
+        "vocab_size": 40,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 64,
+    }
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +68,7 @@ def save_and_load(tmp_path_factory, torch_reference):
 
 @pytest.fixture(scope="session")
 def continue_in_torch():
-    """What transformers generates: tokens up to the one that ended them, and scores."""
+    """Generate with transformers: tokens up to the one that ended them, and scores."""
 
     def run(pretrained, model, prompts, ends, **options):
         tokenizer = pretrained.tokenizer

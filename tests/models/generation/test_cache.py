@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from fsl_jax.models import generate
-from fsl_jax.models.generation import decode_loop
 from fsl_jax.models.generation.cache import allocate, append, take_rows
 from fsl_jax.models.outputs import KeyValues
 
@@ -60,24 +59,14 @@ def test_a_cache_that_fits_is_no_ring(window):
     assert cache.positions is None
 
 
-SIZES = {
-    "vocab_size": 40,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 96,
-    "sliding_window": WINDOW,
-}
+SLIDING = {"max_position_embeddings": 96, "sliding_window": WINDOW}
 PROMPTS = ["3 17", "11 8 5 9 9", "29 4 4 21 9 36 14 1 6 2 2 7 30 22 19 8 3 3 5"]
 
 
 @pytest.fixture(scope="module")
-def mistral(save_and_load, word_tokenizer):
+def mistral(save_and_load, word_tokenizer, decoder_sizes):
     """All of its layers slide."""
-    return save_and_load("mistral", word_tokenizer, **SIZES)
+    return save_and_load("mistral", word_tokenizer, **decoder_sizes | SLIDING)
 
 
 @pytest.fixture
@@ -95,7 +84,6 @@ def caches(monkeypatch):
     return shapes
 
 
-@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("way", [{}, {"num_beams": 3, "num_return_sequences": 2}])
 def test_generation_past_the_window_is_that_of_transformers(
     mistral, continue_in_torch, caches, way
@@ -110,10 +98,3 @@ def test_generation_past_the_window_is_that_of_transformers(
     assert [list(each.tokens) for each in flat] == [found for found, _ in theirs]
     scores = [[each.score for each in flat], [score for _, score in theirs]]
     np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-4)
-
-
-def test_a_model_with_a_layer_that_sees_all_has_no_ring(save_and_load, word_tokenizer):
-    kinds = ["sliding_attention", "full_attention"]
-    sizes = SIZES | {"layer_types": kinds, "query_pre_attn_scalar": 8}
-    reader = decode_loop.Reader.of(save_and_load("gemma2", word_tokenizer, **sizes)[0])
-    assert reader.window is None

@@ -10,26 +10,14 @@ import transformers
 import fsl_jax
 from fsl_jax.models import generate
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-SIZES = {
-    "vocab_size": 40,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 64,
-}
 PROMPTS = ["3 17 5 30 2", "11 8", "29 4 4 21 9 36 14 1 6"]
 NEW = 16
 
 
 @pytest.fixture(scope="module")
-def saved(save_and_load, word_tokenizer):
+def saved(save_and_load, word_tokenizer, decoder_sizes):
     """The directory of a model that writes what it likes."""
-    return save_and_load("llama", word_tokenizer, **SIZES)[0].name
+    return save_and_load("llama", word_tokenizer, **decoder_sizes)[0].name
 
 
 @pytest.fixture
@@ -47,7 +35,7 @@ def directory(saved, tmp_path):
 
 
 def continue_in_torch(directory):
-    """What transformers takes from the directory alone, when it is told not to sample."""
+    """Continue the prompts greedily in transformers, with the ends that the directory names."""
     model = transformers.AutoModelForCausalLM.from_pretrained(directory)
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
     found = []

@@ -6,32 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
-import transformers
-from flax.traverse_util import flatten_dict
 
-import fsl_jax
 from fsl_jax.errors import InputError
 from fsl_jax.models import generate
-from fsl_jax.models.families.llama.checkpoint import llama_tensor_map
 from fsl_jax.models.generation import decode_loop
-from fsl_jax.models.generation.decode_loop import Batch
-from fsl_jax.models.generation.reader import Reader
+from fsl_jax.models.generation.decode_loop import DecodeBatch
+from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.generation.sampling import Sampling
-from fsl_jax.models.tensors.tensor_map import write_tensors
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-DECODER = {
-    "vocab_size": 40,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 64,
-}
 SLIDING = {"sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]}
 T5 = {
     "vocab_size": 40,
@@ -42,14 +24,17 @@ T5 = {
     "num_heads": 4,
     "decoder_start_token_id": 0,
 }
-FAMILIES = {
-    "llama": DECODER,
+# What these have beside the sizes that they share.
+DECODERS = {
+    "llama": {},
+    "mistral": {"sliding_window": 4},
+    "qwen2": {},
+    "qwen3": {},
+    "gemma2": SLIDING | {"query_pre_attn_scalar": 8},
+    "gemma3_text": SLIDING | {"query_pre_attn_scalar": 8},
+}
+OTHERS = {
     "gpt2": {"vocab_size": 40, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
-    "mistral": DECODER | {"sliding_window": 4},
-    "qwen2": {key: value for key, value in DECODER.items() if key != "head_dim"},
-    "qwen3": DECODER,
-    "gemma2": DECODER | SLIDING | {"query_pre_attn_scalar": 8},
-    "gemma3_text": DECODER | SLIDING | {"query_pre_attn_scalar": 8},
     "t5": T5,
     "mt5": T5 | {"feed_forward_proj": "gated-gelu", "untied": True},
 }
@@ -60,9 +45,17 @@ NEW = 12
 
 
 @pytest.fixture(scope="module")
-def make_pair(save_and_load, word_tokenizer):
+def make_pair(save_and_load, word_tokenizer, decoder_sizes):
     """A random model of each family, ours and that of transformers."""
-    return functools.cache(lambda name: save_and_load(name, word_tokenizer, **FAMILIES[name]))
+
+    @functools.cache
+    def make(name):
+        sizes = OTHERS[name] if name in OTHERS else decoder_sizes | DECODERS[name]
+        if name == "qwen2":
+            del sizes["head_dim"]
+        return save_and_load(name, word_tokenizer, **sizes)
+
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +87,7 @@ MORE_OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*DECODERS, *OTHERS])
 @pytest.mark.parametrize("way", OPTIONS)
 def test_continuations_are_those_of_transformers(make_pair, continue_in_torch, family, way):
     pair, options = make_pair(family), {"max_new_tokens": NEW, **OPTIONS[way]}
@@ -153,8 +146,8 @@ def test_token_after_token_gives_the_logits_of_one_pass(make_pair):
     mask = np.array([[True] * 6, [False] * 4 + [True] * 2])
     keys = jax.random.split(jax.random.key(0), 2)
     nothing = jnp.zeros(0, jnp.int32)
-    batch = Batch(jnp.asarray(ids), jnp.asarray(mask), keys, jnp.zeros(2, bool), nothing)
-    reader, sampling = Reader.of(model), Sampling(temperature=jnp.float32(1.0))
+    batch = DecodeBatch(jnp.asarray(ids), jnp.asarray(mask), keys, jnp.zeros(2, bool), nothing)
+    reader, sampling = PromptReader.for_model(model), Sampling(temperature=jnp.float32(1.0))
     start = jax.jit(functools.partial(decode_loop.start, reader, 9, 1))
     run = jax.jit(functools.partial(decode_loop.run, reader))
     state = run(model.params, start(model.params, batch, sampling), batch, sampling, jnp.int32(9))
@@ -216,37 +209,12 @@ def test_an_adapter_continues_otherwise(tiny):
     assert texts(base) != texts(adapted)
 
 
-def test_smollm2_continues_as_transformers_has_it(continue_in_torch):
-    smollm2 = fsl_jax.load("smollm2-135m")
-    sizes = smollm2.config
-    config = transformers.LlamaConfig(
-        vocab_size=sizes.vocab_size,
-        hidden_size=sizes.hidden_size,
-        intermediate_size=sizes.mlp_size,
-        num_hidden_layers=sizes.num_layers,
-        num_attention_heads=sizes.num_heads,
-        num_key_value_heads=sizes.num_kv_heads,
-        max_position_embeddings=sizes.max_length,
-        rope_parameters={"rope_type": "default", "rope_theta": sizes.rope_theta},
-        rms_norm_eps=sizes.norm_epsilon,
-        tie_word_embeddings=True,
-    )
-    tensors = {
-        name: torch.tensor(np.asarray(tensor))
-        for name, tensor in write_tensors(
-            flatten_dict(smollm2.params, sep="/"), llama_tensor_map(sizes)
-        )
-    }
-    with torch.device("meta"):
-        model = transformers.LlamaForCausalLM(config)
-    model.load_state_dict(tensors, strict=False, assign=True)
-    model.tie_weights()
-    model.model.rotary_emb = type(model.model.rotary_emb)(config)
+def test_smollm2_continues_as_transformers_has_it(smollm2, smollm2_in_torch, continue_in_torch):
     prompts = ["The capital of France is", "Once upon a time there was a little girl who"]
     ends = [smollm2.tokenizer.eos_token_id]
     for options in ({}, {"num_beams": 2}):
         ours = generate(smollm2, prompts, max_new_tokens=8, **options)
         theirs = continue_in_torch(
-            smollm2, model.eval(), prompts, ends, max_new_tokens=8, **options
+            smollm2, smollm2_in_torch, prompts, ends, max_new_tokens=8, **options
         )
         assert_same(ours, theirs, ends, 8, tolerance=1e-3)

@@ -13,8 +13,6 @@ from fsl_jax.errors import InputError
 from fsl_jax.models.families.registry import module_of
 from fsl_jax.models.generation.generate import generate
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 PROMPTS = ["w20 w21", "w25 w3 w4 w9 w30"]
 T5 = {
     "vocab_size": 64,

@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.generation.prompts import batches, length_problems, row_seeds, tokenize
-from fsl_jax.models.generation.reader import Reader
 
 TEMPLATE = (
     "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system') }}"
@@ -28,43 +28,43 @@ def settings(greedy):
 
 
 def test_a_chat_is_put_into_the_template(chatty):
-    found = []
+    problems = []
     conversation = [{"role": "user", "content": "1"}, {"role": "assistant", "content": "2"}]
-    encoded = tokenize(chatty, ["4 5", conversation], True, found)
-    assert not found
+    encoded = tokenize(chatty, ["4 5", conversation], True, problems)
+    assert not problems
     words = [chatty.tokenizer.convert_ids_to_tokens(ids) for ids in encoded]
     assert words == [["4", "5", "7", "9"], ["1", "7", "2", "7", "9"]]
 
 
 def test_what_is_no_prompt_is_said(chatty, tiny_llama):
-    found = []
-    tokenize(chatty, ["3", [{"role": "system", "content": "1"}]], True, found)
-    assert found == ["prompt 1: the chat template refuses it: no system"]
-    found.clear()
-    tokenize(chatty, ["3", "", [{"role": "user", "content": "1"}]], False, found)
-    assert sorted(each[:8] for each in found) == ["prompt 1", "prompt 2"]
-    found.clear()
-    tokenize(tiny_llama, ["3"], True, found)
-    assert "no chat template" in found[0]
+    problems = []
+    tokenize(chatty, ["3", [{"role": "system", "content": "1"}]], True, problems)
+    assert problems == ["prompt 1: the chat template refuses it: no system"]
+    problems.clear()
+    tokenize(chatty, ["3", "", [{"role": "user", "content": "1"}]], False, problems)
+    assert sorted(each[:8] for each in problems) == ["prompt 1", "prompt 2"]
+    problems.clear()
+    tokenize(tiny_llama, ["3"], True, problems)
+    assert "no chat template" in problems[0]
 
 
-def test_prompts_leave_room_for_what_follows(tiny_llama):
+def test_prompts_leave_positions_for_what_follows(tiny_llama):
     """The model's longest sequence is 24 tokens."""
-    reader = Reader.of(tiny_llama)
+    reader = PromptReader.for_model(tiny_llama)
     assert length_problems(reader, [[1] * 20, [1] * 3], 4) == []
-    [fault] = length_problems(reader, [[1] * 3, [1] * 21], 4)
-    assert fault.startswith("prompt 1 has 21 tokens")
-    assert "max_new_tokens is 4" in fault
-    assert "which is 24. Shorten it, or give max_new_tokens of at most 3" in fault
-    [fault] = length_problems(reader, [[1] * 24], 1)
-    assert fault.endswith("which is 24. Shorten it")
+    [problem] = length_problems(reader, [[1] * 3, [1] * 21], 4)
+    assert problem.startswith("prompt 1 has 21 tokens")
+    assert "max_new_tokens is 4" in problem
+    assert "which is 24. Shorten it, or give max_new_tokens of at most 3" in problem
+    [problem] = length_problems(reader, [[1] * 24], 1)
+    assert problem.endswith("which is 24. Shorten it")
 
 
 @pytest.mark.parametrize("longest", range(1, 21))
 def test_batches_have_few_shapes_within_the_longest_sequence(tiny_llama, settings, longest):
     encoded = [[row + 2] * (1 + row % longest) for row in range(longest, 27)]
     seen = []
-    for batch in batches(Reader.of(tiny_llama), encoded, settings):
+    for batch in batches(PromptReader.for_model(tiny_llama), encoded, settings):
         rows, length = batch.input_ids.shape
         assert rows in (1, 2, 4)
         assert batch.capacity >= 4
@@ -79,7 +79,7 @@ def test_batches_have_few_shapes_within_the_longest_sequence(tiny_llama, setting
 def test_an_encoder_reads_prompts_padded_behind(tiny_llama, settings):
     config = dataclasses.replace(tiny_llama.config)
     object.__setattr__(config, "is_encoder_decoder", True)
-    reader = Reader.of(dataclasses.replace(tiny_llama, config=config))
+    reader = PromptReader.for_model(dataclasses.replace(tiny_llama, config=config))
     [batch] = batches(reader, [[3, 4], [5]], settings)
     np.testing.assert_array_equal(batch.mask[:, :3], [[True, False, False], [True, True, False]])
     assert length_problems(reader, [[1] * 24], 23) == []

@@ -13,8 +13,6 @@ from fsl_jax.errors import InputError
 from fsl_jax.models.families.registry import module_of
 from fsl_jax.models.generation.generate import generate
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 TEXTS = (
     "lora(2)",
     "ia3",

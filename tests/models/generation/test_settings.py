@@ -4,8 +4,8 @@ import pytest
 
 
 @pytest.fixture
-def faults(greedy):
-    """The faults of greedy settings with some changed."""
+def problems(greedy):
+    """The problems of greedy settings with some changed."""
     return lambda **given: dataclasses.replace(greedy, **given).problems()
 
 
@@ -19,8 +19,8 @@ def faults(greedy):
         {"stop": ["."], "num_beams": 2, "temperature": 0.5, "top_p": 0.9, "length_penalty": 0.0},
     ],
 )
-def test_what_goes_together_has_no_fault(faults, given):
-    assert faults(**given) == []
+def test_what_goes_together_has_no_problem(problems, given):
+    assert problems(**given) == []
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def test_what_goes_together_has_no_fault(faults, given):
         ({"length_penalty": 0.5}, "without num_beams"),
     ],
 )
-def test_each_fault_is_said(faults, given, words):
-    [fault] = faults(**given)
-    assert words in fault
+def test_each_problem_is_said(problems, given, words):
+    [problem] = problems(**given)
+    assert words in problem
 
 
-def test_all_faults_are_said_at_once(faults):
-    assert len(faults(max_new_tokens=0, top_k=0, top_p=2.0, stop="x", batch_size=-1)) == 7
+def test_all_problems_are_said_at_once(problems):
+    assert len(problems(max_new_tokens=0, top_k=0, top_p=2.0, stop="x", batch_size=-1)) == 7

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from fsl_jax.models.generation.stopping import cut, end_tokens, stop_length, stopped_rows
+from fsl_jax.models.generation.stopping import (
+    all_end_tokens,
+    cut_at_stop,
+    stop_length,
+    stopped_rows,
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +40,8 @@ def test_a_string_is_found_wherever_tokens_begin_and_end(tokenizer, pieces, leng
 def test_the_first_of_several_strings_counts(tokenizer):
     tokens = tokenizer.convert_tokens_to_ids(["a", " ", "st", "op"])
     assert stop_length(tokenizer, tokens, ["stop", " s"]) == 3
-    assert cut("a stop", ["stop", " s"]) == "a"
-    assert cut("a stop", ["b"]) == "a stop"
+    assert cut_at_stop("a stop", ["stop", " s"]) == "a"
+    assert cut_at_stop("a stop", ["b"]) == "a stop"
 
 
 def test_a_special_token_may_be_a_stop_string(tokenizer):
@@ -50,7 +55,7 @@ def test_tokens_that_were_looked_at_are_passed_over(tokenizer, monkeypatch):
     monkeypatch.setattr(
         tokenizer, "decode", lambda ids, **options: looked_at.append(1) or decode(ids, **options)
     )
-    assert stop_length(tokenizer, tokens, ["stop"], known=20) == 22
+    assert stop_length(tokenizer, tokens, ["stop"], checked=20) == 22
     assert len(looked_at) == 3
 
 
@@ -65,9 +70,9 @@ def test_the_end_of_sequence_and_given_tokens_end(tiny_llama, tokenizer):
     import dataclasses
 
     model = dataclasses.replace(tiny_llama, tokenizer=tokenizer)
-    found = []
-    assert end_tokens(model, [7, "op", "<end>"], found) == [0, 2, 7]
-    assert end_tokens(tiny_llama, [], found) == []
-    assert not found
-    end_tokens(model, [40, -1, "absent"], found)
-    assert len(found) == 3
+    problems = []
+    assert all_end_tokens(model, [7, "op", "<end>"], problems) == [0, 2, 7]
+    assert all_end_tokens(tiny_llama, [], problems) == []
+    assert not problems
+    all_end_tokens(model, [40, -1, "absent"], problems)
+    assert len(problems) == 3

@@ -170,8 +170,8 @@ MALFORMED = {
     ),
     "truth value": (gguf_bytes([text("a") + struct.pack("<IB", BOOL, 2)]), "0 or 1, not 2"),
     "encoding": (gguf_bytes([entry("a", STRING, b"\xff")]), "string 0 of a is not UTF-8"),
-    "key twice": (gguf_bytes([entry("a", U8, 1)] * 2), "'a' is there twice"),
-    "tensor twice": (gguf_bytes(tensors=[MATRIX, MATRIX]), "'matrix' is there twice"),
+    "key twice": (gguf_bytes([entry("a", U8, 1)] * 2), "'a' occurs twice"),
+    "tensor twice": (gguf_bytes(tensors=[MATRIX, MATRIX]), "'matrix' occurs twice"),
     "no dimensions": (gguf_bytes(tensors=[Tensor("t", (), 0, b"\0" * 64)]), "0 dimensions"),
     "five dimensions": (gguf_bytes(tensors=[Tensor("t", (1,) * 5, 0, b"")]), "5 dimensions"),
     "zero length": (gguf_bytes(tensors=[Tensor("t", (4, 0), 0, b"")]), "shape (0, 4)"),
@@ -180,7 +180,10 @@ MALFORMED = {
         gguf_bytes(tensors=[Tensor("t", (48,), 8, Q8_BLOCK * 2)]),
         "multiple of 32",
     ),
-    "offset": (gguf_bytes(tensors=[MATRIX, dataclasses.replace(QUANTIZED, offset=0)]), "at 0"),
+    "offset": (
+        gguf_bytes(tensors=[MATRIX, dataclasses.replace(QUANTIZED, offset=0)]),
+        "offset is 0",
+    ),
     "format": (gguf_bytes(tensors=[Tensor("t", (32,), 77, b"\0" * 64)]), "Known: BF16, F16, F32"),
     "alignment of 0": (gguf_bytes([entry("general.alignment", U32, 0)]), "alignment is 0"),
     "alignment of 24": (gguf_bytes([entry("general.alignment", U32, 24)]), "alignment is 24"),
@@ -241,7 +244,7 @@ def test_every_truncation_is_noticed(write):
 
 
 def load_or_refuse(path):
-    """Whether a file was refused, having read all of it where it was not."""
+    """Read all of a file, and return True if it was refused."""
     try:
         for tensor in read_gguf(path).tensors.values():
             tensor.load()

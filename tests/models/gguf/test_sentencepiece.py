@@ -68,7 +68,7 @@ def kind_of(reference, number):
 
 
 def metadata_of(reference, mine=(), **changes):
-    """What llama.cpp's converter writes of a model of SentencePiece; None takes an entry away."""
+    """The metadata that llama.cpp's converter writes for a SentencePiece model, without Nones."""
     numbers = range(len(reference))
     tokens = [reference.id_to_piece(number) for number in numbers]
     kinds = [USER_DEFINED if tokens[n] in mine else kind_of(reference, n) for n in numbers]

@@ -59,7 +59,7 @@ def characters_of(model):
 
 
 def metadata_of(model, mine=(), **changes):
-    """What llama.cpp's converter writes of a model of SentencePiece; None takes an entry away."""
+    """The metadata that llama.cpp's converter writes for a SentencePiece model, without Nones."""
     reference = sentencepiece.SentencePieceProcessor(model_proto=model)
     numbers = range(len(reference))
     tokens = [reference.id_to_piece(number) for number in numbers]
@@ -188,7 +188,7 @@ def test_saved_tokenizers_give_the_same_tokens(t5, tmp_path):
 
 REFUSED = {
     "no scores": ({"scores": None}, "no scores"),
-    "nothing unknown": ({"token_type": None}, "0 tokens for what is unknown"),
+    "nothing unknown": ({"token_type": None}, "0 tokens of the kind unknown"),
     "characters": ({"precompiled_charsmap": np.uint8([9, 9, 9])}, "table of characters"),
     "no end": ({"eos_token_id": None}, "no end-of-sequence token"),
 }

@@ -1,24 +1,32 @@
+"""Tokens, kinds and scores in the metadata of a GGUF file."""
+
 import numpy as np
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.gguf.vocabulary import gguf_end_tokens, token_kinds
+from fsl_jax.models.gguf.vocabulary import token_kinds, token_scores, vocabulary
 
 PREFIX = "tokenizer.ggml."
-METADATA = {f"{PREFIX}tokens": [f"t{number}" for number in range(20)], f"{PREFIX}eos_token_id": 2}
-
-
-def test_all_ends_that_the_file_names_are_found():
-    assert gguf_end_tokens(METADATA) == (2,)
-    named = {f"{PREFIX}eot_token_id": 7, f"{PREFIX}eom_token_id": 5}
-    assert gguf_end_tokens(METADATA | named) == (2, 5, 7)
-
-
-@pytest.mark.parametrize(("end", "words"), [(20, "lacks.*20"), ("</s>", "hold a str")])
-def test_an_end_that_is_no_token_is_an_error(end, words):
-    with pytest.raises(InputError, match=f"(?s){words}"):
-        gguf_end_tokens(METADATA | {f"{PREFIX}eot_token_id": end})
+TOKENS = [f"t{number}" for number in range(20)]
+METADATA = {f"{PREFIX}tokens": TOKENS}
 
 
 def test_all_tokens_are_normal_where_nothing_is_said():
-    np.testing.assert_array_equal(token_kinds(METADATA, METADATA[f"{PREFIX}tokens"]), 1)
+    np.testing.assert_array_equal(token_kinds(METADATA, TOKENS), 1)
+
+
+def test_a_vocabulary_has_tokens_and_each_of_them_once():
+    assert vocabulary(METADATA) == TOKENS
+    with pytest.raises(InputError, match="2 tokens occur again"):
+        vocabulary({f"{PREFIX}tokens": [*TOKENS, "t1", "t2"]})
+    with pytest.raises(InputError, match="hold no vocabulary"):
+        vocabulary({})
+
+
+def test_scores_are_needed_and_there_is_one_for_each_token():
+    scores = np.arange(20, dtype=np.float32)
+    np.testing.assert_array_equal(token_scores({f"{PREFIX}scores": scores}, TOKENS), scores)
+    with pytest.raises(InputError, match="20 tokens and 19 scores"):
+        token_scores({f"{PREFIX}scores": scores[1:]}, TOKENS)
+    with pytest.raises(InputError, match="hold no scores"):
+        token_scores(METADATA, TOKENS)

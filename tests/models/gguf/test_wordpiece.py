@@ -36,7 +36,7 @@ def minilm():
 
 
 def metadata_of(tokens, special=SPECIAL, **changes):
-    """What llama.cpp's converter writes of a vocabulary of BERT; None takes an entry away."""
+    """The metadata that llama.cpp's converter writes for a vocabulary of BERT, without Nones."""
 
     def marked(token):
         if token in special:

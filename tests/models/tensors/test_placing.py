@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from safetensors.numpy import save_file
 
 from fsl_jax.models.tensors.placing import place_leaf
-from fsl_jax.models.tensors.tensor_map import StoredLeaf
+from fsl_jax.models.tensors.stored import StoredLeaf
 from fsl_jax.sharding import make_mesh
 
 VALUES = np.arange(3 * 8 * 4, dtype=np.float32).reshape(3, 8, 4)

@@ -24,7 +24,6 @@ def saved():
 
 # Of UMAP's kinds, one would need TensorFlow, and is not used.
 @pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
-@pytest.mark.usefixtures("quick_compilation")
 def test_it_runs_from_top_to_bottom(tiny_bases, tiny_dataset, monkeypatch, capsys):
     # UMAP compiles itself for half a minute; on so few vectors Python is faster.
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")

@@ -2,7 +2,6 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fsl_jax.studies.analysis.prompt_plots import (
     draw_distances,
@@ -21,18 +20,11 @@ def prompts():
     return np.random.default_rng(0).normal(size=(2, 4, 3, 2))
 
 
-def overhang(figure):
-    """How far what is drawn reaches beyond the picture, in inches."""
-    FigureCanvasAgg(figure).draw()
-    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    return max(-drawn.x0, -drawn.y0, drawn.x1 - width, drawn.y1 - height)
-
-
 def legend(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def test_norms_have_a_line_a_seed_and_the_mean_of_each_start(prompts):
+def test_norms_have_a_line_a_seed_and_the_mean_of_each_start(prompts, overhang):
     trained = mock.Mock(TrainedPrompts, prompts=prompts, steps=(0, 5), starts=STARTS)
     figure = draw_norms(trained, np.ones((7, 2)))
     (axes,) = figure.axes
@@ -44,7 +36,7 @@ def test_norms_have_a_line_a_seed_and_the_mean_of_each_start(prompts):
     assert overhang(figure) <= 0
 
 
-def test_distances_stand_by_start_on_one_scale():
+def test_distances_stand_by_start_on_one_scale(overhang):
     values = np.arange(16.0).reshape(4, 4)
     figure = draw_distances({"one": values, "other": 2 * values}, STARTS, SEEDS)
     first, second, _ = figure.axes
@@ -59,7 +51,7 @@ def test_distances_stand_by_start_on_one_scale():
     assert overhang(figure) <= 0
 
 
-def test_a_map_leads_from_where_vectors_began_to_where_they_ended(prompts):
+def test_a_map_leads_from_where_vectors_began_to_where_they_ended(prompts, overhang):
     words = np.zeros((5, 2))
     figure = draw_maps({"PCA": (words, *prompts), "UMAP": (words, *prompts)}, STARTS)
     axes = figure.axes[0]
@@ -70,7 +62,7 @@ def test_a_map_leads_from_where_vectors_began_to_where_they_ended(prompts):
     assert overhang(figure) <= 0
 
 
-def test_removals_are_drawn_as_changes_with_the_whole_prompt_last():
+def test_removals_are_drawn_as_changes_with_the_whole_prompt_last(overhang):
     without = np.array([[0.5, 0.7], [0.6, 0.6], [0.5, 0.5], [0.4, 0.6]])
     removals = Removals(np.full(4, 0.6), without, np.full(4, 0.2))
     figure = draw_removals(removals, STARTS)

@@ -8,8 +8,6 @@ from fsl_jax.studies.analysis.trained_prompts import accuracies_without, train_p
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.training.predict import predict
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 METHODS = "prompt_tuning(length=3),prompt_tuning(length=2, start='labels')"
 
 
@@ -53,7 +51,9 @@ def test_without_a_position_a_model_is_one_with_a_shorter_prompt(trained, exampl
             unflatten({path: leaf if leaf is None else cut(leaf) for path, leaf in tree})
             for tree in (flatten(trained.last).items(), flatten(stack.frozen_leaves).items())
         )
-        logits = predict(formulation, stack.method, trainable, settings, stack.shared, examples)
+        logits = predict(
+            formulation, stack.method, trainable, settings, stack.shared, examples
+        ).logits
         return (logits.argmax(-1) == labels[None]).mean(1)
 
     same = np.testing.assert_array_equal

@@ -9,7 +9,8 @@ from fsl_jax.models.families.registry import module_of
 from fsl_jax.studies.forecasting.estimate import program_operations
 from fsl_jax.studies.planning.plan import plan_programs
 from fsl_jax.studies.planning.study_config import StudyConfig
-from fsl_jax.studies.study import Options, open_study
+from fsl_jax.studies.running.opening import open_study
+from fsl_jax.studies.running.options import RunOptions
 
 TOKENS = 16
 """T, what the texts are padded to."""
@@ -35,7 +36,7 @@ def count(tiny_formulations, tiny_dataset):
         } | settings
         config = StudyConfig(("tiny",), "tiny", methods, learning_rates="0.1,0.01", **asked)
         output = epath.Path("nowhere")
-        with open_study(config, output, tiny_dataset, Options()) as study:
+        with open_study(config, output, tiny_dataset, RunOptions()) as study:
             study = dataclasses.replace(study, load=lambda name: model)
             return [program_operations(study, each) for each in plan_programs(config)]
 

@@ -1,11 +1,5 @@
-import dataclasses
-import json
-
-import pytest
-from etils import epath
-
-from fsl_jax.errors import InputError
-from fsl_jax.studies.planning.plan import describe, plan_programs, read_programs, require_same
+from fsl_jax.adapt import LoRA
+from fsl_jax.studies.planning.plan import plan_programs
 from fsl_jax.studies.planning.study_config import StudyConfig
 
 
@@ -33,8 +27,8 @@ def test_a_method_without_rates_has_those_of_its_own():
 def test_ranks_share_a_program_and_targets_do_not():
     methods = "lora(rank=2),lora(rank=4),lora(targets='mlp')"
     first, second = plan_programs(study_config(methods=methods))
-    assert {run.method for run in first.runs} == {"lora(rank=2)", "lora(rank=4)"}
-    assert {run.method for run in second.runs} == {"lora(targets='mlp')"}
+    assert {run.method_text for run in first.runs} == {"lora(rank=2)", "lora(rank=4)"}
+    assert {run.method_text for run in second.runs} == {"lora(targets='mlp')"}
 
 
 def test_joined_methods_share_a_program_where_their_parts_do():
@@ -44,7 +38,10 @@ def test_joined_methods_share_a_program_where_their_parts_do():
         "00-small-lora+adapter",
         "01-small-adapter+lora",
     ]
-    assert {run.method for run in first.runs} == {"lora(rank=2)+adapter(size=4)", "lora+adapter"}
+    assert {run.method_text for run in first.runs} == {
+        "lora(rank=2)+adapter(size=4)",
+        "lora+adapter",
+    }
     assert (first.steps, second.steps) == (5, 9)
 
 
@@ -54,7 +51,7 @@ def test_other_steps_or_models_are_other_programs():
             models=("small", "large"), methods="lora,bitfit,large:full", steps="9,bitfit:5"
         )
     )
-    found = [(program.model, program.runs[0].method, program.steps) for program in programs]
+    found = [(program.model, program.runs[0].method_text, program.steps) for program in programs]
     assert found == [
         ("small", "lora", 9),
         ("small", "bitfit", 5),
@@ -67,37 +64,22 @@ def test_other_steps_or_models_are_other_programs():
 
 def test_prompted_methods_have_no_rates_and_a_probe_has_a_head():
     zero, probe = plan_programs(study_config(methods="zero_shot,linear_probe"))
-    assert zero.prompted
+    assert not zero.trains
     assert [run.learning_rate for run in zero.runs] == [None, None]
-    assert not probe.prompted
+    assert zero.formulation == "template"
+    assert probe.trains
     assert probe.formulation == "head"
 
 
-def test_groups_cover_the_runs_in_order():
-    (program,) = plan_programs(study_config(seeds=(1, 2, 3)))
-    sized = dataclasses.replace(program, size=4)
-    assert [list(group) for group in sized.groups] == [[0, 1, 2, 3], [4, 5]]
+def test_a_head_that_a_method_needs_gives_way_to_the_formulation_that_was_asked_for():
+    methods = "zero_shot,linear_probe"
+    zero, probe = plan_programs(study_config(methods=methods, formulation="head"))
+    assert (zero.formulation, probe.formulation) == ("template", "head")
+    _, probe = plan_programs(study_config(methods=methods, formulation="template"))
+    assert probe.formulation == "template"
 
 
-def test_a_plan_survives_its_file():
-    asked = study_config(methods="lora,zero_shot")
-    programs = plan_programs(asked)
-    plan = describe(asked, {"devices": 1}, {"sha256": "0"}, programs)
-    assert read_programs(json.loads(json.dumps(plan))) == programs
-
-
-def test_all_differences_to_what_is_there_are_listed():
-    there = describe(study_config(), {"devices": 1}, {"sha256": "0"}, [])
-    here = describe(study_config(shots=2, dropout=0.1), {"devices": 2}, {"sha256": "0"}, [])
-    with pytest.raises(InputError) as refused:
-        require_same(there, here, epath.Path("out"))
-    lines = str(refused.value).splitlines()
-    assert len(lines) == 4
-    assert "question.shots: there 16, here 2" in str(refused.value)
-    assert "environment.devices: there 1, here 2" in str(refused.value)
-    require_same(there, there, epath.Path("out"))
-
-
-def test_a_model_without_a_method_is_an_error():
-    with pytest.raises(InputError, match="large"):
-        plan_programs(study_config(models=("small", "large"), methods="small:lora"))
+def test_methods_that_are_written_differently_are_parsed_once_and_keep_their_texts():
+    (program,) = plan_programs(study_config(methods="lora(2), lora(rank=2)", seeds=(1,)))
+    assert [run.method_text for run in program.runs] == ["lora(2)"] * 2 + ["lora(rank=2)"] * 2
+    assert {run.method for run in program.runs} == {LoRA(2)}

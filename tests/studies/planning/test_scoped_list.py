@@ -15,21 +15,21 @@ def test_commas_and_colons_in_parentheses_belong_to_the_entry():
 
 def test_the_most_specific_entries_apply():
     steps = parse_scoped_list("100, small:40, lora:200, small:lora:7", int, "steps")
-    assert steps.of("large", "bitfit") == (100,)
-    assert steps.of("small", "bitfit") == (40,)
-    assert steps.of("large", "lora") == (200,)
-    assert steps.of("small", "lora") == (7,)
+    assert steps.values_for("large", "bitfit") == (100,)
+    assert steps.values_for("small", "bitfit") == (40,)
+    assert steps.values_for("large", "lora") == (200,)
+    assert steps.values_for("small", "lora") == (7,)
 
 
 def test_entries_of_one_kind_are_a_list():
     rates = parse_scoped_list("1e-3,lora:1e-4,lora:3e-4", float, "learning_rates")
-    assert rates.of("any", "lora(rank=2)", "lora") == (1e-4, 3e-4)
-    assert rates.of("any", "full") == (1e-3,)
-    assert rates.keys() == {"lora"}
+    assert rates.values_for("any", "lora(rank=2)", "lora") == (1e-4, 3e-4)
+    assert rates.values_for("any", "full") == (1e-3,)
+    assert rates.scope_names() == {"lora"}
 
 
 def test_nothing_applies_where_nothing_was_said():
-    assert parse_scoped_list("lora:1", int, "steps").of("model", "full") == ()
+    assert parse_scoped_list("lora:1", int, "steps").values_for("model", "full") == ()
 
 
 @pytest.mark.parametrize("text", ["", "1,,2", "ten", "lora:"])

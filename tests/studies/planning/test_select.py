@@ -1,14 +1,16 @@
 import numpy as np
 
-from fsl_jax.studies.planning.plan import PlannedRun
+from fsl_jax.studies.planning.programs import PlannedRun
 from fsl_jax.studies.planning.select import select
+from fsl_jax.studies.planning.written_method import WrittenMethod
 
+LORA, FULL = WrittenMethod.parse("lora"), WrittenMethod.parse("full")
 RUNS = [
-    PlannedRun("lora", 1, 1e-3),
-    PlannedRun("lora", 1, 1e-2),
-    PlannedRun("lora", 2, 1e-3),
-    PlannedRun("lora", 2, 1e-2),
-    PlannedRun("full", 1, 1e-3),
+    PlannedRun(LORA, 1, 1e-3),
+    PlannedRun(LORA, 1, 1e-2),
+    PlannedRun(LORA, 2, 1e-3),
+    PlannedRun(LORA, 2, 1e-2),
+    PlannedRun(FULL, 1, 1e-3),
 ]
 
 

@@ -1,4 +1,4 @@
-"""BERT checkpoints of Hugging Face: sizes from and to `config.json`, and the tables of names."""
+"""Hugging Face's BERT checkpoints: the sizes in `config.json`, and the tensor maps."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -31,51 +31,51 @@ CLASSIFIER = {"classifier": "classifier/output"}
 
 
 def bert_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> BertConfig:
-    """The sizes of a BERT checkpoint.
+    """Read the sizes of a BERT checkpoint.
 
     Args:
       source: the config's file, for errors.
-      values: what `config.json` says.
+      values: the values of `config.json`.
       tensors: the names of the checkpoint's tensors.
 
     Returns:
       The config.
 
     Raises:
-      InputError: sizes are missing, or the checkpoint needs what is not supported.
+      InputError: sizes are missing, or the checkpoint needs something that is not supported.
     """
-    fields = ConfigReader(source, values)
-    sizes = encoder_sizes(fields, tensors)
-    sizes["max_length"] = fields.integer("max_position_embeddings")
-    fields.finish()
+    reader = ConfigReader(source, values)
+    sizes = encoder_sizes(reader, tensors)
+    sizes["max_length"] = reader.integer("max_position_embeddings")
+    reader.finish()
     return BertConfig(**sizes)
 
 
-def encoder_sizes(fields: ConfigReader, tensors: Collection[str]) -> dict[str, Any]:
-    """What the configs of BERT and RoBERTa say in the same words: all but the longest sequence."""
-    fields.expect("hidden_act", "gelu")
-    fields.expect("position_embedding_type", "absolute")
-    fields.expect("is_decoder", False)
-    fields.expect("add_cross_attention", False)
+def encoder_sizes(reader: ConfigReader, tensors: Collection[str]) -> dict[str, Any]:
+    """Read the sizes that BERT and RoBERTa name alike: all but the longest sequence."""
+    reader.expect("hidden_act", "gelu")
+    reader.expect("position_embedding_type", "absolute")
+    reader.expect("is_decoder", False)
+    reader.expect("add_cross_attention", False)
     return {
-        "vocab_size": fields.integer("vocab_size"),
-        "hidden_size": fields.integer("hidden_size"),
-        "mlp_size": fields.integer("intermediate_size"),
-        "num_layers": fields.integer("num_hidden_layers"),
-        "num_heads": fields.integer("num_attention_heads"),
-        "num_token_types": fields.integer("type_vocab_size", 2),
-        "norm_epsilon": fields.number("layer_norm_eps", 1e-12),
+        "vocab_size": reader.integer("vocab_size"),
+        "hidden_size": reader.integer("hidden_size"),
+        "mlp_size": reader.integer("intermediate_size"),
+        "num_layers": reader.integer("num_hidden_layers"),
+        "num_heads": reader.integer("num_attention_heads"),
+        "num_token_types": reader.integer("type_vocab_size", 2),
+        "norm_epsilon": reader.number("layer_norm_eps", 1e-12),
         "has_pooler": any("pooler." in name for name in tensors),
     }
 
 
 def bert_json(config: BertConfig) -> dict[str, Any]:
-    """What `config.json` says of a BERT encoder."""
+    """Return the values of `config.json` for a BERT encoder."""
     return {"architectures": ["BertModel"], **encoder_json(config)}
 
 
 def encoder_json(config: BertConfig) -> dict[str, Any]:
-    """The fields that the configs of BERT and RoBERTa have in common."""
+    """Return the values that `config.json` has for BERT and RoBERTa alike."""
     return {
         "model_type": config.family,
         "vocab_size": config.vocab_size,
@@ -93,7 +93,7 @@ def encoder_json(config: BertConfig) -> dict[str, Any]:
 
 
 def bert_tensor_map(config: BertConfig) -> TensorMap:
-    """The names of the tensors of a BERT checkpoint."""
+    """Return the tensor map of a BERT checkpoint."""
     return TensorMap(
         rules=encoder_rules(config),
         prefix="bert.",
@@ -103,22 +103,22 @@ def bert_tensor_map(config: BertConfig) -> TensorMap:
 
 
 BUFFERS = r"embeddings\.(position_ids|token_type_ids)"
-"""What old checkpoints hold beside their weights."""
+"""Buffers that old checkpoints hold beside their weights."""
 
 
 def encoder_rules(config: BertConfig) -> tuple[TensorRule, ...]:
-    """The names that the checkpoints of BERT and RoBERTa have in common."""
+    """Return the rules for the tensors that BERT and RoBERTa name alike."""
     dense = {**DENSE, **POOLER} if config.has_pooler else DENSE
     return (*embedding_rules(EMBEDDINGS), *dense_rules(dense), *norm_rules(NORMS))
 
 
 def bert_heads(config: BertConfig) -> dict[str, TensorMap]:
-    """The names of the heads that a BERT checkpoint may have, by the kind of head."""
+    """Return the tensor maps of the heads that a BERT checkpoint may have, by kind of head."""
     return encoder_heads(
         dense="cls.predictions.transform.dense",
         norm="cls.predictions.transform.LayerNorm",
         bias="cls.predictions.bias",
-        # Copies of what is tied, and the head that tells whether sentences follow each other.
+        # Copies of tied weights, and the head that tells whether sentences follow each other.
         ignored=(r"cls\.predictions\.decoder\.(weight|bias)", r"cls\.seq_relationship\..*"),
         classifier={**POOLER, **CLASSIFIER},
     )
@@ -127,17 +127,18 @@ def bert_heads(config: BertConfig) -> dict[str, TensorMap]:
 def encoder_heads(
     *, dense: str, norm: str, bias: str, ignored: tuple[str, ...], classifier: Mapping[str, str]
 ) -> dict[str, TensorMap]:
-    """The names of an encoder's heads, by the kind of head.
+    """Return the tensor maps of an encoder's heads, by kind of head.
 
     Args:
-      dense: the module of the linear map in the masked language model's head.
-      norm: the module of the norm in it.
-      bias: the tensor of its bias, one number a word.
-      ignored: what its tensors are otherwise, as in `TensorMap`.
-      classifier: the linear maps of the head for texts; that for tokens is the same in all.
+      dense: the name of the linear layer in the masked language model's head.
+      norm: the name of the norm in that head.
+      bias: the name of that head's bias, which has one number for each word.
+      ignored: patterns of other tensors of that head, as in `TensorMap`.
+      classifier: the paths of the linear layers in the head for texts, by name. The head for tokens
+        is the same in all families.
 
     Returns:
-      A table for each kind of head.
+      A tensor map for each kind of head.
     """
     masked_lm = (
         *dense_rules({dense: "lm_head/dense"}),

@@ -1,4 +1,4 @@
-"""DistilBERT checkpoints of Hugging Face: sizes from and to `config.json`, and tables of names."""
+"""Hugging Face's DistilBERT checkpoints: the sizes in `config.json`, and the tensor maps."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -31,23 +31,23 @@ _NORMS = {
 def distilbert_config(
     source: str, values: Mapping[str, Any], tensors: Collection[str]
 ) -> BertConfig:
-    """The sizes of a DistilBERT checkpoint; as `bert_config`."""
-    fields = ConfigReader(source, values)
-    fields.expect("activation", "gelu")
+    """Read the sizes of a DistilBERT checkpoint; see `bert_config`."""
+    reader = ConfigReader(source, values)
+    reader.expect("activation", "gelu")
     sizes: dict[str, Any] = {
-        "vocab_size": fields.integer("vocab_size"),
-        "hidden_size": fields.integer("dim"),
-        "mlp_size": fields.integer("hidden_dim"),
-        "num_layers": fields.integer("n_layers"),
-        "num_heads": fields.integer("n_heads"),
-        "max_length": fields.integer("max_position_embeddings"),
+        "vocab_size": reader.integer("vocab_size"),
+        "hidden_size": reader.integer("dim"),
+        "mlp_size": reader.integer("hidden_dim"),
+        "num_layers": reader.integer("n_layers"),
+        "num_heads": reader.integer("n_heads"),
+        "max_length": reader.integer("max_position_embeddings"),
     }
-    fields.finish()
+    reader.finish()
     return BertConfig(**sizes, num_token_types=0, family="distilbert")
 
 
 def distilbert_json(config: BertConfig) -> dict[str, Any]:
-    """What `config.json` says of a DistilBERT encoder."""
+    """Return the values of `config.json` for a DistilBERT encoder."""
     return {
         "architectures": ["DistilBertModel"],
         "model_type": config.family,
@@ -58,14 +58,14 @@ def distilbert_json(config: BertConfig) -> dict[str, Any]:
         "n_heads": config.num_heads,
         "max_position_embeddings": config.max_length,
         "activation": "gelu",
-        # Whichever way the table of positions was made, the checkpoint holds it.
+        # The checkpoint holds the position embedding, however it was made.
         "sinusoidal_pos_embds": False,
         "tie_word_embeddings": True,
     }
 
 
 def distilbert_tensor_map(config: BertConfig) -> TensorMap:
-    """The names of the tensors of a DistilBERT checkpoint."""
+    """Return the tensor map of a DistilBERT checkpoint."""
     return TensorMap(
         rules=(*embedding_rules(_EMBEDDINGS), *dense_rules(_DENSE), *norm_rules(_NORMS)),
         prefix="distilbert.",
@@ -74,7 +74,7 @@ def distilbert_tensor_map(config: BertConfig) -> TensorMap:
 
 
 def distilbert_heads(config: BertConfig) -> dict[str, TensorMap]:
-    """The names of the heads that a DistilBERT checkpoint may have, by the kind of head."""
+    """Return the tensor maps of the heads that a DistilBERT checkpoint may have, by kind."""
     return encoder_heads(
         dense="vocab_transform",
         norm="vocab_layer_norm",

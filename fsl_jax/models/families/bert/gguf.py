@@ -1,7 +1,7 @@
-"""BERT, DistilBERT and RoBERTa in GGUF files: sizes from the metadata, and the table of names.
+"""BERT, DistilBERT and RoBERTa in GGUF files: the sizes in the metadata, and the tensor map.
 
-The files hold no pooler, and no masked language model. How an embedding of a text is pooled is left
-to the head that a model is loaded with.
+The files hold no pooler and no masked language model's head. The head that a model is loaded with
+says how the hidden states of a text are pooled.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,8 @@ from typing import Any
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.gguf.config_reader import GGUFConfigReader
 from fsl_jax.models.tensors.module_rules import dense_rules, embedding_rules, norm_rules
-from fsl_jax.models.tensors.tensor_map import StoredTensor, TensorMap
+from fsl_jax.models.tensors.stored import StoredTensor
+from fsl_jax.models.tensors.tensor_map import TensorMap
 
 _TYPES, _POSITIONS = "token_types", "position_embd"
 _EMBEDDINGS = {
@@ -36,30 +37,30 @@ _NORMS = {
 def bert_gguf_config(
     source: str, metadata: Mapping[str, Any], tensors: Mapping[str, StoredTensor]
 ) -> BertConfig:
-    """The sizes of a BERT encoder in a GGUF file; as `llama_gguf_config`.
+    """Read the sizes of a BERT encoder in a GGUF file; see `llama_gguf_config`.
 
-    DistilBERT has the same architecture there, without types of tokens, and RoBERTa is a BERT with
-    another tokenizer: the rows of the position embedding that it leaves unused are not in the file.
+    In these files, DistilBERT has the same architecture without types of tokens. RoBERTa is a BERT
+    with another tokenizer: the file lacks the rows of the position embedding that it never uses.
     """
-    fields = GGUFConfigReader(source, metadata)
-    fields.expect("attention.causal", False)
+    reader = GGUFConfigReader(source, metadata)
+    reader.expect("attention.causal", False)
     types = f"{_TYPES}.weight"
     sizes: dict[str, Any] = {
-        "vocab_size": fields.rows(tensors),
-        "hidden_size": fields.integer("embedding_length"),
-        "mlp_size": fields.integer("feed_forward_length"),
-        "num_layers": fields.integer("block_count"),
-        "num_heads": fields.integer("attention.head_count"),
-        "max_length": fields.rows(tensors, f"{_POSITIONS}.weight"),
-        "norm_epsilon": fields.number("attention.layer_norm_epsilon", 1e-12),
-        "num_token_types": fields.rows(tensors, types) if types in tensors else 0,
+        "vocab_size": reader.rows(tensors),
+        "hidden_size": reader.integer("embedding_length"),
+        "mlp_size": reader.integer("feed_forward_length"),
+        "num_layers": reader.integer("block_count"),
+        "num_heads": reader.integer("attention.head_count"),
+        "max_length": reader.rows(tensors, f"{_POSITIONS}.weight"),
+        "norm_epsilon": reader.number("attention.layer_norm_epsilon", 1e-12),
+        "num_token_types": reader.rows(tensors, types) if types in tensors else 0,
     }
-    fields.finish()
+    reader.finish()
     return BertConfig(**sizes, family="bert" if sizes["num_token_types"] else "distilbert")
 
 
 def bert_gguf_tensor_map(config: BertConfig) -> TensorMap:
-    """The names of the tensors of a GGUF file of BERT or DistilBERT."""
+    """Return the tensor map of a GGUF file with a BERT or DistilBERT."""
     embeddings = dict(_EMBEDDINGS)
     if not config.num_token_types:
         del embeddings[_TYPES]

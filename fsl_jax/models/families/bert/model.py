@@ -1,4 +1,4 @@
-"""BERT encoders and those built alike: config and module.
+"""Encoders that are built like BERT: the config and the module.
 
 BERT: https://arxiv.org/abs/1810.04805, RoBERTa: https://arxiv.org/abs/1907.11692, XLM-RoBERTa:
 https://arxiv.org/abs/1911.02116, DistilBERT: https://arxiv.org/abs/1910.01108.
@@ -26,7 +26,7 @@ from fsl_jax.models.blocks.multi_head_config import MultiHeadConfig
 from fsl_jax.models.blocks.transformer import Mask, Transformer
 from fsl_jax.models.outputs import KeyValues, ModelOutput
 
-_AFTER_ATTENTION, _AFTER_MLP = 0, 1  # the numbers that dropout folds in, of the places in a layer
+_AFTER_ATTENTION, _AFTER_MLP = 0, 1  # numbers that dropout folds in, one for each use in a layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +34,13 @@ class BertConfig(MultiHeadConfig):
     """The sizes of a BERT encoder.
 
     Attributes beside those of `MultiHeadConfig`:
-      num_token_types: rows of the token type embedding, 0 where there is none (DistilBERT); row 0
-        is used for every token.
-      norm_epsilon: added to the variance in layer normalisation.
-      has_pooler: whether the checkpoint has a pooler, whose leaves are then in the tree.
-      first_position: the row of the position embedding that is position 0's; RoBERTa leaves those
-        up to its padding token's number unused.
-      family: as `model_type` of `config.json`.
+      num_token_types: rows of the token type embedding, 0 if there is none (DistilBERT). Every
+        token has type 0.
+      norm_epsilon: a small number that norms add to the variance.
+      has_pooler: True if the checkpoint has a pooler; its leaves are then in the tree.
+      first_position: the row of the position embedding for position 0. RoBERTa does not use the
+        rows up to its padding token's number.
+      family: the family's name, as in `model_type` of `config.json`.
     """
 
     num_token_types: int = 2
@@ -62,7 +62,7 @@ class BertEmbeddings(nn.Module):
     def __call__(
         self, input_ids: Int[Array, "B T"], position_ids: Int[Array, "B S"], dropout: Dropout
     ) -> Float[Array, "B S D"]:
-        """Embeds tokens `[B, T]`, after a soft prompt where there are more positions."""
+        """Embed tokens `[B, T]`; more positions than tokens mean a soft prompt before them."""
         sizes = self.config
 
         def lookup(name: str, size: int, ids: Int[Array, "B _"]) -> Float[Array, "B S D"]:
@@ -86,7 +86,7 @@ class BertAttention(nn.Module):
     def __call__(
         self, x: Float[Array, "B T D"], mask: Bool[Array, "B Q T"], dropout: Dropout
     ) -> Float[Array, "B T D"]:
-        """Lets `x` attend to itself where the mask `[B, T or 1, T]` is True."""
+        """Let each token attend to the tokens for which the mask `[B, T or 1, T]` is True."""
         width, heads = self.config.hidden_size, self.config.num_heads
 
         def split(name: str) -> Float[Array, "B T H Dh"]:
@@ -107,13 +107,13 @@ class BertAttention(nn.Module):
 
 
 class BertMLP(nn.Module):
-    """Two linear maps with an exact GELU between them, then the residual connection's norm."""
+    """Two linear layers with an exact GELU between them, then the residual connection and norm."""
 
     config: BertConfig
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T D"], dropout: Dropout) -> Float[Array, "B T D"]:
-        """Maps each vector of `[B, T, D]`."""
+        """Map each vector of `[B, T, D]`."""
         inner = gelu(Dense(self.config.mlp_size, name="up")(x))
         output = Dense(self.config.hidden_size, name="down")(inner)
         update = dropout(Bottleneck(name="adapter")(output, x), _AFTER_MLP)
@@ -129,17 +129,17 @@ class BertLayer(nn.Module):
     def __call__(
         self, x: Float[Array, "B T D"], mask: Bool[Array, "B Q T"], dropout: Dropout
     ) -> tuple[Float[Array, "B T D"], None]:
-        """Attention, then the multilayer perceptron."""
+        """Apply attention, then the multilayer perceptron."""
         x = BertAttention(self.config, name="attention")(x, mask, dropout)
         return BertMLP(self.config, name="mlp")(x, dropout), None
 
 
 @dataclasses.dataclass(frozen=True)
 class BertAttentionInputs:
-    """Who sees whom, and where the tokens stand.
+    """The inputs of attention in all layers.
 
     Attributes:
-      positions: of the tokens, `[B, T]`.
+      positions: positions of the tokens, `[B, T]`.
       mask: `[B, T or 1, T]`, True where a token sees another.
     """
 
@@ -147,10 +147,10 @@ class BertAttentionInputs:
     mask: Bool[Array, "B Q T"]
 
     def per_layer(self, first: int, layers: int) -> None:
-        """Nothing differs between the layers."""
+        """Return None, as all layers have the same inputs."""
 
     def arguments(self, inputs: None) -> tuple[Bool[Array, "B Q T"]]:
-        """What a layer is called with."""
+        """Return the arguments of a layer."""
         return (self.mask,)
 
 
@@ -161,7 +161,7 @@ class Bert(Transformer):
     layer_type = BertLayer
 
     def setup(self):
-        """Names the parts."""
+        """Create the submodules."""
         self.embeddings = BertEmbeddings(self.config, self.dtype)
         self.pooler = Dense(self.config.hidden_size)
 
@@ -171,7 +171,7 @@ class Bert(Transformer):
         position_ids: Int[Array, "B T"] | None,
         prefix: KeyValues | None,
     ) -> BertAttentionInputs:
-        """Tokens see each other both ways."""
+        """Let tokens see each other in both directions."""
         if prefix is not None:
             raise InputError("an encoder takes no prefix: its tokens see each other both ways.")
         if position_ids is None:
@@ -184,10 +184,10 @@ class Bert(Transformer):
         self,
         x: Float[Array, "B T D"],
         attention_inputs: BertAttentionInputs,
-        given: list[None],
+        section_outputs: list[None],
         unembed: bool,
     ) -> ModelOutput:
-        """The last activations as they are."""
+        """Return the last activations as the hidden states."""
         if self.is_initializing() and self.config.has_pooler:
             self.pooler(x)
         return ModelOutput(hidden=x)

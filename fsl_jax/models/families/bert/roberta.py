@@ -1,4 +1,4 @@
-"""RoBERTa and XLM-RoBERTa checkpoints of Hugging Face: sizes from and to `config.json`, names."""
+"""Hugging Face's RoBERTa and XLM-RoBERTa checkpoints: sizes in `config.json`, tensor maps."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -23,29 +23,29 @@ ROBERTA_TOKENS = {
     "sep_token": "</s>",
     "mask_token": "<mask>",
 }
-"""The special tokens of RoBERTa and XLM-RoBERTa, which the first checkpoints do not name."""
+"""The special tokens of RoBERTa and XLM-RoBERTa, which early checkpoints do not name."""
 
 _ARCHITECTURES = {"roberta": "RobertaModel", "xlm-roberta": "XLMRobertaModel"}
 
 
 def roberta_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> BertConfig:
-    """The sizes of a RoBERTa or XLM-RoBERTa checkpoint; as `bert_config`."""
-    fields = ConfigReader(source, values)
-    sizes = encoder_sizes(fields, tensors)
-    # Positions are counted on from the number of the padding token.
-    first = fields.count("pad_token_id", 1) + 1
-    rows = fields.integer("max_position_embeddings")
+    """Read the sizes of a RoBERTa or XLM-RoBERTa checkpoint; see `bert_config`."""
+    reader = ConfigReader(source, values)
+    sizes = encoder_sizes(reader, tensors)
+    # The first position has the number after that of the padding token.
+    first = reader.count("pad_token_id", 1) + 1
+    rows = reader.integer("max_position_embeddings")
     if rows <= first:
-        fields.problem(
+        reader.problem(
             "max_position_embeddings", rows, f"more than {first}, the padding's number + 1"
         )
-    fields.finish()
+    reader.finish()
     family = values.get("model_type", "roberta")
     return BertConfig(**sizes, max_length=rows - first, first_position=first, family=family)
 
 
 def roberta_json(config: BertConfig) -> dict[str, Any]:
-    """What `config.json` says of a RoBERTa or XLM-RoBERTa encoder."""
+    """Return the values of `config.json` for a RoBERTa or XLM-RoBERTa encoder."""
     return {
         "architectures": [_ARCHITECTURES[config.family]],
         **encoder_json(config),
@@ -54,12 +54,12 @@ def roberta_json(config: BertConfig) -> dict[str, Any]:
 
 
 def roberta_tensor_map(config: BertConfig) -> TensorMap:
-    """The names of the tensors of a RoBERTa or XLM-RoBERTa checkpoint."""
+    """Return the tensor map of a RoBERTa or XLM-RoBERTa checkpoint."""
     return TensorMap(encoder_rules(config), prefix="roberta.", ignored=(BUFFERS,))
 
 
 def roberta_heads(config: BertConfig) -> dict[str, TensorMap]:
-    """The names of the heads that a RoBERTa checkpoint may have, by the kind of head."""
+    """Return the tensor maps of the heads that a RoBERTa checkpoint may have, by kind of head."""
     return encoder_heads(
         dense="lm_head.dense",
         norm="lm_head.layer_norm",

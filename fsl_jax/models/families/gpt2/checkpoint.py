@@ -1,4 +1,4 @@
-"""GPT-2 checkpoints of Hugging Face: sizes from and to `config.json`, and the tables of names."""
+"""Hugging Face's GPT-2 checkpoints: the sizes in `config.json`, and the tensor maps."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -14,16 +14,16 @@ from fsl_jax.models.tensors.module_rules import (
 from fsl_jax.models.tensors.tensor_map import KEEP, TensorMap, TensorRule
 
 GPT2_TOKENS = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
-"""The special token of GPT-2, which the first checkpoints do not name."""
+"""The special token of GPT-2, which early checkpoints do not name."""
 
 _EMBEDDINGS = {"transformer.wte": "embeddings/word", "transformer.wpe": "embeddings/position"}
-# Linear maps are stored as `Conv1D`, whose weight is [in, out] as a kernel is here.
+# Linear layers are stored as `Conv1D`, whose weight is [in, out] like a kernel in this code.
 _DENSE = {
     "transformer.h.{layer}.attn.c_proj": "layers/attention/output",
     "transformer.h.{layer}.mlp.c_fc": "layers/mlp/up",
     "transformer.h.{layer}.mlp.c_proj": "layers/mlp/down",
 }
-_JOINED = "transformer.h.{layer}.attn.c_attn"
+_FUSED = "transformer.h.{layer}.attn.c_attn"
 _PARTS = ("layers/attention/query", "layers/attention/key", "layers/attention/value")
 _NORMS = {
     "transformer.h.{layer}.ln_1": "layers/attention/norm",
@@ -33,40 +33,40 @@ _NORMS = {
 
 
 def gpt2_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> GPT2Config:
-    """The sizes of a GPT-2 checkpoint.
+    """Read the sizes of a GPT-2 checkpoint.
 
     Args:
       source: the config's file, for errors.
-      values: what `config.json` says.
+      values: the values of `config.json`.
       tensors: the names of the checkpoint's tensors.
 
     Returns:
       The config.
 
     Raises:
-      InputError: sizes are missing, or the checkpoint needs what is not supported.
+      InputError: sizes are missing, or the checkpoint needs something that is not supported.
     """
-    fields = ConfigReader(source, values)
-    fields.expect("activation_function", "gelu_new", "gelu_pytorch_tanh")
-    fields.expect("scale_attn_weights", True)
-    fields.expect("scale_attn_by_inverse_layer_idx", False)
-    fields.expect("add_cross_attention", False)
-    width = fields.integer("n_embd")
+    reader = ConfigReader(source, values)
+    reader.expect("activation_function", "gelu_new", "gelu_pytorch_tanh")
+    reader.expect("scale_attn_weights", True)
+    reader.expect("scale_attn_by_inverse_layer_idx", False)
+    reader.expect("add_cross_attention", False)
+    width = reader.integer("n_embd")
     sizes: dict[str, Any] = {
-        "vocab_size": fields.integer("vocab_size"),
+        "vocab_size": reader.integer("vocab_size"),
         "hidden_size": width,
-        "mlp_size": fields.integer("n_inner", 4 * width),
-        "num_layers": fields.integer("n_layer"),
-        "num_heads": fields.integer("n_head"),
-        "max_length": fields.integer("n_positions"),
-        "norm_epsilon": fields.number("layer_norm_epsilon", 1e-5),
+        "mlp_size": reader.integer("n_inner", 4 * width),
+        "num_layers": reader.integer("n_layer"),
+        "num_heads": reader.integer("n_head"),
+        "max_length": reader.integer("n_positions"),
+        "norm_epsilon": reader.number("layer_norm_epsilon", 1e-5),
     }
-    fields.finish()
+    reader.finish()
     return GPT2Config(**sizes, tied=bool(values.get("tie_word_embeddings", True)))
 
 
 def gpt2_json(config: GPT2Config) -> dict[str, Any]:
-    """What `config.json` says of a GPT-2 decoder."""
+    """Return the values of `config.json` for a GPT-2 decoder."""
     return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -83,26 +83,26 @@ def gpt2_json(config: GPT2Config) -> dict[str, Any]:
 
 
 def gpt2_tensor_map(config: GPT2Config) -> TensorMap:
-    """The names of the tensors of a GPT-2 checkpoint."""
+    """Return the tensor map of a GPT-2 checkpoint."""
     output, copies = output_rules(config.tied)
     parts = [(path, (number, len(_PARTS))) for number, path in enumerate(_PARTS)]
     return TensorMap(
         rules=(
             *embedding_rules(_EMBEDDINGS),
             *dense_rules(_DENSE, KEEP),
-            *(TensorRule(f"{_JOINED}.weight", f"{path}/kernel", part=part) for path, part in parts),
-            *(TensorRule(f"{_JOINED}.bias", f"{path}/bias", part=part) for path, part in parts),
+            *(TensorRule(f"{_FUSED}.weight", f"{path}/kernel", part=part) for path, part in parts),
+            *(TensorRule(f"{_FUSED}.bias", f"{path}/bias", part=part) for path, part in parts),
             *norm_rules(_NORMS),
             *output,
         ),
         prefix="transformer.",
-        # Buffers, and copies that some checkpoints carry.
+        # Buffers, and copies of tied weights that some checkpoints hold.
         ignored=(r"h\.\d+\.attn\.(bias|masked_bias)", *copies),
     )
 
 
 def gpt2_heads(config: GPT2Config) -> dict[str, TensorMap]:
-    """The names of the heads that a GPT-2 checkpoint may have, by the kind of head."""
+    """Return the tensor maps of the heads that a GPT-2 checkpoint may have, by kind of head."""
     texts, tokens = {"score": "classifier/output"}, {"classifier": "classifier/output"}
     return {
         "sequence_classification": TensorMap(dense_rules(texts, bias=False)),

@@ -22,7 +22,7 @@ from fsl_jax.models.blocks.layers import (
 )
 from fsl_jax.models.blocks.multi_head_config import MultiHeadConfig
 
-_AFTER_ATTENTION, _AFTER_MLP = 0, 1  # the numbers that dropout folds in, of the places in a layer
+_AFTER_ATTENTION, _AFTER_MLP = 0, 1  # numbers that dropout folds in, one for each use in a layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +30,8 @@ class GPT2Config(MultiHeadConfig):
     """The sizes of a GPT-2 decoder.
 
     Attributes beside those of `MultiHeadConfig`:
-      norm_epsilon: added to the variance in layer normalisation.
-      tied: whether the output embedding is the input embedding.
+      norm_epsilon: a small number that norms add to the variance.
+      tied: True if the output embedding is the input embedding.
     """
 
     norm_epsilon: float = 1e-5
@@ -42,7 +42,7 @@ class GPT2Config(MultiHeadConfig):
 
 
 class GPT2Attention(nn.Module):
-    """The norm, then self-attention over these tokens and those of the prefix."""
+    """A norm, then self-attention over these tokens and those of the prefix."""
 
     config: GPT2Config
 
@@ -50,7 +50,7 @@ class GPT2Attention(nn.Module):
     def __call__(
         self, x: Float[Array, "B T D"], mask: Bool[Array, "B T S"], prefix: PrefixPair | None
     ) -> tuple[Float[Array, "B T D"], Pair]:
-        """The update of `x`, and the keys and values of its tokens."""
+        """Return the update of `x`, and the keys and values of its tokens."""
         sizes = self.config
         normed = LayerNorm(sizes.norm_epsilon, name="norm")(x)
 
@@ -73,13 +73,13 @@ class GPT2Attention(nn.Module):
 
 
 class GPT2MLP(nn.Module):
-    """The norm, then two linear maps with an approximate GELU between them."""
+    """A norm, then two linear layers with an approximate GELU between them."""
 
     config: GPT2Config
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
-        """The update of each vector of `[B, T, D]`."""
+        """Return the update of each vector of `[B, T, D]`."""
         normed = LayerNorm(self.config.norm_epsilon, name="norm")(x)
         inner = tanh_gelu(Dense(self.config.mlp_size, name="up")(normed))
         output = Dense(self.config.hidden_size, name="down")(inner)
@@ -99,7 +99,7 @@ class GPT2Layer(nn.Module):
         prefix: PrefixPair | None,
         dropout: Dropout,
     ) -> tuple[Float[Array, "B T D"], Pair]:
-        """Adds the updates of attention and of the multilayer perceptron."""
+        """Add the updates of attention and of the multilayer perceptron."""
         update, key_values = GPT2Attention(self.config, name="attention")(x, mask, prefix)
         x += dropout(update, _AFTER_ATTENTION)
         return x + dropout(GPT2MLP(self.config, name="mlp")(x), _AFTER_MLP), key_values
@@ -112,7 +112,7 @@ class GPT2Embeddings(nn.Module):
     dtype: jnp.dtype
 
     def setup(self):
-        """Names the parts."""
+        """Create the submodules."""
         width = self.config.hidden_size
         self.word = Embedding(self.config.vocab_size, width, self.dtype)
         self.position = Embedding(self.config.max_length, width, self.dtype)
@@ -120,7 +120,7 @@ class GPT2Embeddings(nn.Module):
     def __call__(
         self, input_ids: Int[Array, "B T"], position_ids: Int[Array, "B S"], dropout: Dropout
     ) -> Float[Array, "B S D"]:
-        """Embeds tokens `[B, T]`, after a soft prompt where there are more positions."""
+        """Embed tokens `[B, T]`; more positions than tokens mean a soft prompt before them."""
         x = self.word(input_ids, position_ids.shape[1])
         return dropout(x + self.position(position_ids), 0)
 
@@ -132,7 +132,7 @@ class GPT2(Decoder):
     layer_type = GPT2Layer
 
     def setup(self):
-        """Names the parts."""
+        """Create the submodules."""
         self.embeddings = GPT2Embeddings(self.config, self.dtype)
         self.final_norm = LayerNorm(self.config.norm_epsilon)
         if not self.config.tied:

@@ -1,4 +1,4 @@
-"""What the layers of a Llama see: all before a token, or what a sliding window shows of it."""
+"""The inputs of attention in a Llama, whose layers may have a sliding window."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -19,13 +19,13 @@ from fsl_jax.models.outputs import KeyValues
 
 
 class View(NamedTuple):
-    """What the layers of one kind need beside the activations.
+    """The inputs of attention in the layers of one kind, with or without a sliding window.
 
     Attributes:
       tables: cosines and sines of the tokens' positions, `[B, T, Dh / 2]` each.
       mask: bool `[B, T, P + T]`, True where a token sees another.
-      prefix_from: `[B, T]`, the first vector of a learned prefix that a token sees; None where
-        there is no such prefix, or no layer has a window.
+      prefix_from: `[B, T]`, the first vector of a learned prefix that a token sees; None if there
+        is no such prefix, or no layer has a window.
     """
 
     tables: Tables
@@ -35,25 +35,26 @@ class View(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class LlamaAttentionInputs(CausalAttentionInputs):
-    """Who sees whom, layer by layer.
+    """The inputs of attention in all layers.
 
     Attributes beside those of `CausalAttentionInputs`:
-      views: of layers without and with a sliding window; the same one where they are alike.
-      sliding: for each layer whether it has a sliding window; empty where that makes no difference.
+      views: the view of layers without a sliding window and that of layers with one. They are the
+        same object if they do not differ.
+      sliding: for each layer, True if it has a sliding window; empty if that makes no difference.
     """
 
     views: tuple[View, View]
     sliding: tuple[bool, ...]
 
     def per_layer(self, first: int, layers: int) -> tuple[Any, Bool[Array, " _"] | None]:
-        """What differs between the layers of a section: the prefix's states, and the view."""
+        """Return the prefix's keys and values and the kind of view, for the layers of a section."""
         prefix = super().per_layer(first, layers)
         if not self.sliding:
             return prefix, None
         return prefix, jnp.array(self.sliding[first : first + layers], bool)
 
     def arguments(self, inputs: Any) -> tuple[View, PrefixPair | None]:
-        """What one layer sees of these tokens and those before, and the prefix's states in it."""
+        """Return the view of one layer, and the prefix's keys and values in it."""
         prefix, sliding = inputs
         whole, windowed = self.views
         if sliding is None:
@@ -65,37 +66,43 @@ class LlamaAttentionInputs(CausalAttentionInputs):
         return jax.tree.map(choose, whole, windowed), prefix
 
 
-def llama_context(
+def llama_attention_inputs(
     config: LlamaConfig,
     attention_mask: Bool[Array, "B T"] | Bool[Array, "B T S"],
     position_ids: Int[Array, "B T"] | None,
     prefix: KeyValues | None,
     before: Int[Array, ""] | None = None,
 ) -> LlamaAttentionInputs:
-    """Works out masks and positions from the arguments of `Pretrained.apply`.
+    """Compute masks and positions from the arguments of `Pretrained.apply`.
 
-    With a learned prefix of `before` vectors, whose keys are not rotated, tokens are rotated by
-    positions that come after it, and it slides out of windows as tokens do.
+    A learned prefix counts as `before` tokens: the positions of tokens come after it, and it slides
+    out of windows as tokens do. Its keys are not rotated.
     """
     causal = causal_attention_inputs(attention_mask, position_ids, prefix)
-    given = position_ids is not None or (prefix is not None and prefix.positions is not None)
-    places = causal.positions if before is None else causal.positions + before
-    views, sliding = _views(config, causal, places, given)
+    has_positions = position_ids is not None or (
+        prefix is not None and prefix.positions is not None
+    )
+    positions = causal.positions if before is None else causal.positions + before
+    views, sliding = _views(config, causal, positions, has_positions)
     if before is not None and any(config.sliding):
-        views, sliding = _with_windowed_prefix(config, views, places)
+        views, sliding = _with_windowed_prefix(config, views, positions)
     return LlamaAttentionInputs(
         causal.positions, causal.mask, causal.real, causal.prefix, views, sliding
     )
 
 
 def _views(
-    config: LlamaConfig, causal: CausalAttentionInputs, places: Int[Array, "B T"], given: bool
+    config: LlamaConfig,
+    causal: CausalAttentionInputs,
+    positions: Int[Array, "B T"],
+    has_positions: bool,
 ) -> tuple[tuple[View, View], tuple[bool, ...]]:
-    """What layers without and with a window see, and which have one if that makes a difference."""
-    whole = View(_tables(config, places, config.rope_theta), causal.mask)
+    """Return the two views, and which layers have a window if that makes a difference."""
+    whole = View(_tables(config, positions, config.rope_theta), causal.mask)
     if not any(config.sliding):
         return (whole, whole), ()
-    windowed = View(_windowed_tables(config, places, whole), _windowed_mask(config, causal, given))
+    tables = _windowed_tables(config, positions, whole)
+    windowed = View(tables, _windowed_mask(config, causal, has_positions))
     if all(config.sliding):
         return (windowed, windowed), ()
     alike = windowed.tables is whole.tables and windowed.mask is whole.mask
@@ -103,31 +110,31 @@ def _views(
 
 
 def _with_windowed_prefix(
-    config: LlamaConfig, views: tuple[View, View], places: Int[Array, "B T"]
+    config: LlamaConfig, views: tuple[View, View], positions: Int[Array, "B T"]
 ) -> tuple[tuple[View, View], tuple[bool, ...]]:
-    """The same views, with what each shows of a learned prefix."""
+    """Return the views with the part of a learned prefix that each shows."""
     whole, windowed = views
-    shown = jnp.maximum(places - jnp.int32(config.window or 0) + 1, 0)
+    shown = jnp.maximum(positions - jnp.int32(config.window or 0) + 1, 0)
     windowed = windowed._replace(prefix_from=shown)
     if all(config.sliding):
         return (windowed, windowed), ()
     return (whole._replace(prefix_from=jnp.zeros_like(shown)), windowed), config.sliding
 
 
-def _tables(config: LlamaConfig, places: Int[Array, "B T"], theta: float) -> Tables:
-    return rotary_tables(places, config.head_dim, theta, config.rope_scaling)
+def _tables(config: LlamaConfig, positions: Int[Array, "B T"], theta: float) -> Tables:
+    return rotary_tables(positions, config.head_dim, theta, config.rope_scaling)
 
 
-def _windowed_tables(config: LlamaConfig, places: Int[Array, "B T"], whole: View) -> Tables:
+def _windowed_tables(config: LlamaConfig, positions: Int[Array, "B T"], whole: View) -> Tables:
     if config.local_rope_theta is None:
         return whole.tables
-    return rotary_tables(places, config.head_dim, config.local_rope_theta)
+    return rotary_tables(positions, config.head_dim, config.local_rope_theta)
 
 
 def _windowed_mask(
-    config: LlamaConfig, causal: CausalAttentionInputs, given: bool
+    config: LlamaConfig, causal: CausalAttentionInputs, has_positions: bool
 ) -> Bool[Array, "B T S"]:
-    """The mask within the window; the mask itself where no two positions can be that far apart."""
-    if config.window is None or (not given and causal.mask.shape[-1] <= config.window):
+    """Return the mask within the window; the mask itself if no token can be that far away."""
+    if config.window is None or (not has_positions and causal.mask.shape[-1] <= config.window):
         return causal.mask
     return causal.mask & within_window(causal.positions, causal.key_positions(), config.window)

@@ -1,6 +1,6 @@
-"""Llama and Mistral checkpoints: sizes from and to `config.json`, and the tables of names.
+"""Llama and Mistral checkpoints: the sizes in `config.json`, and the tensor maps.
 
-The tables are those of all decoders that are built like Llama.
+All decoders that are built like Llama have these tensor maps.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -31,7 +31,7 @@ _NORMS = {
     "model.layers.{layer}.input_layernorm": "layers/attention/norm",
     "model.layers.{layer}.post_attention_layernorm": "layers/mlp/norm",
 }
-# Where the updates are normalised too, the second norm has another meaning.
+# If the updates are normalised too, the second name means another norm.
 _NORMS_WITH_POST_NORMS = {
     "model.layers.{layer}.input_layernorm": "layers/attention/norm",
     "model.layers.{layer}.post_attention_layernorm": "layers/attention/post_norm",
@@ -45,44 +45,44 @@ _HEAD_NORMS = {
 
 
 def llama_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
-    """The sizes of a Llama checkpoint.
+    """Read the sizes of a Llama checkpoint.
 
     Args:
       source: the config's file, for errors.
-      values: what `config.json` says.
+      values: the values of `config.json`.
       tensors: the names of the checkpoint's tensors.
 
     Returns:
       The config.
 
     Raises:
-      InputError: sizes are missing, or the checkpoint needs what is not supported.
+      InputError: sizes are missing, or the checkpoint needs something that is not supported.
     """
     values = rotary_values(values)
-    fields = ConfigReader(source, values)
-    fields.expect("hidden_act", "silu")
-    sizes = common_sizes(fields, values, num_kv_heads=None, max_length=2048)
-    attention, mlp = fields.flag("attention_bias", False), fields.flag("mlp_bias", False)
+    reader = ConfigReader(source, values)
+    reader.expect("hidden_act", "silu")
+    sizes = common_sizes(reader, values, num_kv_heads=None, max_length=2048)
+    attention, mlp = reader.flag("attention_bias", False), reader.flag("mlp_bias", False)
     biases = (ATTENTION if attention else ()) + (MLP if mlp else ())
-    fields.finish()
+    reader.finish()
     return LlamaConfig(**sizes, biases=biases, family="llama")
 
 
 def mistral_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
-    """The sizes of a Mistral checkpoint (https://arxiv.org/abs/2310.06825); as `llama_config`."""
+    """Read the sizes of a Mistral (https://arxiv.org/abs/2310.06825); see `llama_config`."""
     values = rotary_values(values)
-    fields = ConfigReader(source, values)
-    fields.expect("hidden_act", "silu")
-    fields.expect("layer_types", None)
-    sizes = common_sizes(fields, values, num_kv_heads=8, max_length=4096 * 32)
-    window = fields.optional_integer("sliding_window", 4096)
-    fields.finish()
+    reader = ConfigReader(source, values)
+    reader.expect("hidden_act", "silu")
+    reader.expect("layer_types", None)
+    sizes = common_sizes(reader, values, num_kv_heads=8, max_length=4096 * 32)
+    window = reader.optional_integer("sliding_window", 4096)
+    reader.finish()
     sliding = (True,) * sizes["num_layers"] if window else ()
     return LlamaConfig(**sizes, window=window, sliding=sliding, family="mistral")
 
 
 def llama_json(config: LlamaConfig) -> dict[str, Any]:
-    """What `config.json` says of a Llama decoder."""
+    """Return the values of `config.json` for a Llama decoder."""
     return common_json(config, "LlamaForCausalLM") | {
         "hidden_act": "silu",
         "attention_bias": "query" in config.biases,
@@ -91,13 +91,13 @@ def llama_json(config: LlamaConfig) -> dict[str, Any]:
 
 
 def mistral_json(config: LlamaConfig) -> dict[str, Any]:
-    """What `config.json` says of a Mistral decoder."""
+    """Return the values of `config.json` for a Mistral decoder."""
     values = common_json(config, "MistralForCausalLM")
     return values | {"hidden_act": "silu", "sliding_window": config.window}
 
 
 def llama_tensor_map(config: LlamaConfig) -> TensorMap:
-    """The names of the tensors of a checkpoint of any decoder that is built like Llama."""
+    """Return the tensor map of a checkpoint of any decoder that is built like Llama."""
     output, copies = output_rules(config.tied)
     return TensorMap(
         rules=(
@@ -107,7 +107,7 @@ def llama_tensor_map(config: LlamaConfig) -> TensorMap:
             *output,
         ),
         prefix="model.",
-        # Buffers, and copies that some checkpoints carry.
+        # Buffers, and copies of tied weights that some checkpoints hold.
         ignored=(r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq", *copies),
     )
 
@@ -120,7 +120,7 @@ def _layer_rules(config: LlamaConfig) -> Iterator[TensorRule]:
 
 
 def llama_heads(config: LlamaConfig) -> dict[str, TensorMap]:
-    """The names of the heads that a checkpoint may have, by the kind of head."""
+    """Return the tensor maps of the heads that a checkpoint may have, by kind of head."""
     score = {"score": "classifier/output"}
     return {
         "sequence_classification": TensorMap(dense_rules(score, bias=False)),

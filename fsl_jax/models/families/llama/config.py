@@ -1,45 +1,49 @@
-"""The sizes and kinds of Llama decoders (https://arxiv.org/abs/2302.13971) and those like them."""
+"""The config of Llama decoders (https://arxiv.org/abs/2302.13971) and of similar decoders."""
 
 import dataclasses
 from typing import ClassVar
 
 from fsl_jax.errors import InputError
+from fsl_jax.models.attention.implementations import AUTO
 from fsl_jax.models.attention.rotary import RotaryScaling
-from fsl_jax.models.attention.self_attention import AUTO, require_implementation
+from fsl_jax.models.attention.self_attention import require_implementation
 
 
 @dataclasses.dataclass(frozen=True)
 class LlamaConfig:
-    """What distinguishes one decoder that is built like Llama from another.
+    """The sizes of a decoder that is built like Llama, and its differences from a Llama.
 
     Attributes:
       vocab_size: rows of the word embedding, `V`.
       hidden_size: model width, `D`.
       mlp_size: width of the gate in the multilayer perceptron.
-      num_layers: layers, `L`.
-      num_heads: attention heads, `H`.
-      num_kv_heads: heads of keys and values, `H_kv`; each serves `H / H_kv` attention heads.
+      num_layers: number of layers, `L`.
+      num_heads: number of attention heads, `H`.
+      num_kv_heads: number of heads of keys and values, `H_kv`; each serves `H / H_kv` attention
+        heads.
       head_dim: width of a head, `Dh`.
       max_length: the longest sequence that the model was trained for.
       rope_theta: base of the rotary embedding's frequencies.
-      norm_epsilon: added to the mean square in normalisation.
-      tied: whether the output embedding is the input embedding.
-      rope_scaling: how the rotary embedding is scaled to longer texts.
-      local_rope_theta: base in the layers with a sliding window, without a scaling; None for the
-        same embedding as in the others.
-      window: how many positions a token sees in layers with a sliding window, its own among them.
-      sliding: for each layer whether it has a sliding window; empty where none has.
-      biases: the linear maps that have one: of query, key, value, output, gate, up, down.
-      query_key_norm: whether each head of queries and keys is normalised.
-      post_norms: whether the updates of attention and multilayer perceptron are normalised.
-      norm_offset: what is added to the scales of all norms.
-      activation: of the gate, `silu` or `tanh_gelu`.
-      embedding_scale: what embedded tokens are multiplied by.
-      query_scale: what attention's scores are multiplied by; None for `Dh ** -0.5`.
+      norm_epsilon: a small number that norms add to the mean square.
+      tied: True if the output embedding is the input embedding.
+      rope_scaling: scaling of the rotary embedding to longer texts.
+      local_rope_theta: base, without scaling, in the layers with a sliding window; None for the
+        same embedding as in the other layers.
+      window: number of positions that a token sees in layers with a sliding window, including its
+        own.
+      sliding: for each layer, True if it has a sliding window; empty if no layer has one.
+      biases: names of the linear layers that have a bias, among query, key, value, output, gate, up
+        and down.
+      query_key_norm: True if each head of queries and keys is normalised.
+      post_norms: True if the updates of attention and multilayer perceptron are normalised.
+      norm_offset: number that is added to the scales of all norms.
+      activation: activation of the gate, `silu` or `tanh_gelu`.
+      embedding_scale: factor of the embedded tokens.
+      query_scale: factor of attention's scores; None for `Dh ** -0.5`.
       score_cap: soft limit of attention's scores.
       logit_cap: soft limit of the logits.
-      family: as `model_type` of `config.json`.
-      attention: the implementation, as in `fsl_jax.models.attention.self_attention`.
+      family: the family's name, as in `model_type` of `config.json`.
+      attention: implementation, as in `fsl_jax.models.attention.self_attention`.
     """
 
     vocab_size: int
@@ -87,3 +91,7 @@ class LlamaConfig:
             raise InputError(
                 "layers have a sliding window of no length; the checkpoint's config is wrong."
             )
+
+    def layers_of(self, path: str) -> int:
+        """Return the number of layers in the stack that the leaf at `path` belongs to."""
+        return self.num_layers

@@ -1,4 +1,4 @@
-"""What the configs of all decoders that are built like Llama have in common, from and to JSON."""
+"""The values of `config.json` that all decoders built like Llama have."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _SLIDING, _FULL = "sliding_attention", "full_attention"
 
 
 def common_sizes(
-    fields: ConfigReader,
+    reader: ConfigReader,
     values: Mapping[str, Any],
     *,
     num_kv_heads: int | None,
@@ -23,74 +23,74 @@ def common_sizes(
     rope_theta: float = 10_000.0,
     tied: bool = False,
 ) -> dict[str, Any]:
-    """Reads the fields that all have.
+    """Read the sizes that all these decoders have.
 
     Args:
-      fields: over `values`, to which faults are noted.
-      values: from `rotary_values`.
-      num_kv_heads: where the config does not say; None for as many as there are heads.
-      max_length: likewise.
-      head_dim: likewise; None for the width divided by the heads.
-      rope_theta: likewise.
-      tied: likewise.
+      reader: a reader of `values`, which collects the problems.
+      values: values from `rotary_values`.
+      num_kv_heads: default of the number of heads of keys and values; None for that of heads.
+      max_length: default of the longest sequence.
+      head_dim: default of a head's width; None for the model width divided by the heads.
+      rope_theta: default of the base of the rotary embedding.
+      tied: default of whether the output embedding is the input embedding.
 
     Returns:
       Arguments of `LlamaConfig`.
     """
-    longest = fields.integer("max_position_embeddings", max_length)
-    heads, width = fields.integer("num_attention_heads"), fields.integer("hidden_size")
+    longest = reader.integer("max_position_embeddings", max_length)
+    heads, width = reader.integer("num_attention_heads"), reader.integer("hidden_size")
     return {
-        "vocab_size": fields.integer("vocab_size"),
+        "vocab_size": reader.integer("vocab_size"),
         "hidden_size": width,
-        "mlp_size": fields.integer("intermediate_size"),
-        "num_layers": fields.integer("num_hidden_layers"),
+        "mlp_size": reader.integer("intermediate_size"),
+        "num_layers": reader.integer("num_hidden_layers"),
         "num_heads": heads,
-        "num_kv_heads": fields.optional_integer("num_key_value_heads", num_kv_heads) or heads,
-        "head_dim": fields.optional_integer("head_dim", head_dim) or max(1, width // heads),
+        "num_kv_heads": reader.optional_integer("num_key_value_heads", num_kv_heads) or heads,
+        "head_dim": reader.optional_integer("head_dim", head_dim) or max(1, width // heads),
         "max_length": longest,
-        "rope_theta": fields.number("rope_theta", rope_theta),
-        "rope_scaling": rotary_scaling(fields, values, longest),
-        "norm_epsilon": fields.number("rms_norm_eps", 1e-6),
-        "tied": fields.flag("tie_word_embeddings", tied),
+        "rope_theta": reader.number("rope_theta", rope_theta),
+        "rope_scaling": rotary_scaling(reader, values, longest),
+        "norm_epsilon": reader.number("rms_norm_eps", 1e-6),
+        "tied": reader.flag("tie_word_embeddings", tied),
     }
 
 
 def sliding_layers(
-    fields: ConfigReader,
+    reader: ConfigReader,
     values: Mapping[str, Any],
     window: int | None,
     default: Callable[[int], bool],
 ) -> dict[str, Any]:
-    """Reads which layers have a sliding window.
+    """Read which layers have a sliding window.
 
     Args:
-      fields: over `values`, to which faults are noted.
-      values: what `config.json` says.
+      reader: a reader of `values`, which collects the problems.
+      values: the values of `config.json`.
       window: length of the window.
-      default: whether the layer of a number has it, where the config does not say.
+      default: tells for the number of a layer whether it has a window, if the config does not.
 
     Returns:
       Arguments of `LlamaConfig`.
     """
-    kinds, layers = values.get("layer_types"), fields.integer("num_hidden_layers")
+    kinds, layers = values.get("layer_types"), reader.integer("num_hidden_layers")
     if kinds is None:
         kinds = [_SLIDING if default(layer) else _FULL for layer in range(layers)]
     for kind in sorted(set(kinds) - {_SLIDING, _FULL}):
-        fields.problem("layer_types", kind, f"{_SLIDING!r} or {_FULL!r}")
+        reader.problem("layer_types", kind, f"{_SLIDING!r} or {_FULL!r}")
     if len(kinds) != layers:
-        fields.problem("layer_types", kinds, f"one for each of {layers} layers")
+        reader.problem("layer_types", kinds, f"one for each of {layers} layers")
     sliding = tuple(kind == _SLIDING for kind in kinds)
     if not any(sliding):
         return {}
     if window is None:
-        fields.problem(
+        reader.problem(
             "sliding_window", None, "the length of the window that layer_types speaks of"
         )
     return {"window": window or 1, "sliding": sliding}
 
 
 def common_json(config: LlamaConfig, architecture: str) -> dict[str, Any]:
-    """What `config.json` says of any of these decoders, whose activation is SiLU or not."""
+    """Return the values of `config.json` that all these decoders have."""
     return {
         "architectures": [architecture],
         "model_type": config.family,
@@ -109,9 +109,9 @@ def common_json(config: LlamaConfig, architecture: str) -> dict[str, Any]:
 
 
 def sliding_json(config: LlamaConfig) -> dict[str, Any]:
-    """What `config.json` says of the layers with a sliding window."""
+    """Return the values of `config.json` about the layers with a sliding window."""
     sliding = config.sliding or (False,) * config.num_layers
     return {
         "sliding_window": config.window,
-        "layer_types": [_SLIDING if each else _FULL for each in sliding],
+        "layer_types": [_SLIDING if slides else _FULL for slides in sliding],
     }

@@ -1,4 +1,4 @@
-"""Gemma 2 and Gemma 3 checkpoints of text models: sizes from and to `config.json`."""
+"""Checkpoints of Gemma 2 and of Gemma 3 text models: the sizes in `config.json`."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -19,48 +19,48 @@ _LOCAL_THETA = 10_000.0
 
 
 def gemma2_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
-    """The sizes of a Gemma 2 checkpoint (https://arxiv.org/abs/2408.00118); as `llama_config`."""
+    """Read the sizes of a Gemma 2 (https://arxiv.org/abs/2408.00118); see `llama_config`."""
     values = rotary_values(values)
-    fields = ConfigReader(source, values)
-    sizes = _sizes(fields, values, every=2, max_length=8192)
-    sizes["score_cap"] = fields.optional_number("attn_logit_softcapping", 50.0)
-    sizes["logit_cap"] = fields.optional_number("final_logit_softcapping", 30.0)
-    fields.finish()
+    reader = ConfigReader(source, values)
+    sizes = _sizes(reader, values, every=2, max_length=8192)
+    sizes["score_cap"] = reader.optional_number("attn_logit_softcapping", 50.0)
+    sizes["logit_cap"] = reader.optional_number("final_logit_softcapping", 30.0)
+    reader.finish()
     return LlamaConfig(**sizes, family="gemma2")
 
 
 def gemma3_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
-    """The sizes of a Gemma 3 checkpoint (https://arxiv.org/abs/2503.19786); as `llama_config`."""
+    """Read the sizes of a Gemma 3 (https://arxiv.org/abs/2503.19786); see `llama_config`."""
     groups = values.get("rope_parameters") or {}
     local = groups.get("sliding_attention") or {}
     theta = local.get("rope_theta", values.get("rope_local_base_freq"))
     values = rotary_values({**values, "rope_parameters": groups.get("full_attention")})
-    fields = ConfigReader(source, values | {"rope_local_base_freq": theta})
+    reader = ConfigReader(source, values | {"rope_local_base_freq": theta})
     if unknown := sorted(groups.keys() - set(_LAYER_KINDS)):
-        fields.problem(
+        reader.problem(
             "rope_parameters", unknown, f"settings for {' and '.join(_LAYER_KINDS)} alone"
         )
     if (kind := local.get("rope_type", "default")) != "default":
-        fields.problem("rope_type of the sliding layers", kind, "'default'")
+        reader.problem("rope_type of the sliding layers", kind, "'default'")
     # Hugging Face reads this field and does not use it.
-    fields.expect("attn_logit_softcapping", None)
-    pattern = fields.integer("sliding_window_pattern", 6)
-    sizes = _sizes(fields, values, every=pattern, max_length=131_072, rope_theta=1_000_000.0)
-    sizes["logit_cap"] = fields.optional_number("final_logit_softcapping")
-    sizes["local_rope_theta"] = fields.number("rope_local_base_freq", _LOCAL_THETA)
-    fields.finish()
+    reader.expect("attn_logit_softcapping", None)
+    pattern = reader.integer("sliding_window_pattern", 6)
+    sizes = _sizes(reader, values, every=pattern, max_length=131_072, rope_theta=1_000_000.0)
+    sizes["logit_cap"] = reader.optional_number("final_logit_softcapping")
+    sizes["local_rope_theta"] = reader.number("rope_local_base_freq", _LOCAL_THETA)
+    reader.finish()
     return LlamaConfig(**sizes, query_key_norm=True, family="gemma3_text")
 
 
 def _sizes(
-    fields: ConfigReader, values: Mapping[str, Any], every: int, max_length: int, **defaults: Any
+    reader: ConfigReader, values: Mapping[str, Any], every: int, max_length: int, **defaults: Any
 ) -> dict[str, Any]:
-    """What both have: every so many layers, one has no sliding window."""
-    fields.expect("hidden_activation", "gelu_pytorch_tanh")
-    # Bidirectional ones are encoders of embeddings, and no decoders.
-    fields.expect("use_bidirectional_attention", False)
+    """Read the sizes that both have. Of every `every` layers, the last has no sliding window."""
+    reader.expect("hidden_activation", "gelu_pytorch_tanh")
+    # Bidirectional models are encoders that give embeddings, and no decoders.
+    reader.expect("use_bidirectional_attention", False)
     sizes = common_sizes(
-        fields,
+        reader,
         values,
         num_kv_heads=4,
         max_length=max_length,
@@ -68,26 +68,26 @@ def _sizes(
         tied=True,
         **defaults,
     )
-    window = fields.optional_integer("sliding_window", 4096)
-    sizes |= sliding_layers(fields, values, window, lambda layer: (layer + 1) % every != 0)
+    window = reader.optional_integer("sliding_window", 4096)
+    sizes |= sliding_layers(reader, values, window, lambda layer: (layer + 1) % every != 0)
     return sizes | {
-        "biases": ATTENTION if fields.flag("attention_bias", False) else (),
+        "biases": ATTENTION if reader.flag("attention_bias", False) else (),
         "post_norms": True,
         "norm_offset": 1.0,
         "activation": "tanh_gelu",
         "embedding_scale": sizes["hidden_size"] ** 0.5,
-        "query_scale": fields.number("query_pre_attn_scalar", 256.0) ** -0.5,
+        "query_scale": reader.number("query_pre_attn_scalar", 256.0) ** -0.5,
     }
 
 
 def gemma2_json(config: LlamaConfig) -> dict[str, Any]:
-    """What `config.json` says of a Gemma 2 decoder."""
+    """Return the values of `config.json` for a Gemma 2 decoder."""
     values = common_json(config, "Gemma2ForCausalLM") | _other_fields(config)
     return values | {"attn_logit_softcapping": config.score_cap}
 
 
 def gemma3_json(config: LlamaConfig) -> dict[str, Any]:
-    """What `config.json` says of a Gemma 3 text decoder."""
+    """Return the values of `config.json` for a Gemma 3 text decoder."""
     values = common_json(config, "Gemma3ForCausalLM") | _other_fields(config)
     return values | {"rope_local_base_freq": config.local_rope_theta}
 

@@ -1,6 +1,6 @@
-"""Llama, Mistral, Qwen2 and Qwen3 in GGUF files: sizes from the metadata, and the table of names.
+"""Llama, Mistral, Qwen2 and Qwen3 in GGUF files: the sizes in the metadata, and the tensor map.
 
-The table is that of all decoders that are built like Llama.
+All decoders that are built like Llama have this tensor map.
 """
 
 import re
@@ -17,14 +17,8 @@ from fsl_jax.models.attention.rotary import (
 )
 from fsl_jax.models.families.llama.config import LlamaConfig
 from fsl_jax.models.gguf.config_reader import GGUFConfigReader
-from fsl_jax.models.tensors.tensor_map import (
-    KEEP,
-    TRANSPOSE,
-    StoredTensor,
-    TensorMap,
-    TensorRule,
-    Transform,
-)
+from fsl_jax.models.tensors.stored import StoredTensor
+from fsl_jax.models.tensors.tensor_map import KEEP, TRANSPOSE, TensorMap, TensorRule, Transform
 
 _DENSE = {
     "attn_q": "attention/query",
@@ -43,101 +37,101 @@ _POST_NORMS = {
 _HEAD_NORMS = {"attn_q_norm": "attention/query_norm", "attn_k_norm": "attention/key_norm"}
 _FACTORS = "rope_freqs.weight"
 
-# What their names say of models, as `general.architecture`.
+# The fields of a config that `general.architecture` alone tells.
 _ARCHITECTURES: dict[str, dict[str, Any]] = {
     "llama": {},
     "qwen2": {"biases": ("query", "key", "value")},
     "qwen3": {"query_key_norm": True},
 }
-# Only in files of the architecture of these are the two halves of a head interleaved.
+# The families in whose files the two halves of a head are interleaved.
 _INTERLEAVED = ("llama", "mistral")
 
 
 def llama_gguf_config(
     source: str, metadata: Mapping[str, Any], tensors: Mapping[str, StoredTensor]
 ) -> LlamaConfig:
-    """The sizes of a Llama, Mistral, Qwen2 or Qwen3 decoder in a GGUF file.
+    """Read the sizes of a Llama, Mistral, Qwen2 or Qwen3 decoder in a GGUF file.
 
-    Mistral has the architecture of Llama there; a sliding window tells the two apart.
+    In these files, Mistral has the architecture of Llama; a sliding window tells the two apart.
 
     Args:
       source: the file, for errors.
-      metadata: of the file.
+      metadata: the file's metadata.
       tensors: the file's tensors by name.
 
     Returns:
       The config.
 
     Raises:
-      InputError: sizes are missing, or the checkpoint needs what is not supported.
+      InputError: sizes are missing, or the checkpoint needs something that is not supported.
     """
-    fields = GGUFConfigReader(source, metadata)
-    sizes = decoder_sizes(fields, tensors)
-    window = fields.count("attention.sliding_window", 0)
-    is_mistral = window > 0 and fields.architecture == "llama"
+    reader = GGUFConfigReader(source, metadata)
+    sizes = decoder_sizes(reader, tensors)
+    window = reader.count("attention.sliding_window", 0)
+    is_mistral = window > 0 and reader.architecture == "llama"
     if not is_mistral and 0 < window < sizes["max_length"]:
-        fields.problem("attention.sliding_window", window, "none, or that of the longest text")
-    fields.finish()
+        reader.problem("attention.sliding_window", window, "none, or that of the longest text")
+    reader.finish()
     sliding = {"window": window, "sliding": (True,) * sizes["num_layers"]} if is_mistral else {}
-    family = "mistral" if is_mistral else fields.architecture
-    return LlamaConfig(**sizes, **sliding, **_ARCHITECTURES[fields.architecture], family=family)
+    family = "mistral" if is_mistral else reader.architecture
+    return LlamaConfig(**sizes, **sliding, **_ARCHITECTURES[reader.architecture], family=family)
 
 
-def decoder_sizes(fields: GGUFConfigReader, tensors: Mapping[str, StoredTensor]) -> dict[str, Any]:
-    """Reads the sizes that all decoders have which are built like Llama.
+def decoder_sizes(reader: GGUFConfigReader, tensors: Mapping[str, StoredTensor]) -> dict[str, Any]:
+    """Read the sizes that all decoders built like Llama have.
 
     Args:
-      fields: of the file, to which faults are noted.
+      reader: a reader of the file's metadata, which collects the problems.
       tensors: the file's tensors by name.
 
     Returns:
       Arguments of `LlamaConfig`.
     """
-    fields.expect("rope.scaling.type", "none", "linear")
-    # So older files name the factor.
-    fields.expect("rope.scale_linear", 1.0)
-    fields.expect("expert_count", 0)
-    heads, width = fields.integer("attention.head_count"), fields.integer("embedding_length")
-    head_dim = fields.integer("attention.key_length", max(1, width // heads))
-    fields.expect("attention.value_length", head_dim)
-    fields.expect("rope.dimension_count", head_dim)
+    reader.expect("rope.scaling.type", "none", "linear")
+    # The name of the factor in older files.
+    reader.expect("rope.scale_linear", 1.0)
+    reader.expect("expert_count", 0)
+    heads, width = reader.integer("attention.head_count"), reader.integer("embedding_length")
+    head_dim = reader.integer("attention.key_length", max(1, width // heads))
+    reader.expect("attention.value_length", head_dim)
+    reader.expect("rope.dimension_count", head_dim)
     return {
-        "vocab_size": fields.rows(tensors),
+        "vocab_size": reader.rows(tensors),
         "hidden_size": width,
-        "mlp_size": fields.integer("feed_forward_length"),
-        "num_layers": fields.integer("block_count"),
+        "mlp_size": reader.integer("feed_forward_length"),
+        "num_layers": reader.integer("block_count"),
         "num_heads": heads,
-        "num_kv_heads": fields.integer("attention.head_count_kv", heads),
+        "num_kv_heads": reader.integer("attention.head_count_kv", heads),
         "head_dim": head_dim,
-        "max_length": fields.integer("context_length"),
-        "rope_theta": (theta := fields.number("rope.freq_base", 10_000.0)),
-        "rope_scaling": _scaling(fields, tensors, head_dim, theta),
-        "norm_epsilon": fields.number("attention.layer_norm_rms_epsilon", 1e-5),
+        "max_length": reader.integer("context_length"),
+        "rope_theta": (theta := reader.number("rope.freq_base", 10_000.0)),
+        "rope_scaling": _scaling(reader, tensors, head_dim, theta),
+        "norm_epsilon": reader.number("attention.layer_norm_rms_epsilon", 1e-5),
         "tied": "output.weight" not in tensors,
     }
 
 
 def _scaling(
-    fields: GGUFConfigReader,
+    reader: GGUFConfigReader,
     tensors: Mapping[str, StoredTensor],
     head_dim: int,
     theta: float,
 ) -> RotaryScaling | None:
     if _FACTORS not in tensors:
-        is_linear = fields.values.get("rope.scaling.type") == "linear"
-        return LinearScaling(fields.number("rope.scaling.factor")) if is_linear else None
-    # The file has what each frequency is divided by. How it came about is known: Llama 3.1's
-    # scaling has one number that differs between models, and its largest factor is that one.
+        is_linear = reader.values.get("rope.scaling.type") == "linear"
+        return LinearScaling(reader.number("rope.scaling.factor")) if is_linear else None
+    # The file holds the divisor of each frequency. It must come from Llama 3.1's scaling, in which
+    # one number differs between models, and the largest divisor is that number.
     factors = np.asarray(tensors[_FACTORS].load(), np.float32).reshape(-1)
     scaling = Llama3Scaling(float(factors.max(initial=1)), 1.0, 4.0, 8192)
-    plain, scaled = (rotary_frequencies(head_dim, theta, each) for each in (None, scaling))
+    plain, scaled = (rotary_frequencies(head_dim, theta, kind) for kind in (None, scaling))
     if factors.shape != plain.shape or not np.allclose(factors, plain / scaled, rtol=1e-4):
-        fields.problem(_FACTORS, "another scaling", "the factors of Llama 3.1 and its successors")
+        reader.problem(_FACTORS, "another scaling", "the factors of Llama 3.1 and its successors")
     return scaling
 
 
 def llama_gguf_tensor_map(config: LlamaConfig) -> TensorMap:
-    """The names of the tensors of a GGUF file of any decoder that is built like Llama."""
+    """Return the tensor map of a GGUF file with any decoder that is built like Llama."""
     output = () if config.tied else (TensorRule("output.weight", "unembedding/kernel", TRANSPOSE),)
     return TensorMap(
         rules=(
@@ -146,7 +140,7 @@ def llama_gguf_tensor_map(config: LlamaConfig) -> TensorMap:
             *_layer_rules(config),
             *output,
         ),
-        # Part of the config.
+        # The config holds these numbers.
         ignored=(re.escape(_FACTORS),),
     )
 
@@ -166,7 +160,7 @@ def _layer_rules(config: LlamaConfig) -> Iterator[TensorRule]:
 
 
 def _scale(config: LlamaConfig) -> Transform:
-    """What is added to a norm's scale at run time has been added in the file already."""
+    """Return the transform of norms' scales: the file has the offset added to them already."""
     if not config.norm_offset:
         return KEEP
     offset = np.float32(config.norm_offset)
@@ -174,7 +168,10 @@ def _scale(config: LlamaConfig) -> Transform:
 
 
 def _interleaved(heads: int) -> Transform:
-    """Rows whose pairs are neighbours in the file, and a half of the head apart in the tree."""
+    """Return the transform of kernels whose pairs of rows are neighbours in the file.
+
+    In the tree, the rows of a pair are half a head apart.
+    """
 
     def to_leaf(tensor: np.ndarray) -> np.ndarray:
         rows = tensor.reshape(heads, -1, 2, tensor.shape[1])

@@ -1,7 +1,6 @@
-"""Llama decoders (https://arxiv.org/abs/2302.13971) and those built alike: the module.
+"""The module of Llama decoders (https://arxiv.org/abs/2302.13971) and of similar decoders.
 
-What differs between them is in the config alone; what a config does not ask for is not traced and
-costs nothing.
+Only their configs differ. A part that a config does not ask for is not traced, and costs nothing.
 """
 
 import flax.linen as nn
@@ -24,13 +23,17 @@ from fsl_jax.models.blocks.layers import (
     learned_prefix,
 )
 from fsl_jax.models.blocks.transformer import Mask
-from fsl_jax.models.families.llama.attention_inputs import LlamaAttentionInputs, View, llama_context
+from fsl_jax.models.families.llama.attention_inputs import (
+    LlamaAttentionInputs,
+    View,
+    llama_attention_inputs,
+)
 from fsl_jax.models.families.llama.config import LlamaConfig
 from fsl_jax.models.outputs import KeyValues
 
 __all__ = ["Llama", "LlamaConfig"]
 
-_AFTER_ATTENTION, _AFTER_MLP = 0, 1  # the numbers that dropout folds in, of the places in a layer
+_AFTER_ATTENTION, _AFTER_MLP = 0, 1  # numbers that dropout folds in, one for each use in a layer
 
 
 def _norm(config: LlamaConfig, name: str | None = None) -> RMSNorm:
@@ -42,7 +45,7 @@ def _dense(config: LlamaConfig, features: int, name: str) -> Dense:
 
 
 class LlamaAttention(nn.Module):
-    """The norm, then self-attention over these tokens and those of the prefix."""
+    """A norm, then self-attention over these tokens and those of the prefix."""
 
     config: LlamaConfig
 
@@ -50,7 +53,7 @@ class LlamaAttention(nn.Module):
     def __call__(
         self, x: Float[Array, "B T D"], view: View, prefix: PrefixPair | None
     ) -> tuple[Float[Array, "B T D"], Pair]:
-        """The update of `x`, and the keys and values of its tokens."""
+        """Return the update of `x`, and the keys and values of its tokens."""
         sizes = self.config
         normed = _norm(sizes, "norm")(x)
 
@@ -83,13 +86,13 @@ class LlamaAttention(nn.Module):
 
 
 class LlamaMLP(nn.Module):
-    """The norm, then a gated multilayer perceptron (https://arxiv.org/abs/2002.05202)."""
+    """A norm, then a gated multilayer perceptron (https://arxiv.org/abs/2002.05202)."""
 
     config: LlamaConfig
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
-        """The update of each vector of `[B, T, D]`."""
+        """Return the update of each vector of `[B, T, D]`."""
         sizes = self.config
         normed = _norm(sizes, "norm")(x)
         gate = _dense(sizes, sizes.mlp_size, "gate")(normed)
@@ -109,26 +112,26 @@ class LlamaLayer(nn.Module):
     def __call__(
         self, x: Float[Array, "B T D"], view: View, prefix: PrefixPair | None, dropout: Dropout
     ) -> tuple[Float[Array, "B T D"], Pair]:
-        """Adds the updates of attention and of the multilayer perceptron."""
+        """Add the updates of attention and of the multilayer perceptron."""
         update, key_values = LlamaAttention(self.config, name="attention")(x, view, prefix)
         x += dropout(update, _AFTER_ATTENTION)
         return x + dropout(LlamaMLP(self.config, name="mlp")(x), _AFTER_MLP), key_values
 
 
 class LlamaEmbeddings(nn.Module):
-    """The word embedding; positions come in through the rotary embedding, nothing is dropped."""
+    """The word embedding; the rotary embedding adds positions in each layer."""
 
     config: LlamaConfig
     dtype: jnp.dtype
 
     def setup(self):
-        """Names the parts."""
+        """Create the submodules."""
         self.word = Embedding(self.config.vocab_size, self.config.hidden_size, self.dtype)
 
     def __call__(
         self, input_ids: Int[Array, "B T"], position_ids: Int[Array, "B S"], dropout: Dropout
     ) -> Float[Array, "B S D"]:
-        """Embeds tokens `[B, T]`, after a soft prompt where there are more positions."""
+        """Embed tokens `[B, T]`; more positions than tokens mean a soft prompt before them."""
         x = self.word(input_ids, position_ids.shape[1])
         scale = self.config.embedding_scale
         return x if scale == 1 else x * jnp.asarray(scale, x.dtype)
@@ -142,7 +145,7 @@ class Llama(Decoder):
     drops_embeddings = False
 
     def setup(self):
-        """Names the parts."""
+        """Create the submodules."""
         self.embeddings = LlamaEmbeddings(self.config, self.dtype)
         self.final_norm = _norm(self.config)
         if not self.config.tied:
@@ -154,12 +157,12 @@ class Llama(Decoder):
         position_ids: Int[Array, "B T"] | None,
         prefix: KeyValues | None,
     ) -> LlamaAttentionInputs:
-        """Every token sees those before it, or of these what the layer's window shows."""
+        """Let each token see those before it, as far as the layer's window reaches."""
         before = self.prefix_count()
-        return llama_context(self.config, attention_mask, position_ids, prefix, before)
+        return llama_attention_inputs(self.config, attention_mask, position_ids, prefix, before)
 
     def unembed(
         self, hidden: Float[Array, "*batch D"], token_ids: Int[Array, " n"] | None = None
     ) -> Float[Array, "*batch n"]:
-        """Logits of all tokens or of some. See `Pretrained.unembed`."""
+        """Return the logits of all tokens or of some. See `Pretrained.unembed`."""
         return soft_cap(super().unembed(hidden, token_ids), self.config.logit_cap)

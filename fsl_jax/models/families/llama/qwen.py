@@ -1,4 +1,4 @@
-"""Qwen2 and Qwen3 checkpoints: sizes from and to `config.json`."""
+"""Qwen2 and Qwen3 checkpoints: the sizes in `config.json`."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -16,43 +16,43 @@ from fsl_jax.models.families.llama.config_json import (
 
 
 def qwen2_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
-    """The sizes of a Qwen2 checkpoint (https://arxiv.org/abs/2407.10671); as `llama_config`."""
+    """Read the sizes of a Qwen2 (https://arxiv.org/abs/2407.10671); see `llama_config`."""
     values = rotary_values(values)
-    fields = ConfigReader(source, values)
-    sizes = _sizes(fields, values)
-    fields.finish()
+    reader = ConfigReader(source, values)
+    sizes = _sizes(reader, values)
+    reader.finish()
     return LlamaConfig(**sizes, biases=ATTENTION[:3], family="qwen2")
 
 
 def qwen3_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
-    """The sizes of a Qwen3 checkpoint (https://arxiv.org/abs/2505.09388); as `llama_config`."""
+    """Read the sizes of a Qwen3 (https://arxiv.org/abs/2505.09388); see `llama_config`."""
     values = rotary_values(values)
-    fields = ConfigReader(source, values)
-    sizes = _sizes(fields, values, head_dim=128)
-    biases = ATTENTION if fields.flag("attention_bias", False) else ()
-    fields.finish()
+    reader = ConfigReader(source, values)
+    sizes = _sizes(reader, values, head_dim=128)
+    biases = ATTENTION if reader.flag("attention_bias", False) else ()
+    reader.finish()
     return LlamaConfig(**sizes, biases=biases, query_key_norm=True, family="qwen3")
 
 
 def _sizes(
-    fields: ConfigReader, values: Mapping[str, Any], head_dim: int | None = None
+    reader: ConfigReader, values: Mapping[str, Any], head_dim: int | None = None
 ) -> dict[str, Any]:
-    fields.expect("hidden_act", "silu")
-    used = fields.flag("use_sliding_window", False)
-    window = fields.optional_integer("sliding_window", 4096) if used else None
-    full = fields.count("max_window_layers", 28)
+    reader.expect("hidden_act", "silu")
+    used = reader.flag("use_sliding_window", False)
+    window = reader.optional_integer("sliding_window", 4096) if used else None
+    full = reader.count("max_window_layers", 28)
     return common_sizes(
-        fields, values, num_kv_heads=32, max_length=32_768, head_dim=head_dim
-    ) | sliding_layers(fields, values, window, lambda layer: window is not None and layer >= full)
+        reader, values, num_kv_heads=32, max_length=32_768, head_dim=head_dim
+    ) | sliding_layers(reader, values, window, lambda layer: window is not None and layer >= full)
 
 
 def qwen2_json(config: LlamaConfig) -> dict[str, Any]:
-    """What `config.json` says of a Qwen2 decoder."""
+    """Return the values of `config.json` for a Qwen2 decoder."""
     return common_json(config, "Qwen2ForCausalLM") | _other_fields(config)
 
 
 def qwen3_json(config: LlamaConfig) -> dict[str, Any]:
-    """What `config.json` says of a Qwen3 decoder."""
+    """Return the values of `config.json` for a Qwen3 decoder."""
     values = common_json(config, "Qwen3ForCausalLM") | _other_fields(config)
     return values | {"attention_bias": "query" in config.biases}
 

@@ -1,10 +1,10 @@
-"""T5 and mT5 checkpoints of Hugging Face: sizes from `config.json`, and the table of names."""
+"""Hugging Face's T5 and mT5 checkpoints: the sizes in `config.json`, and the tensor maps."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fsl_jax.models.config_reader import ConfigReader
-from fsl_jax.models.families.t5.layers import FEED_FORWARDS, T5Config
+from fsl_jax.models.families.t5.config import FEED_FORWARDS, T5Config
 from fsl_jax.models.tensors.module_rules import (
     dense_rules,
     embedding_rules,
@@ -13,78 +13,80 @@ from fsl_jax.models.tensors.module_rules import (
 )
 from fsl_jax.models.tensors.tensor_map import TensorMap, TensorRule
 
-# What a config.json may leave out. mT5 was trained on 1024 tokens: https://arxiv.org/abs/2010.11934.
+# Defaults of config.json. mT5 was trained on 1024 tokens: https://arxiv.org/abs/2010.11934.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "t5": {"feed_forward_proj": "relu", "n_positions": 512},
     "mt5": {"feed_forward_proj": "gated-gelu", "n_positions": 1024},
 }
 _ARCHITECTURES = {"t5": "T5ForConditionalGeneration", "mt5": "MT5ForConditionalGeneration"}
-# The name says GELU, and Hugging Face means its approximation by a hyperbolic tangent.
+# By GELU, Hugging Face means here its approximation by a hyperbolic tangent.
 _ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new", "gated-silu": "silu"}
 
 
 def t5_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> T5Config:
-    """The sizes of a T5 or mT5 checkpoint.
+    """Read the sizes of a T5 or mT5 checkpoint.
 
     Args:
       source: the config's file, for errors.
-      values: what `config.json` says.
+      values: the values of `config.json`.
       tensors: the names of the checkpoint's tensors.
 
     Returns:
       The config.
 
     Raises:
-      InputError: sizes are missing, or the checkpoint needs what is not supported.
+      InputError: sizes are missing, or the checkpoint needs something that is not supported.
     """
     family = values.get("model_type", "t5")
-    values = _DEFAULTS[family] | {name: each for name, each in values.items() if each is not None}
-    fields = ConfigReader(source, values)
-    _expect_supported(fields, values["feed_forward_proj"])
-    # Where transformers saves the encoder alone, it says that there is no decoder.
+    values = _DEFAULTS[family] | {
+        name: value for name, value in values.items() if value is not None
+    }
+    reader = ConfigReader(source, values)
+    _expect_supported(reader, values["feed_forward_proj"])
+    # If transformers saves the encoder alone, its config says that there is no decoder.
     alone = bool(tensors) and not any("decoder." in name for name in tensors)
-    fields.expect("is_encoder_decoder", True, *((False,) if alone else ()))
-    # Before release 5 of transformers, hidden states are scaled where the embeddings are tied.
+    reader.expect("is_encoder_decoder", True, *((False,) if alone else ()))
+    # Before release 5 of transformers, hidden states are scaled if the embeddings are tied.
     is_tied = values.get("tie_word_embeddings", True)
     scaled = family == "t5" and bool(values.get("scale_decoder_outputs", is_tied))
-    layers = fields.integer("num_layers")
+    layers = reader.integer("num_layers")
     sizes: dict[str, Any] = {
-        "vocab_size": fields.integer("vocab_size"),
-        "hidden_size": fields.integer("d_model"),
-        "mlp_size": fields.integer("d_ff"),
+        "vocab_size": reader.integer("vocab_size"),
+        "hidden_size": reader.integer("d_model"),
+        "mlp_size": reader.integer("d_ff"),
         "num_layers": layers,
-        "num_decoder_layers": fields.integer("num_decoder_layers", layers),
-        "num_heads": fields.integer("num_heads"),
-        "head_dim": fields.integer("d_kv"),
-        "max_length": fields.integer("n_positions"),
-        "num_buckets": fields.integer("relative_attention_num_buckets", 32),
-        "max_distance": fields.integer("relative_attention_max_distance", 128),
-        "norm_epsilon": fields.number("layer_norm_epsilon", 1e-6),
-        "decoder_start_token": fields.count(
+        "num_decoder_layers": reader.integer("num_decoder_layers", layers),
+        "num_heads": reader.integer("num_heads"),
+        "head_dim": reader.integer("d_kv"),
+        "max_length": reader.integer("n_positions"),
+        "num_buckets": reader.integer("relative_attention_num_buckets", 32),
+        "max_distance": reader.integer("relative_attention_max_distance", 128),
+        "norm_epsilon": reader.number("layer_norm_epsilon", 1e-6),
+        "decoder_start_token": reader.count(
             "decoder_start_token_id", values.get("pad_token_id", 0)
         ),
     }
-    fields.finish()
+    reader.finish()
     return T5Config(
         **sizes,
         feed_forward=values["feed_forward_proj"],
-        # Release 5 says that all are tied: the weights tell.
+        # The config of release 5 says that all are tied, so only the weights tell.
         tied=scaled or "lm_head.weight" not in tensors,
         scaled=scaled,
         family=family,
     )
 
 
-def _expect_supported(fields: ConfigReader, feed_forward: str) -> None:
-    fields.expect("is_decoder", False)
-    fields.expect("feed_forward_proj", *FEED_FORWARDS)
+def _expect_supported(reader: ConfigReader, feed_forward: str) -> None:
+    reader.expect("is_decoder", False)
+    reader.expect("feed_forward_proj", *FEED_FORWARDS)
     if feed_forward in FEED_FORWARDS:
-        fields.expect("dense_act_fn", _ACTIVATIONS[feed_forward])
-        fields.expect("is_gated_act", feed_forward.startswith("gated-"))
+        reader.expect("dense_act_fn", _ACTIVATIONS[feed_forward])
+        reader.expect("is_gated_act", feed_forward.startswith("gated-"))
 
 
 def t5_json(config: T5Config) -> dict[str, Any]:
-    """What `config.json` says of a T5 or mT5 model."""
+    """Return the values of `config.json` for a T5 or mT5 model."""
     return {
         "architectures": [_ARCHITECTURES[config.family]],
         "model_type": config.family,
@@ -108,7 +110,7 @@ def t5_json(config: T5Config) -> dict[str, Any]:
 
 
 def t5_tensor_map(config: T5Config) -> TensorMap:
-    """The names of the tensors of a T5 or mT5 checkpoint."""
+    """Return the tensor map of a T5 or mT5 checkpoint."""
     output, copies = output_rules(config.tied)
     return TensorMap(
         rules=(
@@ -122,7 +124,7 @@ def t5_tensor_map(config: T5Config) -> TensorMap:
             *output,
         ),
         prefix="transformer.",
-        # Copies of the shared embedding, and a table that some checkpoints hold and none uses.
+        # Copies of the shared embedding, and relative positions that some checkpoints hold unused.
         ignored=(
             r"(encoder|decoder)\.embed_tokens\.weight",
             r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
@@ -134,7 +136,7 @@ def t5_tensor_map(config: T5Config) -> TensorMap:
 def _stack_rules(
     config: T5Config, stack: str, attentions: Mapping[str, str]
 ) -> Iterator[TensorRule]:
-    """The names of a stack, whose first layer holds the table of relative positions of all."""
+    """Return the rules of a stack, whose first layer holds the relative positions of all layers."""
     first = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias"
     yield from embedding_rules({first: f"{stack}/relative_position"})
     yield from norm_rules({f"{stack}.final_layer_norm": f"{stack}/final_norm"}, bias=False)
@@ -151,7 +153,7 @@ def _stack_rules(
 
 
 def t5_heads(config: T5Config) -> dict[str, TensorMap]:
-    """The names of the heads that a T5 or mT5 checkpoint may have, by the kind of head."""
+    """Return the tensor maps of the heads that a T5 or mT5 checkpoint may have, by kind of head."""
     classifier = {
         "classification_head.dense": "classifier/dense",
         "classification_head.out_proj": "classifier/output",

@@ -1,16 +1,17 @@
-"""T5 in GGUF files: sizes from the metadata, and the table of names.
+"""T5 in GGUF files: the sizes in the metadata, and the tensor map.
 
-Some settings are not in the files. They are those that llama.cpp has in their place
+The files lack some numbers. For these, llama.cpp's defaults are used
 (https://github.com/ggml-org/llama.cpp/tree/master/src/models).
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fsl_jax.models.families.t5.layers import T5Config
+from fsl_jax.models.families.t5.config import T5Config
 from fsl_jax.models.gguf.config_reader import GGUFConfigReader
 from fsl_jax.models.tensors.module_rules import dense_rules, embedding_rules, norm_rules
-from fsl_jax.models.tensors.tensor_map import TRANSPOSE, StoredTensor, TensorMap, TensorRule
+from fsl_jax.models.tensors.stored import StoredTensor
+from fsl_jax.models.tensors.tensor_map import TRANSPOSE, TensorMap, TensorRule
 
 _OUTPUT, _GATE = "output.weight", "enc.blk.0.ffn_gate.weight"
 _PROJECTIONS = {"q": "query", "k": "key", "v": "value", "o": "output"}
@@ -20,30 +21,30 @@ _MAX_DISTANCE = 128
 def t5_gguf_config(
     source: str, metadata: Mapping[str, Any], tensors: Mapping[str, StoredTensor]
 ) -> T5Config:
-    """The sizes of a T5 encoder-decoder in a GGUF file; as `llama_gguf_config`.
+    """Read the sizes of a T5 encoder-decoder in a GGUF file; see `llama_gguf_config`.
 
-    With a gate it is T5 1.1, whose gate is a GELU, as those of FLAN-T5 and mT5 are. Without one it
-    is T5 1.0, which scales hidden states before the output embedding.
+    A model with a gate is T5 1.1, FLAN-T5 or mT5, whose gate has a GELU. A model without one is T5
+    1.0, which scales hidden states before the output embedding.
     """
-    fields = GGUFConfigReader(source, metadata)
-    layers = fields.integer("block_count")
+    reader = GGUFConfigReader(source, metadata)
+    layers = reader.integer("block_count")
     is_gated, tied = _GATE in tensors, _OUTPUT not in tensors
-    head_dim = fields.integer("attention.key_length")
-    fields.expect("attention.value_length", head_dim)
+    head_dim = reader.integer("attention.key_length")
+    reader.expect("attention.value_length", head_dim)
     sizes: dict[str, Any] = {
-        "vocab_size": fields.rows(tensors),
-        "hidden_size": fields.integer("embedding_length"),
-        "mlp_size": fields.integer("feed_forward_length"),
+        "vocab_size": reader.rows(tensors),
+        "hidden_size": reader.integer("embedding_length"),
+        "mlp_size": reader.integer("feed_forward_length"),
         "num_layers": layers,
-        "num_decoder_layers": fields.integer("decoder_block_count", layers),
-        "num_heads": fields.integer("attention.head_count"),
+        "num_decoder_layers": reader.integer("decoder_block_count", layers),
+        "num_heads": reader.integer("attention.head_count"),
         "head_dim": head_dim,
-        "max_length": fields.integer("context_length"),
-        "num_buckets": fields.integer("attention.relative_buckets_count"),
-        "norm_epsilon": fields.number("attention.layer_norm_rms_epsilon", 1e-6),
-        "decoder_start_token": fields.count("decoder_start_token_id", 0),
+        "max_length": reader.integer("context_length"),
+        "num_buckets": reader.integer("attention.relative_buckets_count"),
+        "norm_epsilon": reader.number("attention.layer_norm_rms_epsilon", 1e-6),
+        "decoder_start_token": reader.count("decoder_start_token_id", 0),
     }
-    fields.finish()
+    reader.finish()
     return T5Config(
         **sizes,
         feed_forward="gated-gelu" if is_gated else "relu",
@@ -54,7 +55,7 @@ def t5_gguf_config(
 
 
 def t5_gguf_tensor_map(config: T5Config) -> TensorMap:
-    """The names of the tensors of a GGUF file of T5."""
+    """Return the tensor map of a GGUF file with a T5."""
     output = () if config.tied else (TensorRule(_OUTPUT, "unembedding/kernel", TRANSPOSE),)
     return TensorMap(
         rules=(
@@ -65,7 +66,7 @@ def t5_gguf_tensor_map(config: T5Config) -> TensorMap:
             ),
             *output,
         ),
-        # A table that some checkpoints hold and none uses.
+        # Relative positions that some checkpoints hold unused.
         ignored=(r"dec\.blk\.\d+\.cross_attn_rel_b\.weight",),
     )
 
@@ -73,7 +74,7 @@ def t5_gguf_tensor_map(config: T5Config) -> TensorMap:
 def _stack_rules(
     config: T5Config, short: str, stack: str, attentions: Mapping[str, str]
 ) -> Iterator[TensorRule]:
-    """The names of a stack, whose first layer holds the table of relative positions of all."""
+    """Return the rules of a stack, whose first layer holds the relative positions of all layers."""
     yield from embedding_rules({f"{short}.blk.0.attn_rel_b": f"{stack}/relative_position"})
     yield from norm_rules({f"{short}.output_norm": f"{stack}/final_norm"}, bias=False)
     maps = {

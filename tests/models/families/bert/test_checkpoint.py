@@ -1,7 +1,7 @@
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.checkpoints.heads import tensor_map_of
+from fsl_jax.models.checkpoints.head_tensors import tensor_map_of
 from fsl_jax.models.families.bert.checkpoint import bert_config, bert_json, bert_tensor_map
 from fsl_jax.models.families.registry import parameter_shapes
 

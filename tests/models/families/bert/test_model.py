@@ -13,8 +13,6 @@ from fsl_jax.models.embedded import embedded_path
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.families.registry import FAMILIES, parameter_shapes
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SIZES = {
     "vocab_size": 40,
     "hidden_size": 32,
@@ -45,7 +43,7 @@ REFERENCES = {
 
 @pytest.fixture(scope="module", params=REFERENCES)
 def tiny_pair(request, tmp_path_factory, torch_reference, word_tokenizer):
-    """What we load from where a random model of transformers was saved, and that model."""
+    """Return a random model of transformers after saving and loading it here, and itself."""
     kind, sizes = REFERENCES[request.param]
     config = kind.config_class(**sizes, attn_implementation="eager")
     model = torch_reference.randomise(kind(config))

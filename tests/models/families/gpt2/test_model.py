@@ -12,12 +12,10 @@ from fsl_jax.models.families.gpt2.checkpoint import gpt2_tensor_map
 from fsl_jax.models.families.gpt2.model import GPT2Config
 from fsl_jax.models.families.registry import parameter_shapes
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.fixture(scope="module", params=["tied", "untied"])
 def tiny_pair(request, tmp_path_factory, torch_reference, word_tokenizer):
-    """What we load from where a random model of transformers was saved, and that model."""
+    """Return a random model of transformers after saving and loading it here, and itself."""
     config = transformers.GPT2Config(
         vocab_size=40,
         n_embd=32,

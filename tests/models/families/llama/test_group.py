@@ -13,7 +13,7 @@ import fsl_jax
 from fsl_jax.errors import InputError
 from fsl_jax.models.families.registry import FAMILIES, initialise
 from fsl_jax.models.outputs import KeyValues
-from fsl_jax.models.tensors.tensor_map import write_tensors
+from fsl_jax.models.tensors.writing import write_tensors
 from fsl_jax.sharding import parameter_shardings
 
 LENGTH = 24
@@ -150,7 +150,7 @@ def test_logits_and_gradients_agree_with_transformers(pairs, batch, name):
 
 
 def torch_masks(model, mask, positions):
-    """What each token sees, for transformers, with windows measured in positions as we do."""
+    """Return attention masks for transformers, with windows measured in positions as here."""
     window = getattr(model.config, "sliding_window", None) or 3 * LENGTH
     sees = np.tril(np.ones((LENGTH, LENGTH), bool))[None] & mask[:, None, :]
     near = positions[:, :, None] - positions[:, None, :] < window

@@ -1,4 +1,4 @@
-"""What `config.json` says of T5 and mT5, the table of names, and the sizes of FLAN-T5-XXL."""
+"""The `config.json` of T5 and mT5, their tensor maps, and the sizes of FLAN-T5-XXL."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What is made of the hidden states of T5 and mT5, against transformers where it has that too."""
+"""The heads of T5 and mT5, compared with transformers where it has them."""
 
 import json
 
@@ -12,10 +12,8 @@ from flax.traverse_util import flatten_dict
 import fsl_jax
 from fsl_jax.errors import InputError
 from fsl_jax.models import export
-from fsl_jax.models.checkpoints.heads import tensor_map_of
-from fsl_jax.models.tensors.tensor_map import write_tensors
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+from fsl_jax.models.checkpoints.head_tensors import tensor_map_of
+from fsl_jax.models.tensors.writing import write_tensors
 
 END = 1
 SIZES = {
@@ -51,7 +49,7 @@ def tokenizer(special_tokenizer):
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory, torch_reference, tokenizer):
-    """What we load with a head of a random model of transformers, that model, and where it is."""
+    """Return the loaded model with a head, the random model of transformers, and its directory."""
     made = {}
 
     def pair(name):

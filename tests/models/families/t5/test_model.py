@@ -17,9 +17,7 @@ from fsl_jax.models.blocks.layers import NO_DROPOUT
 from fsl_jax.models.families.t5.checkpoint import t5_config, t5_json, t5_tensor_map
 from fsl_jax.models.families.t5.layers import T5MLP
 from fsl_jax.models.outputs import KeyValues
-from fsl_jax.models.tensors.tensor_map import write_tensors
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+from fsl_jax.models.tensors.writing import write_tensors
 
 SIZES = {
     "vocab_size": 40,
@@ -98,7 +96,7 @@ def pairs(tmp_path_factory, torch_reference, word_tokenizer):
 
 @pytest.fixture(params=["t5", "t5 1.1", "mt5"])
 def pair(request, pairs):
-    """What we load and the model of transformers, of each kind."""
+    """Return the loaded model and that of transformers, of each kind."""
     return pairs(request.param)
 
 

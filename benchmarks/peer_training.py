@@ -1,0 +1,153 @@
+"""A workload in PyTorch, with PEFT's methods and plain training code."""
+
+import time
+
+import peft.optimizers
+import torch
+
+from benchmarks.peer_adalora import RankBudget
+from benchmarks.peer_models import Leaves, adapted
+from benchmarks.workload import Workload
+from fsl_jax.adapt.methods.adalora import AdaLoRA
+from fsl_jax.adapt.methods.lora import LoRA
+
+
+class PeerTraining:
+    """One run in PyTorch.
+
+    Attributes:
+      losses: the loss of each step so far.
+    """
+
+    def __init__(
+        self,
+        work: Workload,
+        start: Leaves,
+        *,
+        last_logits_only: bool = True,
+        compiled: bool = False,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ):
+        """Prepare a run.
+
+        Args:
+          work: the workload.
+          start: the trained leaves before the first step, by path.
+          last_logits_only: compute the language model's logits for the last token alone, as an
+            expert would choose, or for all tokens, which is the default of transformers.
+          compiled: run under `torch.compile`.
+          device: the device to run on.
+          dtype: of the base; trained parameters are float32.
+        """
+        model = adapted(work, start).to(device=device, dtype=dtype)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+        if work.pretrained.config.is_decoder:
+            words = torch.tensor(
+                work.formulation.words.first_tokens, device=device, dtype=torch.long
+            )
+            self._classify: torch.nn.Module = _Words(model, words, last_logits_only)
+        else:
+            self._classify = _Head(model, start, device)
+        parameters = [*model.parameters(), *self._classify.parameters()]
+        if compiled:
+            self._classify = torch.compile(self._classify)
+        self._work = work
+        self._rank_budget = RankBudget(model) if isinstance(work.method, AdaLoRA) else None
+        self._autocast = torch.autocast(device, dtype, enabled=dtype != torch.float32)
+        self._arrays = {
+            name: torch.tensor(array, device=device) for name, array in work.arrays.items()
+        }
+        self._trained = [each for each in dict.fromkeys(parameters) if each.requires_grad]
+        self._optimizer = _optimizer(work, model, self._trained)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._share)
+        self._step = 0
+        self.losses: list[float] = []
+
+    def step(self) -> float:
+        """Take a step and return seconds."""
+        start = time.perf_counter()
+        rows = torch.as_tensor(self._work.order[self._step], device=self._arrays["label"].device)
+        batch = {name: array[rows.long()] for name, array in self._arrays.items()}
+        with self._autocast:
+            logits = self._classify(batch["input_ids"], batch["attention_mask"])
+        loss = torch.nn.functional.cross_entropy(logits.float(), batch["label"].long())
+        if self._rank_budget is not None:
+            loss = loss + self._rank_budget.penalty()
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._trained, self._work.fit_config.clip_norm)
+        self._optimizer.step()
+        if self._rank_budget is not None:
+            self._rank_budget.spend(self._step)
+        self._schedule.step()
+        self._step += 1
+        self.losses.append(loss.item())
+        # Reading the loss waited for the accelerator to finish.
+        return time.perf_counter() - start
+
+    def run(self) -> float:
+        """Take all steps that are left and return seconds."""
+        return sum(self.step() for _ in range(self._step, self._work.fit_config.steps))
+
+    def _share(self, step: int) -> float:
+        """Return the learning rate's share of its peak, as in `fsl_jax.training.optimizer`."""
+        steps = self._work.fit_config.steps
+        warmup = int(self._work.fit_config.warmup * steps)
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        return max(0.0, (steps - step) / (steps - warmup))
+
+
+def _optimizer(
+    work: Workload, model: torch.nn.Module, trained: list[torch.nn.Parameter]
+) -> torch.optim.Optimizer:
+    """Make AdamW; for LoRA+ with PEFT's rates, and the plain rate outside the adapted model."""
+    rate = work.learning_rate
+    if not isinstance(work.method, LoRA) or work.method.learning_rate_ratio == 1:
+        return torch.optim.AdamW(trained, rate, weight_decay=0.0)
+    optimizer = peft.optimizers.create_loraplus_optimizer(
+        model, torch.optim.AdamW, lr=rate, loraplus_lr_ratio=work.method.learning_rate_ratio
+    )
+    included = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    others = [each for each in trained if id(each) not in included]
+    optimizer.add_param_group({"params": others, "lr": rate, "weight_decay": 0.0})
+    return optimizer
+
+
+class _Head(torch.nn.Module):
+    """A linear layer on the mean over tokens."""
+
+    def __init__(self, model: torch.nn.Module, start: Leaves, device: str):
+        super().__init__()
+        self.model = model
+        width, classes = start["head/kernel"].shape
+        self.head = torch.nn.Linear(width, classes, device=device)
+        self.head.weight.data.copy_(torch.tensor(start["head/kernel"].T))
+        self.head.bias.data.copy_(torch.tensor(start["head/bias"]))
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        # PEFT puts a soft prompt before the tokens, and the output contains its positions.
+        hidden = hidden[:, -input_ids.shape[1] :]
+        weights = attention_mask.to(hidden.dtype)
+        pooled = torch.einsum("btd,bt->bd", hidden, weights) / weights.sum(1, keepdim=True)
+        return self.head(pooled)
+
+
+class _Words(torch.nn.Module):
+    """The logits of label words after the last token; all prompts have the same length."""
+
+    def __init__(self, model: torch.nn.Module, words: torch.Tensor, last_logits_only: bool):
+        super().__init__()
+        self.model = model
+        self._words = words
+        self._options = {"logits_to_keep": 1} if last_logits_only else {}
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        output = self.model(
+            input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **self._options
+        )
+        return output.logits[:, -1, self._words]

@@ -1,0 +1,54 @@
+"""Flags that several scripts have."""
+
+import dataclasses
+
+from fsl_jax.studies.planning.flag_field import flag_field, same_flag
+from fsl_jax.studies.planning.study_config import StudyConfig
+
+MODEL_NAMES = "embedded name, Hugging Face id, directory or GGUF file"
+OUTPUT_DIRECTORY = "Directory to write to; may be gs://…"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelFlags:
+    """A base model, and how it computes."""
+
+    model: str = flag_field(f"The base model: {MODEL_NAMES}.")
+    dtype: str = same_flag(StudyConfig, "dtype")
+    attention: str = same_flag(StudyConfig, "attention")
+    matmul_precision: str = same_flag(StudyConfig, "matmul_precision")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdapterFlags:
+    """A saved adapter."""
+
+    adapter: str = flag_field("Directory of the adapter.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetFlags:
+    """A data set, and which part of it is used."""
+
+    dataset: str = same_flag(StudyConfig, "dataset", required=True)
+    max_test: int | None = same_flag(StudyConfig, "max_test")
+    text_column: str = same_flag(StudyConfig, "text_column")
+    label_column: str = same_flag(StudyConfig, "label_column")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SessionFlags:
+    """Several processes, and equal results on a GPU: parameters of `session.start`."""
+
+    distributed: bool = flag_field(
+        "This is one of several processes with the same command. They find each other on TPU pods, "
+        "Slurm and Kubernetes, and elsewhere by --coordinator_address, --num_processes and "
+        "--process_id.",
+        False,
+    )
+    coordinator_address: str | None = flag_field("Host and port of process 0.", None)
+    num_processes: int | None = flag_field("The number of processes.", None)
+    process_id: int | None = flag_field("The number of this process, from 0.", None)
+    deterministic: bool = flag_field(
+        "On a GPU, the same bits in each invocation, at some cost of speed.", False
+    )

@@ -1,0 +1,98 @@
+"""The leaves in an adapter's files: which they are, their shapes, and a check of both."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.models.pretrained import Pretrained
+
+
+def saved_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]:
+    """Return the shapes of the leaves that a method's adapter has, which a run of it keeps.
+
+    Args:
+      method: the method.
+      pretrained: the base model.
+
+    Returns:
+      A shape for each path. Of what a method trains of the base, an adapter may lack some.
+    """
+
+    def keep(params: Params) -> Params:
+        extended = flatten(method.extend(params, jax.random.key(0)))
+        rules = (*method.rules, *method.saved_rules)
+        saved = {path: leaf for path, leaf in extended.items() if matches(path, rules)}
+        return method.finish(unflatten(saved))
+
+    kept = jax.eval_shape(keep, pretrained.params)
+    return {path: list(leaf.shape) for path, leaf in flatten(kept).items()}
+
+
+def frozen_leaves_of(method: Method, leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the method's frozen leaves, such as scales.
+
+    An adapter saves them beside the trained leaves: they may have come with it, and what was
+    computed from the base may be a little different when it is computed again.
+
+    Args:
+      method: the method.
+      leaves: of a whole tree, by path.
+
+    Returns:
+      The frozen leaves by path.
+    """
+    return {path: leaf for path, leaf in leaves.items() if matches(path, method.frozen_rules)}
+
+
+def trained_leaves(leaves: Params, method: Method) -> dict[str, np.ndarray]:
+    """Return the leaves in float32, without those that follow from the method's settings."""
+    return {
+        path: np.asarray(jax.device_get(leaf), np.float32)
+        for path, leaf in flatten(leaves).items()
+        if matches(path, method.saved_rules) or not matches(path, method.frozen_rules)
+    }
+
+
+def leaf_problems(
+    trained: Mapping[str, np.ndarray], method: Method, pretrained: Pretrained
+) -> list[str]:
+    """List where leaves are not what the method trains on this model; a head is not checked."""
+    shapes = saved_shapes(method, pretrained)
+    present = {path: shape for path, shape in leaf_shapes(trained).items() if not is_head(path)}
+    # Of the base, a method may have left alone what its formulation does not read.
+    required = shapes.keys() - flatten(pretrained.params).keys()
+    expected = {path: shapes[path] for path in shapes if path in present or path in required}
+    return shape_problems(present, expected) if trained else ["there are no trained leaves"]
+
+
+def matches(path: str, rules: Iterable[str]) -> bool:
+    """Return whether one of the regular expressions is found in a path."""
+    return any(re.search(rule, path) for rule in rules)
+
+
+def shape_problems(shapes: Mapping[str, list[int]], expected: Mapping[str, list[int]]) -> list[str]:
+    """List the paths that are missing or not known, and the shapes that are not as expected."""
+    return [
+        *(f"missing: {path}" for path in sorted(expected.keys() - shapes.keys())),
+        *(f"not known: {path}" for path in sorted(shapes.keys() - expected.keys())),
+        *(
+            f"wrong shape: {path} is {shapes[path]}, expected {expected[path]}"
+            for path in sorted(shapes.keys() & expected.keys())
+            if shapes[path] != expected[path]
+        ),
+    ]
+
+
+def leaf_shapes(leaves: Mapping[str, np.ndarray]) -> dict[str, list[int]]:
+    """Return the shape of each leaf, in the order of the paths."""
+    return {path: list(leaf.shape) for path, leaf in sorted(leaves.items())}
+
+
+def is_head(path: str) -> bool:
+    """Return whether a leaf is one of the task head."""
+    return path.startswith("head/")

@@ -1,0 +1,89 @@
+"""A comparison of an exported model with the original."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+
+from fsl_jax.adapt.tree import Params, flatten
+from fsl_jax.errors import InputError, problems_error
+from fsl_jax.models.pretrained import Pretrained
+
+TEXTS = (
+    "The committee has postponed its decision until next week.",
+    "What a wonderful film!",
+    "Prices of wheat and oil fell by 3.5% on Tuesday, and shares rose.",
+)
+"""The texts that both models read when they are compared."""
+
+TOLERANCE = 1e-5
+"""The largest difference that is allowed, as a share of the largest number."""
+
+
+def outputs_on(
+    model: Pretrained, params: Params, tokenizing: Pretrained, texts: Sequence[str]
+) -> np.ndarray:
+    """Return the logits of a model for some texts, or its hidden states if it has no logits.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      tokenizing: the model whose tokenizer is used.
+      texts: the texts.
+
+    Returns:
+      float32 `[tokens, V or D]`, without padding; of an encoder-decoder `[texts, 1, V]`.
+    """
+    tokens = [tokenizing.tokenizer(text)["input_ids"] for text in texts]
+    mask = np.arange(max(map(len, tokens)))[None] < np.array([[len(each)] for each in tokens])
+    ids = np.zeros(mask.shape, np.int32)
+    ids[mask] = np.concatenate(tokens)
+    options: dict[str, Any] = {}
+    config: Any = model.config
+    if config.is_encoder_decoder:
+        start = np.full((len(ids), 1), config.decoder_start_token, np.int32)
+        options["decoder_input_ids"] = start
+    output = jax.jit(lambda params: model.apply(params, ids, mask, **options))(params)
+    numbers = output.hidden if output.logits is None else output.logits
+    array = np.asarray(numbers, np.float32)
+    # The outputs at padding mean nothing.
+    return array if model.config.is_encoder_decoder else array[mask]
+
+
+def difference_of(numbers: np.ndarray, expected: np.ndarray, output: epath.Path) -> float:
+    """Return the largest difference as a share of the largest number, if that is small enough."""
+    difference = float(np.abs(numbers - expected).max() / np.abs(expected).max())
+    if not difference < TOLERANCE:
+        raise InputError(
+            f"{output}: what was written computed other numbers when it was read again: they "
+            f"differ by {difference:.1e} of the largest, and {TOLERANCE:.0e} is allowed. It "
+            "was removed. Give the base model in float32."
+        )
+    return difference
+
+
+def require_finite(numbers: np.ndarray, params: Params, directory: epath.PathLike) -> None:
+    """Raise an error if a model's outputs are not finite.
+
+    Args:
+      numbers: the outputs.
+      params: the parameters of the model with its adapter.
+      directory: the adapter, for the error.
+
+    Raises:
+      InputError: some are not finite; it names the leaves that have such numbers.
+    """
+    if np.isfinite(numbers).all():
+        return
+    lost = [
+        path
+        for path, leaf in flatten(params).items()
+        if not np.isfinite(np.asarray(leaf, np.float32)).all()
+    ]
+    raise problems_error(
+        f"{directory}: the model computes numbers that are not finite with this adapter, so its "
+        "training has diverged or its files are damaged. Such numbers are in:",
+        lost or ["none of its leaves: they are too large"],
+    )

@@ -1,0 +1,47 @@
+"""Methods that ask the base model as it is: `zero_shot` and `icl`. They train nothing."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.tree import Params
+from fsl_jax.errors import InputError
+
+
+class Prompted(Method):
+    """A method that trains nothing and asks the model with a prompt.
+
+    Attributes:
+      has_demonstrations: whether training examples stand in the prompt before the query.
+    """
+
+    trains: ClassVar[bool] = False
+    rules: ClassVar[tuple[str, ...]] = ()
+    learning_rates: ClassVar[tuple[float, ...]] = ()
+    default_formulation: ClassVar[str] = "template"
+    alone_because: ClassVar[str] = "it trains nothing"
+    has_demonstrations: ClassVar[bool]
+
+    def extend(self, params: Params, key: jax.Array) -> Params:
+        """Raise an error: the method has no parameters, so it cannot be attached or saved."""
+        raise InputError(f"{self.name} trains nothing, so there is nothing to add to the model")
+
+
+@dataclasses.dataclass(frozen=True)
+class ZeroShot(Prompted):
+    """Asks the model about each text without examples."""
+
+    name: ClassVar[str] = "zero_shot"
+    paper: ClassVar[str] = "Brown et al. 2020, https://arxiv.org/abs/2005.14165"
+    has_demonstrations: ClassVar[bool] = False
+
+
+@dataclasses.dataclass(frozen=True)
+class InContext(Prompted):
+    """Asks the model about each text after labelled examples of the split, in the same prompt."""
+
+    name: ClassVar[str] = "icl"
+    paper: ClassVar[str] = "Brown et al. 2020, https://arxiv.org/abs/2005.14165"
+    has_demonstrations: ClassVar[bool] = True

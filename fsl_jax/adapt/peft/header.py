@@ -1,0 +1,64 @@
+"""The beginning of every `adapter_config.json`: written here, and checked here for every kind."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from fsl_jax.adapt.peft.config_fields import unsupported_fields
+from fsl_jax.models.families.registry import Config
+from fsl_jax.models.pretrained import Pretrained
+
+_FIELDS = frozenset(
+    {
+        "auto_mapping",
+        "base_model_name_or_path",
+        "inference_mode",
+        "peft_type",
+        "peft_version",
+        "revision",
+        "task_type",
+    }
+)
+"""Fields that every kind has. But for the kind, none changes what a saved adapter computes."""
+
+
+def header(peft_type: str, pretrained: Pretrained) -> dict[str, Any]:
+    """Return the fields that every config begins with.
+
+    Args:
+      peft_type: the name of the kind, PEFT's or one of this project.
+      pretrained: the base model.
+
+    Returns:
+      Values of `adapter_config.json`.
+    """
+    return {
+        "peft_type": peft_type,
+        "task_type": task_type(pretrained.config),
+        "base_model_name_or_path": pretrained.name,
+    }
+
+
+def task_type(config: Config) -> str:
+    """Return PEFT's name for the use of a base model."""
+    if config.is_encoder_decoder:
+        return "SEQ_2_SEQ_LM"
+    return "CAUSAL_LM" if config.is_decoder else "FEATURE_EXTRACTION"
+
+
+def header_problems(
+    values: Mapping[str, Any], peft_type: str, fields: Collection[str], can_merge: bool = True
+) -> list[str]:
+    """List why a config is not one of a kind of adapter: its type, and unsupported fields.
+
+    Args:
+      values: the values of `adapter_config.json`.
+      peft_type: the kind that it should be of.
+      fields: the fields of this kind that are read, or that change nothing.
+      can_merge: whether PEFT merges adapters of this kind.
+
+    Returns:
+      A line for each problem.
+    """
+    named = values.get("peft_type")
+    problems = [] if named == peft_type else [f"peft_type is {named!r}; expected {peft_type!r}"]
+    return problems + unsupported_fields(values, _FIELDS | set(fields), can_merge)

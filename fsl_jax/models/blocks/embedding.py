@@ -1,0 +1,93 @@
+"""Input and output embeddings, with the soft prompts that adaptations add to them."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from fsl_jax.compilation import target_platform
+from fsl_jax.models.blocks.dense import INITIAL_WEIGHTS
+
+
+class Embedding(nn.Module):
+    """A table of vectors, looked up by number.
+
+    Added leaves:
+      prompt `[P, D]`: vectors that come before those of all rows (Lester et al. 2021,
+        https://arxiv.org/abs/2104.08691).
+      suffix `[P, D]`: vectors of the numbers that follow the table's (see `suffix_tokens`).
+    """
+
+    size: int
+    features: int
+    dtype: jnp.dtype
+
+    def setup(self):
+        """Create the table."""
+        self.embedding = self.param("embedding", INITIAL_WEIGHTS, (self.size, self.features))
+
+    def __call__(self, ids: Int[Array, "B T"], length: int | None = None) -> Float[Array, "B S D"]:
+        """Look up vectors.
+
+        Args:
+          ids: their numbers.
+          length: S, if it is not T. The S - T vectors of `prompt` come before the others.
+
+        Returns:
+          `[B, S, D]` in the model's dtype.
+        """
+        x = self._vectors(ids).astype(self.dtype)
+        if length is None or length == ids.shape[1]:
+            return x
+        leaf: Array = self.get_variable("params", "prompt")
+        prompt = leaf.astype(self.dtype)
+        return jnp.concatenate([jnp.broadcast_to(prompt[None], (len(x), *prompt.shape)), x], axis=1)
+
+    def _vectors(self, ids: Int[Array, "B T"]) -> Float[Array, "B T D"]:
+        if not self.has_variable("params", "suffix"):
+            return self.embedding[ids]
+        suffix: Array = self.get_variable("params", "suffix")
+        beyond = ids - self.size
+        added = suffix.astype(self.embedding.dtype)[jnp.maximum(beyond, 0)]
+        words = self.embedding[jnp.minimum(ids, self.size - 1)]
+        return jnp.where((beyond >= 0)[..., None], added, words)
+
+    def attend(
+        self, hidden: Float[Array, "*batch D"], rows: Int[Array, " n"] | None = None
+    ) -> Float[Array, "*batch V"]:
+        """Multiply hidden states with the vectors of the table.
+
+        Args:
+          hidden: the hidden states.
+          rows: the numbers of the vectors that are wanted; all unless given.
+
+        Returns:
+          float32 products with V vectors.
+        """
+        table = self.embedding if rows is None else self.embedding[rows]
+        table = table.astype(hidden.dtype)
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        # On a CPU XLA takes nine times as long for two vectors when they come first, and twice as
+        # long for 256: the barrier keeps it from putting them there.
+        swapped = target_platform() == "cpu"
+        first, second = (table, flat) if swapped else (flat, table)
+        axes = (((1,), (1,)), ((), ()))
+        y = jax.lax.dot_general(first, second, axes, preferred_element_type=jnp.float32)
+        y = jax.lax.optimization_barrier(y).T if swapped else y
+        return y.reshape(*hidden.shape[:-1], table.shape[0])
+
+
+class Unembedding(nn.Module):
+    """The output embedding of a model that does not tie it to the input embedding."""
+
+    size: int
+
+    @nn.compact
+    def __call__(self, hidden: Float[Array, "*batch D"], rows: Int[Array, " n"] | None = None):
+        """Return float32 logits `[..., V]`, or `[..., n]` of the tokens in `rows` alone."""
+        kernel = self.param("kernel", INITIAL_WEIGHTS, (hidden.shape[-1], self.size))
+        if rows is not None:
+            kernel = kernel[:, rows]
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        y = jnp.dot(flat, kernel.astype(hidden.dtype), preferred_element_type=jnp.float32)
+        return y.reshape(*hidden.shape[:-1], kernel.shape[1])

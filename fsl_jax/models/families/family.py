@@ -1,0 +1,71 @@
+"""The facts about a family of models, gathered in one object that all other code reads."""
+
+import dataclasses
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from fsl_jax.models.blocks.classifiers import ClassifierStyle
+from fsl_jax.models.families.config import Config
+from fsl_jax.models.tensors.stored import StoredTensor
+from fsl_jax.models.tensors.tensor_map import TensorMap
+
+
+@dataclasses.dataclass(frozen=True)
+class GGUFLayout:
+    """The layout of a family's GGUF files.
+
+    Attributes:
+      architecture: the value of `general.architecture` in the file. A file with it may hold a model
+        of another family: a sliding window makes a Mistral of a Llama, for example.
+      config: makes the config from the file's name, its metadata, and its tensors by name.
+      tensor_map: makes the tensor map of a file from the config.
+    """
+
+    architecture: str
+    config: Callable[[str, Mapping[str, Any], Mapping[str, StoredTensor]], Config]
+    tensor_map: Callable[[Any], TensorMap]
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """The facts about a family of models.
+
+    Attributes:
+      module: makes the Flax module from a config and a dtype.
+      config: makes the config from the name of `config.json`, its values, and the names of the
+        checkpoint's tensors.
+      tensor_map: makes the tensor map of a Hugging Face checkpoint from a config.
+      json: makes the values of `config.json` from a config.
+      heads: makes the tensor maps of the heads that a checkpoint may have, by kind of head as in
+        `fsl_jax.models.blocks.head_kinds`.
+      classifier: how Hugging Face's models of this family classify texts.
+      special_tokens: the tokens by role that a tokenizer has if its files do not name them.
+      gguf: the layout of GGUF files; None if there are none, or if those of another family are
+        read.
+      architecture_stem: the beginning of the names of architectures that have a head; by default it
+        is the name of the plain model without its ending.
+      answering_renames: pairs of a former and a present part of tensors' names, for checkpoints
+        whose head answers questions.
+      other_linear_layers: the names of Hugging Face's linear layers that the tensor map may lack.
+        PEFT would adapt them too if a name in its config matched them.
+      vllm_adapters: True if vLLM serves models of this family with LoRA adapters.
+      vllm_embeddings: the architectures that vLLM serves for their embeddings, without adapters, as
+        its documentation lists them (docs/models/pooling_models/embed.md, read in November 2026).
+    """
+
+    module: Callable[[Any, jnp.dtype], nn.Module]
+    config: Callable[[str, Mapping[str, Any], Collection[str]], Any]
+    tensor_map: Callable[[Any], TensorMap]
+    json: Callable[[Any], dict[str, Any]]
+    heads: Callable[[Any], Mapping[str, TensorMap]] = lambda config: {}
+    classifier: ClassifierStyle = dataclasses.field(default_factory=ClassifierStyle)
+    special_tokens: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    gguf: GGUFLayout | None = None
+    architecture_stem: str = ""
+    answering_renames: tuple[tuple[str, str], ...] = ()
+    other_linear_layers: tuple[str, ...] = ()
+    vllm_adapters: bool = False
+    vllm_embeddings: tuple[str, ...] = ()

@@ -1,0 +1,140 @@
+"""Continuing one batch of prompts: runs the compiled programs, and looks for stop strings."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fsl_jax.models.blocks.row_params import AnyParams, RowParams
+from fsl_jax.models.generation import decode_loop
+from fsl_jax.models.generation.batch_beam_search import search_beams
+from fsl_jax.models.generation.decode_loop import DecodeBatch, DecodeState
+from fsl_jax.models.generation.programs import program
+from fsl_jax.models.generation.prompt_reader import PromptReader
+from fsl_jax.models.generation.prompts import PromptBatch
+from fsl_jax.models.generation.settings import GenerationSettings
+from fsl_jax.models.generation.stopping import CHUNK, stopped_rows
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoredTokens:
+    """The tokens of one continuation.
+
+    Attributes:
+      tokens: the tokens that count.
+      score: as `Continuation` defines it.
+      stopped: True if a token or a string ended it, False if the limit did.
+    """
+
+    tokens: list[int]
+    score: float
+    stopped: bool
+
+
+def continue_batch(
+    reader: PromptReader,
+    params: AnyParams,
+    batch: PromptBatch,
+    keys: jax.Array,
+    end_tokens: Sequence[int],
+    settings: GenerationSettings,
+) -> list[list[ScoredTokens]]:
+    """Continue the prompts of a batch.
+
+    Args:
+      reader: the model.
+      params: the parameter tree, or those of all prompts.
+      batch: the prompts.
+      keys: threefry keys of all prompts, `[prompts, copies]`.
+      end_tokens: the tokens that end a continuation.
+      settings: of the generation.
+
+    Returns:
+      The continuations of each prompt of the batch, in its order.
+    """
+    rows = len(batch.input_ids)
+    indices = np.array(batch.indices + batch.indices[-1:] * (rows - len(batch.indices)))
+    arrays = DecodeBatch(
+        input_ids=jnp.asarray(batch.input_ids),
+        mask=jnp.asarray(batch.mask),
+        keys=keys[indices].reshape(-1),
+        idle=jnp.arange(rows) >= len(batch.indices),
+        end_tokens=jnp.array(end_tokens, jnp.int32),
+    )
+    batch_params = params.take(indices) if isinstance(params, RowParams) else params
+    continue_rows = _search if settings.num_beams > 1 else _decode
+    continuations = continue_rows(reader, batch_params, batch.capacity, arrays, settings)
+    return continuations[: len(batch.indices)]
+
+
+def _decode(
+    reader: PromptReader,
+    params: AnyParams,
+    capacity: int,
+    batch: DecodeBatch,
+    settings: GenerationSettings,
+) -> list[list[ScoredTokens]]:
+    """Decode greedily or by sampling, looking for stop strings between chunks of steps."""
+    sampling, tokenizer = settings.sampling, reader.pretrained.tokenizer
+    start = program(decode_loop.start, reader, capacity, settings.copies)
+    run = program(decode_loop.run, reader, donated=1)
+    state, limit = start(params, batch, sampling), settings.max_new_tokens
+    if not settings.stop:
+        return _collect(run(params, state, batch, sampling, jnp.int32(limit)), {}, settings)
+    stopped: dict[int, int] = {}
+    checked, done = 0, np.repeat(np.asarray(batch.idle), settings.copies)
+    while True:
+        tokens, lengths = np.asarray(state.tokens), np.asarray(state.lengths)
+        stopped |= stopped_rows(tokenizer, tokens, done, lengths, settings.stop, checked)
+        checked, done = int(state.step), np.array(state.done)
+        done[list(stopped)] = True
+        state = dataclasses.replace(state, done=jnp.asarray(done))
+        if checked >= limit or done.all():
+            return _collect(state, stopped, settings)
+        state = run(params, state, batch, sampling, jnp.int32(min(checked + CHUNK, limit)))
+
+
+def _collect(
+    state: DecodeState, stopped: dict[int, int], settings: GenerationSettings
+) -> list[list[ScoredTokens]]:
+    """Collect each prompt's continuations from the state.
+
+    `stopped` has the number of tokens to keep of each row with a stop string.
+    """
+    tokens, log_probs, lengths, done = jax.device_get(
+        (state.tokens, state.log_probs, state.lengths, state.done)
+    )
+    kept = [stopped.get(row, int(length)) for row, length in enumerate(lengths)]
+    rows = [
+        ScoredTokens(
+            tokens[row, :length].tolist(), float(log_probs[row, :length].sum()), bool(done[row])
+        )
+        for row, length in enumerate(kept)
+    ]
+    copies = settings.copies
+    return [rows[first : first + copies] for first in range(0, len(rows), copies)]
+
+
+def _search(
+    reader: PromptReader,
+    params: AnyParams,
+    capacity: int,
+    batch: DecodeBatch,
+    settings: GenerationSettings,
+) -> list[list[ScoredTokens]]:
+    """Search by beams, and leave out slots that the search could not fill."""
+    best = search_beams(reader, params, capacity, batch, settings)
+    return [
+        [
+            ScoredTokens(
+                best.tokens[row, beam, : best.lengths[row, beam]].tolist(),
+                float(best.scores[row, beam]),
+                bool(best.stopped[row, beam]),
+            )
+            for beam in range(settings.num_return_sequences)
+            if best.filled[row, beam]
+        ]
+        for row in range(len(best.tokens))
+    ]

@@ -1,0 +1,1 @@
+"""Evaluation of a saved adapter on a data set."""

@@ -1,0 +1,101 @@
+"""Evaluate a saved adapter on the test set of a data set."""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from fsl_jax.adapt.files.adapter_files import Adapter, load_adapter
+from fsl_jax.adapt.partition import partition
+from fsl_jax.data.examples import Dataset, Example
+from fsl_jax.data.splits import test_subset
+from fsl_jax.errors import InputError
+from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.studies.evaluation.checks import require_finite, require_head, require_known_labels
+from fsl_jax.studies.evaluation.evaluation import Evaluation
+from fsl_jax.studies.planning.formulations import restore_formulation
+from fsl_jax.tasks.formulation import Formulation
+from fsl_jax.tasks.template import Template
+from fsl_jax.tasks.template_formulation import TemplateFormulation
+from fsl_jax.tasks.verbalizer import Verbalizer
+from fsl_jax.training.predict import predict
+
+
+def evaluate_adapter(
+    pretrained: Pretrained,
+    directory: epath.PathLike,
+    dataset: Dataset,
+    *,
+    max_test: int | None = None,
+    batch_size: int = 32,
+    template: str | None = None,
+    verbalizer: Mapping[str, str | Sequence[str]] | None = None,
+) -> Evaluation:
+    """Evaluate a saved adapter on the test set of a data set.
+
+    Args:
+      pretrained: the base model.
+      directory: the adapter's directory, from a study or from PEFT.
+      dataset: the data. An adapter that PEFT made does not name its labels, so those of the data
+        are used.
+      max_test: test examples at most; None for all.
+      batch_size: the number of examples that are read at a time.
+      template: text with the field `{text}`, for an adapter that PEFT made. An adapter from a
+        study has its own.
+      verbalizer: words by label, for an adapter that PEFT made. A label that is not named stands
+        for itself.
+
+    Returns:
+      The evaluation.
+
+    Raises:
+      InputError: the adapter cannot be used with this model or on this data.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}; expected at least 1")
+    examples = test_subset(dataset, max_test)
+    adapter = load_adapter(directory, pretrained)
+    formulation = _formulation(adapter, pretrained, dataset, template, verbalizer)
+    require_known_labels(dataset, formulation.labels)
+    require_head(adapter, formulation)
+    logits = _predict(adapter, formulation, examples, batch_size)
+    require_finite(logits, directory)
+    return Evaluation(adapter, formulation, dataset, examples, logits)
+
+
+def _formulation(
+    adapter: Adapter,
+    pretrained: Pretrained,
+    dataset: Dataset,
+    template: str | None,
+    verbalizer: Mapping[str, str | Sequence[str]] | None,
+) -> Formulation:
+    if adapter.description is not None:
+        if template is not None or verbalizer is not None:
+            raise InputError(
+                "this adapter brings the template and the verbalizer that it was trained with: "
+                "give none"
+            )
+        return restore_formulation(adapter.description, pretrained)
+    if not pretrained.is_language_model:
+        raise InputError(
+            f"an adapter of {pretrained.name} that PEFT made has no head that could classify: "
+            "evaluate one that a study saved, or one of a language model, which a template asks"
+        )
+    words = Verbalizer.from_mapping(dataset.labels, verbalizer)
+    chosen = Template() if template is None else Template(template)
+    return TemplateFormulation(pretrained, dataset.labels, chosen, words)
+
+
+def _predict(
+    adapter: Adapter, formulation: Formulation, examples: Sequence[Example], batch_size: int
+) -> np.ndarray:
+    trained, shared = partition(adapter.params, adapter.mask)
+    stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], trained)
+    no_leaves = jax.tree.map(lambda _: None, adapter.mask)
+    predictions = predict(
+        formulation, adapter.method, stacked, no_leaves, shared, examples, batch_size
+    )
+    return predictions.logits[0]

@@ -1,0 +1,42 @@
+"""The files of an evaluation: `predictions.jsonl` and `evaluation.json`."""
+
+from etils import epath
+
+from fsl_jax.adapt.methods.registry import format_method
+from fsl_jax.files import write_json
+from fsl_jax.studies.evaluation.evaluation import Evaluation
+from fsl_jax.studies.planning.environment import describe as describe_environment
+from fsl_jax.studies.planning.formulations import describe_formulation
+from fsl_jax.studies.records.jsonl import write_records
+
+
+def write_evaluation(
+    output: epath.PathLike, evaluation: Evaluation, adapter: epath.PathLike
+) -> None:
+    """Write `predictions.jsonl` and then `evaluation.json`.
+
+    Args:
+      output: the directory to write to; it need not exist.
+      evaluation: from `evaluate_adapter`.
+      adapter: the directory of the adapter, as the user named it.
+    """
+    pretrained, dataset = evaluation.formulation.pretrained, evaluation.dataset
+    labels = list(evaluation.formulation.labels)
+    write_records(epath.Path(output) / "predictions.jsonl", evaluation.predictions)
+    values = {
+        "model": pretrained.name,
+        "model_sha256": pretrained.sha256,
+        "adapter": str(adapter),
+        "method": format_method(evaluation.adapter.method),
+        "formulation": describe_formulation(evaluation.formulation),
+        "dataset": dataset.name,
+        "dataset_sha256": dataset.sha256,
+        "metric": "accuracy",
+        "accuracy": evaluation.accuracy,
+        "examples": len(evaluation.examples),
+        "truncated": evaluation.truncated,
+        "classes": evaluation.classes,
+        "confusion": {"labels": labels, "counts": evaluation.confusion.tolist()},
+        "environment": describe_environment(),
+    }
+    write_json(epath.Path(output) / "evaluation.json", values)

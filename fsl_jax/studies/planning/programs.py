@@ -1,0 +1,79 @@
+"""The programs of a study as they are planned, and the runs in them."""
+
+import dataclasses
+
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.studies.planning.written_method import WrittenMethod
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedRun:
+    """One method on one split with one learning rate.
+
+    Attributes:
+      written: the method with its text.
+      seed: of the split, the initialisation and the order of batches.
+      learning_rate: its peak; None where nothing is trained.
+    """
+
+    written: WrittenMethod
+    seed: int
+    learning_rate: float | None
+
+    @property
+    def method(self) -> Method:
+        """The method."""
+        return self.written.method
+
+    @property
+    def method_text(self) -> str:
+        """The method as it was written, settings included."""
+        return self.written.text
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedProgram:
+    """Runs that one compiled program carries out, all at once or in groups.
+
+    Attributes:
+      number: the index in the plan, from 0.
+      title: the model and the method in a few words, for directories and progress.
+      model: the model as it was written.
+      formulation: `head`, `template` or `auto`.
+      steps: optimiser steps; 0 where nothing is trained.
+      batch_size: examples a step; 0 where nothing is trained.
+      runs: the runs, in the order of the results.
+      size: how many runs the program carries out at once; 0 until it is compiled.
+      steps_per_dispatch: optimiser steps in one call of the program; 0 until it is compiled.
+      tokens: T, the length that training examples are padded to; 0 until it is compiled.
+      memory: bytes that the program needs on a device, by the compiler's figure; 0 until it is
+        compiled.
+    """
+
+    number: int
+    title: str
+    model: str
+    formulation: str
+    steps: int
+    batch_size: int
+    runs: tuple[PlannedRun, ...]
+    size: int = 0
+    steps_per_dispatch: int = 0
+    tokens: int = 0
+    memory: int = 0
+
+    @property
+    def name(self) -> str:
+        """The unique name, which files and directories have too: `00-minilm-l6-lora`."""
+        return f"{self.number:02d}-{self.title}"
+
+    @property
+    def trains(self) -> bool:
+        """True if the methods train something; False if they only ask the model."""
+        return self.runs[0].method.trains
+
+    @property
+    def groups(self) -> list[range]:
+        """The indices of the runs that are carried out at once, for each group."""
+        count = len(self.runs)
+        return [range(at, min(at + self.size, count)) for at in range(0, count, self.size)]

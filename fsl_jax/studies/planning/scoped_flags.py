@@ -1,0 +1,115 @@
+"""The flags of a study that may differ by model and method, read from its config."""
+
+import dataclasses
+from typing import Any
+
+from fsl_jax.errors import InputError, problems_error, unknown_name
+from fsl_jax.studies.planning.scoped_list import ScopedList, parse_scoped_list
+from fsl_jax.studies.planning.study_config import StudyConfig
+from fsl_jax.studies.planning.written_method import WrittenMethod
+
+
+@dataclasses.dataclass(frozen=True)
+class ScopedFlags:
+    """The values of flags for each model and method.
+
+    Attributes:
+      methods: the methods.
+      learning_rates: the learning rates to choose from; empty for each method's own.
+      steps: the optimiser steps of a run.
+      batch_sizes: the examples of a step.
+    """
+
+    methods: ScopedList[WrittenMethod]
+    learning_rates: ScopedList[float]
+    steps: ScopedList[int]
+    batch_sizes: ScopedList[int]
+
+    def methods_for(self, model: str) -> tuple[WrittenMethod, ...]:
+        """Return the methods for all models and those for this one, each once."""
+        fitting = [entry.value for entry in self.methods.entries if entry.applies_to(model)]
+        return tuple(dict.fromkeys(fitting))
+
+    def learning_rates_for(self, model: str, written: WrittenMethod) -> tuple[float, ...]:
+        """Return the learning rates of a method, its own where the flag names none for it."""
+        return self.learning_rates.values_for(*_names(model, written)) or (
+            written.method.learning_rates
+        )
+
+    def steps_for(self, model: str, written: WrittenMethod) -> int:
+        """Return the number of steps; raise an error if there is not exactly one."""
+        return _one_number("steps", self.steps, model, written)
+
+    def batch_size_for(self, model: str, written: WrittenMethod) -> int:
+        """Return the batch size; raise an error if there is not exactly one."""
+        return _one_number("batch_size", self.batch_sizes, model, written)
+
+
+def read_scoped_flags(config: StudyConfig) -> ScopedFlags:
+    """Read the lists of a config and check them against each other.
+
+    Args:
+      config: the study's config.
+
+    Returns:
+      The flags, with methods parsed.
+
+    Raises:
+      InputError: a list cannot be read, an entry is for a model or method that the study does not
+        have, or a model has no method.
+    """
+    flags = ScopedFlags(
+        methods=parse_scoped_list(config.methods, WrittenMethod.parse, "methods"),
+        learning_rates=_read_learning_rates(config.learning_rates),
+        steps=parse_scoped_list(config.steps, int, "steps"),
+        batch_sizes=parse_scoped_list(config.batch_size, int, "batch_size"),
+    )
+    _require_known_scopes(flags, config.models)
+    _require_methods(flags, config.models)
+    return flags
+
+
+def _read_learning_rates(text: str) -> ScopedList[float]:
+    if not text:
+        return ScopedList(())
+    rates = parse_scoped_list(text, float, "learning_rates")
+    problems = [str(entry.value) for entry in rates.entries if not entry.value > 0]
+    if problems:
+        raise InputError(
+            f"--learning_rates: expected positive numbers, found {', '.join(problems)}"
+        )
+    return rates
+
+
+def _require_known_scopes(flags: ScopedFlags, models: tuple[str, ...]) -> None:
+    """Raise an error if an entry is for a model or method that the study does not have."""
+    known = set(models)
+    for model in models:
+        for written in flags.methods_for(model):
+            known.update(_names(model, written))
+    lists: tuple[ScopedList[Any], ...] = tuple(vars(flags).values())
+    unknown = sorted(set().union(*(scoped.scope_names() for scoped in lists)) - known)
+    if unknown:
+        raise unknown_name("model or method before a colon", unknown[0], known)
+
+
+def _require_methods(flags: ScopedFlags, models: tuple[str, ...]) -> None:
+    """Raise an error that lists the models without a method."""
+    idle = [model for model in models if not flags.methods_for(model)]
+    if idle:
+        raise problems_error("models without a method; name one, or leave the model out:", idle)
+
+
+def _names(model: str, written: WrittenMethod) -> tuple[str, str, str]:
+    """Return the names by which entries can be for a model with a method."""
+    return model, written.text, written.method.name
+
+
+def _one_number(flag: str, numbers: ScopedList[int], model: str, written: WrittenMethod) -> int:
+    values = numbers.values_for(*_names(model, written))
+    if len(values) != 1 or values[0] < 1:
+        raise InputError(
+            f"--{flag}: expected one number of at least 1 for {written.text} with {model}, "
+            f"found {', '.join(map(str, values)) or 'none'}"
+        )
+    return values[0]

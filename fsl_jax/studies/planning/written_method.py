@@ -1,0 +1,37 @@
+"""A method together with the text that a user wrote for it."""
+
+import dataclasses
+
+from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.methods.registry import parse_method
+
+
+@dataclasses.dataclass(frozen=True)
+class WrittenMethod:
+    """A method, and its text in flags and files.
+
+    The text is parsed once, where flags or a plan are read. Results, plans and directories show it
+    unchanged, so that users find what they wrote.
+
+    Attributes:
+      text: the method as it was written, settings included.
+      method: the method that the text names.
+    """
+
+    text: str
+    method: Method
+
+    @classmethod
+    def parse(cls, text: str) -> "WrittenMethod":
+        """Read a method from its text.
+
+        Args:
+          text: as `parse_method` takes it.
+
+        Returns:
+          The method with its text.
+
+        Raises:
+          InputError: the text names no method, or its settings are wrong.
+        """
+        return cls(text, parse_method(text))

@@ -1,0 +1,97 @@
+"""Compiling the programs of a study, for as many runs at once as fit into memory."""
+
+import dataclasses
+
+from absl import logging
+
+from fsl_jax.compilation import device_memory_limit
+from fsl_jax.processes import gather
+from fsl_jax.studies.planning.programs import PlannedProgram
+from fsl_jax.studies.running.options import RunOptions
+from fsl_jax.studies.running.prepare import Prepared, prepare
+from fsl_jax.studies.running.prompting import make_prompt_formulation
+from fsl_jax.studies.running.running_study import RunningStudy
+from fsl_jax.training.caching import pool_shapes
+from fsl_jax.training.program import Program, compile_program
+from fsl_jax.training.program_size import compile_largest
+from fsl_jax.training.stacked_runs import stack_shapes
+
+MEMORY_SHARE = 0.9
+"""The share of a device's memory that a program may take."""
+
+
+def compile_all(
+    study: RunningStudy, programs: list[PlannedProgram], options: RunOptions
+) -> tuple[list[PlannedProgram], dict[str, Program]]:
+    """Load the models and compile every program, so that errors come before the first run.
+
+    Args:
+      study: the study.
+      programs: the planned programs.
+      options: the options of this invocation; the memory limit is used.
+
+    Returns:
+      The planned programs with the sizes that compiling gave, and the compiled programs by name.
+    """
+    limit = min(gather(options.memory_limit or int(MEMORY_SHARE * device_memory_limit())))
+    planned, compiled = [], {}
+    task = study.progress.task("load and compile", len(programs))
+    for number, program in enumerate(programs):
+        study.stop_if_asked("stopped before the first run")
+        if program.trains:
+            program, compiled[program.name] = compile_planned(study, program, limit)
+            planned.append(program)
+        else:
+            make_prompt_formulation(study, program)
+            planned.append(dataclasses.replace(program, size=1))
+        task.update(number + 1)
+    return planned, compiled
+
+
+def compile_planned(
+    study: RunningStudy, planned: PlannedProgram, limit: int = 0
+) -> tuple[PlannedProgram, Program]:
+    """Compile a program for as many runs as fit, or for the size that was planned.
+
+    Args:
+      study: the study.
+      planned: the program; its size is 0 if it was never compiled.
+      limit: bytes that it may take on a device; only used if the program has no size yet.
+
+    Returns:
+      The planned program with the sizes that compiling gave, and the compiled program.
+    """
+    pretrained = study.load(planned.model)
+    prepared = prepare(planned, pretrained, study.dataset, study.config, stack_shapes)
+    program = _compile(study, prepared, limit)
+    logging.info("%s trains\n%s", planned.name, prepared.stack.summary)
+    return dataclasses.replace(
+        planned,
+        size=program.size,
+        steps_per_dispatch=prepared.fit_config.steps_per_dispatch,
+        tokens=prepared.encoded.arrays["input_ids"].shape[1],
+        memory=program.memory,
+    ), program
+
+
+def _compile(study: RunningStudy, prepared: Prepared, limit: int) -> Program:
+    planned, stack = prepared.planned, prepared.stack
+    pool = pool_shapes(prepared.formulation, stack.shared, stack.mask, prepared.encoded.arrays)
+
+    def compile_size(size: int) -> Program:
+        return compile_program(
+            prepared.formulation,
+            stack.method,
+            prepared.fit_config,
+            size,
+            stack.trainable,
+            prepared.runs,
+            stack.shared,
+            pool,
+            study.mesh,
+        )
+
+    if planned.size:
+        return compile_size(planned.size)
+    multiple = 1 if study.mesh is None else study.mesh.shape["runs"]
+    return compile_largest(compile_size, len(planned.runs), limit, multiple)

@@ -1,0 +1,80 @@
+"""The records of runs: the parts that runs of all methods share."""
+
+from typing import Any, SupportsFloat
+
+from fsl_jax.studies.planning.environment import versions
+from fsl_jax.studies.planning.programs import PlannedProgram, PlannedRun
+from fsl_jax.studies.records.records import RunRecord
+from fsl_jax.studies.running.running_study import RunningStudy
+
+TRAINING_FIELDS = (
+    "dropout",
+    "warmup",
+    "clip_norm",
+    "evaluate_every",
+    "patience",
+    "rematerialize",
+    "dtype",
+)
+"""The fields of a study's config that a record of a trained run has under `settings`."""
+
+
+def make_record(
+    study: RunningStudy,
+    planned: PlannedProgram,
+    run: PlannedRun,
+    *,
+    settings: dict[str, Any],
+    **result: Any,
+) -> RunRecord:
+    """Make the record of a run.
+
+    Args:
+      study: the study.
+      planned: the run's program.
+      run: the run.
+      settings: the settings of the method and the formulation.
+      **result: the fields of `RunRecord` that hold the result of the run.
+
+    Returns:
+      The record.
+    """
+    config = study.config
+    training = {name: getattr(config, name) for name in TRAINING_FIELDS} if planned.trains else {}
+    return RunRecord(
+        method=run.method_text,
+        model=planned.model,
+        dataset=config.dataset,
+        metric="accuracy",
+        seed=run.seed,
+        shots=config.shots,
+        learning_rate=run.learning_rate,
+        steps=planned.steps,
+        batch_size=planned.batch_size or None,
+        weight_decay=config.weight_decay if planned.trains else None,
+        settings={
+            **training,
+            "attention": config.attention,
+            "matmul_precision": config.matmul_precision,
+            **settings,
+        },
+        model_sha256=study.load(planned.model).sha256,
+        versions=versions(),
+        **result,
+    )
+
+
+def rounded(value: SupportsFloat) -> float:
+    """Round a number to six digits, so that it has the same text in every file."""
+    return round(float(value), 6)
+
+
+def truncation_note(count: int, texts: str, limit: int) -> str:
+    """Return the note about texts that were cut.
+
+    Args:
+      count: how many were cut.
+      texts: which texts: `test`, for example.
+      limit: the most tokens that a text may have.
+    """
+    return f"{count} {texts} texts were longer than {limit} tokens and were cut"

@@ -1,0 +1,121 @@
+"""Saved adapters give the logits that they gave in training."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fsl_jax.adapt.files.adapter_files import save_adapter
+from fsl_jax.adapt.files.adapter_layout import RECORD
+from fsl_jax.adapt.methods.lora import LoRA
+from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
+from fsl_jax.adapt.tree import flatten, unflatten
+from fsl_jax.errors import InputError
+from fsl_jax.studies.evaluation.evaluate import evaluate_adapter
+from fsl_jax.studies.planning.formulations import describe_formulation
+from fsl_jax.tasks.encoding import encode
+from fsl_jax.tasks.head import HeadFormulation
+from fsl_jax.tasks.template import Template
+from fsl_jax.tasks.template_formulation import TemplateFormulation
+from fsl_jax.tasks.verbalizer import Verbalizer
+from fsl_jax.training.predict import predict
+from fsl_jax.training.stacked_runs import stack_padded, stack_runs
+
+
+@pytest.fixture
+def template_adapter(llama, leaves_of):
+    """Saves an adapter for a template and returns its formulation."""
+
+    def save(directory, method):
+        words = Verbalizer.from_mapping(("fruit", "herb"), {"fruit": ["apple", "pear"]})
+        formulation = TemplateFormulation(
+            llama, ("fruit", "herb"), Template("{text} Kind:"), words, max_length=9
+        )
+        leaves = leaves_of(llama, method, llama.params)
+        save_adapter(directory, leaves, method, llama, describe_formulation(formulation))
+        return formulation
+
+    return save
+
+
+def test_logits_are_those_of_the_formulation_on_the_adapted_model(head_evaluation, garden):
+    formulation, adapter = head_evaluation.formulation, head_evaluation.adapter
+    assert formulation.labels == ("herb", "fruit", "moss")
+    assert (formulation.pooling, formulation.limit) == ("last", 12)
+    batch = encode(formulation, garden.test).arrays
+    expected = jax.jit(formulation.logits)(adapter.params, batch)
+    np.testing.assert_allclose(head_evaluation.logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_adapter_gives_what_its_run_gave_among_others_in_a_program(bert, tmp_path, garden):
+    formulation = HeadFormulation(bert, ("fruit", "herb"))
+    methods = [LoRA(rank=2), LoRA(rank=3, alpha=4.0)]
+    stack = stack_runs(formulation, bert.params, methods, seeds=[1, 2])
+    runs = [_moved(stack.run_leaves(stack.trainable, run), run) for run in range(2)]
+    padded = flatten(stack_padded(runs))
+    trained = unflatten({path: padded.get(path) for path in flatten(stack.trainable)})
+    together = predict(
+        formulation, stack.method, trained, stack.frozen_leaves, stack.shared, garden.test
+    ).logits
+    assert not np.allclose(together[0], together[1], atol=1e-2)
+    for run, method in enumerate(methods):
+        description = describe_formulation(formulation)
+        save_adapter(tmp_path, stack.run_leaves(trained, run), method, bert, description)
+        found = evaluate_adapter(bert, tmp_path, garden).logits
+        np.testing.assert_allclose(found, together[run], rtol=1e-4, atol=1e-5)
+
+
+def _moved(leaves, seed):
+    random = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: x + jnp.asarray(random.normal(size=x.shape), x.dtype), leaves)
+
+
+def test_a_template_comes_back_as_it_was(llama, tmp_path, garden, template_adapter):
+    formulation = template_adapter(tmp_path, LoRA(rank=2))
+    evaluation = evaluate_adapter(llama, tmp_path, garden)
+    assert describe_formulation(evaluation.formulation) == describe_formulation(formulation)
+    assert evaluation.formulation.template.text == "{text} Kind:"
+
+
+def test_a_soft_prompt_after_the_text_is_asked_as_it_was_trained(
+    llama, tmp_path, garden, template_adapter
+):
+    formulation = template_adapter(tmp_path, PromptTuning(3, position="suffix"))
+    evaluation = evaluate_adapter(llama, tmp_path, garden)
+    batch = encode(formulation, garden.test).arrays
+    expected = jax.jit(formulation.logits)(evaluation.adapter.params, batch)
+    np.testing.assert_allclose(evaluation.logits, expected, rtol=1e-4, atol=1e-5)
+    without = jax.jit(formulation.logits)(llama.params, batch)
+    assert not np.allclose(evaluation.logits, without, atol=1e-2)
+
+
+def test_an_adapter_of_pefts_is_asked_through_a_template(llama, tmp_path, garden, template_adapter):
+    template_adapter(tmp_path, LoRA(rank=2))
+    (tmp_path / RECORD).unlink()
+    default = evaluate_adapter(llama, tmp_path, garden).formulation
+    assert default.template == Template()
+    assert default.labels == garden.labels
+    given = evaluate_adapter(
+        llama, tmp_path, garden, template="{text} Kind:", verbalizer={"fruit": "apple"}
+    ).formulation
+    assert (given.template.text, given.verbalizer.words) == (
+        "{text} Kind:",
+        ((" apple",), (" herb",)),
+    )
+
+
+def test_an_encoder_s_adapter_of_pefts_has_no_head(bert, tmp_path, garden, leaves_of):
+    save_adapter(tmp_path, leaves_of(bert, LoRA(rank=2), bert.params), LoRA(rank=2), bert, {})
+    (tmp_path / RECORD).unlink()
+    with pytest.raises(InputError, match="tiny that PEFT made has no head"):
+        evaluate_adapter(bert, tmp_path, garden)
+
+
+def test_a_template_for_an_adapter_that_brings_its_own_is_refused(bert, head_adapter, garden):
+    with pytest.raises(InputError, match="brings the template"):
+        evaluate_adapter(bert, head_adapter, garden, template="{text}:")
+
+
+def test_a_batch_of_nothing_is_refused(bert, head_adapter, garden):
+    with pytest.raises(InputError, match="batch_size is 0"):
+        evaluate_adapter(bert, head_adapter, garden, batch_size=0)

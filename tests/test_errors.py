@@ -1,0 +1,27 @@
+"""Errors suggest names that are meant, and list each problem once."""
+
+import pytest
+
+from fsl_jax.errors import InputError, problems_error, unknown_name
+
+
+def test_the_nearest_names_are_suggested_and_all_are_listed():
+    error = unknown_name("method", "lorra", ["lora", "full", "bitfit"])
+    assert isinstance(error, InputError)
+    assert str(error) == ("unknown method 'lorra'. Did you mean 'lora'? Known: bitfit, full, lora.")
+    assert error.problems == ()
+
+
+def test_without_a_near_name_none_is_suggested():
+    assert str(unknown_name("method", "xyz", ["lora"])) == "unknown method 'xyz'. Known: lora."
+
+
+def test_problems_are_listed_once_each_in_their_order():
+    error = problems_error("it cannot be used:", iter(["second is 0", "first is 1", "second is 0"]))
+    assert error.problems == ("second is 0", "first is 1")
+    assert str(error) == "it cannot be used:\n  - second is 0\n  - first is 1"
+
+
+def test_it_is_a_value_error():
+    with pytest.raises(ValueError, match="it cannot"):
+        raise problems_error("it cannot be used:", [])
