@@ -57,7 +57,7 @@ lint: $(DEV) ## Check format, style, types, and that modules import from lower l
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(DEV) ## Format the code, and mend the style where that is safe
+format: $(DEV) ## Format the code, and correct the style where that is safe
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 

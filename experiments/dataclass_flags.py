@@ -31,7 +31,8 @@ def define(dataclass: type, values: flags.FlagValues = flags.FLAGS) -> None:
     """Define a flag for each field of a dataclass.
 
     The kind of flag follows the type of the field: `str`, `int`, `float`, `bool`, one of them or
-    None, or a tuple, which is a list with commas unless its flag may be repeated.
+    None, or a tuple of texts or of whole numbers. A tuple is a list with commas, whose empty
+    entries are left out, unless its flag may be repeated.
 
     Args:
       dataclass: the dataclass; `flag_field` made its fields.
@@ -78,7 +79,7 @@ def _name(field: dataclasses.Field) -> str:
 
 
 def _kind(annotation: Any) -> type:
-    """Return the type without `| None`, and `tuple` for a tuple of anything."""
+    """Return the type without `| None`, and `tuple` for a tuple of texts or of whole numbers."""
     if isinstance(annotation, types.UnionType):
         (annotation,) = (each for each in typing.get_args(annotation) if each is not type(None))
     return typing.get_origin(annotation) or annotation

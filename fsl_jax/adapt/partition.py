@@ -49,7 +49,7 @@ def combine(*parts: Params) -> Params:
 def _the_one_leaf(*leaves: Any) -> Any:
     present = [leaf for leaf in leaves if leaf is not None]
     if len(present) != 1:
-        raise ValueError(f"expected one leaf at each place of the parts, found {len(present)}")
+        raise ValueError(f"expected one leaf at each path of the parts, found {len(present)}")
     return present[0]
 
 

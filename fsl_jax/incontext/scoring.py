@@ -52,7 +52,7 @@ class QueryScorer:
     def __init__(
         self, formulation: TemplateFormulation, batch_size: int = 16, mesh: Mesh | None = None
     ):
-        """Sets up the programs, which are compiled when they are first called.
+        """Set up the programs, which are compiled when they are first called.
 
         Args:
           formulation: turns examples into prompts and label words.

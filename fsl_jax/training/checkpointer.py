@@ -17,7 +17,7 @@ class Checkpointer:
     """Saves the state of one program at intervals, and restores it."""
 
     def __init__(self, directory: epath.Path, seconds: float):
-        """Sets the directory and the interval.
+        """Set the directory and the interval.
 
         Args:
           directory: the directory of the program's checkpoints.

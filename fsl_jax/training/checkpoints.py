@@ -208,7 +208,7 @@ def _read_items(
     ]
     if problems:
         raise errors.problems_error(
-            f"{path} is the checkpoint of another program. Give the settings that it was saved "
+            f"{path} is the checkpoint of another program. Give the flags that it was saved "
             "with, or another directory:",
             problems,
         )

@@ -46,7 +46,7 @@ class StackedRuns:
     rate_factors: Params | tuple[()] = ()
 
     def total_parameters(self, run: int) -> int:
-        """Count the parameters of the adapted model of one run, without its frozen leaves."""
+        """Count the parameters of one run's model, without the frozen leaves that a run has."""
         return count_parameters(_shapes(self.shared)) + count_parameters(self.shapes[run])
 
     def run_leaves(self, stacked: Params, run: int) -> Params:

@@ -155,7 +155,7 @@ NOISE = "attention/key/bias"
 """A key's bias moves all scores of a query alike, so the loss does not depend on it: its gradient
 is rounding noise, of which Adam makes whole steps."""
 
-# Packed against alone, on one device against eight, and cached against not: over 20 steps losses
+# Stacked against alone, on one device against eight, and cached against not: over 20 steps losses
 # differed by up to 4e-7 of themselves and leaves by up to 3e-6.
 LOSS_TOLERANCE = 2e-6
 LEAF_TOLERANCE = 2e-5

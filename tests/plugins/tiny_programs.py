@@ -124,11 +124,11 @@ def tiny_problem(tiny_formulations, tiny_dataset):
     from fsl_jax.training.stacked_runs import run_key
     from fsl_jax.training.state import Runs
 
-    def make(formulation, trials, cached=True, **settings):
+    def make(formulation, trials, cached=True, **changes):
         formulation = tiny_formulations.get(formulation, formulation)
         if reserved := max(trial.method.positions for trial in trials):
             formulation = dataclasses.replace(formulation, reserved_positions=reserved)
-        config = FitConfig(**{"steps": 20, "batch_size": 4, "evaluate_every": 5} | settings)
+        config = FitConfig(**{"steps": 20, "batch_size": 4, "evaluate_every": 5} | changes)
         splits = [few_shot_split(tiny_dataset, 2, trial.seed) for trial in trials]
         examples = [each for split in splits for each in (*split.train, *split.validation)]
         rows = {example: row for row, example in enumerate(dict.fromkeys(examples))}

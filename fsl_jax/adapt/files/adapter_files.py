@@ -187,7 +187,7 @@ def _on_base(
     pretrained: Pretrained,
     description: dict[str, Any] | None,
 ) -> Adapter:
-    # What the method draws here is replaced; its settings and its cuts of the stack are needed.
+    # The drawn leaves are replaced. The frozen ones and the cuts of the stack are needed.
     extended = flatten(method.extend(pretrained.params, jax.random.key(0)))
     trained = {path for path in extended if matches(path, method.rules)}
     replaced = trained - saved_shapes(method, pretrained).keys()

@@ -49,7 +49,7 @@ def outputs_on(
     numbers = output.hidden if output.logits is None else output.logits
     array = np.asarray(numbers, np.float32)
     # The outputs at padding mean nothing.
-    return array if model.config.is_encoder_decoder else array[mask]
+    return array if config.is_encoder_decoder else array[mask]
 
 
 def difference_of(numbers: np.ndarray, expected: np.ndarray, output: epath.Path) -> float:

@@ -3,8 +3,9 @@
 What was written is loaded again and compared with the original before it is put in place.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -111,7 +112,7 @@ def export_adapter(
     expected = outputs_on(pretrained, adapter.params, pretrained, texts)
     require_finite(expected, adapter.params, directory)
     is_model = target == MERGED or bool(refusals)
-    with staged_directory(output) as staging:
+    with staged_directory(output) as staging, _naming(output, staging):
         if is_model:
             merged = _merged(adapter, pretrained, refusals)
             notes = [f"It is merged: {refusal}." for refusal in refusals]
@@ -124,6 +125,17 @@ def export_adapter(
             numbers = outputs_on(pretrained, params, pretrained, texts)
         difference = difference_of(numbers, expected, output)
     return Exported(output, is_model, difference, tuple(notes))
+
+
+@contextlib.contextmanager
+def _naming(output: epath.Path, staging: epath.Path) -> Iterator[None]:
+    """Name the output in errors instead of the staging directory, which users do not know."""
+    try:
+        yield
+    except InputError as error:
+        named = InputError(str(error).replace(str(staging), str(output)))
+        named.problems = error.problems
+        raise named from error
 
 
 def _require_usable(target: str, output: epath.Path) -> None:
@@ -164,8 +176,8 @@ def _saved_leaves(adapter: Adapter, pretrained: Pretrained) -> dict[str, Any]:
 def _write_adapter(
     adapter: Adapter, pretrained: Pretrained, output: epath.Path, target: str
 ) -> list[str]:
-    settings = frozen_leaves_of(adapter.method, flatten(adapter.params))
-    leaves: Params = unflatten(settings | _saved_leaves(adapter, pretrained))
+    frozen = frozen_leaves_of(adapter.method, flatten(adapter.params))
+    leaves: Params = unflatten(frozen | _saved_leaves(adapter, pretrained))
     notes = []
     if head := adapter.params.get("head"):
         leaves["head"] = head

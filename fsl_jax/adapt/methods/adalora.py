@@ -122,7 +122,7 @@ class AdaLoRA(Method):
         return {"/lora_scale$": self.scale}
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Adds `lora_a [L, in, R]`, `lora_e [L, R]`, `lora_b [L, R, out]`, `lora_scale [L]`."""
+        """Add `lora_a [L, in, R]`, `lora_e [L, R]`, `lora_b [L, R, out]`, `lora_scale [L]`."""
         leaves = flatten(params)
         for parent in low_rank_targets("adalora", self.targets, leaves):
             *stack, width_in, width_out = leaves[f"{parent}/kernel"].shape

@@ -83,7 +83,7 @@ class BottleneckAdapter(Method):
         return (self.placement, self.activation)
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Adds the leaves of an adapter beside each layer that it follows.
+        """Add the leaves of an adapter beside each layer that it follows.
 
         They are `down [L, D, R]`, `down_bias [L, R]`, `up [L, R, D]`, `up_bias [L, D]` and
         `scale [L]` at paths such as `layers/mlp/adapter/parallel_relu/down`.

@@ -50,7 +50,7 @@ class IA3(Method):
         return (self.outputs, self.inputs)
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Adds `ia3 [L, out]` to the layers of `outputs`, and `ia3_in [L, in]` to `inputs`."""
+        """Add `ia3 [L, out]` to the layers of `outputs`, and `ia3_in [L, in]` to `inputs`."""
         leaves = flatten(params)
         added = {}
         if self.outputs:

@@ -125,7 +125,7 @@ class LoRA(Method):
         return {"/lora_scale$": self.scale}
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Adds leaves to each target, beside its kernel `[L, in, out]`.
+        """Add leaves to each target, beside its kernel `[L, in, out]`.
 
         Trained are `lora_a [L, in, R]` and `lora_b [L, R, out]`, and for DoRA `lora_magnitude
         [L, out]`. Frozen are `lora_scale [L]`, for DoRA `lora_norm [L, out]`, the lengths of the

@@ -74,7 +74,7 @@ class PTuning(Method):
         return self.length
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Adds `prompt_encoder`, and `prompt_mask [P]`, which is 1, to the word embedding."""
+        """Add `prompt_encoder`, and `prompt_mask [P]`, which is 1, to the word embedding."""
         width = word_table(params, self.name).shape[1]
         path = f"{ENCODER}/embedding"
         drawn = jax.random.normal(key_of(key, path), (self.length, width), jnp.float32)

@@ -57,7 +57,7 @@ class PTuningV2(Method):
         return self.length
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Adds `prefix_key`, `prefix_value` and `prefix_mask [L, P]`, which is 1."""
+        """Add `prefix_key`, `prefix_value` and `prefix_mask [L, P]`, which is 1."""
         shapes = prefix_shapes(params, self.name)
 
         def draw(name: str, stack: str) -> jax.Array:

@@ -72,7 +72,7 @@ class PrefixTuning(Method):
         return self.length
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Adds `prefix_encoder`, and `prefix_mask [L, P]`, which is 1, to every attention."""
+        """Add `prefix_encoder`, and `prefix_mask [L, P]`, which is 1, to every attention."""
         shapes = prefix_shapes(params, self.name)
         width = next(iter(shapes.values()))[1]
         path = f"{ENCODER}/embedding"

@@ -156,7 +156,7 @@ class PromptTuning(Method):
         return PromptTuning(self.length, position=self.position), leaves
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Adds `prompt [P, D]` and `prompt_mask [P]`, which is 1, to the word embedding.
+        """Add `prompt [P, D]` and `prompt_mask [P]`, which is 1, to the word embedding.
 
         At the position "suffix" they are `suffix` and `suffix_mask`.
         """

@@ -84,7 +84,7 @@ class VeRA(Method):
         return {path: int(number) for path, _, number in entries}
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Adds `vera_d [L, R]` and `vera_b [L, out]` to each target, `vera/a [in, R]`, `vera/b`.
+        """Add `vera_d [L, R]` and `vera_b [L, out]` to each target, `vera/a [in, R]`, `vera/b`.
 
         `vera/b` is `[R, out]`; these two are frozen, and as large as the largest `in` and `out`.
         """

@@ -31,46 +31,46 @@ def rotary_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rotary_scaling(
-    fields: ConfigReader, values: Mapping[str, Any], max_length: int
+    reader: ConfigReader, values: Mapping[str, Any], max_length: int
 ) -> RotaryScaling | None:
     """Read the scaling of a rotary embedding.
 
     Args:
-      fields: reads `values` and collects problems.
+      reader: reads `values` and collects problems.
       values: from `rotary_values`.
       max_length: the longest text with the scaling.
 
     Returns:
       The scaling; None for none.
     """
-    fields.expect("rope_type", *_KINDS)
-    fields.expect("partial_rotary_factor", 1.0)
+    reader.expect("rope_type", *_KINDS)
+    reader.expect("partial_rotary_factor", 1.0)
     kind = values.get("rope_type")
     if kind not in _KINDS[1:]:
         return None
     if kind == "linear":
-        return LinearScaling(fields.number("factor"))
-    original = fields.integer("original_max_position_embeddings", max_length)
+        return LinearScaling(reader.number("factor"))
+    original = reader.integer("original_max_position_embeddings", max_length)
     if kind == "llama3":
-        low, high = fields.number("low_freq_factor"), fields.number("high_freq_factor")
-        return Llama3Scaling(fields.number("factor"), low, high, original)
-    factor = fields.number("factor", max_length / original)
+        low, high = reader.number("low_freq_factor"), reader.number("high_freq_factor")
+        return Llama3Scaling(reader.number("factor"), low, high, original)
+    factor = reader.number("factor", max_length / original)
     return YarnScaling(
         factor,
         original,
-        amplitude=fields.number("attention_factor", _yarn_amplitude(fields, values, factor)),
-        fast_turns=fields.number("beta_fast", 32.0),
-        slow_turns=fields.number("beta_slow", 1.0),
-        truncate=fields.flag("truncate", True),
+        amplitude=reader.number("attention_factor", _yarn_amplitude(reader, values, factor)),
+        fast_turns=reader.number("beta_fast", 32.0),
+        slow_turns=reader.number("beta_slow", 1.0),
+        truncate=reader.flag("truncate", True),
     )
 
 
-def _yarn_amplitude(fields: ConfigReader, values: Mapping[str, Any], factor: float) -> float:
+def _yarn_amplitude(reader: ConfigReader, values: Mapping[str, Any], factor: float) -> float:
     def grown(weight: float) -> float:
         return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1
 
     if values.get("mscale") and values.get("mscale_all_dim"):
-        return grown(fields.number("mscale")) / grown(fields.number("mscale_all_dim"))
+        return grown(reader.number("mscale")) / grown(reader.number("mscale_all_dim"))
     return grown(1.0)
 
 

@@ -50,7 +50,7 @@ class AddedLeaf:
       pattern: a regular expression for the whole path. Its group `layer` is the path of the layer
         that reads the leaf.
       weight: a regular expression for the path, counted from the layer, of the weight that the leaf
-        belongs to.
+        belongs to. A test checks it on the trees of all families.
       neutral: the value with which the leaf changes nothing. A row of a batch gets it if its
         adapter has no such leaf.
       merging: how the leaf is merged into the linear layer, or a sentence for users that says why
@@ -135,6 +135,7 @@ def neutral_value(path: str) -> float:
 def unknown_leaf(path: str) -> str:
     """Say that the table lacks a leaf, and what to do about it."""
     return (
-        f"{path}: this kind of added leaf is unknown. Add it to the table in "
-        "fsl_jax/models/blocks/added_leaves.py, or to the `intermediate_leaves` of its method"
+        f"{path}: this kind of added leaf is unknown, and the base model has no such leaf. Give "
+        "the base model of this tree, or add the kind to the table in "
+        "fsl_jax/models/blocks/added_leaves.py or to the `intermediate_leaves` of its method"
     )

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 class Config(Protocol):
     """The config of a model of any family: a frozen dataclass of its sizes.
 
-    A config may have more reader, which the family alone reads. One that has `attention` lets users
+    A config may have more fields, which the family alone reads. One that has `attention` lets users
     choose how attention is computed; without it the family has one implementation of its own.
     """
 

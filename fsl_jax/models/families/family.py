@@ -50,7 +50,8 @@ class Family:
       answering_renames: pairs of a former and a present part of tensors' names, for checkpoints
         whose head answers questions.
       other_linear_layers: the names of Hugging Face's linear layers that the tensor map may lack.
-        PEFT would adapt them too if a name in its config matched them.
+        PEFT would adapt them too if a name in its config matched them. Those of all families
+        are avoided for every model.
       vllm_adapters: True if vLLM serves models of this family with LoRA adapters.
       vllm_embeddings: the architectures that vLLM serves for their embeddings, without adapters, as
         its documentation lists them (docs/models/pooling_models/embed.md, read in November 2026).

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.files.adapter_files import Adapter, load_adapter
@@ -20,7 +19,7 @@ from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.template import Template
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.tasks.verbalizer import Verbalizer
-from fsl_jax.training.predict import predict
+from fsl_jax.training.predict import Predicted, predict
 
 
 def evaluate_adapter(
@@ -60,9 +59,10 @@ def evaluate_adapter(
     formulation = _formulation(adapter, pretrained, dataset, template, verbalizer)
     require_known_labels(dataset, formulation.labels)
     require_head(adapter, formulation)
-    logits = _predict(adapter, formulation, examples, batch_size)
+    predicted = _predict(adapter, formulation, examples, batch_size)
+    logits = predicted.logits[0]
     require_finite(logits, directory)
-    return Evaluation(adapter, formulation, dataset, examples, logits)
+    return Evaluation(adapter, formulation, dataset, examples, logits, predicted.truncated)
 
 
 def _formulation(
@@ -91,11 +91,8 @@ def _formulation(
 
 def _predict(
     adapter: Adapter, formulation: Formulation, examples: Sequence[Example], batch_size: int
-) -> np.ndarray:
+) -> Predicted:
     trained, shared = partition(adapter.params, adapter.mask)
     stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], trained)
     no_leaves = jax.tree.map(lambda _: None, adapter.mask)
-    predictions = predict(
-        formulation, adapter.method, stacked, no_leaves, shared, examples, batch_size
-    )
-    return predictions.logits[0]
+    return predict(formulation, adapter.method, stacked, no_leaves, shared, examples, batch_size)

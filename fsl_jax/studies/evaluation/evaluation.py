@@ -45,6 +45,7 @@ class Evaluation:
       dataset: the data.
       examples: the examples that were evaluated.
       logits: float32 `[E, C]`.
+      truncated: the number of texts that were cut to the formulation's limit.
     """
 
     adapter: Adapter
@@ -52,6 +53,7 @@ class Evaluation:
     dataset: Dataset
     examples: tuple[Example, ...]
     logits: np.ndarray
+    truncated: int
 
     @functools.cached_property
     def confusion(self) -> np.ndarray:
@@ -66,11 +68,6 @@ class Evaluation:
     def accuracy(self) -> float:
         """The share of examples whose most probable label is their own, from 0 to 1."""
         return float(np.trace(self.confusion)) / len(self.examples)
-
-    @functools.cached_property
-    def truncated(self) -> int:
-        """The number of texts that were cut to the formulation's limit."""
-        return self.formulation.tokenize(self.examples)[1]
 
     @property
     def classes(self) -> dict[str, dict[str, Any]]:

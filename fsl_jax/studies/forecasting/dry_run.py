@@ -41,8 +41,8 @@ def dry_run(config: StudyConfig, output: epath.PathLike, options: RunOptions) ->
 
 
 def _cells(planned: PlannedProgram, seconds: float) -> list[str]:
-    memory = f"{planned.memory / 2**30:.2f}" if planned.memory else "-"
     """Return the cells of a program's row."""
+    memory = f"{planned.memory / 2**30:.2f}" if planned.memory else "-"
     return [
         planned.name,
         str(len(planned.runs)),

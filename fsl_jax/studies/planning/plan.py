@@ -23,7 +23,7 @@ def plan_programs(config: StudyConfig) -> list[PlannedProgram]:
     """
     flags = read_scoped_flags(config)
     programs: dict[tuple[Any, ...], PlannedProgram] = {}
-    for model in config.models:
+    for model in dict.fromkeys(config.models):
         for written in flags.methods_for(model):
             planned = _plan_method(config, flags, model, written)
             key = _stacking_key(planned)

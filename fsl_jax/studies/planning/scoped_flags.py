@@ -95,7 +95,7 @@ def _require_known_scopes(flags: ScopedFlags, models: tuple[str, ...]) -> None:
 
 def _require_methods(flags: ScopedFlags, models: tuple[str, ...]) -> None:
     """Raise an error that lists the models without a method."""
-    idle = [model for model in models if not flags.methods_for(model)]
+    idle = [model for model in dict.fromkeys(models) if not flags.methods_for(model)]
     if idle:
         raise problems_error("models without a method; name one, or leave the model out:", idle)
 

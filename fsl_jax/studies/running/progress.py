@@ -144,10 +144,10 @@ class _LineDisplay:
         self._last = -float("inf")
 
     def start(self) -> None:
-        """Lines need no preparation."""
+        """Do nothing: lines need no preparation."""
 
     def stop(self) -> None:
-        """Lines need no cleaning up."""
+        """Do nothing: lines need no cleaning up."""
 
     def show(self, task: Task) -> None:
         now = self._clock()

@@ -261,6 +261,18 @@ def test_what_cannot_be_read_again_is_removed(save, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*out*"))
 
 
+def test_errors_name_the_output_and_not_where_it_is_staged(save, tmp_path, monkeypatch):
+    directory, base = save("llama", "ia3")
+
+    def refuse(written, **options):
+        raise InputError(f"{written}: this model cannot be loaded")
+
+    monkeypatch.setattr(exporting, "load", refuse)
+    output = tmp_path / "out"
+    with pytest.raises(InputError, match=f"^{output}: this model cannot be loaded$"):
+        export_adapter(directory, base, "merged", output, TEXTS)
+
+
 @pytest.mark.parametrize("target", ["peft", "merged"])
 def test_numbers_that_are_not_finite_are_found_in_the_adapter(save, tmp_path, target):
     directory, base = save("llama", "lora(2)")

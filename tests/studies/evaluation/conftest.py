@@ -104,5 +104,10 @@ def fixed_evaluation(head_evaluation, garden):
     predicted = np.array([1, 1, 0, 2, 1])
     logits = np.log(np.where(np.arange(3) == predicted[:, None], 0.8, 0.1)).astype(np.float32)
     return Evaluation(
-        head_evaluation.adapter, head_evaluation.formulation, garden, garden.test, logits
+        head_evaluation.adapter,
+        head_evaluation.formulation,
+        garden,
+        garden.test,
+        logits,
+        head_evaluation.truncated,
     )

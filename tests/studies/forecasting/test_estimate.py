@@ -18,7 +18,7 @@ TOKENS = 16
 
 @pytest.fixture(scope="module")
 def count(tiny_formulations, tiny_dataset):
-    """The operations of the programs of a question about a tiny model."""
+    """The operations of the programs of a study of a tiny model."""
 
     def counted(methods, kind="bert-head", **settings):
         model = tiny_formulations[kind].pretrained

@@ -62,6 +62,11 @@ def test_other_steps_or_models_are_other_programs():
     assert len({program.name for program in programs}) == 5
 
 
+def test_a_model_that_is_named_twice_is_planned_once():
+    config = study_config(models=("small",))
+    assert plan_programs(study_config(models=("small", "small"))) == plan_programs(config)
+
+
 def test_prompted_methods_have_no_rates_and_a_probe_has_a_head():
     zero, probe = plan_programs(study_config(methods="zero_shot,linear_probe"))
     assert not zero.trains
