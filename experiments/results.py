@@ -58,7 +58,7 @@ def main(flags: ResultsFlags) -> None:
 
 
 def _time_left(commands: list[list[str]], flags: ResultsFlags):
-    """Return an estimate of the time that the unfinished studies need."""
+    """Estimate the time that the unfinished studies need."""
     from fsl_jax.studies.forecasting.forecast import TimeLeft, seconds_left
 
     print("Counting what there is to do", flush=True)
@@ -71,7 +71,7 @@ def _time_left(commands: list[list[str]], flags: ResultsFlags):
 
 
 def _forecast(arguments: list[str]) -> dict[str, float]:
-    # In a process of its own: the studies need the devices, and a process keeps those it has used.
+    # Use a separate process: the studies need the devices, and a process keeps those it has used.
     done = subprocess.run(
         [*arguments, "--forecast"], stdout=subprocess.PIPE, text=True, check=False
     )
@@ -103,7 +103,7 @@ def _command(text: str, flags: ResultsFlags) -> list[str]:
         sys.executable,
         "-m",
         "experiments.study",
-        # If several files have a flag, the last one counts.
+        # If several files set a flag, the last file counts.
         *(f"--flagfile={file}" for file in files),
         f"--dataset={local if local.is_dir() else dataset}",
         f"--output={_directory(text, flags)}",

@@ -167,8 +167,7 @@ def stack_padded(trees: Sequence[Params]) -> Params:
 
 
 def run_key(seed: int) -> jax.Array:
-    """Return the random key of a run: threefry, so that stacked keys draw the same as single
-    keys."""
+    """Return a run's threefry key, with which stacked runs draw the same as single runs."""
     return jax.random.key(seed, impl="threefry2x32")
 
 
