@@ -19,14 +19,14 @@ class EvaluateFlags(ModelFlags, AdapterFlags, DatasetFlags):
     """The flags of this script."""
 
     output: str = flag_field(OUTPUT_DIRECTORY)
-    batch_size: int = flag_field("Examples that are read at a time.", 32)
+    batch_size: int = flag_field("The number of examples to read at a time.", 32)
     template: str | None = flag_field(
-        "For an adapter that PEFT made: a prompt with {text}; \\n is a new line.",
+        "For an adapter from PEFT: a prompt with {text}; \\n is a new line.",
         None,
         escaped=True,
     )
     verbalizer: str | None = flag_field(
-        "For an adapter that PEFT made: JSON object from labels to words.", None
+        "For an adapter from PEFT: a JSON object from labels to words.", None
     )
 
 

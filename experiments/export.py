@@ -21,7 +21,7 @@ class ExportFlags(AdapterFlags):
     """The flags of this script."""
 
     target: str = flag_field(
-        "The software that is to serve it.", name="for", choices=("peft", "vllm", "merged")
+        "The software that will serve it.", name="for", choices=("peft", "vllm", "merged")
     )
     output: str = flag_field("Directory to write to; it must not exist yet.")
     model: str | None = flag_field(

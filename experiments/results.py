@@ -37,7 +37,7 @@ class ResultsFlags:
             "sst2:results_language_model",
         ),
     )
-    data_dir: str = flag_field("The directory that the data sets lie in which are directories.")
+    data_dir: str = flag_field("The directory that has the data sets which are directories.")
     output: str = flag_field("Directory of the studies.", "results/methods")
     page: str = flag_field("The page; if it has marks, the table goes between them.", "RESULTS.md")
 

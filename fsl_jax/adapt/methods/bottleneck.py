@@ -92,7 +92,7 @@ class BottleneckAdapter(Method):
         pattern = PLACEMENTS[self.placement]
         chosen = [layer for layer in dense_layers(leaves) if re.search(pattern, layer)]
         if not chosen:
-            raise InputError("adapter found no multilayer perceptron to stand at in this model")
+            raise InputError("adapter found no multilayer perceptron to adapt in this model")
         for layer in chosen:
             parent, kernel = layer.rpartition("/")[0], leaves[f"{layer}/kernel"]
             leaves |= self._leaves(f"{parent}/adapter/{self._group}", kernel.shape, key)

@@ -43,7 +43,7 @@ def with_head(
     if not absent:
         return kept
     logging.warning(
-        "%s: the checkpoint has no head %s. These leaves are drawn anew, and know nothing until "
+        "%s: the checkpoint has no head %s. These leaves are drawn at random, and useless until "
         "they are trained: %s",
         source,
         head,
@@ -66,7 +66,7 @@ def _labels(
     labels = stored or num_labels or 0
     if not labels and head in CLASSIFIERS:
         raise InputError(
-            f"{source}: the checkpoint has no head {head}, so one is drawn anew. Say how many "
-            "classes it is to have, with num_labels."
+            f"{source}: the checkpoint has no head {head}, so one is drawn at random. Say how many "
+            "classes it must have, with num_labels."
         )
     return labels

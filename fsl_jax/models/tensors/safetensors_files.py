@@ -92,7 +92,7 @@ def open_tensors(files: list[Path]) -> Mapping[str, SafetensorsTensor]:
             tensors[name] = SafetensorsTensor(name, shape, dtype, file)
     if problems:
         raise problems_error(
-            f"{files[0].parent}: tensors are there twice. Fetch it again:", problems
+            f"{files[0].parent}: tensors are duplicated. Fetch it again:", problems
         )
     return tensors
 

@@ -144,11 +144,11 @@ def draw_removals(removals: Removals, starts: Sequence[str], metric: str = "accu
         axes.scatter(columns, of_start.mean(axis=0), s=48, color=colour, marker=marker, label=start)
     axes.axhline(0, color=PALE, linewidth=1.2, linestyle=":")
     axes.set_xticks(range(length + 1), [*map(str, range(1, length + 1)), "all"])
-    axes.set_xlabel("position that is taken away")
+    axes.set_xlabel("removed position")
     axes.set_ylabel(f"change of {metric} (points)")
     add_legend(figure, [axes], in_one_row=True)
     tidy(axes, grid="y")
-    add_title(figure, "What a position is worth", "small: one seed · large: mean over seeds")
+    add_title(figure, "The value of each position", "small: one seed · large: mean over seeds")
     return figure
 
 

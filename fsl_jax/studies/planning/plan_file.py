@@ -98,7 +98,7 @@ def require_same_study(
     ]
     if differences:
         raise problems_error(
-            f"{directory} holds a study that was begun otherwise. Go on with it under the same "
+            f"{directory} holds a study that was started differently. Continue it with the same "
             "flags on the same kind of machine, or give another --output. The differences:",
             differences,
         )
