@@ -1,10 +1,10 @@
-"""Measure how well a saved adapter does on a data set.
+"""Evaluate a saved adapter on a data set.
 
     python -m experiments.evaluate --model=minilm-l6 --dataset=bbc_headlines \
         --adapter=results/study/adapters/minilm-l6/lora/seed_13 --output=results/evaluation
 
 prints accuracy and a line for each class, and writes `evaluation.json` and `predictions.jsonl` to
---output. The adapter is one that a study saved, or one of a decoder that PEFT saved.
+--output. The adapter comes from a study, or from PEFT if its model is a decoder.
 """
 
 import dataclasses

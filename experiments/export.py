@@ -4,9 +4,9 @@
         --for=vllm --output=served/lora
 
 writes what the target accepts: `peft` and `vllm` an adapter, `merged` a Hugging Face model with the
-adapter in its weights. Where vLLM has no adapters of a kind, the adapter is merged too; of encoders
-vLLM serves embeddings. The script reads what it wrote and compares it with the adapter before it
-reports success.
+adapter in its weights. If vLLM does not support a kind of adapter, it is merged too; of encoders,
+vLLM serves embeddings. The script reads the written files and compares them with the adapter before
+it reports success.
 """
 
 import dataclasses

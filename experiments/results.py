@@ -1,10 +1,10 @@
 r"""Run several studies and write their results into one page.
 
-Example: `python -m experiments.results --data_dir=data`, where `data/sst2` and `data/trec` lie.
+Example: `python -m experiments.results --data_dir=data`, with `data/sst2` and `data/trec`.
 
-By default these are every method on every data set. A study is a data set and flagfiles, done as
-`python -m experiments.study` does it. The same command goes on where it was stopped, and does not
-do a study again that has finished.
+By default it runs every method on every data set. A study is a data set with flagfiles, and runs as
+in `python -m experiments.study`. The same command continues where it was stopped, and skips
+finished studies.
 """
 
 import dataclasses

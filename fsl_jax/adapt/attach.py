@@ -1,4 +1,4 @@
-"""Attaching a method to the parameters of a model."""
+"""Attach a method to the parameters of a model."""
 
 import re
 from collections.abc import Callable, Iterable

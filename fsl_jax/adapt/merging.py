@@ -1,4 +1,4 @@
-"""Merging what a method added to linear layers into their kernels and biases.
+"""Merge the added leaves of linear layers into their kernels and biases.
 
 A linear layer with added leaves is still an affine map. So its merged kernel is the layer's output
 for the identity matrix, and no method needs a formula of its own here.
@@ -32,7 +32,7 @@ LayerLeaves = Mapping[str, Array]
 
 
 def merge(params: Params, pretrained: Pretrained) -> Params:
-    """Merge what was added to linear layers into their kernels and biases.
+    """Merge the added leaves of linear layers into their kernels and biases.
 
     LoRA and its variants, VeRA, AdaLoRA and IA3 can be merged. Trained leaves of the base are kept,
     and layers that were cut in two are joined. The merged model computes the same, and its layers

@@ -1,4 +1,4 @@
-"""Loading a pretrained model by its name."""
+"""Load a pretrained model by its name."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -44,8 +44,8 @@ def read_prompts(path: str) -> list[Prompt]:
       The prompts, in order.
 
     Raises:
-      InputError: the file does not exist, is of another kind, or has no prompts; or lines cannot
-        be used, all of which are named.
+      InputError: the file does not exist, is of another kind, or has no prompts, or lines cannot be
+        used; the error names all such lines.
     """
     file = Path(path)
     if not file.is_file():

@@ -33,12 +33,12 @@ POSITIONS = (PREFIX_POSITION, SUFFIX_POSITION)
 
 @dataclasses.dataclass(frozen=True)
 class PromptTuning(Method):
-    """Trains `embeddings/word/prompt [P, D]`, vectors before the tokens of every text. In an
-    encoder-decoder they come before the tokens that the encoder reads.
+    """Trains `embeddings/word/prompt [P, D]`, vectors before the tokens of every text.
 
-    The model's output has rows for the tokens alone, so a formulation does not notice the prompt.
-    Prompts of different lengths share a program, padded and masked. The prompt takes P of the
-    model's positions, so the longest text is P tokens shorter.
+    In an encoder-decoder they come before the tokens that the encoder reads. The model's output
+    covers the tokens alone, so a formulation does not notice the prompt. Prompts of different
+    lengths share a program, padded and masked. The prompt takes P of the model's positions, so the
+    longest text is P tokens shorter.
 
     At the position "suffix" it trains `embeddings/word/suffix [P, D]`, which formulations and
     `generate` put after a text. If you call `apply`, add it with `fsl_jax.models.append_suffix`. A

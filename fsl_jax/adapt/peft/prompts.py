@@ -34,7 +34,7 @@ PROMPT_FIELDS = frozenset(
     }
 )
 """Fields of the config that are read, or that change nothing in what a saved prompt computes: it is
-saved as it is, whatever it began as and whatever network computed it."""
+saved directly, regardless of its start and of the network that computed it."""
 
 READABLE = "What can be read is one prompt before the tokens, or one prefix of the layers"
 

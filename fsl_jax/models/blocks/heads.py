@@ -1,4 +1,4 @@
-"""Running a head: from the hidden states of a model to logits or features.
+"""Run a head, from the hidden states of a model to logits or features.
 
 `head_kinds.py` lists the kinds. A head's leaves are at the top of the parameter tree.
 

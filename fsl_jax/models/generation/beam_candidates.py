@@ -1,4 +1,4 @@
-"""Candidates of a beam search: propose them, and keep the finished ones."""
+"""Propose the candidates of a beam search, and keep the finished ones."""
 
 import jax
 import jax.numpy as jnp

@@ -35,7 +35,7 @@ def decode_tensors(data: bytes, path: epath.Path) -> dict[str, np.ndarray]:
       path: the file, for errors.
 
     Returns:
-      The tensors by name in float32, whatever dtype they were saved in.
+      The tensors by name, converted to float32.
 
     Raises:
       InputError: the file is malformed or truncated, or has tensors that are not floating-point.

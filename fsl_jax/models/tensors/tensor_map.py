@@ -33,7 +33,7 @@ class TensorRule:
     """One rule of a tensor map, from a tensor to a leaf.
 
     Attributes:
-      tensor: the tensor's name in a checkpoint; `{layer}` stands for the number of a layer.
+      tensor: the tensor's name in a checkpoint, with `{layer}` for the number of a layer.
       path: the leaf's path in the tree. If the name has `{layer}`, the leaf is stacked.
       transform: the change of the tensor of one layer into the leaf.
       part: the index of the leaf's part in the tensor, and the number of parts, which have equal
