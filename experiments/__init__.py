@@ -1,1 +1,1 @@
-"""Scripts: flags in, the library called, files out."""
+"""Scripts that read flags, call the library, and write files."""

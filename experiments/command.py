@@ -1,4 +1,5 @@
-"""A command is one file: a dataclass whose fields are its flags, and `main`, which takes it.
+"""Commands. Each is one file with a dataclass whose fields are its flags, and `main`, which takes
+it.
 
     @dataclasses.dataclass(frozen=True)
     class CountFlags:
@@ -12,8 +13,8 @@
     if __name__ == "__main__":
         command.run(main, CountFlags)
 
-`python -m experiments.FILE --help` shows the docstring of the file and the flags. What needs JAX is
-imported inside `main`: before it, the help is to be fast and JAX is to be configured.
+`python -m experiments.FILE --help` shows the docstring of the file and the flags. Modules that need
+JAX are imported inside `main`, so that the help is fast and JAX is configured first.
 """
 
 import functools
@@ -26,7 +27,7 @@ from absl import app, flags
 from experiments import dataclass_flags, session
 from fsl_jax.errors import InputError
 
-# The flags belong to the script that is run, and its --help lists them.
+# The flags belong to the running script, and its --help lists them.
 flags.disclaim_key_flags()
 
 
@@ -35,14 +36,14 @@ def run(
 ) -> None:
     """Define the flags of a script, parse them, and call its `main`.
 
-    Fields that are named as the parameters of `session.start` configure JAX. An error that a user
-    can correct is printed without a traceback.
+    Fields with the names of parameters of `session.start` configure JAX. An error that a user can
+    correct is printed without a traceback.
 
     Args:
       main: takes an instance of each dataclass.
-      *dataclasses: their fields are the flags; `flag_field` made them.
-      uses_jax: False if the script leaves the devices to other processes.
-      advice: printed where an argument is not a flag; the usual text of absl if empty.
+      *dataclasses: the dataclasses whose fields, made by `flag_field`, are the flags.
+      uses_jax: False if the script must leave the devices to other processes.
+      advice: the text to print if an argument is not a flag; absl's usual text if empty.
     """
     for dataclass in dataclasses:
         dataclass_flags.define(dataclass)

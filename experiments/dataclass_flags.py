@@ -1,4 +1,4 @@
-"""Flags from a dataclass, and the dataclass from the flags that were parsed."""
+"""Define flags from a dataclass, and make the dataclass from the parsed flags."""
 
 import dataclasses
 import types
@@ -11,7 +11,7 @@ from absl import flags
 from fsl_jax.errors import InputError
 from fsl_jax.studies.planning.flag_field import Flag, flag_of
 
-# The flags belong to the script that asks for them, and its --help lists them.
+# The flags belong to the script that defines them, and its --help lists them.
 flags.disclaim_key_flags()
 
 _DEFINE: dict[type, Callable[..., Any]] = {
@@ -36,7 +36,7 @@ def define(dataclass: type, values: flags.FlagValues = flags.FLAGS) -> None:
 
     Args:
       dataclass: the dataclass; `flag_field` made its fields.
-      values: where the flags are defined.
+      values: the flag values in which the flags are defined.
     """
     kinds = typing.get_type_hints(dataclass)
     for field in dataclasses.fields(dataclass):
@@ -53,17 +53,17 @@ def define(dataclass: type, values: flags.FlagValues = flags.FLAGS) -> None:
 
 
 def parsed(dataclass: type, values: flags.FlagValues = flags.FLAGS) -> Any:
-    """Make a dataclass of its parsed flags.
+    """Make a dataclass from its parsed flags.
 
     Args:
-      dataclass: a dataclass that `define` was called for.
-      values: where its flags were defined.
+      dataclass: a dataclass for which `define` was called.
+      values: the flag values in which its flags were defined.
 
     Returns:
       An instance of the dataclass.
 
     Raises:
-      InputError: an entry of a list of whole numbers is not one.
+      InputError: an entry of a list of whole numbers is not a whole number.
     """
     kinds = typing.get_type_hints(dataclass)
     return dataclass(
@@ -86,13 +86,13 @@ def _kind(annotation: Any) -> type:
 
 
 def _help(flag: Flag) -> str:
-    # As absl shows the choices that it checks itself.
+    # The same format in which absl shows the choices that it checks itself.
     choices = f"<{'|'.join(flag.choices)}>: " if flag.choices else ""
     return f"{choices}{flag.help}{' ' + _SCOPED if flag.scoped else ''}"
 
 
 def _as_written(default: Any, flag: Flag) -> Any:
-    """Return a default as it would be written on the command line."""
+    """Return a default as it is written on the command line."""
     if isinstance(default, tuple):
         return [_as_written(str(entry), flag) for entry in default]
     return default.replace("\n", "\\n") if flag.escaped and default is not None else default

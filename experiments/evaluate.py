@@ -1,10 +1,10 @@
-"""Measure how well a saved adapter does on a data set.
+"""Evaluate a saved adapter on a data set.
 
     python -m experiments.evaluate --model=minilm-l6 --dataset=bbc_headlines \
         --adapter=results/study/adapters/minilm-l6/lora/seed_13 --output=results/evaluation
 
 prints accuracy and a line for each class, and writes `evaluation.json` and `predictions.jsonl` to
---output. The adapter is one that a study saved, or one of a decoder that PEFT saved.
+--output. The adapter comes from a study, or from PEFT if its model is a decoder.
 """
 
 import dataclasses
@@ -19,14 +19,14 @@ class EvaluateFlags(ModelFlags, AdapterFlags, DatasetFlags):
     """The flags of this script."""
 
     output: str = flag_field(OUTPUT_DIRECTORY)
-    batch_size: int = flag_field("Examples that are read at a time.", 32)
+    batch_size: int = flag_field("The number of examples to read at a time.", 32)
     template: str | None = flag_field(
-        "For an adapter that PEFT made: a prompt with {text}; \\n is a new line.",
+        "For an adapter from PEFT: a prompt with {text}; \\n is a new line.",
         None,
         escaped=True,
     )
     verbalizer: str | None = flag_field(
-        "For an adapter that PEFT made: JSON object from labels to words.", None
+        "For an adapter from PEFT: a JSON object from labels to words.", None
     )
 
 

@@ -4,9 +4,9 @@
         --for=vllm --output=served/lora
 
 writes what the target accepts: `peft` and `vllm` an adapter, `merged` a Hugging Face model with the
-adapter in its weights. Where vLLM has no adapters of a kind, the adapter is merged too; of encoders
-vLLM serves embeddings. The script reads what it wrote and compares it with the adapter before it
-reports success.
+adapter in its weights. If vLLM does not support a kind of adapter, it is merged too; of encoders,
+vLLM serves embeddings. The script reads the written files and compares them with the adapter before
+it reports success.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ class ExportFlags(AdapterFlags):
     """The flags of this script."""
 
     target: str = flag_field(
-        "The software that is to serve it.", name="for", choices=("peft", "vllm", "merged")
+        "The software that will serve it.", name="for", choices=("peft", "vllm", "merged")
     )
     output: str = flag_field("Directory to write to; it must not exist yet.")
     model: str | None = flag_field(

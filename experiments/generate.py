@@ -37,7 +37,7 @@ class PromptFlags(ModelFlags):
 class GenerationFlags:
     """The settings of generation, by the names of the parameters of `fsl_jax.models.generate`."""
 
-    max_new_tokens: int = flag_field("Tokens of a continuation at most.", 64)
+    max_new_tokens: int = flag_field("The maximum number of tokens of a continuation.", 64)
     temperature: float = flag_field("Of sampling; 0 takes the likeliest token.", 0.0)
     top_k: int | None = flag_field("Sample among this many of the likeliest tokens.", None)
     top_p: float | None = flag_field(

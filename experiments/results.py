@@ -1,10 +1,10 @@
 r"""Run several studies and write their results into one page.
 
-Example: `python -m experiments.results --data_dir=data`, where `data/sst2` and `data/trec` lie.
+Example: `python -m experiments.results --data_dir=data`, with `data/sst2` and `data/trec`.
 
-By default these are every method on every data set. A study is a data set and flagfiles, done as
-`python -m experiments.study` does it. The same command goes on where it was stopped, and does not
-do a study again that has finished.
+By default it runs every method on every data set. A study is a data set with flagfiles, and runs as
+in `python -m experiments.study`. The same command continues where it was stopped, and skips
+finished studies.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ class ResultsFlags:
             "sst2:results_language_model",
         ),
     )
-    data_dir: str = flag_field("The directory that the data sets lie in which are directories.")
+    data_dir: str = flag_field("The directory that has the data sets which are directories.")
     output: str = flag_field("Directory of the studies.", "results/methods")
     page: str = flag_field("The page; if it has marks, the table goes between them.", "RESULTS.md")
 
@@ -58,7 +58,7 @@ def main(flags: ResultsFlags) -> None:
 
 
 def _time_left(commands: list[list[str]], flags: ResultsFlags):
-    """Return an estimate of the time that the unfinished studies need."""
+    """Estimate the time that the unfinished studies need."""
     from fsl_jax.studies.forecasting.forecast import TimeLeft, seconds_left
 
     print("Counting what there is to do", flush=True)
@@ -71,7 +71,7 @@ def _time_left(commands: list[list[str]], flags: ResultsFlags):
 
 
 def _forecast(arguments: list[str]) -> dict[str, float]:
-    # In a process of its own: the studies need the devices, and a process keeps those it has used.
+    # Use a separate process: the studies need the devices, and a process keeps those it has used.
     done = subprocess.run(
         [*arguments, "--forecast"], stdout=subprocess.PIPE, text=True, check=False
     )
@@ -103,7 +103,7 @@ def _command(text: str, flags: ResultsFlags) -> list[str]:
         sys.executable,
         "-m",
         "experiments.study",
-        # If several files have a flag, the last one counts.
+        # If several files set a flag, the last file counts.
         *(f"--flagfile={file}" for file in files),
         f"--dataset={local if local.is_dir() else dataset}",
         f"--output={_directory(text, flags)}",

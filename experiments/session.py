@@ -30,15 +30,15 @@ def start(
 
     Args:
       distributed: whether this is one of several processes.
-      deterministic: whether a GPU has to give the same bits in each invocation.
-      matmul_precision: of matrix products, as JAX names it.
-      coordinator_address: host and port of the first process. This and the two that follow may be
-        left out where the environment tells them: on a TPU pod, Slurm or Kubernetes.
+      deterministic: whether a GPU must give bitwise equal results in each invocation.
+      matmul_precision: the precision of matrix products, as JAX names it.
+      coordinator_address: host and port of the first process. This and the next two arguments may
+        be left out where the environment defines them: on a TPU pod, Slurm or Kubernetes.
       num_processes: the number of processes.
       process_id: the number of this process, from 0.
 
     Raises:
-      InputError: only some of these three are given, or none, and the environment does not tell.
+      InputError: not all of these three are given, and the environment does not define them.
     """
     logging.set_verbosity(logging.INFO if "--v=1" in sys.argv else logging.WARNING)
     if deterministic:
@@ -57,7 +57,7 @@ def start(
 def _join(
     distributed: bool, address: str | None, num_processes: int | None, process_id: int | None
 ) -> None:
-    """Join the other processes, which the arguments or the environment name."""
+    """Join the other processes, which the arguments or the environment define."""
     import jax
 
     given = [value is not None for value in (address, num_processes, process_id)]
@@ -78,7 +78,7 @@ def _join(
 
 
 def flagfile(flag: str) -> str:
-    """Write the flags of a script as a flagfile, with the values that they have now.
+    """Return the flags of a script as a flagfile, with their current values.
 
     Args:
       flag: the name of one of the script's flags.
@@ -86,7 +86,7 @@ def flagfile(flag: str) -> str:
     Returns:
       A line for each flag, in alphabetical order.
     """
-    # A script that is run has another module name than its file. absl knows the name.
+    # A running script has another module name than its file. absl knows the name.
     module = str(flags.FLAGS.find_module_defining_flag(flag))
     resolved = flags.FLAGS.flags_by_module_dict()[module]
     lines = (flag.serialize() for flag in sorted(resolved, key=lambda flag: flag.name))
@@ -95,7 +95,7 @@ def flagfile(flag: str) -> str:
 
 @contextlib.contextmanager
 def reporting_errors() -> Iterator[None]:
-    """End the process with a message and no traceback if a user can correct the problem."""
+    """End the process with a message but no traceback if a user can correct the problem."""
     import jax
 
     from fsl_jax.training.fit_loop import Stopped
@@ -124,10 +124,10 @@ def _leave(status: int) -> None:
 
     if not jax.distributed.is_initialized():
         sys.exit(status)
-    # The usual end waits minutes for the others, and they wait for a message from this process.
+    # A normal exit waits minutes for the others, which wait for a message from this process.
     sys.stdout.flush()
     sys.stderr.flush()
     if jax.process_index() == 0:
-        # The first process serves the others, which may be about to report the same problem.
+        # The first process serves the others, which may still have to report the same problem.
         time.sleep(SECONDS_FOR_OTHERS)
     os._exit(status)

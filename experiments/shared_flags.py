@@ -11,7 +11,7 @@ OUTPUT_DIRECTORY = "Directory to write to; may be gs://…"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelFlags:
-    """A base model, and how it computes."""
+    """A base model and its dtype and implementation."""
 
     model: str = flag_field(f"The base model: {MODEL_NAMES}.")
     dtype: str = same_flag(StudyConfig, "dtype")
@@ -28,7 +28,7 @@ class AdapterFlags:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetFlags:
-    """A data set, and which part of it is used."""
+    """A data set, and the part of it to use."""
 
     dataset: str = same_flag(StudyConfig, "dataset", required=True)
     max_test: int | None = same_flag(StudyConfig, "max_test")

@@ -1,11 +1,11 @@
-"""Find out which way of using a pretrained language model works best on a handful of examples.
+"""Find the best way of using a pretrained language model with a few labelled examples.
 
     python -m experiments.study --flagfile=experiments/configs/bbc_headlines_quick.flags
 
 compares methods on the same few-shot splits, prints a table, and writes `report.md`,
-`summary.json`, `results.jsonl`, plots and the selected adapters to --output. Given again, it goes
-on where it was stopped, and does nothing once it has finished. With --dry_run it prints what it
-would do.
+`summary.json`, `results.jsonl`, plots and the selected adapters to --output. If repeated, it
+continues where it was stopped, and does nothing once it has finished. With --dry_run it prints what
+it would do.
 """
 
 import dataclasses

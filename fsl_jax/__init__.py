@@ -1,4 +1,4 @@
-"""Adapts pretrained language models with a handful of labelled examples, and compares methods."""
+"""Adapt pretrained language models with a few labelled examples, and compare methods."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ _PACKAGES = ("adapt", "data", "incontext", "models", "studies", "tasks", "traini
 
 
 def __getattr__(name: str) -> Any:
-    # Imported at first use, so that a script that only prints its flags does not import JAX.
+    # Import at first use, so that a script that only prints its flags does not import JAX.
     if name in _PACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOMES:

@@ -1,4 +1,4 @@
-"""Pads token arrays to a few lengths, so that few programs are compiled."""
+"""Pad token arrays to a few lengths, so that few programs are compiled."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def bucket_lengths(maximum: int) -> tuple[int, ...]:
       maximum: the longest sequence, in tokens. It is always the last length.
 
     Returns:
-      The lengths, ascending.
+      The lengths, in ascending order.
     """
     lengths = [16]
     power = 32
@@ -28,7 +28,7 @@ def bucket_lengths(maximum: int) -> tuple[int, ...]:
 
 
 def bucket_length(longest: int, maximum: int) -> int:
-    """Return the length to pad to.
+    """Return the length to which sequences are padded.
 
     Args:
       longest: the length of the longest sequence, in tokens.
@@ -50,7 +50,7 @@ def bucket_length(longest: int, maximum: int) -> int:
 def pad_tokens(
     sequences: Sequence[Sequence[int]], length: int, pad_id: int
 ) -> tuple[Int32[np.ndarray, "E {length}"], Bool[np.ndarray, "E {length}"]]:
-    """Put sequences into one array, padded on the right.
+    """Join sequences into one array, padded on the right.
 
     Args:
       sequences: token ids of each of E examples.
@@ -61,7 +61,7 @@ def pad_tokens(
       Token ids, int32 `[E, T]`, and the mask, bool `[E, T]`, which is True where a token is real.
 
     Raises:
-      ValueError: a sequence is longer than `length`; nothing is cut here.
+      ValueError: a sequence is longer than `length`; this function does not cut it.
     """
     lengths = np.array([len(sequence) for sequence in sequences], np.int32)
     if lengths.size and lengths.max() > length:

@@ -1,4 +1,4 @@
-"""Compiles programs, keeps them on disk, and tells how much memory they need."""
+"""Compile programs, keep them on disk, and report the memory that they need."""
 
 import functools
 import os
@@ -14,10 +14,11 @@ from fsl_jax.files import cache_directory
 
 
 def enable_compilation_cache(directory: epath.PathLike | None = None) -> epath.Path:
-    """Keep every compiled program on disk, so that the next process need not compile it again.
+    """Keep every compiled program on disk, so that later processes need not compile it again.
 
     By default JAX does not keep programs that compile in less than a second. A study has many of
-    those, so here all are kept. An entry that cannot be read costs a warning and a compilation.
+    them, so all are kept here. An entry that cannot be read only causes a warning and a
+    compilation.
 
     Args:
       directory: the directory of the programs; by default `compiled` in the cache directory.
@@ -30,13 +31,13 @@ def enable_compilation_cache(directory: epath.PathLike | None = None) -> epath.P
     jax.config.update("jax_compilation_cache_dir", os.fspath(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    # JAX decides at the first compilation of a process whether it uses a cache.
+    # At the first compilation of a process, JAX decides whether to use a cache.
     compilation_cache.reset_cache()
     return path
 
 
 def target_platform() -> str:
-    """Return the platform that the function being traced will be compiled for.
+    """Return the platform for which the function being traced will be compiled.
 
     Returns:
       "cpu", "gpu" or "tpu": the platform of the mesh that `jax.set_mesh` has set, or else the
@@ -56,9 +57,9 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
     Returns:
       The function of `jax.jit`.
     """
-    # On a CPU, XLA computes some products, fused with the operations after them, by a library that
-    # is slower than its own code: with the latter a training step of an encoder takes 0.9 times as
-    # long (jax 0.10.2, Zen 4).
+    # On a CPU, XLA uses a library for some products, fused with the operations after them. XLA's
+    # own code is faster: with it, a training step of an encoder takes 0.9 times as long (jax
+    # 0.10.2, Zen 4).
     chosen = {"xla_cpu_experimental_ynn_fusion_type": ""} if target_platform() == "cpu" else {}
     known = {name: value for name, value in chosen.items() if _is_known(name, value)}
     return jax.jit(function, compiler_options=known, **options)
@@ -66,7 +67,7 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
 
 @functools.cache
 def _is_known(option: str, value: str) -> bool:
-    # Experimental options come and go with XLA's versions, and XLA gives no list of them.
+    # Experimental options change between versions of XLA, which cannot list them.
     probe = jax.jit(lambda: 0, compiler_options={option: value})
     try:
         probe.lower().compile()
@@ -78,9 +79,9 @@ def _is_known(option: str, value: str) -> bool:
 def peak_memory(compiled: jax.stages.Compiled) -> int:
     """Return the peak memory of a compiled program on one device, in bytes.
 
-    Arguments and results count; a donated argument and the result that takes its buffer count once.
-    On a CPU, the peak that XLA reports leaves temporaries out, so the larger one of it and the sum
-    is returned.
+    Arguments and results count; a donated argument and the result in its buffer count once. On a
+    CPU, the peak that XLA reports leaves out temporaries, so the larger of this peak and the sum is
+    returned.
 
     Args:
       compiled: the result of `jax.jit(f).lower(...).compile()`.
@@ -107,8 +108,8 @@ def device_memory_limit() -> int:
     """Return the memory that programs can use on one device, in bytes.
 
     Returns:
-      The limit that the first local device reports. A CPU reports none: there it is the free memory
-      of the machine, divided equally among its devices.
+      The limit that the first local device reports. A CPU reports no limit, so it is the free
+      memory of the machine, divided equally among its devices.
     """
     devices = jax.local_devices()
     statistics = devices[0].memory_stats() or {}

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """An input of the user cannot be used; the message says why and what to do.
+    """An error for user input that cannot be used; the message says why and what to do.
 
-    Scripts print the message without a traceback, so it must be understood by itself.
+    Scripts print the message without a traceback, so it must be clear on its own.
 
     Attributes:
-      problems: the problems that the message lists; empty if it describes a single one.
+      problems: the problems that the message lists; empty if it describes a single problem.
     """
 
     problems: tuple[str, ...] = ()
@@ -34,10 +34,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
 
 
 def problems_error(summary: str, problems: Iterable[str]) -> InputError:
-    """Return one error that lists all problems of one thing, a line each.
+    """Return one error that lists all problems of one object, one line each.
 
     Args:
-      summary: the thing that has the problems, and what to do about them.
+      summary: the object with the problems, and what to do about them.
       problems: the problems; each is listed once.
 
     Returns:

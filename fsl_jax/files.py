@@ -1,11 +1,11 @@
-"""Writes files and directories so that they appear complete or not at all.
+"""Write files and directories so that they appear complete or not at all.
 
 Paths are those of `etils.epath`: local ones, or those of object stores such as `gs://`. On a local
 disk everything is written under a staging name in the same directory, synced, and renamed. So a
-reader sees the old content or the new one, even after a loss of power. An object store cannot
-rename like that. A single file is complete there anyway, since an object appears when its upload
-ends. A directory is not: it needs a file that is written last and says that the others are
-complete, such as a manifest.
+reader sees either the old or the new content, even after a power failure. An object store has no
+atomic rename. A single file is always complete there, since an object appears when its upload ends.
+A directory may be incomplete: it needs a file, such as a manifest, that is written last and says
+that the others are complete.
 """
 
 import concurrent.futures
@@ -39,12 +39,12 @@ def write_atomically(path: epath.PathLike, data: bytes | str) -> None:
     """Replace the contents of a file completely or not at all.
 
     Args:
-      path: the file; missing directories above it are made.
+      path: the file; missing parent directories are created.
       data: the contents; text is written as UTF-8.
 
     Raises:
-      OSError: it could not be written, for example because the disk is full. The old file is
-        untouched.
+      OSError: the file could not be written, for example because the disk is full. The old file is
+        not changed.
     """
     path = epath.Path(path)
     data = data.encode() if isinstance(data, str) else data
@@ -75,7 +75,7 @@ def write_json(path: epath.PathLike, obj: Any) -> None:
     Raises:
       ValueError: a float is NaN or infinite, which JSON cannot represent.
       TypeError: a part of the value has a type that JSON cannot represent.
-      OSError: it could not be written; the old file is untouched.
+      OSError: the file could not be written; the old file is not changed.
     """
     text = json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(path, text + "\n")
@@ -84,7 +84,7 @@ def write_json(path: epath.PathLike, obj: Any) -> None:
 def staging_directory(path: epath.PathLike) -> epath.Path:
     """Return the staging directory that `staged_directory` renames to a path.
 
-    It is the same in every process, so that several processes can write into it.
+    The directory is the same in every process, so that several processes can write into it.
     """
     path = epath.Path(path)
     return path.parent / f"{STAGING}{path.name}" if is_local(path) else path
@@ -94,12 +94,12 @@ def staging_directory(path: epath.PathLike) -> epath.Path:
 def staged_directory(path: epath.PathLike) -> Iterator[epath.Path]:
     """Provide a directory to fill, which appears at `path` when the block ends.
 
-    A directory that was at `path` is replaced. If the block fails, it is untouched. After a kill,
-    `recover` cleans up the directory above. On an object store the files are written in place, so
-    the file that says that the others are complete must be written last.
+    An existing directory at `path` is replaced. If the block fails, it is not changed. After a
+    kill, `recover` cleans up the parent directory. On an object store the files are written in
+    place, so the file that says that the others are complete must be written last.
 
     Args:
-      path: the final path of the directory; missing directories above it are made.
+      path: the final path of the directory; missing parent directories are created.
 
     Yields:
       The directory to write into.
@@ -119,10 +119,10 @@ def staged_directory(path: epath.PathLike) -> Iterator[epath.Path]:
 
 
 def remove_directory(path: epath.PathLike) -> None:
-    """Remove a directory with its contents; on a local disk it vanishes as a whole, even at a kill.
+    """Remove a directory and its contents; on a local disk this is atomic, even at a kill.
 
     Args:
-      path: the directory; it may be missing.
+      path: the directory, which need not exist.
     """
     path = epath.Path(path)
     if is_local(path) and path.exists():
@@ -131,12 +131,12 @@ def remove_directory(path: epath.PathLike) -> None:
 
 
 def recover(directory: epath.PathLike) -> None:
-    """Remove files that killed writers left in a directory, and put back those they had moved.
+    """Remove files that killed writers left in a directory, and restore those they had moved.
 
-    No writer may be at work in the directory.
+    No process may write to the directory at the same time.
 
     Args:
-      directory: a directory that writers write into; it may be missing.
+      directory: the directory, which need not exist.
     """
     directory = epath.Path(directory)
     if not directory.exists():
@@ -164,7 +164,7 @@ def sha256(path: epath.PathLike) -> str:
 
 
 def sync_directory(path: epath.PathLike) -> None:
-    """Wait until the names in a local directory are on the disk; do nothing for other paths."""
+    """Sync the entries of a local directory to disk; do nothing for other paths."""
     if is_local(path):
         _sync(path)
 
@@ -182,17 +182,17 @@ def _sync(path: epath.PathLike) -> None:
 
 
 def _sync_tree(directory: epath.Path) -> None:
-    """Wait until every file and every name under a directory is on the disk."""
+    """Sync all files and directories under a directory to disk."""
     paths = [directory]
     for folder, folders, names in directory.walk():
         paths += [folder / name for name in [*folders, *names]]
-    # Many syncs at once share one commit of the disk's journal, which takes a fifth of the time.
+    # Simultaneous syncs share one journal commit, which takes a fifth of the time.
     with concurrent.futures.ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
         list(pool.map(_sync, paths))
 
 
 def _put_in_place(staging: epath.Path, path: epath.Path) -> None:
-    """Rename a directory to its final name; one that has the name is moved aside until then."""
+    """Rename a directory to its final name, after moving an existing directory aside."""
     replaced = path.parent / f"{REPLACED}{path.name}"
     _settle(replaced)
     if path.exists():

@@ -1,6 +1,6 @@
-"""Counts the floating-point operations of a function's matrix products.
+"""Count the floating-point operations of a function's matrix products.
 
-The count of the compiler is of no use here, since it counts the body of a loop once.
+The compiler's count cannot be used here, since it counts the body of a loop once.
 """
 
 import math
@@ -15,12 +15,12 @@ from jax.interpreters import partial_eval
 def product_operations(function: Callable[..., Any], *arguments: Any) -> int:
     """Count the multiplications and additions of all matrix products of a function.
 
-    Operations whose results are not used are not counted. A loop of unknown length counts once, and
-    a conditional counts its most expensive branch.
+    Operations whose results are not used are not counted. The body of a loop of unknown length
+    counts once, and a conditional counts as its most expensive branch.
 
     Args:
       function: a function of arrays.
-      *arguments: its arguments; shapes are enough, and nothing is computed.
+      *arguments: its arguments; shapes are enough, since nothing is computed.
 
     Returns:
       The number of operations.
@@ -49,7 +49,7 @@ def _of_equation(equation: core.JaxprEqn) -> int:
 
 
 def _jaxprs(parameters: dict[str, Any]) -> list[core.Jaxpr]:
-    """Return the functions that an operation calls."""
+    """Return the jaxprs that an operation calls."""
     values: list[Any] = []
     for value in parameters.values():
         values += value if isinstance(value, tuple | list) else [value]

@@ -1,4 +1,4 @@
-"""Writes tables between two marks of a page that people write."""
+"""Write tables between two marks of a page that is otherwise written by hand."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def write_between(page: Path, start: str, end: str, content: str) -> None:
     Args:
       page: the page.
       start: the mark before the content, once in the page.
-      end: the mark after it, likewise.
+      end: the mark after it, also once in the page.
       content: the lines of the content, without a line break at the end.
 
     Raises:
@@ -37,7 +37,7 @@ def write_between(page: Path, start: str, end: str, content: str) -> None:
 
 
 def _around(page: Path, start: str, end: str) -> tuple[str, str]:
-    """Return the text before the first mark and after the second one."""
+    """Return the text before the first mark and after the second mark."""
     if not page.is_file():
         raise InputError(f"{page}: there is no such page to write a table into")
     text = page.read_text(encoding="utf-8")

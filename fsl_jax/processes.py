@@ -1,8 +1,8 @@
-"""Coordinates several processes that run one program.
+"""Coordinate several processes that run one program.
 
-Each process calls the same functions in the same order. A fact that only one process sees, such as
-a signal, a clock or a file, must be shared before the program depends on it. Otherwise the
-processes wait for each other forever.
+Each process calls the same functions in the same order. If only one process knows a fact, such as a
+signal, a time or a file, it must share it before the program depends on it. Otherwise the processes
+wait for each other forever.
 """
 
 import json
@@ -21,7 +21,7 @@ def is_first() -> bool:
 
 
 def gather(value: Any) -> list[Any]:
-    """Collect a value from every process; all call this together.
+    """Collect a value from every process; all processes must call this together.
 
     Args:
       value: the value of this process, which JSON can represent.
@@ -41,7 +41,7 @@ def gather(value: Any) -> list[Any]:
 
 
 def from_first(value: Any) -> Any:
-    """Return the value of the first process; all call this together.
+    """Return the value of the first process; all processes must call this together.
 
     Args:
       value: the value of this process, which JSON can represent.
@@ -53,13 +53,13 @@ def from_first(value: Any) -> Any:
 
 
 def require_agreement(values: dict[str, Any]) -> None:
-    """Raise an error if a value differs between processes; all call this together.
+    """Raise an error if a value differs between processes; all must call this together.
 
     Args:
       values: values by name, which JSON can represent; the same names in all processes.
 
     Raises:
-      InputError: values differ from those of the first process; each process lists all of them.
+      InputError: values differ from those of the first process; the error lists all of them.
     """
     first, *others = gather(values)
     differing = [
@@ -75,7 +75,7 @@ def require_agreement(values: dict[str, Any]) -> None:
 
 
 def to_host(tree: Any) -> Any:
-    """Copy a tree of whole arrays into host memory; all processes call this together.
+    """Copy a tree of complete arrays to host memory; all processes must call this together.
 
     Args:
       tree: a pytree of arrays, which may be spread over the devices of all processes.

@@ -22,7 +22,7 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     (r"layers/((cross_)?attention|mlp)/(query|key|value|up|gate)/bias$", ("model",)),
     (r"layers/((cross_)?attention|mlp)/(output|down)/kernel$", ("model", None)),
     (r"(^|/)unembedding/kernel$", (None, "model")),
-    # Each device holds small leaves, norms and all leaves that a method adds completely.
+    # Each device holds complete copies of small leaves, norms and all added leaves.
     (r".", ()),
 )
 """Patterns of paths, and the mesh axes of the last axes of a leaf. The first match counts.
@@ -39,13 +39,13 @@ def make_mesh(
     """Make a mesh over the devices of all processes.
 
     Args:
-      runs: the number of groups of devices that the runs of a program are spread over.
-      batch: the number of groups that the examples of a batch are spread over.
-      model: the number of groups that a weight is spread over.
+      runs: the number of groups of devices over which the runs of a program are sharded.
+      batch: the number of groups over which the examples of a batch are sharded.
+      model: the number of groups over which a weight is sharded.
       devices: the devices to choose from; by default all.
 
     Returns:
-      A mesh with the axes `runs`, `batch` and `model`, over the first devices, as many as needed.
+      A mesh with the axes `runs`, `batch` and `model`, over as many of the first devices as needed.
 
     Raises:
       InputError: the product of the sizes does not fit the number of devices.
@@ -74,12 +74,12 @@ def make_mesh(
 
 
 def partition_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
-    """Return the layout of the leaf at a path.
+    """Return the partition spec of the leaf at a path.
 
     Args:
       path: the path of the leaf, such as `layers/attention/query/kernel`; it may have a prefix.
       shape: the shape of the leaf, with stacked axes first.
-      mesh: the mesh; an axis whose size does not divide that of the leaf's axis is left out.
+      mesh: the mesh; an axis is left out if its size does not divide the size of the leaf's axis.
 
     Returns:
       The specification.
@@ -117,7 +117,7 @@ def run_shardings(tree: Any, mesh: Mesh) -> Any:
     Args:
       tree: a pytree of arrays or shapes, stacked on a leading axis of runs; a scalar is the same
         for all runs. A leaf whose path ends like that of a parameter, such as an optimiser moment
-        of a weight, is laid out like the parameter.
+        of a weight, is sharded like the parameter.
       mesh: the mesh.
 
     Returns:
@@ -134,7 +134,7 @@ def run_shardings(tree: Any, mesh: Mesh) -> Any:
 
 
 def require_divided(shardings: Any, mesh: Mesh) -> None:
-    """Raise an error if the mesh's axis `model` divides none of the weights.
+    """Raise an error if the mesh axis `model` divides none of the weights.
 
     Args:
       shardings: the result of `parameter_shardings` for all parameters of a model.
@@ -152,11 +152,11 @@ def require_divided(shardings: Any, mesh: Mesh) -> None:
 
 
 def place(tree: Any, shardings: Any) -> Any:
-    """Lay out arrays on the devices of a mesh, which may be those of several processes.
+    """Place arrays on the devices of a mesh, which may belong to several processes.
 
     Args:
-      tree: a pytree of NumPy arrays, of arrays on one device (the same ones in every process), or
-        of arrays with another layout on the mesh.
+      tree: a pytree of NumPy arrays, of arrays on one device (equal in every process), or of arrays
+        with another sharding on the mesh.
       shardings: the sharding of each array.
 
     Returns:
@@ -175,7 +175,8 @@ def over_examples(mesh: Mesh, count: int) -> NamedSharding:
 
     Args:
       mesh: the mesh.
-      count: the number of examples; if they cannot be spread evenly, each device holds all.
+      count: the number of examples; if they cannot be sharded evenly, each device holds all of
+        them.
 
     Returns:
       The sharding.
@@ -185,7 +186,7 @@ def over_examples(mesh: Mesh, count: int) -> NamedSharding:
 
 
 def place_examples(arrays: Mapping[str, np.ndarray], mesh: Mesh | None) -> dict[str, jax.Array]:
-    """Put examples that all runs share onto the devices, spread evenly if that is possible.
+    """Put examples that all runs share onto the devices, sharded evenly if possible.
 
     Args:
       arrays: arrays of examples by name, each with the examples on its first axis.
@@ -211,11 +212,11 @@ def _name(path: Any) -> str:
 def _place_leaf(leaf: Any, sharding: Sharding) -> jax.Array:
     is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     if is_key and not sharding.is_fully_addressable:
-        # `device_put` cannot put keys onto devices of other processes.
+        # `device_put` cannot put keys on devices of other processes.
         return jax.jit(lambda keys: keys, out_shardings=sharding)(leaf)
     across = isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
     if sharding.is_fully_addressable or across:
         return jax.device_put(leaf, sharding)
-    # `device_put` would send every leaf to all processes to check that they have the same one.
+    # `device_put` would send every leaf to all processes to check that it is the same in all.
     host = np.asarray(leaf)
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])

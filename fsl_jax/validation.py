@@ -1,9 +1,8 @@
 """Check values that were read from JSON against the annotations of a dataclass.
 
-Pydantic does the checking in its strict mode, so that all problems are reported at once. Values
-keep their kind; only their form changes: a whole number for a `float` becomes a float, a list
-becomes a tuple where the annotation says tuple, and a scalar of NumPy or JAX becomes a number of
-Python. Numbers are finite.
+Pydantic checks in its strict mode and reports all problems at once. Only the form of values may
+change: a whole number for a `float` becomes a float, a list becomes a tuple if the annotation says
+tuple, and a scalar of NumPy or JAX becomes a Python number. Numbers must be finite.
 """
 
 import dataclasses
@@ -31,10 +30,10 @@ _EXPECTED = {
 
 
 def checked_fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a dataclass's fields in the form that its annotations ask for.
+    """Return the values of a dataclass's fields in the form that its annotations require.
 
-    Annotations may have `str`, `bool`, `int`, `float` and what may be None instead, `Any` for any
-    JSON value, `dict` and `list` of these, and a `tuple` of these or of a `NamedTuple`.
+    Annotations may be `str`, `bool`, `int`, `float`, one of these or None, `Any` for any JSON
+    value, `dict` and `list` of these, and a `tuple` of these or of a `NamedTuple`.
 
     Args:
       kind: the dataclass.
@@ -44,7 +43,7 @@ def checked_fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
       The values by name, in the order of the fields.
 
     Raises:
-      InputError: values are missing or not of the kind that the annotations ask for; it lists all.
+      InputError: values are missing or do not match the annotations; the error lists all problems.
     """
     try:
         checked = _model(kind).model_validate(dict(values))
@@ -73,13 +72,13 @@ def _with_plain_values(hint: Any) -> Any:
         if names := getattr(item, "_fields", None):
             check = functools.partial(_require_items, names)
             item = Annotated[item, pydantic.BeforeValidator(check)]
-        # In its strict mode pydantic takes no list for a tuple, and JSON has lists only.
+        # In strict mode, pydantic does not accept a list for a tuple, and JSON has only lists.
         hint = Annotated[tuple[item, ...], pydantic.Strict(False)]
     return Annotated[hint, pydantic.BeforeValidator(_plain)]
 
 
 def _plain(value: Any) -> Any:
-    """Return a value in the kinds that JSON has, or raise a ValueError that says why not."""
+    """Return a value with only JSON types, or raise a ValueError that says why it cannot."""
     if isinstance(value, Mapping):
         if not all(isinstance(name, str) for name in value):
             raise ValueError(f"expected an object with names for keys, found {brief(value)}")
@@ -107,7 +106,7 @@ def _require_items(names: tuple[str, ...], value: Any) -> Any:
 
 
 def _problem(error: ErrorDetails) -> str:
-    """Return an error of pydantic as a problem that names the field."""
+    """Turn a pydantic error into a problem that names the field."""
     name = error["loc"][0]
     if error["type"] == "missing":
         return f"{name}: missing"
@@ -119,6 +118,6 @@ def _problem(error: ErrorDetails) -> str:
 
 
 def brief(value: Any) -> str:
-    """Return a value as Python writes it, cut to 60 characters."""
+    """Return the `repr` of a value, cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

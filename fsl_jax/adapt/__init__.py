@@ -1,4 +1,4 @@
-"""Methods of adapting a model: they add leaves to its parameters, and a mask says which train."""
+"""Adaptation methods, which add leaves to a model's parameters and mask which leaves train."""
 
 from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.files.adapter_files import Adapter, load_adapter, save_adapter

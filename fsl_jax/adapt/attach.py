@@ -1,4 +1,4 @@
-"""Attaching a method to the parameters of a model."""
+"""Attach a method to the parameters of a model."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -21,24 +21,23 @@ def attach(
     key: jax.Array,
     forward: Callable[[Params], Any] | None = None,
 ) -> tuple[Params, Params]:
-    """Add a method's leaves to the parameters, and make the mask of those that train.
+    """Add a method's leaves to the parameters, and make the mask of trained leaves.
 
     Args:
       params: the parameter tree of a pretrained model, with a task head where there is one.
       method: the method.
       key: a threefry key for the leaves that are drawn.
-      forward: the function that will be computed from the parameters. It is traced, not run, to
-        see which leaves it reads. An added leaf that is never read is an error, since a layer
-        passes over a leaf that it does not know. A leaf of the base that is never read stays
-        frozen.
+      forward: the function of the parameters that will be run. It is traced, not run, to see which
+        leaves it reads. An added leaf that is never read is an error, since a layer ignores leaves
+        that it does not know. A leaf of the base that is never read stays frozen.
 
     Returns:
       `(params, mask)`: the extended parameters, and a tree of booleans of the same structure, True
       where a leaf is trained.
 
     Raises:
-      InputError: a rule of the method matches no leaf, or none that is read, or an added leaf is
-        never read, or of an unknown kind.
+      InputError: a rule of the method matches no leaf that is read, or an added leaf is never read
+        or of an unknown kind.
     """
     extended = method.extend(params, key)
     added = added_paths(flatten(extended), flatten(params))
@@ -74,7 +73,7 @@ def unread_leaves(forward: Callable[[Params], Any], params: Params) -> set[str]:
 
 
 def _require_known(added: Iterable[str], method: Method) -> None:
-    """Raise an error for added leaves that merging and stacking would know nothing about."""
+    """Raise an error for added leaves of kinds that merging and stacking do not know."""
     if problems := [unknown_leaf(path) for path in sorted(added) if not is_known(path)]:
         raise problems_error(f"{method.name} adds parameters that are unknown:", problems)
 

@@ -1,4 +1,4 @@
-"""Masks from rules: frozen is the default, and a rule that matches nothing is an error."""
+"""Masks of trained leaves, made from rules. Leaves that no rule matches are frozen."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ HEAD_RULE = "^head/"
 
 
 def mask_from_rules(params: Params, rules: Iterable[str]) -> Params:
-    """Make the mask that trains the leaves whose path any rule matches.
+    """Make the mask of trained leaves: those whose path matches a rule.
 
     Args:
       params: the parameter tree.
@@ -21,7 +21,7 @@ def mask_from_rules(params: Params, rules: Iterable[str]) -> Params:
       A tree of booleans of the structure of `params`.
 
     Raises:
-      InputError: a rule matches no leaf; the message lists the paths it was tried on.
+      InputError: a rule matches no leaf; the message lists all paths.
     """
     paths = list(flatten(params))
     rules = tuple(rules)

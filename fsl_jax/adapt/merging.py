@@ -1,7 +1,7 @@
-"""Merging what a method added to linear layers into their kernels and biases.
+"""Merge the added leaves of linear layers into their kernels and biases.
 
-An adapted linear layer is still an affine map, whatever its added leaves are. So its kernel is the
-layer's output for the identity, and there is no formula for each method here.
+A linear layer with added leaves is still an affine map. So its merged kernel is the layer's output
+for the identity matrix, and no method needs a formula of its own here.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -32,11 +32,11 @@ LayerLeaves = Mapping[str, Array]
 
 
 def merge(params: Params, pretrained: Pretrained) -> Params:
-    """Merge what was added to linear layers into their kernels and biases.
+    """Merge the added leaves of linear layers into their kernels and biases.
 
-    LoRA and its variants, VeRA, AdaLoRA and IA3 are merged. Leaves of the base that a method has
-    trained stay as they are, and layers that were cut in two are joined. The model computes the
-    same, and its layers cost what the base's do.
+    LoRA and its variants, VeRA, AdaLoRA and IA3 can be merged. Trained leaves of the base are kept,
+    and layers that were cut in two are joined. The merged model computes the same, and its layers
+    cost no more than those of the base.
 
     Args:
       params: the whole tree, as `load_adapter`, `load_peft` or a method's `reparametrize` returns
@@ -45,12 +45,12 @@ def merge(params: Params, pretrained: Pretrained) -> Params:
 
     Returns:
       A tree with the leaves of the base, and the head. Kernels and biases keep their dtypes, and a
-      leaf of the base that was trained the one that it was trained in. `fsl_jax.models.export`
+      trained leaf of the base keeps the dtype in which it was trained. `fsl_jax.models.export`
       writes the tree without the head.
 
     Raises:
-      InputError: something was added that no weight of the model can do, such as a prompt, a prefix
-        or a bottleneck; it lists all.
+      InputError: some added leaves cannot be merged into a weight, such as a prompt, a prefix or a
+        bottleneck; the error lists all.
     """
     leaves = flatten(params)
     added = require_mergeable(leaves, pretrained)
@@ -67,11 +67,11 @@ def obstacles(paths: Iterable[str], pretrained: Pretrained) -> list[str]:
     """List the reasons why an adapter cannot be merged.
 
     Args:
-      paths: the paths of the leaves that are saved of it.
+      paths: the paths of the adapter's saved leaves.
       pretrained: the base model.
 
     Returns:
-      The reasons, each once; none if `merge` takes the adapter.
+      The reasons, each once; empty if `merge` accepts the adapter.
     """
     kinds = [
         find_added_leaf(path)
@@ -90,10 +90,10 @@ def require_mergeable(leaves: Params, pretrained: Pretrained) -> list[str]:
       pretrained: the base model.
 
     Returns:
-      The paths, those of intermediate leaves among them, which `reparametrize` has replaced.
+      The paths, including those of intermediate leaves that `reparametrize` has replaced.
 
     Raises:
-      InputError: some cannot be merged; it lists them all, with the reasons.
+      InputError: some leaves cannot be merged; the error lists them all, with the reasons.
     """
     added = _added(leaves, pretrained)
     reasons = {path: _reason_against(path, leaves) for path in added}
@@ -113,7 +113,7 @@ def added_by_layer(leaves: Params, added: Iterable[str]) -> dict[str, dict[str, 
       added: from `require_mergeable`.
 
     Returns:
-      By the path of a layer, its added leaves by name.
+      The added leaves by name, for each layer by path.
     """
     layers: dict[str, dict[str, Array]] = {}
     for path in added:
@@ -125,7 +125,7 @@ def added_by_layer(leaves: Params, added: Iterable[str]) -> dict[str, dict[str, 
 
 
 def leaves_of(layer: str, extra: LayerLeaves, merging: Merging) -> dict[str, Array]:
-    """Return those added leaves of a layer, by name, that are merged in one way."""
+    """Return the added leaves of a layer that are merged in a given way, by name."""
     return {
         name: leaf
         for name, leaf in extra.items()
@@ -145,7 +145,7 @@ def adapted_kernel(kernel: Array, extra: LayerLeaves) -> Array:
 
     if kernel.ndim == 2:
         return of_one(kernel, dict(extra))
-    # A leaf that all layers have in common is stacked once.
+    # A leaf that all layers share has a leading axis of 1.
     stacked = {
         name: jnp.broadcast_to(leaf, (len(kernel), *leaf.shape[1:])) for name, leaf in extra.items()
     }
@@ -153,14 +153,14 @@ def adapted_kernel(kernel: Array, extra: LayerLeaves) -> Array:
 
 
 def _adapted_bias(bias: Array, layer: str, extra: LayerLeaves) -> Array:
-    """Return the bias of an adapted layer: what multiplies its output multiplies the bias too."""
+    """Return the bias of an adapted layer, multiplied by the factors of the layer's output."""
     for factor in leaves_of(layer, extra, Merging.OUTPUT_FACTOR).values():
         bias = (bias * factor.astype(bias.dtype)).astype(bias.dtype)
     return bias
 
 
 def _added(paths: Iterable[str], pretrained: Pretrained) -> list[str]:
-    """Return the paths that the base lacks, without those of leaves that stay as they are."""
+    """Return the paths that the base lacks, except those of leaves that stay unchanged."""
     added = added_paths(paths, flatten(pretrained.params))
     return [path for path in added if not _stays(path)]
 
@@ -171,7 +171,7 @@ def _stays(path: str) -> bool:
 
 
 def _reason_against(path: str, leaves: Collection[str]) -> str:
-    """Return the reason why a leaf cannot be merged; an empty text if it can be."""
+    """Return the reason why a leaf cannot be merged, or an empty string."""
     kind: IntermediateLeaf | AddedLeaf | None = find_intermediate_leaf(path)
     if isinstance(kind, IntermediateLeaf):
         return "" if is_replaced(path, kind, leaves) else kind.reason

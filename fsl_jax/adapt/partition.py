@@ -1,7 +1,7 @@
 """The two halves of the parameters: trainable and frozen.
 
-Only the trainable half is differentiated, so gradients and optimiser state exist for its leaves
-alone. A leaf that is absent from a half is `None`, which JAX's tree functions pass over.
+Only the trainable half is differentiated, so only its leaves have gradients and optimiser state. A
+leaf that is absent from a half is `None`, which JAX's tree functions skip.
 """
 
 from typing import Any
@@ -12,10 +12,10 @@ from fsl_jax.adapt.tree import Params
 
 
 def partition(params: Params, mask: Any) -> tuple[Params, Params]:
-    """Cut the parameters in two by a mask.
+    """Split the parameters in two by a mask.
 
     Args:
-      params: the parameter tree. A leaf that an earlier cut left `None` stays so in both halves.
+      params: the parameter tree. A leaf that is already `None` stays `None` in both halves.
       mask: a tree of booleans of the same structure, True where a leaf is in the first half.
 
     Returns:
@@ -32,7 +32,7 @@ def partition(params: Params, mask: Any) -> tuple[Params, Params]:
 
 
 def combine(*parts: Params) -> Params:
-    """Join the parts that `partition` cut.
+    """Join the parts that `partition` made.
 
     Args:
       *parts: trees of one structure; at each path exactly one of them has a leaf.

@@ -1,4 +1,4 @@
-"""Many adapters in one batch: each row has an adapter of its own, or none.
+"""Many adapters in one batch: each row has its own adapter, or none.
 
 See `fsl_jax.models.blocks.row_params` for how the rows are run.
 """
@@ -48,17 +48,17 @@ def row_params(
         training's runs, `(stack.trainable, stack.frozen_leaves)`. Where one of several trees has a
         leaf, it is None in the others or absent.
       index: int32 `[B]`, the number of each row's adapter, from 0 to N - 1, or -1 for none: such a
-        row gives the numbers of the base. Another number is an error, or where it is traced gives a
+        row gives the base model's output. Any other number is an error, or if it is traced, gives a
         row of NaN.
-      reparametrize: a method's, for leaves that are still as they are trained.
+      reparametrize: the method's `reparametrize`, needed for leaves as they are during training.
 
     Returns:
       The parameters of B rows.
 
     Raises:
       InputError: there is no such adapter, its layers are cut in two, its leaves are of an unknown
-        kind, or are not read by the model and there is no `reparametrize`, or the parameters are
-        not those of the base.
+        kind, the model does not read them and `reparametrize` is missing, or the parameters are not
+        those of the base.
     """
     trees = stacked if isinstance(stacked, tuple) else (stacked,)
     leaves = {
@@ -89,19 +89,19 @@ def apply_rows(
     key: PRNGKey | None = None,
     unembed: bool = True,
 ) -> ModelOutput:
-    """Run the model with another adapter for each row.
+    """Run the model with its own adapter for each row.
 
-    It can be differentiated with respect to `stacked`. The gradient of an adapter is that of its
-    rows. A neutral value that stands for a missing leaf has a gradient too: mask it if adapters of
-    several methods are trained.
+    The result can be differentiated with respect to `stacked`. An adapter gets the gradient of its
+    rows. Where an adapter lacks a leaf, the neutral value gets a gradient too: mask it if you train
+    adapters of several methods.
 
     Args:
       pretrained: the base model.
       params: as in `row_params`, like the next two.
       stacked: see there. Task heads are not read (see `fsl_jax.tasks.row_logits`).
       index: see there.
-      input_ids: as in `Pretrained.apply`, like all that follows. If an adapter has a suffix, it is
-        put after the texts of its rows, and the output has so many columns more.
+      input_ids: as in `Pretrained.apply`, like all following arguments. If an adapter has a suffix,
+        it is put after the texts of its rows, and the output has that many more columns.
       attention_mask: see there.
       reparametrize: as in `row_params`.
       position_ids: see there.
@@ -110,15 +110,15 @@ def apply_rows(
       decoder_attention_mask: see there.
       decoder_position_ids: see there.
       dropout: see there.
-      key: see there; each row draws from a key of its own.
+      key: see there; each row draws from its own key.
       unembed: see there.
 
     Returns:
       As `Pretrained.apply`.
 
     Raises:
-      InputError: as `row_params`, or `index` is for another number of rows, or positions are given
-        and an adapter has a suffix.
+      InputError: as for `row_params`; or `index` has the wrong number of rows; or positions are
+        given although an adapter has a suffix.
     """
     rows = row_params(pretrained, params, stacked, index, reparametrize=reparametrize)
     require_rows(rows, len(input_ids))
@@ -166,7 +166,7 @@ def require_rows(rows: RowParams, count: int) -> None:
 
 
 def _require_readable(leaves: Params, base: Params, reparametrize: Reparametrize | None) -> None:
-    """Raise an error for leaves that would be passed over, or run beside what they replace."""
+    """Raise an error for leaves that the model ignores, or runs beside those they replace."""
     problems = [
         f"{path}: layers that are cut in two (top_layers) share no batch"
         for path in leaves
@@ -185,7 +185,7 @@ def _require_readable(leaves: Params, base: Params, reparametrize: Reparametrize
 
 
 def _require_in_range(index: Int[Array, " B"], counts: set[int]) -> None:
-    """Raise an error for an adapter that does not exist; numbers that are traced are not known."""
+    """Raise an error for an adapter that does not exist; traced numbers cannot be checked."""
     if len(counts) != 1:
         raise InputError(f"expected leaves of one number of adapters, found {sorted(counts)}")
     (count,) = counts
@@ -199,7 +199,7 @@ def _require_in_range(index: Int[Array, " B"], counts: set[int]) -> None:
 
 
 def _require_base(pretrained: Pretrained, params: Params) -> None:
-    """Raise an error for parameters from which a row of none would not get the base's numbers."""
+    """Raise an error unless a row without an adapter would give the base model's output."""
     base = flatten(pretrained.params).keys()
     present = {path for path, leaf in flatten(params).items() if leaf is not None}
     problems = [f"missing: {path}" for path in sorted(base - present)]

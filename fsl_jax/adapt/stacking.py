@@ -1,4 +1,4 @@
-"""Stacking adapters of different methods and sizes, so that each row of a batch can have one."""
+"""Stack adapters of different methods and sizes, so that each row of a batch can have one."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from fsl_jax.models.blocks.added_leaves import (
 from fsl_jax.models.pretrained import Pretrained
 
 HEAD_MASK = "head/mask"
-"""The classes that a stacked head has, `[N, C]`: 1 for a class, 0 for padding."""
+"""The path of a stacked head's class mask, `[N, C]`: 1 for a class, 0 for padding."""
 
 
 def stack_adapters(trees: Sequence[Params], pretrained: Pretrained) -> Params:
@@ -29,18 +29,18 @@ def stack_adapters(trees: Sequence[Params], pretrained: Pretrained) -> Params:
     each layer if another adapter has different ones for each.
 
     Args:
-      trees: N whole trees on the same base, as `load_adapter`, `load_peft` or a method's
-        `reparametrize` returns them.
-      pretrained: the base model. A leaf that is the base's own object is not stacked.
+      trees: N whole trees on the same base, from `load_adapter`, `load_peft` or a method's
+        `reparametrize`.
+      pretrained: the base model. A leaf that is the same object as the base's is not stacked.
 
     Returns:
-      A nested dict of leaves `[N, ...]`: those that were added to the base, and those of the base
-      that were trained. Task heads, `head/kernel [N, D, C]` and `head/bias [N, C]`, have as many
-      classes as the largest, and `head/mask [N, C]` is 0 for a class that an adapter does not have.
+      A nested dict of leaves `[N, ...]`: the leaves added to the base, and the trained leaves of
+      the base. Task heads, `head/kernel [N, D, C]` and `head/bias [N, C]`, have as many classes as
+      the largest, and `head/mask [N, C]` is 0 for a class that an adapter does not have.
 
     Raises:
-      InputError: adapters have their layers cut in two, are of another base, have leaves of an
-        unknown kind, or are not reparametrised, or there is nothing to stack; it lists all.
+      InputError: an adapter has its layers cut in two, is of another base, has leaves of an unknown
+        kind or is not reparametrised, or there is nothing to stack. The error lists all problems.
     """
     base = flatten(pretrained.params)
     adapters = [_adapter_leaves(tree, base) for tree in trees]
@@ -55,7 +55,7 @@ def stack_adapters(trees: Sequence[Params], pretrained: Pretrained) -> Params:
 
 
 def _adapter_leaves(tree: Params, base: Params) -> Params:
-    """Return the leaves by path that are not the base's, without those that were replaced."""
+    """Return the leaves that are not the base's, by path, without those that were replaced."""
     leaves = flatten(tree)
     adapter_leaves = {
         path: jnp.asarray(leaf)
@@ -69,9 +69,10 @@ def _adapter_leaves(tree: Params, base: Params) -> Params:
 
 
 def _with_factors(adapters: Sequence[Params]) -> list[Params]:
-    """Add the factors that other adapters have inside an update, with their neutral values.
+    """Add the factors inside an update that only other adapters have, with neutral values.
 
-    Such a factor has the size of another leaf, so that the padding of a smaller adapter stays zero.
+    Such a factor gets the size of the adapter's other leaf, so a smaller adapter's padding stays
+    zero.
     """
     factors = {}
     for path in dict.fromkeys(path for leaves in adapters for path in leaves):
@@ -126,7 +127,7 @@ def _problems_of(leaves: Params, base: Params) -> list[str]:
 
 
 def _stack(path: str, leaves: Sequence[Array | None], base: Array | None) -> Array:
-    """Stack a leaf of all adapters, `[N, ...]`; where one has none, its value changes nothing."""
+    """Stack a leaf of all adapters, `[N, ...]`, with a neutral value where an adapter lacks it."""
     shapes = [leaf.shape for leaf in leaves if leaf is not None]
     axes = max(map(len, shapes))
     # A scale may be one number for a layer, or one for each of its outputs.

@@ -40,12 +40,12 @@ class Summary:
 
 
 def count_parameters(shapes: Mapping[str, Sequence[int]]) -> int:
-    """Count the numbers in leaves of these shapes."""
+    """Count the elements of leaves of these shapes."""
     return sum(math.prod(shape) for shape in shapes.values())
 
 
 def summarise(params: Params, mask: Params) -> Summary:
-    """Sum up the leaves that a mask trains.
+    """Summarise the leaves that a mask trains.
 
     Args:
       params: the parameter tree; shapes are enough.

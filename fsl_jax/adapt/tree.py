@@ -24,7 +24,7 @@ def flatten(params: Params) -> dict[str, Any]:
 
 
 def unflatten(leaves: dict[str, Any]) -> Params:
-    """Return the nested dict of a flat one; the inverse of `flatten`.
+    """Return the nested dict for leaves by path; the inverse of `flatten`.
 
     Args:
       leaves: leaves by path.
@@ -36,7 +36,7 @@ def unflatten(leaves: dict[str, Any]) -> Params:
 
 
 def key_of(key: jax.Array, path: str) -> jax.Array:
-    """Return a key for the leaf at a path, whichever other leaves are drawn.
+    """Return a key for the leaf at a path, independent of the other leaves.
 
     Args:
       key: the key of the whole draw.

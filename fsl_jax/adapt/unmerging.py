@@ -1,4 +1,4 @@
-"""Taking out of merged weights what was merged into them: the inverse of `merge`."""
+"""Recover the unmerged weights from merged ones: the inverse of `merge`."""
 
 import jax
 import jax.numpy as jnp
@@ -19,21 +19,21 @@ from fsl_jax.models.pretrained import Pretrained
 
 
 def unmerge(merged: Params, params: Params, pretrained: Pretrained) -> Params:
-    """Take out of merged parameters what was merged into them.
+    """Recover the parameters that `merge` was given.
 
     Args:
-      merged: from `merge`, or loaded from what was exported of it.
-      params: the tree that `merge` was given. Of its linear layers the added leaves are read, and
-        neither kernels nor biases.
-      pretrained: the base model; its shapes are read.
+      merged: the result of `merge`, also after it was exported and loaded.
+      params: the tree that `merge` was given. Only the added leaves of its linear layers are read,
+        not their kernels and biases.
+      pretrained: the base model; only its shapes are read.
 
     Returns:
       The tree that `merge` was given, up to rounding.
 
     Raises:
-      InputError: something cannot be taken out: a weight that IA3 or DoRA has multiplied by zero,
-        or a column that DoRA has changed by as much as its length, so that two kernels give the
-        same; it lists all.
+      InputError: a weight cannot be recovered. IA3 or DoRA has multiplied it by zero, or DoRA has
+        changed a column by as much as its length, so that two kernels give the same result. The
+        error lists all.
     """
     leaves, result = flatten(params), flatten(cut_like(join_sections(merged), params))
     added = require_mergeable(leaves, pretrained)
@@ -55,7 +55,7 @@ def unmerge(merged: Params, params: Params, pretrained: Pretrained) -> Params:
 
 
 def _base_kernel(kernel: Array, update: Array | None, layer: str, extra: LayerLeaves) -> Array:
-    """Return the kernel as it was before a layer was merged, `[L, in, out]` or `[in, out]`."""
+    """Return the kernel of a layer before merging, `[L, in, out]` or `[in, out]`."""
     weight = kernel.astype(jnp.float32)
     for factor in leaves_of(layer, extra, Merging.OUTPUT_FACTOR).values():
         weight = weight / factor[..., None, :]
@@ -69,7 +69,7 @@ def _base_kernel(kernel: Array, update: Array | None, layer: str, extra: LayerLe
 
 
 def _base_bias(bias: Array, layer: str, extra: LayerLeaves) -> Array:
-    """Return the bias as it was before a layer was merged."""
+    """Return the bias of a layer before merging."""
     for factor in leaves_of(layer, extra, Merging.OUTPUT_FACTOR).values():
         bias = (bias / factor.astype(bias.dtype)).astype(bias.dtype)
     return bias
@@ -91,7 +91,7 @@ def _zeros(layer: str, extra: LayerLeaves) -> list[str]:
 
 
 def _lost_columns(layer: str, update: Array | None, extra: LayerLeaves) -> list[str]:
-    """List the reasons why columns that DoRA has stretched cannot be brought back."""
+    """List the reasons why columns that DoRA has stretched cannot be recovered."""
     if update is None:
         return []
     stretched = ~_is_not_stretched(extra)
@@ -109,19 +109,19 @@ def _lost_columns(layer: str, update: Array | None, extra: LayerLeaves) -> list[
 
 
 def _is_not_stretched(extra: LayerLeaves) -> Array:
-    """Tell where DoRA leaves a column its length, as in `Dense`: bool `[L, out]` or `[out]`."""
+    """Return True where DoRA keeps a column's length, as in `Dense`: bool `[L, out]` or `[out]`."""
     scale, norm = extra["lora_scale"], extra["lora_norm"]
     return ((scale if scale.ndim == norm.ndim else scale[..., None]) == 0) | (norm == 0)
 
 
 @jax.jit
 def _without_magnitude(kernel: Array, update: Array, extra: LayerLeaves) -> Array:
-    """Return the kernel plus its update, before DoRA stretched it, `[L, in, out]` or `[in, out]`.
+    """Return the kernel plus its update before DoRA's stretch, `[L, in, out]` or `[in, out]`.
 
     A column w with the update d became c = m (w + d) / l, where m is its magnitude, n its norm, and
     l^2 = n^2 + 2 w.d + |d|^2. So w = l u - d with u = c / m, and l^2 - 2 l u.d = n^2 - |d|^2. Where
-    |d| < n, one of the two solutions is positive, as l is. That n is the length of w is not used:
-    the kernel itself may have been trained.
+    |d| < n, exactly one solution is positive, and l is positive. The equations do not assume that n
+    is the length of w, because the kernel itself may have been trained.
     """
     fixed = _is_not_stretched(extra)
     magnitude, norm = extra["lora_magnitude"], extra["lora_norm"]
@@ -129,6 +129,6 @@ def _without_magnitude(kernel: Array, update: Array, extra: LayerLeaves) -> Arra
     along, length_of_update = (unit * update).sum(-2), jnp.linalg.norm(update, axis=-2)
     rest = (norm - length_of_update) * (norm + length_of_update)
     root = jnp.sqrt(along**2 + rest)
-    # The difference of two numbers that are almost the same is never taken.
+    # This form avoids the difference of two almost equal numbers.
     length = jnp.where(along > 0, along + root, rest / (root - along))
     return jnp.where(fixed[..., None, :], kernel, unit * length[..., None, :])

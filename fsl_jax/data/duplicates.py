@@ -1,4 +1,4 @@
-"""Removes duplicate texts: texts that look the same to a reader are one example."""
+"""Remove duplicate texts: texts that look the same to a reader are one example."""
 
 import dataclasses
 import hashlib
@@ -40,7 +40,7 @@ class DistinctParts:
       validation: the examples of the validation pool.
       test: the examples of the test set.
       duplicates_removed: the number of rows that were removed.
-      contradictions_removed: the number of rows whose text has several labels in one part.
+      contradictions_removed: the number of removed rows whose text has several labels in one part.
     """
 
     train: tuple[Example, ...]
@@ -55,10 +55,10 @@ def remove_duplicates(
 ) -> DistinctParts:
     """Keep each normalised text in one part, once, with one label.
 
-    If a text is in several parts, the test set keeps it first, then validation, then train,
-    whatever the labels are, so that a published test set stays as it is. Within a part the first
-    copy is kept. If a text has two labels within one part, its label is unknown: all copies in that
-    part and in those that come later in this order are removed.
+    If a text is in several parts, it is kept only in the first of test, validation and train that
+    has it, whatever its labels, so that a published test set does not change. Within a part the
+    first copy is kept. If a text has two labels within one part, its label is unknown: all copies
+    in that part and in later parts of this order are removed.
 
     Args:
       train: the rows of the training pool.

@@ -31,15 +31,15 @@ EMBEDDED: dict[str, Callable[[Article], str]] = {
     "bbc_news": lambda article: f"{article.headline}\n\n{article.body}",
     "bbc_headlines": lambda article: article.headline,
 }
-"""By the name of the data set, a function that returns the text of an article."""
+"""For each data set by name, a function that returns the text of an article."""
 
 
 def load_embedded(name: str) -> Dataset:
     """Load one of the `EMBEDDED` data sets.
 
-    All of them hold the same articles with the same test set. An article is left out if an earlier
-    one has the same headline or body. The test set is the fifth of each class whose headlines have
-    the smallest hashes.
+    All of them have the same articles and the same test set. An article is left out if an earlier
+    article has the same headline or body. The test set is the fifth of each class whose headlines
+    have the smallest hashes.
 
     Args:
       name: a key of `EMBEDDED`.
@@ -85,7 +85,7 @@ def _article(text: str, label: str) -> Article:
 
 
 def _decoded(content: bytes) -> str:
-    """Decode a file: all are in UTF-8 but one, whose pound signs show that it is in Latin-1."""
+    """Decode a file from UTF-8, or from Latin-1 for the one file whose pound signs show it."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:

@@ -20,7 +20,7 @@ class Dataset:
 
     Attributes:
       name: an embedded name or a path, as the user gave it.
-      train: the pool that few-shot splits are drawn from.
+      train: the pool from which few-shot splits are drawn.
       validation: the pool of validation examples; empty if the source has none.
       test: the fixed test set.
       labels: the classes, sorted; they include the labels of all parts.
@@ -39,7 +39,7 @@ class Dataset:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """The SHA-256 of all labels and texts in their order, whatever their source."""
+        """The SHA-256 of all labels and texts in order, independent of their source."""
         parts = [
             [[example.label, example.text] for example in part]
             for part in (self.train, self.validation, self.test)
@@ -54,8 +54,8 @@ class Split:
     Attributes:
       seed: the seed of the draw.
       shots: K, the number of examples per class in each of the two parts.
-      train: K examples of each class. The first `C * k` of them are k of each class, for any k.
-      validation: K other examples of each class, in the same kind of order.
+      train: K examples of each class. For any k, the first `C * k` of them have k of each class.
+      validation: K other examples of each class, ordered in the same way.
     """
 
     seed: int

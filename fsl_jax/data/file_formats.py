@@ -1,6 +1,6 @@
-"""Reads JSONL, CSV and Parquet, and finds every problem of a file in one pass.
+"""Read JSONL, CSV and Parquet files, and find every problem of a file in one pass.
 
-JSON and CSV are read with the standard library: it names the line of a problem, starts in 0.01 s
+JSON and CSV are read with the standard library: it reports the line of a problem, imports in 0.01 s
 (pandas 0.4 s, datasets 1.2 s), and keeps texts such as "NA" and "null".
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 SHOWN = 10
-"""The largest number of lines that a message names for one problem."""
+"""The maximum number of lines that a message names for one problem."""
 
 
 @dataclasses.dataclass
@@ -24,8 +24,8 @@ class Table:
     Attributes:
       path: the file.
       unit: the unit of `Row.number`: "line" or "row".
-      columns: the names of all columns, in the order they first appear.
-      rows: the rows that could be read; empty unless the table `has` the wanted columns.
+      columns: the names of all columns, in the order in which they first appear.
+      rows: the readable rows; empty unless the table `has` the wanted columns.
       malformed: a description of each line or row that could not be read.
     """
 
@@ -45,7 +45,7 @@ class Row:
     """The values of one row.
 
     Attributes:
-      number: the line that it starts at, or its number in the file, from 1.
+      number: the line where the row starts, or the row's number in the file, from 1.
       values: the values of the wanted columns, in their order; None for a missing value.
     """
 
@@ -92,8 +92,8 @@ def read_csv(path: Path, wanted: tuple[str, ...]) -> Table:
       wanted: the columns to keep.
 
     Returns:
-      The table. Rows with too many or too few values are in `malformed`, and so is the line at
-      which reading had to stop, for a quote that is never closed or bytes that are not UTF-8.
+      The table. Rows with too many or too few values are in `malformed`. So is the line at which
+      reading had to stop because of an unclosed quote or bytes that are not UTF-8.
     """
     table = Table(path, unit="line")
     content = path.read_bytes()
@@ -124,7 +124,7 @@ def read_parquet(path: Path, wanted: tuple[str, ...]) -> Table:
       wanted: the columns to keep.
 
     Returns:
-      The table; if the file is damaged or no Parquet file, `malformed` says so.
+      The table; if the file is damaged or is not a Parquet file, `malformed` says so.
     """
     import pyarrow  # The import takes a tenth of a second, and no other format needs it.
     import pyarrow.parquet
@@ -151,20 +151,20 @@ READERS: dict[str, Callable[[Path, tuple[str, ...]], Table]] = {
 
 
 def shortened(items: Iterable[object]) -> str:
-    """List the first few items as text, with the number of the others."""
+    """List the first few items as text, with the number of remaining items."""
     texts = [str(item) for item in items]
     more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
     return ", ".join(texts[:SHOWN]) + more
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):  # Its message counts lines within the line.
+    if isinstance(error, json.JSONDecodeError):  # The message counts lines within this line.
         return f"{error.msg}, column {error.colno}"
     return str(error)
 
 
 def _csv_rows(text: str, malformed: list[str]) -> list[tuple[int, tuple[str, ...]]]:
-    """Return the rows that are not empty, each with the line that it starts at."""
+    """Return the rows that are not empty, each with the number of its first line."""
     rows = []
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     limit = csv.field_size_limit(sys.maxsize)  # The default refuses texts above 128 KiB.

@@ -1,4 +1,4 @@
-"""Reads labelled texts from local files."""
+"""Read labelled texts from local files."""
 
 import dataclasses
 from collections import defaultdict
@@ -23,7 +23,7 @@ class LocalParts:
 
 
 def read_local(path: Path, text_column: str, label_column: str) -> LocalParts:
-    """Read a directory with `train.*`, `test.*` and perhaps `validation.*`, or one file.
+    """Read a directory with `train.*`, `test.*` and optionally `validation.*`, or one file.
 
     Args:
       path: the directory, or the file.
@@ -32,10 +32,11 @@ def read_local(path: Path, text_column: str, label_column: str) -> LocalParts:
 
     Returns:
       The examples, in the order of the files. White space around texts and labels is removed.
-      Labels that are integers become their decimal string, booleans become "true" and "false".
+      Integer labels become decimal strings; booleans become "true" and "false".
 
     Raises:
-      InputError: a file is missing, or rows cannot be used; it lists all problems of all files.
+      InputError: a file is missing, or rows cannot be used; the error lists all problems of all
+        files.
     """
     if text_column == label_column:
         raise InputError(

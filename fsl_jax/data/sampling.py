@@ -1,4 +1,4 @@
-"""Draws the examples of each step of a run."""
+"""Draw the examples of each step of a run."""
 
 import numpy as np
 from jaxtyping import Int32
@@ -9,11 +9,11 @@ from fsl_jax.errors import InputError
 def batch_order(
     seed: int, num_examples: int, batch_size: int, steps: int
 ) -> Int32[np.ndarray, "{steps} {batch_size}"]:
-    """Draw the examples of each step: shuffled epochs one after the other, cut into batches.
+    """Draw the examples of each step from consecutive shuffled epochs, cut into batches.
 
-    Every batch is full. A batch that reaches the end of an epoch continues in the next one, so it
-    may hold an example twice. A batch that is larger than the data holds each example at least
-    `batch_size // num_examples` times. The order of more steps begins with that of fewer.
+    Every batch is full. A batch that reaches the end of an epoch continues in the next epoch, so it
+    may have an example twice. A batch that is larger than the data has each example at least
+    `batch_size // num_examples` times. The order for more steps begins with the order for fewer.
 
     Args:
       seed: not negative; the same seed gives the same order.
@@ -25,7 +25,7 @@ def batch_order(
       Indices of examples, int32 `[S, B]`.
 
     Raises:
-      InputError: a number is out of range; all that are out of range are named.
+      InputError: a number is out of range; the error names all such numbers.
     """
     least = {"seed": (seed, 0), "num_examples": (num_examples, 1)}
     least |= {"batch_size": (batch_size, 1), "steps": (steps, 0)}

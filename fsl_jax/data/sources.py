@@ -1,4 +1,4 @@
-"""Loads data sets by name or path, and makes them from labelled texts."""
+"""Load data sets by name or path, and make them from labelled texts."""
 
 import os
 from collections import Counter
@@ -18,9 +18,9 @@ def load_dataset(name: str, *, text_column: str = "text", label_column: str = "l
     """Load a data set for text classification.
 
     Args:
-      name: `bbc_news`, `bbc_headlines`, or a path: a directory with `train.*`, `test.*` and perhaps
-        `validation.*`, or one file; a fixed fifth of a single file is the test set. Files are
-        JSONL, CSV or Parquet.
+      name: `bbc_news`, `bbc_headlines`, or a path: a directory with `train.*`, `test.*` and
+        optionally `validation.*`, or a single file, of which a fixed fifth becomes the test set.
+        Files are JSONL, CSV or Parquet.
       text_column: the column of the texts in local files.
       label_column: the column of the labels in local files.
 
@@ -47,19 +47,20 @@ def make_dataset(
     validation: Sequence[Example] = (),
     test: Sequence[Example] | None = None,
 ) -> Dataset:
-    """Make a data set from labelled texts: remove duplicates and set the test set aside.
+    """Make a data set from labelled texts: remove duplicates and choose the test set.
 
     Args:
       name: the name of the data set.
-      train: the pool that few-shot splits are drawn from.
+      train: the pool from which few-shot splits are drawn.
       validation: the pool of validation examples; may be empty.
-      test: the test set; None sets a fixed fifth of `train` aside.
+      test: the test set; None takes a fixed fifth of `train`.
 
     Returns:
       The data set.
 
     Raises:
-      InputError: it has fewer than two classes, no test examples, or labels that `train` lacks.
+      InputError: the data set has fewer than two classes, no test examples, or labels that `train`
+        lacks.
     """
     distinct = remove_duplicates(train, validation, test or ())
     kept_train, kept_test = distinct.train, distinct.test

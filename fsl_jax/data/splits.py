@@ -13,8 +13,8 @@ from fsl_jax.errors import InputError, problems_error
 def fixed_fifth(examples: Sequence[Example]) -> frozenset[int]:
     """Choose the test set of a source that has none: a fifth of each class, rounded.
 
-    In each class the texts with the smallest hashes are chosen, so the choice depends on the texts
-    only and not on the order of the rows.
+    In each class the texts with the smallest hashes are chosen, so the choice depends only on the
+    texts, not on the order of the rows.
 
     Args:
       examples: distinct texts.
@@ -42,8 +42,8 @@ def few_shot_split(dataset: Dataset, shots: int, seed: int) -> Split:
       seed: not negative; the same seed gives the same split.
 
     Returns:
-      The split. Its examples are in rounds, each of which has one example of each class in an order
-      drawn for the round. So the first examples, as many as fit into a prompt, are balanced.
+      The split. Its examples come in rounds: each round has one example of each class in random
+      order. So the first examples, as many as fit into a prompt, are balanced.
 
     Raises:
       InputError: a class has too few examples; all such classes are named.
@@ -62,10 +62,10 @@ def few_shot_split(dataset: Dataset, shots: int, seed: int) -> Split:
 
 
 def test_subset(dataset: Dataset, max_test: int | None) -> tuple[Example, ...]:
-    """Draw a subset of the test set, for a test set that is too large to use all of it.
+    """Draw a subset of a test set that is too large to use completely.
 
-    The draw is uniform and depends on the texts only. So it is the same for all seeds, models and
-    methods, and a smaller subset is part of every larger one.
+    The draw is uniform and depends only on the texts. So it is the same for all seeds, models and
+    methods, and a larger subset contains every smaller one.
 
     Args:
       dataset: the data set.
@@ -116,7 +116,7 @@ def _check_enough(dataset: Dataset, shots: int) -> None:
 def _draw(
     dataset: Dataset, examples: Sequence[Example], rounds: int, generator: np.random.Generator
 ) -> list[list[Example]]:
-    """Draw rounds; each has one example of each class in an order drawn for it."""
+    """Draw rounds, each with one example of each class in random order."""
     positions = _positions_by_label(examples)
     columns = [generator.permutation(positions[label])[:rounds] for label in dataset.labels]
     return [

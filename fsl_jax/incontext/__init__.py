@@ -1,1 +1,1 @@
-"""Classifies by prompts to a frozen language model, with or without demonstrations in them."""
+"""Classify by prompting a frozen language model, with or without demonstrations."""

@@ -15,8 +15,7 @@ def context(formulation: TemplateFormulation, examples: Sequence[Example]) -> st
     """Render demonstrations as the text before a query.
 
     Args:
-      formulation: its template renders the demonstrations, and its verbalizer's first word for
-        each label follows them.
+      formulation: renders each demonstration with its template, followed by the first label word.
       examples: the demonstrations, in order.
 
     Returns:
@@ -31,9 +30,9 @@ def context(formulation: TemplateFormulation, examples: Sequence[Example]) -> st
 def as_many_as_fit(
     formulation: TemplateFormulation, examples: Sequence[Example], queries: Sequence[Example]
 ) -> list[Example]:
-    """Return the first demonstrations, as many as fit in a prompt with the longest query.
+    """Return as many of the first demonstrations as fit in a prompt with the longest query.
 
-    All queries get the same demonstrations, so that these are encoded once. No query is cut to make
+    All queries get the same demonstrations, which are thus encoded once. No query is cut to make
     room for a demonstration.
 
     Args:
@@ -53,7 +52,7 @@ def as_many_as_fit(
         text = context(formulation, examples[:middle])
         fits = len(tokenizer(text, verbose=False)["input_ids"]) <= free_tokens
         low, high = (middle, high) if fits else (low, middle - 1)
-    # Two texts together may take more tokens than each by itself.
+    # Two joined texts may have more tokens than the two texts alone.
     while low and _longest(formulation, examples[:low], queries) > formulation.limit:
         low -= 1
     return list(examples[:low])
@@ -62,7 +61,7 @@ def as_many_as_fit(
 def _longest(
     formulation: TemplateFormulation, examples: Sequence[Example], queries: Sequence[Example]
 ) -> int:
-    """Count the tokens of the longest prompt with these demonstrations; nothing is cut."""
+    """Count the tokens of the longest prompt with these demonstrations, without cutting it."""
     before = context(formulation, examples)
     prompts = [before + formulation.template.render(query.text) for query in queries]
     return max(map(len, formulation.pretrained.tokenizer(prompts, verbose=False)["input_ids"]))

@@ -1,4 +1,4 @@
-"""Scores label words for many queries, and reads the common beginning of all prompts once.
+"""Score label words for many queries, and read the common beginning of all prompts once.
 
 The longest beginning that all prompts share, in tokens, is encoded once. Its keys and values are
 reused for every query, so that a query costs no more than its remaining tokens.
@@ -27,8 +27,8 @@ PREFIX_STEP = 256
 """Prefixes above this number of tokens are padded to a multiple of it."""
 
 WORTH_SHARING = 16
-"""The fewest shared tokens that are read once. For fewer, such as those of a template, one more
-program would cost more than it saves."""
+"""The minimum number of shared tokens to read once. For fewer, such as those of a template, one
+more program would cost more than it saves."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,8 +37,8 @@ class QueryScores:
 
     Attributes:
       logits: class logits, float32 `[E, C]`.
-      truncated: the number of queries that were cut, since the model takes no longer ones.
-      shared_tokens: the number of first tokens that all prompts share and that were read once.
+      truncated: the number of queries that were cut because they were too long for the model.
+      shared_tokens: the number of leading tokens that all prompts share and that were read once.
     """
 
     logits: np.ndarray
@@ -47,7 +47,7 @@ class QueryScores:
 
 
 class QueryScorer:
-    """Scores prompts with one model; its programs serve several sets of demonstrations."""
+    """Scores prompts with one model; its programs are reused for several sets of demonstrations."""
 
     def __init__(
         self, formulation: TemplateFormulation, batch_size: int = 16, mesh: Mesh | None = None
@@ -80,7 +80,7 @@ class QueryScorer:
           params: the model's parameters.
           queries: E examples, whose labels are not read.
           context: text before each query, such as demonstrations.
-          on_batch: called after each batch with the number of queries that are scored.
+          on_batch: called after each batch with the number of queries scored so far.
 
         Returns:
           The scores.
@@ -91,7 +91,7 @@ class QueryScorer:
         limit = self.formulation.limit - shared
         prefix = None
         if shared:
-            # Prefix and query are padded so that both together fit into the model's positions.
+            # Pad prefix and query so that both together fit into the model's positions.
             query_length = bucket_length(max(map(len, remaining)), limit)
             capacity = self.formulation.limit - query_length
             prefix = self._read(params, *self._padded(tokens[0][:shared], capacity))
@@ -114,14 +114,13 @@ class QueryScorer:
 
 
 def prefix_length(tokens: int, capacity: int) -> int:
-    """Return the length that a prefix is padded to.
-
-    It is one of a few lengths, since a program is compiled for each. Long ones are closer together
-    than bucket lengths, since every query attends to the padding too.
+    """Return the length to which a prefix is padded. It is one of a few lengths, since a program is
+    compiled for each. Large lengths are closer together than bucket lengths, since every query
+    attends to the padding too.
 
     Args:
       tokens: the number of tokens of the prefix.
-      capacity: the largest length that it can be padded to.
+      capacity: the largest allowed length.
 
     Returns:
       The length.
@@ -132,7 +131,7 @@ def prefix_length(tokens: int, capacity: int) -> int:
 
 
 def shared_beginning(formulation: TemplateFormulation, tokens: Sequence[Sequence[int]]) -> int:
-    """Count the first tokens that all prompts share, if they are worth being read once.
+    """Count the leading tokens that all prompts share, if it pays to read them once.
 
     Args:
       formulation: the formulation that made the prompts.
@@ -147,7 +146,7 @@ def shared_beginning(formulation: TemplateFormulation, tokens: Sequence[Sequence
 
 
 def common_prefix(tokens: Sequence[Sequence[int]]) -> int:
-    """Count the first tokens that all prompts share, leaving each prompt at least one more token.
+    """Count the leading tokens that all prompts share, leaving at least one token in each.
 
     Args:
       tokens: token ids of prompts.

@@ -1,4 +1,4 @@
-"""Pretrained models: the families and the parts they share, loading, export and generation."""
+"""Pretrained models: families and their shared parts, loading, export and generation."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for, so that importing a module of this package does not import all.
+    # Import lazily, so that importing one module of this package does not import all of them.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""Reading a model's sizes from its config, with all problems in one error."""
+"""Read a model's sizes from its config, and report all problems in one error."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -59,7 +59,7 @@ class ConfigReader:
         return bool(value)
 
     def expect(self, name: str, *supported: Any) -> None:
-        """Note a problem unless the field is absent or has one of the supported values."""
+        """Record a problem unless the field is absent or has one of the supported values."""
         value = self._value(name, supported[0])
         if not any(value == choice for choice in supported):
             self.problem(name, value, " or ".join(repr(choice) for choice in supported))
@@ -70,7 +70,7 @@ class ConfigReader:
             raise problems_error(f"{self._source}: this model cannot be loaded:", self._problems)
 
     def problem(self, name: str, value: Any, expected: str) -> None:
-        """Note that a field does not have an expected value."""
+        """Record that a field does not have an expected value."""
         state = "is missing" if value is None else f"is {value!r}"
         self._problems.append(f"{name} {state}; expected {expected}")
 

@@ -9,7 +9,7 @@ from fsl_jax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddedModel:
-    """A model in an installed package, whose files are read without an import of the package.
+    """A model in an installed package, whose files are read without importing the package.
 
     Attributes:
       package: the package's name in Python.

@@ -19,7 +19,7 @@ def check_length(
       config: the model's config.
       length: the number of tokens.
       before: the number of positions before the tokens that count as well.
-      params: the parameters, if they may hold a suffix; its positions are among the tokens.
+      params: the parameters, if they may have a suffix, whose vectors are counted in `length`.
 
     Raises:
       InputError: there are too many tokens.
@@ -61,12 +61,12 @@ def require_encoder_decoder(name: str, config: Config, head: str | None) -> None
 
 
 def require_no_decoder_inputs(name: str, head: str | None, inputs: dict[str, Any]) -> None:
-    """Raise an error if a model whose head reads `input_ids` alone gets inputs for a decoder.
+    """Raise an error if a model whose head reads only `input_ids` gets inputs for a decoder.
 
     Args:
       name: the model's name, for errors.
       head: the kind of head.
-      inputs: the arrays for the decoder by name, None for those that are not given.
+      inputs: the arrays for the decoder by name, None for missing ones.
 
     Raises:
       InputError: an array is given.

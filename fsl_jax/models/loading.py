@@ -1,4 +1,4 @@
-"""Loading a pretrained model by its name."""
+"""Load a pretrained model by its name."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -45,19 +45,19 @@ def load(
     >>> output = pretrained.apply(pretrained.params, tokens.astype("int32"), mask)
 
     Args:
-      name: an embedded name (`minilm-l6`, `smollm2-135m`), a Hugging Face id, a directory that a
-        Hugging Face model was saved to, or a `.gguf` file.
+      name: an embedded name (`minilm-l6`, `smollm2-135m`), a Hugging Face id, a directory with a
+        saved Hugging Face model, or a `.gguf` file.
       dtype: the dtype of weights and activations; softmax, norms and logits stay in float32. By
         default float32 on a CPU, where bfloat16 is slow, and bfloat16 on accelerators.
-      mesh: the devices that the weights are divided over, as `fsl_jax.sharding` says; by default
-        all weights are on the first device.
+      mesh: the devices over which the weights are sharded, as in `fsl_jax.sharding`; by default all
+        weights are on the first device.
       attention: the implementation of attention, one of those in
         `fsl_jax.models.attention.self_attention`; T5 has its own.
       head: the kind of head, one of those in `fsl_jax.models.blocks.head_kinds`. By default a
-        decoder has its language model, and an encoder has none. A head that the checkpoint lacks is
-        drawn anew, with a warning.
+        decoder has its language model head, and an encoder has none. A head that the checkpoint
+        lacks is drawn at random, with a warning.
       num_labels: the number of classes of a head that classifies; by default the checkpoint's.
-      key: a threefry key, from which a new head is drawn; by default `jax.random.key(0)`.
+      key: a threefry key for drawing a new head; by default `jax.random.key(0)`.
 
     Returns:
       The model.
@@ -113,7 +113,7 @@ def _check_vocabulary(name: str, checkpoint: Checkpoint) -> None:
 
 
 def _place(leaves: Mapping[str, StoredLeaf], dtype: Any, mesh: jax.sharding.Mesh | None) -> Params:
-    """Read the leaves and put them onto devices, one after the other."""
+    """Read the leaves and put them on devices, one after the other."""
     if mesh is None:
         layout = {}
     else:

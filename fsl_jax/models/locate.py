@@ -1,4 +1,4 @@
-"""Finding a model's files by its name: embedded, on this machine, or on the Hugging Face hub."""
+"""Find a model's files by its name: embedded, on this machine, or on the Hugging Face hub."""
 
 import difflib
 from pathlib import Path
@@ -9,7 +9,7 @@ from fsl_jax.models.embedded import EMBEDDED, embedded_path
 
 
 def locate(name: str) -> Path:
-    """Find a model's files, and fetch them from the hub if they are nowhere else.
+    """Find a model's files, and download them from the hub if they are not on this machine.
 
     Args:
       name: an embedded name, a directory, a `.gguf` file, or a Hugging Face id.
@@ -46,7 +46,7 @@ def _fetch(name: str) -> Path:
 
     try:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(FILES)))
-    # These are errors of the hub, of the network, and of an id of the wrong form.
+    # Errors of the hub or the network, or a malformed id.
     except (OSError, ValueError) as error:
         raise InputError(
             f"unknown model {name!r}: it is no embedded model and no path, and as a Hugging Face "

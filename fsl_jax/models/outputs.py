@@ -7,21 +7,21 @@ from flax import struct
 Params = dict[str, Any]
 """One nested dict of arrays; layers of one kind are stacked on a leading axis `L`."""
 
-# The fields below are leaves of trees. Under `vmap` they have more axes, and `jax.tree.map` may
-# make anything of them, so annotations cannot check their shapes.
+# The fields below are leaves of pytrees. `vmap` gives them more axes, and `jax.tree.map` may
+# replace them with other objects, so annotations cannot check their shapes.
 
 
 @struct.dataclass
 class KeyValues:
-    """The keys and values of tokens that a model has read, to which later tokens attend.
+    """The keys and values of tokens that a model has read, for later tokens to attend to.
 
     Attributes:
       keys: `[L, B, S, H_kv, Dh]`, with the rotary embedding applied. With batch 1, all rows of the
         later tokens share them without a copy.
       values: `[L, B, S, H_kv, Dh]`.
       mask: bool `[B, S]`, True where a token is real.
-      positions: int32 `[B, S]`, by which sliding windows are measured; None if the real tokens are
-        counted from 0.
+      positions: int32 `[B, S]`, for measuring sliding windows; None if the real tokens are counted
+        from 0.
     """
 
     keys: Any
@@ -36,8 +36,8 @@ class ModelOutput:
 
     Attributes:
       hidden: `[B, T, D]`, after the final norm.
-      logits: float32 `[B, T, V]`, or None if the model has no output embedding or with
-        `unembed=False`. A head that classifies gives `[B, C]` for texts and `[B, T, C]` for tokens.
+      logits: float32 `[B, T, V]`; None without an output embedding, or with `unembed=False`. A head
+        that classifies gives `[B, C]` for texts and `[B, T, C]` for tokens.
       key_values: the `KeyValues` of these tokens, without a prefix, in the layers that ran; None
         for an encoder. Under `jit` they cost nothing unless they are used.
       encoder_hidden: the hidden states `[B, S, D]` of the encoder in an encoder-decoder.

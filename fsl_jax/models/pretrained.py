@@ -31,7 +31,7 @@ from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-# Users may pass arrays of NumPy, such as a tokenizer's output.
+# Users may pass NumPy arrays, such as a tokenizer's output.
 AnyArray = Array | np.ndarray
 Tokens = Int[AnyArray, "B T"]
 Mask = Bool[AnyArray, "B T"] | Bool[AnyArray, "B T S"]
@@ -41,7 +41,7 @@ DecoderMask = Bool[AnyArray, "B U"] | Bool[AnyArray, "B U U"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pretrained:
-    """A loaded model. Its methods are pure functions of the parameters that they get.
+    """A loaded model. Its methods are pure functions of the parameters that are passed to them.
 
     Attributes:
       name: the name that the model was loaded by.
@@ -54,8 +54,8 @@ class Pretrained:
       head: the kind of head that the model was loaded with, one of those in
         `fsl_jax.models.blocks.head_kinds`.
       labels: the names of the C classes of a head that classifies.
-      end_tokens: the tokens that end a generated text; if there are none, the tokenizer's end of
-        sequence does.
+      end_tokens: the tokens that end a generated text; if empty, the tokenizer's end-of-sequence
+        token ends it.
     """
 
     name: str
@@ -90,12 +90,12 @@ class Pretrained:
         task's head.
 
         Args:
-          params: a tree like `self.params`. It may have extra leaves, and the upper layers may be
+          params: a tree like `self.params`. It may have added leaves, and the upper layers may be
             cut off into `top_layers`.
           input_ids: int32 `[B, T]`.
           attention_mask: bool `[B, T]`, True for real tokens; padding may be on either side. Tokens
             of a decoder see the real tokens up to themselves and all real tokens of the prefix. A
-            mask `[B, T, P + T]` says itself which tokens see which, though a sliding window still
+            mask `[B, T, P + T]` says for each token which tokens it sees; a sliding window still
             limits it.
           position_ids: int32 `[B, T]`. By default real tokens are counted from 0, or from the
             number of real tokens in the prefix. A mask of three axes requires them.
@@ -157,7 +157,7 @@ class Pretrained:
         *,
         position_ids: Tokens | None = None,
     ) -> KeyValues:
-        """Run an encoder-decoder's encoder; `decode` may use the result any number of times.
+        """Run an encoder-decoder's encoder; the result can be passed to `decode` many times.
 
         Args:
           params: as in `apply`.
@@ -195,7 +195,7 @@ class Pretrained:
           params: as in `apply`.
           decoder_input_ids: int32 `[B, T]`; a text begins with `config.decoder_start_token`.
           decoder_attention_mask: like the `attention_mask` of a decoder in `apply`.
-          encoded: the output of `encode`, of batch B, or of batch 1, which all rows share.
+          encoded: the output of `encode`, with batch B, or with batch 1 for all rows to share.
           position_ids: positions of the decoder's tokens, as in `apply`.
           prefix: the `key_values` of the decoder's tokens before these, as in `apply`.
           unembed: True if `logits` are to be computed.
@@ -223,7 +223,7 @@ class Pretrained:
         *,
         position_ids: Tokens | None = None,
     ) -> Float[Array, "B S D"]:
-        """Run embeddings and `layers` alone, for parameters that are cut into two sections.
+        """Run only the embeddings and `layers`, for parameters that are cut into two sections.
 
         Args:
           params: as in `apply`.
@@ -251,7 +251,7 @@ class Pretrained:
         hidden: Float[Array, "*batch D"],
         token_ids: Int[Array, " n"] | None = None,
     ) -> Float[Array, "*batch n"]:
-        """Return the logits of all tokens or of some, from hidden states.
+        """Return the logits of all or some tokens, from hidden states.
 
         Args:
           params: as in `apply`.
@@ -262,8 +262,8 @@ class Pretrained:
           float32 `[..., V]`, or `[..., n]`.
 
         Raises:
-          InputError: the model is an encoder without a masked language model's head, so it has no
-            output embedding, or it has another head.
+          InputError: the model is an encoder without a head for masked language modelling, so it
+            has no output embedding; or it has another head.
         """
         if self.head == MASKED_LM:
             return masked_logits(self.config, params, hidden, token_ids)
@@ -286,14 +286,14 @@ class Pretrained:
 
     @property
     def decodes(self) -> bool:
-        """True if a decoder gives the hidden states, of which the last has seen the whole text."""
+        """True if the hidden states are a decoder's, whose last one has seen the whole text."""
         return self.config.is_decoder or (
             self.config.is_encoder_decoder and self.head not in ENCODER_HEADS
         )
 
     @property
     def _has_own_head(self) -> bool:
-        """True if the logits are those of a head, not of the model's output embedding."""
+        """True if the logits come from a head, not from the model's output embedding."""
         return self.head is not None and self.head not in LANGUAGE_MODELS
 
     def _decoder_inputs(

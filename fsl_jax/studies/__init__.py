@@ -1,1 +1,1 @@
-"""Studies: plan runs, group them into programs, select on validation data, report."""
+"""Studies: plan runs, group them into programs, select on validation data, and report."""

@@ -1,4 +1,4 @@
-"""Prompts from a file, and continuations into one."""
+"""Read prompts from a file, and write continuations to a file."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ class Generated(Record):
     Attributes:
       index: the position of the prompt among all prompts.
       prompt: the text, or the messages of a chat.
-      continuations: the `text`, `score` and `tokens` of each, and why it `ended`: the fields of
-        `fsl_jax.models.Continuation`.
+      continuations: the fields of each `fsl_jax.models.Continuation`: `text`, `score`, `tokens` and
+        `ended`.
     """
 
     index: int
@@ -44,8 +44,8 @@ def read_prompts(path: str) -> list[Prompt]:
       The prompts, in order.
 
     Raises:
-      InputError: the file does not exist, is of another kind, or has no prompts; or lines cannot
-        be used, all of which are named.
+      InputError: the file does not exist, is of another kind, or has no prompts, or lines cannot be
+        used; the error names all such lines.
     """
     file = Path(path)
     if not file.is_file():
@@ -103,7 +103,7 @@ def write_generations(
     prompts: Sequence[Prompt],
     continuations: Sequence[Sequence[Continuation]],
 ) -> None:
-    """Write a line of JSON for each prompt; the file appears whole or not at all.
+    """Write a line of JSON for each prompt; the file appears complete or not at all.
 
     Args:
       path: the file.
@@ -122,7 +122,7 @@ def write_generations(
 
 
 def describe(prompts: Sequence[Prompt], continuations: Sequence[Sequence[Continuation]]) -> str:
-    """Write the prompts and their continuations for a terminal."""
+    """Return the prompts and their continuations as text for a terminal."""
     lines = []
     for index, (prompt, following) in enumerate(zip(prompts, continuations, strict=True)):
         shown = prompt if isinstance(prompt, str) else prompt[-1]["content"]

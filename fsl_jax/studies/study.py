@@ -1,4 +1,4 @@
-"""A study from its config to its report."""
+"""Carry out a study, from its config to its report."""
 
 import dataclasses
 from typing import Any
@@ -41,15 +41,15 @@ def run_study(config: StudyConfig, output: epath.PathLike, options: RunOptions) 
 
     Args:
       config: the study's config.
-      output: the directory to write to. If a finished study is there, nothing is done.
+      output: the directory to write to. If it has a finished study, nothing is done.
       options: the options of this invocation.
 
     Returns:
-      The rows of the table, the best first; none in a process that is not the first of several.
+      The rows of the table, best first; empty in all processes but the first.
 
     Raises:
-      InputError: an input cannot be used, or the directory holds another study.
-      Stopped: the process was asked to stop; what was done is saved.
+      InputError: an input cannot be used, or the directory has another study.
+      Stopped: the process was asked to stop; the finished work is saved.
     """
     directory = epath.Path(output)
     with jax.default_matmul_precision(config.matmul_precision):
@@ -129,9 +129,9 @@ def _write_results(
     records: list[RunRecord],
     seconds: dict[str, float],
 ) -> None:
-    """Write what a program gave; its records come last, since they say that it has finished."""
-    # Imported here, as is the report below: TensorBoard and drawing take seconds to import, and
-    # nothing needs them before the first program has finished.
+    """Write the results of a program; its records come last, since they mark it as finished."""
+    # Import this and the report only here: TensorBoard and plotting take seconds to import, and are
+    # not needed before the first program has finished.
     from fsl_jax.studies.reporting.events import write_events
 
     append_timings(study.directory / TIMINGS_FILE, _share_seconds(planned, seconds))
@@ -162,7 +162,7 @@ def _write_report(
     environment: dict[str, Any],
     options: RunOptions,
 ) -> list[Row]:
-    """Write the report in the process that writes; return its rows, and none elsewhere."""
+    """Write the report in the first process and return its rows; return none elsewhere."""
     if not study.writes:
         return []
     from fsl_jax.studies.reporting.report import write_report

@@ -1,4 +1,4 @@
-"""Text classification in two formulations: by a head, or by a template."""
+"""Text classification in two formulations: with a head, or with a template."""
 
 from fsl_jax.tasks.encoding import Encoded, batches_by_length, encode
 from fsl_jax.tasks.formulation import Batch, Formulation

@@ -1,4 +1,4 @@
-"""Encodes examples as padded arrays: all at one length, or in batches of few lengths."""
+"""Encode examples as padded arrays: all at one length, or in batches of few lengths."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ class Encoded:
     Attributes:
       arrays: `input_ids` int32 `[E, T]`, `attention_mask` bool `[E, T]` (True where a token is
         real) and `label` int32 `[E]`.
-      truncated: the number of texts that were cut, since the model takes no longer ones.
+      truncated: the number of texts that were cut because they were too long for the model.
     """
 
     arrays: dict[str, np.ndarray]
@@ -57,8 +57,8 @@ def batches_by_length(
       pad: the token id to pad with.
 
     Yields:
-      The indices of a batch's examples (without the copies that fill it), and its `input_ids` and
-      `attention_mask` `[B, T]`, where T is one of the few bucket lengths.
+      The indices of a batch's examples, without copies, and the batch's `input_ids` and
+      `attention_mask` `[B, T]`, where T is one of a few bucket lengths.
     """
     order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
     for start in range(0, len(order), batch_size):
@@ -76,5 +76,5 @@ def label_indices(examples: Sequence[Example], labels: tuple[str, ...]) -> np.nd
 
 
 def pad_id(formulation: Formulation) -> int:
-    """Return the token id that fills a row; any would do, since the mask hides it."""
+    """Return the token id for padding; any id would do, since the mask hides it."""
     return formulation.pretrained.tokenizer.pad_token_id or 0

@@ -1,4 +1,4 @@
-"""The protocol of formulations: they turn a classification task into tokens and class logits."""
+"""The protocol of formulations, which turn a classification task into tokens and class logits."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Protocol, runtime_checkable
@@ -56,11 +56,11 @@ class Formulation(Protocol):
         ...
 
     def trunk(self, params: Params, batch: Batch) -> Float[Array, "B T D"]:
-        """Compute the activations below `top_layers`; a batch may hold them as `trunk`."""
+        """Compute the activations below `top_layers`, which a batch may have as `trunk`."""
         ...
 
     def logits(
         self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None
     ) -> Float[Array, "B C"]:
-        """Compute the class logits of a batch; cached arrays in it are used, not computed again."""
+        """Compute the class logits of a batch, using the cached arrays in it."""
         ...

@@ -1,8 +1,8 @@
 """The formulation `head`: a linear layer on a pooled representation of the text.
 
-In an encoder-decoder the decoder reads the text too, shifted by one, as in Hugging Face's
+In an encoder-decoder the decoder reads the text too, shifted by one token, as in Hugging Face's
 classifiers, and its hidden states are pooled. If the model was loaded without its decoder, the
-hidden states of the encoder are pooled.
+encoder's hidden states are pooled.
 """
 
 import dataclasses
@@ -28,15 +28,15 @@ INITIAL_SCALE = 0.02
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class HeadFormulation:
-    """Classifies by a linear layer on the pooled hidden states.
+    """Classifies with a linear layer on the pooled hidden states.
 
     Attributes:
       pretrained: the model.
       labels: the C classes.
-      pooling: one of `POOLINGS`. By default the last token if a decoder gives the hidden states,
-        and the mean otherwise.
-      max_length: texts are cut to this many tokens, special ones included; by default the limit of
-        the model.
+      pooling: one of `POOLINGS`. The default is the last token for a decoder's hidden states, and
+        the mean for an encoder's.
+      max_length: texts are cut to this many tokens, including special tokens; by default the limit
+        of the model.
       reserved_positions: the number of the model's positions that an adaptation takes.
     """
 
@@ -72,7 +72,7 @@ class HeadFormulation:
         return min(self.max_length or most, most)
 
     def tokenize(self, examples: Sequence[Example]) -> tuple[list[list[int]], int]:
-        """Tokenise texts; those longer than the limit are cut at their end and counted.
+        """Tokenise texts; cut those longer than the limit at their end, and count them.
 
         Args:
           examples: E examples.
@@ -95,10 +95,10 @@ class HeadFormulation:
     def representation(
         self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None
     ) -> Float[Array, "B D"]:
-        """Compute the pooled hidden states of a batch, float32, which are the input of the head.
+        """Compute the pooled hidden states of a batch in float32, the input of the head.
 
-        If a soft prompt follows the text, its hidden states are pooled: they attend to all of the
-        text.
+        If a soft prompt follows the text, its hidden states are pooled, since they attend to the
+        whole text.
         """
         inputs = model_inputs(self.pretrained, params, batch, dropout=dropout, key=key)
         output = self.pretrained.apply(

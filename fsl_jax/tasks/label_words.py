@@ -1,6 +1,6 @@
-"""Lays out the tokens of label words behind a prompt.
+"""Lay out the tokens of label words after a prompt.
 
-A word's tokens but the last are appended to the prompt, the words side by side. Each appended token
+All words are appended to the prompt side by side, each without its last token. Each appended token
 attends to the prompt and to the earlier tokens of its own word. So one pass over a prompt scores
 all words. A word of one token needs no appended token.
 """
@@ -62,11 +62,11 @@ class LabelWords:
 
     @property
     def extra_positions(self) -> int:
-        """The number of positions that the longest word takes behind the prompt."""
+        """The number of positions that the longest word takes after the prompt."""
         return int(self.offset.max(initial=-1)) + 1
 
     def class_scores(self, word_scores: Float[Array, "B W"]) -> Float[Array, "B C"]:
-        """Sum the probabilities of the words of each class; scores are their logarithms.
+        """Sum the probabilities of each class's words, all as logarithms.
 
         Args:
           word_scores: the logarithm of the probability of each word.
@@ -95,8 +95,8 @@ def append_words(
       prefix: keys and values of P tokens before the prompts.
 
     Returns:
-      Token ids `[B, T + S]`, the mask of attention `[B, T + S, P + T + S]` and position ids
-      `[B, T + S]`. If S is 0, the ids and the mask as they were given, and None.
+      Token ids `[B, T + S]`, the attention mask `[B, T + S, P + T + S]` and position ids `[B, T +
+      S]`. If S is 0, the unchanged ids and mask, and None.
     """
     if not words.inputs.size:
         return input_ids, attention_mask, None

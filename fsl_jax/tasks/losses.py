@@ -19,7 +19,7 @@ def cross_entropy(logits: Float[Array, "B C"], labels: Int[Array, " B"]) -> Floa
 
 
 def correct(logits: Float[Array, "B C"], labels: Int[Array, " B"]) -> Bool[Array, " B"]:
-    """Compare the class with the largest logit with the label; the mean is the accuracy.
+    """Compare the predicted class with the label; the mean of the result is the accuracy.
 
     Args:
       logits: class logits.

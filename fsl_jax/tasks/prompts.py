@@ -1,4 +1,4 @@
-"""Tokenises prompts; one that is too long for the model is cut inside its text only."""
+"""Tokenise prompts; if one is too long for the model, only its text is cut."""
 
 import functools
 
@@ -28,7 +28,7 @@ def fit_prompt(
     Raises:
       InputError: template and context alone are longer than the limit.
     """
-    # Not verbose: a prompt that is too long is cut here, so the tokenizer need not warn.
+    # Not verbose: a long prompt is cut here, so the tokenizer need not warn.
     tokenize = functools.partial(tokenizer, verbose=False)
     ids = tokenize(context + template.render(text))["input_ids"]
     cut = len(ids) > limit

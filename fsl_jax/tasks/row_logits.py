@@ -1,4 +1,4 @@
-"""Computes class logits of rows that have different adapters, each with its own task head."""
+"""Compute class logits of rows with different adapters, each with its own task head."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,11 +30,11 @@ def row_logits(
     dropout: float = 0.0,
     key: PRNGKey | None = None,
 ) -> Float[Array, "B C"]:
-    """Compute class logits with a different adapter for each row, differentiable by `stacked`.
+    """Compute class logits with a different adapter for each row, differentiable in `stacked`.
 
     Args:
-      formulation: reads and pools the rows. The classes are those of the adapters' heads, whatever
-        its own labels are; a template has the same label words for all rows.
+      formulation: reads and pools the rows. The classes are those of the adapters' heads, not the
+        formulation's labels; a template has the same label words for all rows.
       params: the base's parameters, as for `fsl_jax.adapt.row_params`.
       stacked: the stacked adapters, as there. For the formulation `head` each has a task head.
       index: the adapter of each row, as there. A row without an adapter (-1), or whose adapter has
@@ -49,7 +49,7 @@ def row_logits(
       class that the adapter of a row does not have.
 
     Raises:
-      InputError: rows have no head, all of which are listed, or as in `row_params`.
+      InputError: rows have no head (the error lists them all), or as in `row_params`.
     """
     rows = row_params(formulation.pretrained, params, stacked, index, reparametrize=reparametrize)
     require_rows(rows, len(batch["input_ids"]))
@@ -74,7 +74,7 @@ def _logits_of_row(
     logits = formulation.logits(tree, batch, dropout=dropout, key=key)
     if not suffix_length(tree):
         return logits
-    # If the suffix of a row is all padding, it has no hidden states to pool.
+    # If a row's suffix is only padding, it has no hidden states to pool.
     has_suffix = jnp.any(tree["embeddings"]["word"]["suffix_mask"] > 0)
     without = formulation.logits(without_suffix(tree), batch, dropout=dropout, key=key)
     return jnp.where(has_suffix, logits, without)
@@ -83,7 +83,7 @@ def _logits_of_row(
 def _with_own_classes(
     logits: Float[Array, "1 C"], head: Params, number: Int[Array, "1"]
 ) -> Float[Array, "1 C"]:
-    """Set the logits of padded classes to -inf, and those of a row without a head to NaN."""
+    """Set the logits of padded classes to -inf, and all logits of a row without a head to NaN."""
     is_class = head["mask"] > 0 if "mask" in head else jnp.ones(logits.shape[1], bool)
     has_head = jnp.any(is_class) & (number > NO_ADAPTER)
     masked = jnp.where(is_class[None], logits, -jnp.inf)
@@ -91,7 +91,7 @@ def _with_own_classes(
 
 
 def _require_heads(rows: RowParams) -> None:
-    """Raise an error if rows have no head; traced indices are not known and not checked."""
+    """Raise an error if rows have no head; traced indices cannot be checked."""
     if "head/kernel" not in rows.own:
         raise InputError(
             "none of these adapters has a task head; stack those that were trained by the "

@@ -1,7 +1,7 @@
-"""Reads a text before the suffix, a soft prompt that follows it.
+"""Read a text before its suffix, which is a soft prompt after the text.
 
 In a decoder a text does not attend to tokens after it. So the text is read first, and the suffix
-attends to its keys and values. They are computed once for all runs that differ in the suffix only,
+attends to its keys and values. They are computed once for all runs that differ only in the suffix,
 and can be cached if no trainable leaf changes them.
 """
 
@@ -27,7 +27,7 @@ from fsl_jax.tasks.formulation import Batch
 KEYS, VALUES, SEEN = "keys", "values", "seen"
 
 _TEXT = 2**16
-"""Folded into the key for the text's dropout; larger than any number that the layers fold in."""
+"""The number to fold into the key for the text's dropout; larger than those of all layers."""
 
 
 class ModelInputs(NamedTuple):
@@ -71,7 +71,7 @@ def model_inputs(
       The inputs.
 
     Raises:
-      InputError: there is a suffix, and the model is no decoder.
+      InputError: there is a suffix, but the model is not a decoder.
     """
     ids, mask = batch["input_ids"], batch["attention_mask"]
     if not suffix_length(params):
@@ -100,7 +100,7 @@ def text_states(pretrained: Pretrained, params: Params, batch: Batch) -> Batch:
       token is real.
 
     Raises:
-      InputError: the model is no decoder.
+      InputError: the model is not a decoder.
     """
     _require_decoder(pretrained)
     states = _read(pretrained, params, batch)
@@ -120,7 +120,7 @@ def _read(
 ) -> KeyValues:
     text_key = None if key is None else jax.random.fold_in(key, _TEXT)
     ids, mask = batch["input_ids"], batch["attention_mask"]
-    # Without the suffix, so that runs that differ in it only share the result.
+    # Without the suffix, so that runs that differ only in the suffix share the result.
     params = without_suffix(params)
     output = pretrained.apply(params, ids, mask, dropout=dropout, key=text_key, unembed=False)
     return output.key_values

@@ -10,7 +10,7 @@ DEFAULT = "{text}\nTopic:"
 
 @dataclasses.dataclass(frozen=True)
 class Template:
-    r"""Text with the field `{text}`, which ends where the label word follows.
+    r"""A text with the field `{text}`, which is followed by the label word.
 
     Fields are plain names, `{{` and `}}` stand for braces, and nothing else is interpreted.
 

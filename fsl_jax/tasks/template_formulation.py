@@ -30,7 +30,7 @@ from fsl_jax.tasks.word_scores import score_words, words_trunk
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TemplateFormulation:
-    """Classifies by the probability of label words after a prompt.
+    """Classifies with the probability of label words after a prompt.
 
     Attributes:
       pretrained: a model with logits.
@@ -66,18 +66,18 @@ class TemplateFormulation:
 
     @property
     def limit(self) -> int:
-        """The largest number of tokens of a prompt; it leaves room for the label words."""
+        """The largest number of tokens of a prompt, which leaves room for the label words."""
         most = self.pretrained.config.max_length - self.reserved_positions
         if self._decoder_has_words:
             return min(self.max_length or most, most)
-        # All words are appended to a prompt side by side: each has its own tokens, and they share
+        # All words are appended to a prompt side by side: each has its own tokens, but they share
         # positions.
         positions = (self.max_length or most) - self.words.extra_positions
         return min(positions, most - self.words.inputs.size)
 
     @property
     def limit_with_words(self) -> int:
-        """The largest number of tokens of a prompt together with a label word behind it."""
+        """The largest number of tokens of a prompt and a label word together."""
         return self.limit + (0 if self._decoder_has_words else self.words.extra_positions)
 
     @property
@@ -97,7 +97,7 @@ class TemplateFormulation:
     def tokenize(
         self, examples: Sequence[Example], context: str = ""
     ) -> tuple[list[list[int]], int]:
-        """Tokenise the prompts of examples; if one is too long, its text is cut and counted.
+        """Tokenise the prompts of examples; if one is too long, cut its text and count it.
 
         Args:
           examples: E examples.

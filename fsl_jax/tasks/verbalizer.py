@@ -1,4 +1,4 @@
-"""Verbalizers map labels to the words that a language model predicts."""
+"""Verbalizers, which map labels to the words that a language model predicts."""
 
 import dataclasses
 import json
@@ -16,8 +16,8 @@ class Verbalizer:
     """A map from each label to one or more label words, each of one or more tokens.
 
     Attributes:
-      words: the words of each label, in the order of the labels; each begins with a space, as it
-        does behind a prompt.
+      words: the words of each label, in the order of the labels; each begins with a space, as after
+        a prompt.
     """
 
     words: tuple[tuple[str, ...], ...]
@@ -26,7 +26,7 @@ class Verbalizer:
     def from_mapping(
         cls, labels: Sequence[str], mapping: Mapping[str, str | Sequence[str]] | None = None
     ) -> "Verbalizer":
-        """Make a verbalizer; a label that the mapping does not name is its own label word.
+        """Make a verbalizer; a label that the mapping lacks is its own label word.
 
         Args:
           labels: the classes, in order.
@@ -36,8 +36,8 @@ class Verbalizer:
           The verbalizer.
 
         Raises:
-          InputError: the mapping has a key that is no label, a word is empty, or one word stands
-            for two labels.
+          InputError: the mapping has a key that is not a label, a word is empty, or one word is
+            used for two labels.
         """
         mapping = {
             key: [value] if isinstance(value, str) else value
@@ -67,15 +67,15 @@ class Verbalizer:
         Args:
           tokenizer: the model's tokenizer.
           prompt: a text before a word. Without it a word may have other tokens, since some
-            tokenizers put a space before every text. None if a word is a text by itself, as the
-            decoder of an encoder-decoder writes it.
+            tokenizers put a space before every text. None if a word is a text by itself, as in the
+            decoder of an encoder-decoder.
 
         Returns:
           The token ids of each word.
 
         Raises:
-          InputError: two words have the same tokens, so the model could not tell them apart; or
-            the tokens of a prompt change if a word follows it.
+          InputError: two words have the same tokens, so the model cannot distinguish them; or the
+            tokens of a prompt change if a word follows it.
         """
         words = [word for label_words in self.words for word in label_words]
         if prompt is None:
@@ -95,7 +95,7 @@ class Verbalizer:
         return ids
 
     def class_indices(self) -> list[int]:
-        """Return the index of its label for each word, in the order of `tokens`."""
+        """Return the index of each word's label, in the order of `tokens`."""
         return [index for index, label_words in enumerate(self.words) for _ in label_words]
 
 
@@ -112,7 +112,7 @@ def _tokens_alone(
 def _tokens_after(
     tokenizer: PreTrainedTokenizerBase, prompt: str, words: Sequence[str]
 ) -> tuple[list[list[int]], list[str]]:
-    """Tokenise each word behind a prompt; return the token ids and the problems."""
+    """Tokenise each word after a prompt; return the token ids and the problems."""
     before = tokenizer(prompt)["input_ids"]
     whole = [tokenizer(prompt + word)["input_ids"] for word in words]
     problems = [
@@ -124,7 +124,7 @@ def _tokens_after(
 
 
 def parse_verbalizer(text: str) -> dict[str, list[str]]:
-    """Read a verbalizer as it is written in flags.
+    """Parse a verbalizer as written in flags.
 
     Args:
       text: a JSON object from labels to a word or a list of words.
@@ -133,7 +133,7 @@ def parse_verbalizer(text: str) -> dict[str, list[str]]:
       The words by label.
 
     Raises:
-      InputError: the text is not such an object.
+      InputError: the text is not such a JSON object.
     """
     expected = (
         f"cannot read the verbalizer {text!r}: expected a JSON object from labels to words, "

@@ -1,6 +1,6 @@
-"""Scores label words of one or more tokens with one pass over the prompt.
+"""Score label words of one or more tokens with one pass over the prompt.
 
-A decoder reads the tokens of the words behind the prompt. An encoder-decoder reads the prompt with
+A decoder reads the tokens of the words after the prompt. An encoder-decoder reads the prompt with
 its encoder, and its decoder reads the words after its start token. The first tokens of the words
 need only some rows of the unembedding.
 """
@@ -35,13 +35,13 @@ def score_words(
     dropout: float = 0.0,
     key: jax.Array | None = None,
 ) -> Float[Array, "B C"]:
-    """Compute the logarithm of each class's probability, up to a constant that classes share.
+    """Compute the log-probability of each class, up to a constant that all classes share.
 
     Args:
       pretrained: a model with logits.
       params: the parameters of the model.
       words: the label words.
-      input_ids: prompts, padded at the right, or inside if a suffix follows.
+      input_ids: prompts, padded on the right, or before the suffix if there is one.
       attention_mask: True where a token is real.
       prefix: keys and values of tokens before every prompt, for a decoder.
       trunk: the result of `words_trunk` for these prompts, for a decoder.
@@ -80,7 +80,7 @@ def words_trunk(
       pretrained: a model with logits.
       params: the parameters of the model.
       words: the label words.
-      input_ids: prompts, padded at the right.
+      input_ids: prompts, padded on the right.
       attention_mask: True where a token is real.
 
     Returns:
@@ -105,7 +105,8 @@ def _word_scores(
 ) -> Float[Array, "B W"]:
     """Add the logits of the first tokens and the log-probabilities of the tokens that follow.
 
-    The logits of the first tokens are not normalised: their normaliser is the same for all words.
+    The logits of the first tokens are not normalised, since their normaliser is the same for all
+    words.
     """
     length = mask.shape[1]
     last = last_token(hidden[:, :length], mask)

@@ -1,1 +1,1 @@
-"""Trains many runs in one compiled program, and saves their state."""
+"""Train many runs in one compiled program, and save their state."""

@@ -1,4 +1,4 @@
-"""Computes the part of the model below the lowest trainable leaf once for each example.
+"""Compute the part of the model below the lowest trainable leaf once for each example.
 
 If only a head is trained, the pooled representation of an example is cached; if only the top layers
 are trained, the activations that enter them; and if only a soft prompt after the text is trained,
@@ -27,7 +27,7 @@ AFTER_TEXT = ("head/", SUFFIX)
 
 
 def cached_name(mask: Params) -> str | None:
-    """Return the name of what can be cached for an example.
+    """Return the name of the result that can be cached for an example.
 
     Args:
       mask: True where a leaf is trained.
@@ -55,7 +55,7 @@ def cache_examples(
     chunk: int,
     mesh: Mesh | None = None,
 ) -> Batch:
-    """Add the arrays that stay the same in every step to a pool of examples.
+    """Add the arrays that are the same in every step to a pool of examples.
 
     Args:
       formulation: turns tokens into class logits.
@@ -73,10 +73,10 @@ def cache_examples(
         return {key: jnp.asarray(value) for key, value in pool.items()}
     compute = jit(lower_part(formulation, name))
     count = len(pool["input_ids"])
-    # The last chunk is filled up with copies; chunks of even size need the fewest copies.
+    # Copies fill up the last chunk; chunks of even size need the fewest copies.
     devices = 1 if mesh is None else mesh.shape["runs"] * mesh.shape["batch"]
     chunk = even_size(count, chunk, devices)
-    # Collected in host memory, since joining chunks on the device would hold them twice.
+    # Collect the chunks in host memory, since joining them on the device would hold them twice.
     cached: dict[str, np.ndarray] = {}
     for start in range(0, count, chunk):
         rows = np.minimum(np.arange(start, start + chunk), count - 1)
@@ -90,7 +90,7 @@ def cache_examples(
 def pool_shapes(
     formulation: Formulation, shared: Params, mask: Params, pool: dict[str, np.ndarray]
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """Return the shapes of the result of `cache_examples`; nothing is computed.
+    """Return the shapes of the result of `cache_examples`, without computing it.
 
     Args:
       formulation: turns tokens into class logits.
@@ -109,11 +109,11 @@ def pool_shapes(
 
 
 def lower_part(formulation: Formulation, name: str) -> Callable[[Params, Batch], Batch]:
-    """Return a function that computes the cached arrays of a batch from the frozen parameters.
+    """Return a function that computes the arrays to cache for a batch.
 
     Args:
       formulation: turns tokens into class logits.
-      name: the name of what is cached, from `cached_name`.
+      name: the name of the cached result, from `cached_name`.
 
     Returns:
       The function of the frozen parameters and a batch.

@@ -1,4 +1,4 @@
-"""Saves the state of a program at intervals, and restores it."""
+"""Save the state of a program at intervals, and restore it."""
 
 import time
 from typing import Any
@@ -10,7 +10,7 @@ from fsl_jax.training.checkpoints import restore_latest, save
 from fsl_jax.training.state import FitState, RunState
 
 SHARE_SAVING = 0.1
-"""The largest share of the time that saving may take. The state of many runs can be gigabytes."""
+"""The maximum share of time for saving. The state of many runs can be gigabytes."""
 
 
 class Checkpointer:
@@ -21,8 +21,8 @@ class Checkpointer:
 
         Args:
           directory: the directory of the program's checkpoints.
-          seconds: the least time between two checkpoints. It is longer where saving would take more
-            than a tenth of the time.
+          seconds: the minimum time between two checkpoints. The time is longer if saving would take
+            more than a tenth of it.
         """
         self._directory = directory
         self._seconds = seconds
@@ -30,11 +30,11 @@ class Checkpointer:
         self._saved = time.monotonic()
 
     def restore(self, state: FitState) -> FitState:
-        """Restore the state that was saved last.
+        """Restore the last saved state.
 
         Args:
           state: the state before the first step. The saved state must have the same shapes and
-            types, and is laid out on the devices in the same way.
+            dtypes, and gets the same shardings.
 
         Returns:
           The saved state, or `state` itself if none was saved.
@@ -47,7 +47,7 @@ class Checkpointer:
 
         Args:
           state: the state.
-          force: True saves it at once; the same in all processes.
+          force: True saves at once. It must be the same in all processes.
         """
         due = time.monotonic() - self._saved >= self._pause
         if force or from_first(due):
@@ -60,7 +60,7 @@ class Checkpointer:
 def _items(state: FitState) -> dict[str, Any]:
     """Return the state in three parts: the adapter, the optimiser, and the cursor.
 
-    The keys are those of the checkpoints on disk, so they may not change.
+    The keys are those of the checkpoints on disk, so they must not change.
     """
     runs = state.runs
     cursor = {

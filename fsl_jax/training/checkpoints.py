@@ -1,13 +1,13 @@
-"""Checkpoints: the state of a program, written so that a kill at any moment loses nothing.
+"""Checkpoints of the state of a program, which stay valid if the process is killed at any time.
 
 A checkpoint is a directory such as `step_00000040`. It holds the arrays (`arrays/`, written by
 Orbax, with one checkpointable for each item), `metadata.json` and `manifest.json`. It is written
-under a staging name, hashed, synced, and renamed when it is complete. A directory without a valid
-manifest is no checkpoint. On an object store such as `gs://` nothing is renamed: the files are
-written in place, and the manifest is written last. A directory whose writing was cut short has none
-and is passed over with a warning.
+under a temporary name, hashed, synced, and renamed when it is complete. A directory without a valid
+manifest is not a checkpoint. On an object store such as `gs://` nothing is renamed: the files are
+written in place, and the manifest is written last. An incomplete directory has no manifest and is
+skipped with a warning.
 
-With several processes all of them call `save` and `restore_latest` with the same directory, which
+With several processes, all of them call `save` and `restore_latest` with the same directory, which
 all can read. Only process 0 writes.
 """
 
@@ -33,7 +33,7 @@ class Checkpoint:
     """The saved state of a program.
 
     Attributes:
-      step: the step that it was saved at.
+      step: the step at which it was saved.
       items: the trees by name.
       metadata: the JSON object that was saved with them.
     """
@@ -51,14 +51,13 @@ def save(
     *,
     keep: int = 2,
 ) -> epath.Path:
-    """Save a checkpoint; from then on `restore_latest` returns it.
+    """Save a checkpoint, which `restore_latest` then returns.
 
-    A checkpoint of the same step is replaced. Checkpoints of later steps are removed, since a
-    program that saves this step has gone back behind them.
+    A checkpoint of the same step is replaced. Checkpoints of later steps are removed, since the
+    program has restarted from an earlier step.
 
     Args:
-      directory: a directory for the checkpoints of one program and nothing else; it is made if it
-        is missing.
+      directory: a directory for the checkpoints of one program only; it is created if missing.
       step: the step, from 0.
       items: trees of arrays and Python numbers by name, such as "adapter", "optimizer", "cursor".
       metadata: a JSON object.
@@ -68,8 +67,8 @@ def save(
       The checkpoint's directory.
 
     Raises:
-      OSError: it could not be written, for example because the disk is full. Earlier checkpoints
-        are untouched.
+      OSError: the checkpoint could not be written, for example because the disk is full. Earlier
+        checkpoints are not changed.
       ValueError: `metadata` is not valid JSON, or holds NaN.
     """
     if keep < 1 or step < 0:
@@ -95,12 +94,12 @@ def restore_latest(
 ) -> Checkpoint | None:
     """Read the newest checkpoint that is not damaged.
 
-    Damaged ones are passed over with a warning that names their files. Files that killed writers
-    left in the directory are removed, so no writer may be at work in it.
+    Damaged checkpoints are skipped with a warning that names their files. Files that killed writers
+    left in the directory are removed, so no process may write to it at the same time.
 
     Args:
-      directory: the directory of the checkpoints; it may be missing.
-      templates: for each saved item a tree of `jax.Array` or `jax.ShapeDtypeStruct`, which give the
+      directory: the directory of the checkpoints, which need not exist.
+      templates: for each saved item a tree of `jax.Array` or `jax.ShapeDtypeStruct` with the wanted
         shardings, of NumPy arrays, or of Python numbers. With None only the step and the metadata
         are read, and the checkpoint has no items.
 
@@ -108,7 +107,7 @@ def restore_latest(
       The checkpoint, or None if there is none.
 
     Raises:
-      InputError: the saved tensors are not those of the templates; it lists all differences.
+      InputError: the saved tensors do not match the templates; the error lists all differences.
     """
     directory = _absolute(directory)
     step = None
@@ -125,7 +124,7 @@ def restore_latest(
 
 
 def verify(path: epath.PathLike) -> list[str]:
-    """Check the directory of a checkpoint; return its problems, one line for each file."""
+    """Check the directory of a checkpoint, and return its problems, one line for each file."""
     path = _absolute(path)
     problems = manifest.verify(path)
     if not problems and json.loads((path / _METADATA).read_text())["step"] != _step_of(path):
@@ -134,7 +133,7 @@ def verify(path: epath.PathLike) -> list[str]:
 
 
 def _absolute(path: epath.PathLike) -> epath.Path:
-    # Orbax takes absolute paths only.
+    # Orbax accepts only absolute paths.
     return epath.Path(path).expanduser().resolve()
 
 
@@ -144,7 +143,7 @@ def _step_of(path: epath.Path) -> int | None:
 
 
 def _steps(directory: epath.Path) -> dict[int, epath.Path]:
-    """Return all checkpoints by step, valid or not, the newest first."""
+    """Return all checkpoints by step, valid or not, newest first."""
     entries = directory.iterdir() if directory.exists() else ()
     paths = {step: path for path in entries if (step := _step_of(path)) is not None}
     return dict(sorted(paths.items(), reverse=True))
@@ -160,7 +159,7 @@ def _prune(directory: epath.Path, step: int, keep: int) -> None:
 
 
 def _newest_valid(directory: epath.Path) -> int | None:
-    """Return the step of the newest valid checkpoint; warn of those that are passed over."""
+    """Return the step of the newest valid checkpoint, and warn of skipped ones."""
     damaged: list[str] = []
     newest = None
     for step, path in _steps(directory).items():
@@ -185,7 +184,7 @@ def _encode(step: int, items: dict[str, Any], metadata: dict[str, Any]) -> str:
 
 
 def _write_arrays(directory: epath.Path, items: dict[str, orbax_arrays.Arrays]) -> None:
-    """Write the arrays that have elements; `metadata.json` describes the others completely."""
+    """Write the arrays that have elements; `metadata.json` fully describes the empty ones."""
     filled = {
         item: {name: array for name, array in arrays.items() if array.size}
         for item, arrays in items.items()
@@ -198,7 +197,7 @@ def _write_arrays(directory: epath.Path, items: dict[str, orbax_arrays.Arrays]) 
 def _read_items(
     path: epath.Path, templates: dict[str, Any], tensors: dict[str, Any]
 ) -> dict[str, Any]:
-    """Check that the saved tensors are those of the templates, and read the trees."""
+    """Check that the saved tensors match the templates, and read the trees."""
     saved = {item: named_arrays.parse_descriptions(named) for item, named in tensors.items()}
     expected = {item: named_arrays.describe(template) for item, template in templates.items()}
     problems = [

@@ -1,8 +1,8 @@
-"""The fit program: it trains N stacked runs for many steps in a dispatch, and validates them.
+"""The fit program, which trains N stacked runs for many steps per dispatch, and validates them.
 
-Everything here is traced: `advance` computes one dispatch. The frozen base is an argument that is
-not mapped over the runs, so it is held once; only the trainable leaves are differentiated. On a
-mesh the runs are spread over its axis `runs`, and the examples of each batch over `batch`.
+Everything here is traced: `advance` computes one dispatch. The frozen base is not mapped over the
+runs, so it is held once. Only the trainable leaves are differentiated. On a mesh, the runs are
+sharded over the axis `runs`, and the examples of each batch over `batch`.
 """
 
 import dataclasses
@@ -39,14 +39,14 @@ def make_advance(
 
     Args:
       formulation: turns tokens into class logits.
-      method: the method of any of the runs; only the attributes that all runs share are read.
+      method: the method of any of the runs; only attributes that all runs share are read.
       config: the config of the program.
-      mesh: the mesh that runs and batches are spread over, if there is one.
+      mesh: the mesh over which runs and batches are sharded, if there is one.
 
     Returns:
       `advance(state, runs, shared, pool) -> state`, a pure function to be jitted. It takes
-      `config.steps_per_dispatch` steps with every run and validates if that is due. `shared` is the
-      frozen base, and `pool` has the arrays `[E, ...]` of all examples of all runs.
+      `config.steps_per_dispatch` steps with every run, and validates if it is time to. `shared` is
+      the frozen base, and `pool` has the arrays `[E, ...]` of all examples of all runs.
     """
 
     def over_runs(function: Callable[..., RunState]) -> Callable[..., RunState]:
@@ -126,7 +126,7 @@ def _update(
         key = jax.random.fold_in(inputs.key, step) if config.dropout else None
         loss, gradients = gradient(run.trainable, inputs.frozen_leaves, shared, batch, key)
         optimizer = make_optimizer(inputs.learning_rate, inputs.weight_decay, config)
-        # AdamW multiplies float32 by Python numbers and by its integer counters.
+        # AdamW multiplies float32 arrays by Python numbers and by its integer counters.
         with jax.numpy_dtype_promotion("standard"):
             updates, moments = optimizer.update(gradients, run.optimizer, run.trainable)
             updates = scale_updates(updates, inputs.rate_factors)
@@ -153,7 +153,7 @@ def _update(
 def _validate(
     formulation: Formulation, method: Method, config: FitConfig, mesh: Mesh | None
 ) -> Callable[..., RunState]:
-    """Make the function that validates one run: it keeps the best leaves and may end the run."""
+    """Make the function that validates one run, keeps its best leaves, and may end it."""
 
     def validate(run: RunState, inputs: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
         params = method.reparametrize(combine(run.trainable, inputs.frozen_leaves, shared))
@@ -182,7 +182,7 @@ def _validate(
 def _measure(
     formulation: Formulation, params: Params, inputs: Runs, pool: Batch, mesh: Mesh | None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Return the mean accuracy and loss on the validation examples, read a chunk at a time."""
+    """Return the mean accuracy and loss on the validation examples, one chunk at a time."""
 
     def chunk(rows_and_weight: tuple[Array, Array]) -> tuple[Array, Array]:
         rows, weight = rows_and_weight
@@ -198,7 +198,7 @@ def _measure(
 
 
 def take(pool: Batch, rows: Array, mesh: Mesh | None = None) -> Batch:
-    """Take rows of a pool of examples as a batch, spread over the mesh's axis `batch`."""
+    """Take rows of a pool of examples as a batch, sharded over the mesh axis `batch`."""
     if mesh is not None:
         rows = jax.lax.with_sharding_constraint(rows, over_batch(mesh))
     return {name: array[rows] for name, array in pool.items()}

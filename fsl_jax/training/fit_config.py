@@ -1,4 +1,4 @@
-"""The config that all runs of a program share."""
+"""The training config that all runs of a program share."""
 
 import dataclasses
 import math
@@ -10,20 +10,19 @@ from fsl_jax.errors import problems_error
 
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
-    """The config that all runs of a program share.
-
-    Attributes:
-      steps: the number of optimiser steps.
-      batch_size: the number of examples in a step.
-      evaluate_every: the steps between two validations. Validation also follows the last step.
-      warmup: the share of the steps over which the learning rate rises.
-      clip_norm: gradients are scaled down to this global norm.
-      patience: a run ends after this many validations without improvement; with 0 it takes all
-        steps.
-      dropout: the dropout rate inside the model.
-      evaluation_batch: the number of examples that validation reads at a time.
-      longest_dispatch: the largest number of steps that one dispatch may take.
-      rematerialize: True computes layers again for their gradient, to save memory.
+    """The training config that all runs of a program share. Attributes:
+    steps: the number of optimiser steps.
+    batch_size: the number of examples in a step.
+    evaluate_every: the number of steps between two validations. The last step is followed by a
+      validation too.
+    warmup: the share of the steps during which the learning rate rises.
+    clip_norm: gradients are scaled down to this global norm.
+    patience: a run ends after this many validations without improvement; with 0 it takes all
+      steps.
+    dropout: the dropout rate inside the model.
+    evaluation_batch: the number of examples that validation reads at a time.
+    longest_dispatch: the largest number of steps that one dispatch may take.
+    rematerialize: True computes layers again for their gradient, to save memory.
     """
 
     steps: int
@@ -53,7 +52,7 @@ class FitConfig:
 
     @property
     def steps_per_dispatch(self) -> int:
-        """The most steps, within the limit, so that validations fall at the end of dispatches."""
+        """The largest allowed number of steps such that a dispatch ends at each validation."""
         common = math.gcd(self.steps, self.evaluate_every)
         divisors = [number for number in range(1, common + 1) if common % number == 0]
         return max(divisor for divisor in divisors if divisor <= self.longest_dispatch)
@@ -67,7 +66,8 @@ class FitConfig:
 def longest_dispatch() -> int:
     """Return the largest number of steps in a dispatch for this platform.
 
-    On an accelerator a dispatch takes longer than a small step, so it takes many steps. On a CPU a
-    dispatch costs nothing beside a step, so it takes one: that shows progress and stops soonest.
+    On an accelerator, the overhead of a dispatch is larger than a small step, so one dispatch takes
+    many steps. On a CPU the overhead is negligible, so a dispatch takes one step: progress is
+    shown, and the program can stop, after each step.
     """
     return 1 if jax.default_backend() == "cpu" else 1_000

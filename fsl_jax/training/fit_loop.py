@@ -11,7 +11,7 @@ from fsl_jax.training.program import Program
 from fsl_jax.training.state import FitState, Runs
 
 
-class Stopped(Exception):  # noqa: N818, a request to stop is no error
+class Stopped(Exception):  # noqa: N818, a request to stop is not an error
     """The process was asked to stop, and its state is saved.
 
     Attributes:
@@ -41,7 +41,7 @@ def fit(
       shared: the frozen base.
       pool: the examples.
       config: the config of the program.
-      after_dispatch: called after each dispatch with the state, and True if it was the last.
+      after_dispatch: called after each dispatch with the state, and with True after the last.
 
     Returns:
       The last state.

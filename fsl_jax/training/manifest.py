@@ -1,4 +1,4 @@
-"""A manifest lists all files of a directory with their hashes, so that every change is noticed."""
+"""Manifests, which list all files of a directory with their hashes to detect any change."""
 
 import hashlib
 import json
@@ -13,9 +13,8 @@ NAME = "manifest.json"
 
 
 def write(directory: epath.PathLike) -> None:
-    """Write `manifest.json` with the path, size and SHA-256 of every file under a directory.
-
-    It ends with the hash of the list itself.
+    """Write `manifest.json` with the path, size and SHA-256 of every file under a directory. The
+    manifest ends with the hash of the list itself.
 
     Args:
       directory: the directory, which already has all its other files.
@@ -33,8 +32,7 @@ def verify(directory: epath.PathLike) -> list[str]:
 
     Returns:
       The problems, one line for each file, which begins with its path. The list is empty if no file
-      is missing or was added, and every byte of every file, the manifest included, is as it was
-      written.
+      is missing or was added, and no byte of any file, including the manifest, has changed.
     """
     directory = epath.Path(directory)
     try:
@@ -52,7 +50,7 @@ def verify(directory: epath.PathLike) -> list[str]:
 
 
 def _files(directory: epath.Path) -> list[str]:
-    """Return the relative paths of all files but the manifest, sorted."""
+    """Return the sorted relative paths of all files except the manifest."""
     prefix_length = len(os.fspath(directory)) + 1
     paths = [
         f"{os.fspath(folder)}/{name}"[prefix_length:]
@@ -76,7 +74,7 @@ def _differences(listed: dict[str, Any], actual: dict[str, Any]) -> list[str]:
 
 
 def _encode(entries: list[dict[str, Any]]) -> bytes:
-    """Encode a manifest in the only form that is valid; it ends with the hash of the list."""
+    """Encode a manifest in the only valid form, which ends with the hash of the list."""
     text = json.dumps(entries)
     content = {"files": entries, "sha256": hashlib.sha256(text.encode()).hexdigest()}
     return (json.dumps(content, indent=1) + "\n").encode()
@@ -87,7 +85,7 @@ def _read(directory: epath.Path) -> list[dict[str, Any]]:
     data = (directory / NAME).read_bytes()
     try:
         entries = json.loads(data)["files"]
-        # Encoding it again finds changes that parsing forgives, such as a changed blank or escape.
+        # Encoding it again finds changes that parsing ignores, such as whitespace or escapes.
         intact = _encode(entries) == data
     except (ValueError, TypeError, KeyError, RecursionError):
         intact = False

@@ -1,4 +1,4 @@
-"""Trees of arrays as arrays by path in host memory, and back."""
+"""Convert trees of arrays to host arrays by path, and back."""
 
 import functools
 from typing import Any, NamedTuple
@@ -33,22 +33,22 @@ def describe(tree: Any) -> dict[str, Description]:
       tree: a pytree of arrays, `jax.ShapeDtypeStruct`, or Python numbers.
 
     Returns:
-      The descriptions by path; the keys of a path are joined by `/`.
+      The descriptions by path; the keys of a path are joined with `/`.
 
     Raises:
-      TypeError: a leaf is none of these.
+      TypeError: a leaf is of another type.
       ValueError: two leaves have the same path.
     """
     return {path: _describe(path, leaf) for path, leaf in _named_leaves(tree).items()}
 
 
 def parse_descriptions(named: dict[str, Any]) -> dict[str, Description]:
-    """Read the descriptions of `describe` after they were written as JSON."""
+    """Read descriptions from JSON that was made from the result of `describe`."""
     return {path: Description(dtype, tuple(shape)) for path, (dtype, shape) in named.items()}
 
 
 def differences(saved: dict[str, Description], expected: dict[str, Description]) -> list[str]:
-    """Compare the leaves that were saved with those that a program expects.
+    """Compare the saved leaves with those that a program expects.
 
     Args:
       saved: descriptions by path.
@@ -75,7 +75,7 @@ def differences(saved: dict[str, Description], expected: dict[str, Description])
 def tree_to_arrays(tree: Any) -> Arrays:
     """Copy the leaves of a tree into host memory.
 
-    With several processes, all call this together. An array that no process holds whole is
+    With several processes, all must call this together. Arrays that are spread over processes are
     gathered.
 
     Args:
@@ -92,12 +92,12 @@ def tree_to_arrays(tree: Any) -> Arrays:
 
 
 def arrays_to_tree(template: Any, arrays: Arrays) -> Any:
-    """Build a tree from arrays in host memory; each leaf is of the kind of the template's leaf.
+    """Build a tree from host arrays, with leaves of the same types as in a template.
 
     Args:
       template: the tree. For a `jax.Array` or `jax.ShapeDtypeStruct` the result has an array with
         the same sharding, for a NumPy array a NumPy array, for a Python number a Python number.
-      arrays: arrays by path, as from `tree_to_arrays`; those without elements may be left out.
+      arrays: arrays by path, as from `tree_to_arrays`; empty arrays may be left out.
 
     Returns:
       A tree of the template's structure.
@@ -112,7 +112,7 @@ def arrays_to_tree(template: Any, arrays: Arrays) -> Any:
 def _named_leaves(tree: Any) -> dict[str, Any]:
     """Return the leaves by path, in the order of the tree."""
     leaves = jax.tree.leaves_with_path(tree)
-    # A tree that is a single leaf has an empty path, and every array on disk needs a name.
+    # A single leaf has an empty path, but every array on disk needs a name.
     named = {
         jax.tree_util.keystr(path, simple=True, separator="/") or ".": leaf for path, leaf in leaves
     }
@@ -128,7 +128,7 @@ def _is_key(leaf: Any) -> bool:
 def _kind_of_key(leaf: Any) -> str:
     """Return the implementation of a typed key, such as "threefry2x32".
 
-    JAX gives it for arrays only, so the key is traced.
+    JAX returns it only for arrays, so the key is traced.
     """
     kinds: list[str] = []
     jax.eval_shape(lambda keys: kinds.append(str(jax.random.key_impl(keys))), leaf)
@@ -157,11 +157,12 @@ def _place(template: Any, array: np.ndarray) -> Any:
         return array
     if isinstance(template, np.generic):
         return array[()]
-    # A template that was not committed to a device gives an array that is not committed either. A
-    # committed one would need another compilation.
+    # If the template is not committed to a device, the array is not committed either: a committed
+    # array would need another compilation.
     sharding = template.sharding if getattr(template, "committed", True) else None
     if _is_key(template):
-        # Compiled, since `device_put` cannot put keys onto the devices of other processes.
+        # Use a compiled function, since `device_put` cannot put keys on the devices of other
+        # processes.
         wrap = functools.partial(jax.random.wrap_key_data, impl=_kind_of_key(template))
         return jax.jit(wrap, out_shardings=sharding)(array)
     return jax.device_put(array) if sharding is None else place(array, sharding)

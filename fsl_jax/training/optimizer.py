@@ -20,11 +20,11 @@ def make_optimizer(
     Args:
       learning_rate: the peak learning rate, a scalar that may be traced, so that stacked runs can
         differ.
-      weight_decay: the weight decay, likewise.
+      weight_decay: the weight decay, which may be traced as well.
       config: the config of the program.
 
     Returns:
-      An Optax transformation whose state does not depend on the two numbers.
+      An Optax transformation whose state does not depend on the two values.
     """
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
@@ -47,7 +47,7 @@ def clip_gradients(gradients: Any, config: FitConfig) -> Any:
 
 
 def scale_updates(updates: Any, factors: Any) -> Any:
-    """Multiply the optimiser's updates, which has the effect of multiplying the learning rate.
+    """Multiply the optimiser's updates by factors, which scales the learning rate.
 
     Args:
       updates: a tree of updates.
@@ -74,7 +74,7 @@ def learning_rate_schedule(peak: jax.Array | float, config: FitConfig) -> optax.
     warmup = int(config.warmup * config.steps)
     if not warmup:
         return optax.linear_schedule(peak, 0.0 * peak, config.steps)
-    # The rise begins above zero, so that the first step changes the parameters.
+    # The rate starts above zero, so that the first step changes the parameters.
     rise = optax.linear_schedule(peak / (warmup + 1), peak, warmup)
     fall = optax.linear_schedule(peak, 0.0 * peak, config.steps - warmup)
     return optax.join_schedules([rise, fall], [warmup])

@@ -1,4 +1,4 @@
-"""Writes named arrays into a directory with Orbax, and reads them."""
+"""Write named arrays into a directory with Orbax, and read them."""
 
 import contextlib
 import errno
@@ -19,7 +19,7 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACC
 def write_arrays(directory: epath.Path, items: dict[str, Arrays]) -> None:
     """Write arrays as an Orbax checkpoint, with one checkpointable for each item.
 
-    With several processes all call this together, with the same arrays; process 0 writes them.
+    With several processes, all must call this together with the same arrays; process 0 writes them.
 
     Args:
       directory: the directory of the checkpoint, which must not exist.
@@ -27,7 +27,7 @@ def write_arrays(directory: epath.Path, items: dict[str, Arrays]) -> None:
         have size zero, since Orbax refuses both.
 
     Raises:
-      OSError: the disk is full, or cannot be written for another reason.
+      OSError: the disk is full, or writing failed for another reason.
     """
     with _orbax() as orbax, _late_writes_unreported():
         try:
@@ -39,7 +39,7 @@ def write_arrays(directory: epath.Path, items: dict[str, Arrays]) -> None:
 def read_arrays(directory: epath.Path, names: list[str]) -> dict[str, Arrays]:
     """Read items of an Orbax checkpoint that `write_arrays` wrote.
 
-    With several processes all call this together.
+    With several processes, all must call this together.
 
     Args:
       directory: the directory of the checkpoint.
@@ -56,11 +56,11 @@ def read_arrays(directory: epath.Path, names: list[str]) -> dict[str, Arrays]:
 def _orbax() -> Iterator[ModuleType]:
     """Import Orbax and set its options.
 
-    Directories are made before the writing starts, since otherwise a failed write leaves threads
-    that wait for them. Nothing is compressed: that takes longer than writing the few megabytes that
-    it saves.
+    Directories are created before writing starts, since otherwise a failed write leaves threads
+    that wait for them. Arrays are not compressed: compressing takes longer than writing the few
+    megabytes that it would save.
     """
-    # The import takes half a second, so it is left until something is saved or restored.
+    # The import takes half a second, so it is delayed until something is saved or restored.
     from orbax.checkpoint import v1
 
     context = v1.Context()
@@ -88,8 +88,8 @@ def _only_fatal_logs() -> Iterator[None]:
 def _late_writes_unreported() -> Iterator[None]:
     """Silence the tracebacks that TensorStore's threads print after a write has failed.
 
-    They print one for each write that ends later. That can be after the error was raised, so the
-    hook is not restored after an error.
+    They print one traceback for each write that ends later. That can be after the error was raised,
+    so the hook is not restored after an error.
     """
     original_hook = sys.unraisablehook
 

@@ -1,4 +1,4 @@
-"""Predicts class logits of many runs for the same examples."""
+"""Predict class logits of many runs for the same examples."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ class Predicted:
 
     Attributes:
       logits: float32 `[N, E, C]`.
-      truncated: how many texts were longer than the formulation's limit and were cut.
+      truncated: the number of texts that were cut to the formulation's limit.
     """
 
     logits: np.ndarray
@@ -57,7 +57,7 @@ def predict(
       mesh: the mesh, if there are several devices.
 
     Returns:
-      The class logits of all runs, and how many texts were cut.
+      The class logits of all runs, and the number of texts that were cut.
     """
 
     compiled = _compiled_logits(formulation, method)

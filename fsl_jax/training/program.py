@@ -1,4 +1,4 @@
-"""Compiles a fit program for given shapes, and lays out its inputs."""
+"""Compile a fit program for given shapes, and place its inputs."""
 
 import contextlib
 import dataclasses
@@ -46,12 +46,12 @@ class Program:
     def place(
         self, trainable: Params, runs: Runs, count: int, config: FitConfig
     ) -> tuple[FitState, Runs]:
-        """Lay out a group of runs for the program.
+        """Place a group of runs on the program's devices.
 
         Args:
           trainable: trainable leaves `[n, ...]` of the group, n at most `size`.
           runs: the leaves and numbers that differ between the runs.
-          count: n. Copies of the last run, already stopped, fill the program.
+          count: n. Stopped copies of the last run fill up the program.
           config: the config of the program.
 
         Returns:
@@ -74,11 +74,11 @@ def compile_program(
     pool: Mapping[str, Any],
     mesh: Mesh | None = None,
 ) -> Program:
-    """Compile a program; nothing is run, and shapes are enough.
+    """Compile a program, without running it; shapes of arrays are enough.
 
     Args:
       formulation: turns tokens into class logits.
-      method: the method of any of the runs; they share everything in it that is not a leaf.
+      method: the method of any of the runs; it is the same in all runs, except for leaves.
       config: the config of the program.
       size: N, the number of runs that the program trains.
       trainable: trainable leaves of any number of runs.
@@ -91,7 +91,7 @@ def compile_program(
       The program.
 
     Raises:
-      InputError: a batch cannot be spread evenly over the mesh.
+      InputError: a batch cannot be sharded evenly over the mesh.
     """
     _require_even_batches(config, mesh)
     trainable, runs = jax.tree.map(functools.partial(_stacked_shape, size), (trainable, runs))
@@ -101,7 +101,7 @@ def compile_program(
         arguments = _with_shardings(arguments, mesh)
     shardings = None if mesh is None else jax.tree.map(lambda leaf: leaf.sharding, arguments[0])
     start = time.monotonic()
-    # The model looks up the platform that it is compiled for in the current mesh.
+    # The model finds the platform for which it is compiled in the current mesh.
     with contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh):
         function = make_advance(formulation, method, config, mesh)
         advance = jit(function, donate_argnums=0, out_shardings=shardings)
@@ -111,14 +111,14 @@ def compile_program(
 
 
 def place_shared(shared: Params, pool: Batch, mesh: Mesh | None) -> tuple[Params, Batch]:
-    """Lay out the frozen base and the examples as a program for the mesh expects them."""
+    """Place the frozen base and the examples as a program for the mesh expects them."""
     if mesh is None:
         return shared, pool
     whole = jax.tree.map(lambda _: replicated(mesh), pool)
     return place(shared, parameter_shardings(shared, mesh)), place(pool, whole)
 
 
-# Compiled as a whole: one by one, the operations on each leaf would be compiled too.
+# Compile this as a whole; otherwise each operation on each leaf would be compiled separately.
 @functools.partial(jax.jit, static_argnames=("size", "count", "config", "method"))
 def _fill(
     trainable: Params, runs: Runs, size: int, count: int, config: FitConfig, method: Method

@@ -1,4 +1,4 @@
-"""Chooses how many runs a program trains at once, so that it fits in memory."""
+"""Choose the number of runs that a program trains at once, so that it fits in memory."""
 
 import math
 from collections.abc import Callable
@@ -36,18 +36,18 @@ def compile_largest(
                 "(--max_length), fewer shots or seeds where much is kept of each example (a soft "
                 "prompt after the text), or a smaller model, or raise --memory_limit_gib"
             )
-        # The memory grows about linearly with the runs, on top of the part that they share. So a
-        # program of the estimated size fits or is only a little too large.
+        # Memory grows about linearly with the runs, plus the part that they share. So a program of
+        # the estimated size fits or is only a little too large.
         size = even_size(runs, min(size - 1, size * limit // program.memory), multiple)
 
 
 def even_size(runs: int, largest: int, multiple: int) -> int:
-    """Return the size of groups that are as few and as even as the largest size allows.
+    """Return the group size for the smallest number of groups, of sizes as even as possible.
 
     Args:
       runs: the number of runs.
       largest: the largest number of runs in a group.
-      multiple: the size is a multiple of this, and at least this, whatever the largest is.
+      multiple: the size is a multiple of this, and at least this, even if `largest` is smaller.
 
     Returns:
       The size.

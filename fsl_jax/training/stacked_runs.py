@@ -1,4 +1,4 @@
-"""Stacks the parameters of runs that share a program, and takes them apart again."""
+"""Stack the parameters of runs that share a program, and take out the leaves of single runs."""
 
 import dataclasses
 import re
@@ -22,15 +22,16 @@ Forward = Callable[[Params], Any]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StackedRuns:
-    """The parameters of N runs in three trees; a leaf is `None` in the two that do not hold it.
+    """The parameters of N runs in three trees. Each leaf is in one of them and `None` in the
+    others.
 
     Attributes:
       trainable: trainable leaves `[N, ...]`, padded with zeros to the largest run.
-      frozen_leaves: frozen leaves that differ between runs, `[N, ...]`, padded likewise.
+      frozen_leaves: frozen leaves that differ between runs, `[N, ...]`, padded in the same way.
       shared: the frozen base, held once for all runs.
       mask: True where a leaf is trainable.
-      method: the method of the first run. All runs share everything in it that is not a leaf.
-      shapes: for each run the shapes of its trainable leaves by path, before padding.
+      method: the method of the first run. It is the same in all runs, except for leaves.
+      shapes: for each run, the shapes of its trainable leaves before padding, by path.
       summary: a summary of the trainable leaves of the first run.
       rate_factors: a factor for the learning rate of each trainable leaf, a tree of `[N]`; an empty
         tuple if all factors are 1.
@@ -62,7 +63,7 @@ class StackedRuns:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Run:
-    """The parameters of one run, before they are stacked with those of others."""
+    """The parameters of one run before stacking."""
 
     trainable: Params
     frozen_leaves: Params
@@ -83,10 +84,10 @@ def stack_runs(
     Args:
       formulation: the formulation, which may add a head.
       base: the parameters of the pretrained model.
-      methods: the method of each run; runs may differ in numbers such as the rank.
-      seeds: the seed of each run, from which its new parameters are drawn.
-      forward: a function of the parameters, which is traced for the first run: each added leaf
-        must be read, and a leaf of the base that is not read stays frozen. None skips this.
+      methods: the method of each run; runs may differ in settings such as the rank.
+      seeds: the seed of each run, for drawing its new parameters.
+      forward: a function of the parameters, which is traced for the first run. It must read each
+        added leaf; leaves of the base that it does not read stay frozen. None skips this check.
 
     Returns:
       The stacked runs.
@@ -95,7 +96,7 @@ def stack_runs(
     methods = [method.resolve(formulation.pretrained, words) for method in methods]
     first = _draw_run(formulation, base, methods[0], seeds[0], forward)
     others = zip(methods[1:], seeds[1:], strict=True)
-    # The mask of the first run is that of all, so the model is traced once.
+    # All runs have the mask of the first, so the model is traced once.
     runs = [first, *(_draw_run(formulation, base, *other, first=first) for other in others)]
     return StackedRuns(
         trainable=stack_padded([run.trainable for run in runs]),
@@ -116,11 +117,11 @@ def stack_shapes(
     seeds: Sequence[int],
     forward: Forward | None = None,
 ) -> StackedRuns:
-    """Return the result of `stack_runs` with shapes in place of arrays; nothing is drawn.
+    """Return the result of `stack_runs` with shapes instead of arrays, without drawing any leaf.
 
     Args and returns are as in `stack_runs`.
     """
-    # The seeds make no difference to shapes, so one run of each method is enough.
+    # Shapes do not depend on seeds, so one run of each method is enough.
     distinct = tuple(dict.fromkeys(methods))
     traced: list[StackedRuns] = []
 
@@ -161,12 +162,12 @@ def stack_padded(trees: Sequence[Params]) -> Params:
         missing = [full - size for full, size in zip(shape, leaf.shape, strict=True)]
         return jnp.pad(leaf, [(0, more) for more in missing])
 
-    # Compiled as a whole: one by one, the operations on each leaf would be compiled too.
+    # Compile this as a whole; otherwise each operation on each leaf would be compiled separately.
     return jax.jit(lambda *trees: jax.tree.map(stack, *trees))(*trees)
 
 
 def run_key(seed: int) -> jax.Array:
-    """Return the random key of a run: threefry, so that stacked keys draw as single ones do."""
+    """Return a run's threefry key, with which stacked runs draw the same as single runs."""
     return jax.random.key(seed, impl="threefry2x32")
 
 
@@ -178,9 +179,8 @@ def _draw_run(
     forward: Forward | None = None,
     first: _Run | None = None,
 ) -> _Run:
-    """Draw the head and the leaves of the method, and divide all parameters into three trees.
-
-    Runs share the base, the mask and the summary, so these are taken from the first run.
+    """Draw the head and the method's leaves, and divide all parameters into three trees. All runs
+    share the base, the mask and the summary, so these come from the first run.
     """
     head_key, method_key = jax.random.split(run_key(seed))
     params = formulation.prepare(base, head_key)
@@ -195,7 +195,7 @@ def _draw_run(
 
 
 def _present(tree: Params) -> dict[str, Any]:
-    """Return the leaves that are not `None` by path."""
+    """Return the leaves that are not `None`, by path."""
     return {path: leaf for path, leaf in flatten(tree).items() if leaf is not None}
 
 
@@ -204,7 +204,7 @@ def _shapes(tree: Params) -> dict[str, tuple[int, ...]]:
 
 
 def _label_words(formulation: Formulation) -> tuple[str, ...]:
-    """Return the first word of each class; it is the label where there is no verbalizer."""
+    """Return the first word of each class, which is the label if there is no verbalizer."""
     if isinstance(formulation, TemplateFormulation):
         return tuple(words[0] for words in formulation.verbalizer.words)
     return formulation.labels
@@ -234,5 +234,5 @@ def _rate_factors(methods: Sequence[Method], mask: Params) -> Params | tuple[()]
 
 
 def _as_float32(params: Params) -> Params:
-    """Cast trainable leaves to float32, whatever the base is: small updates vanish in bfloat16."""
+    """Cast trainable leaves to float32, since small updates would vanish in bfloat16."""
     return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)

@@ -11,8 +11,8 @@ from fsl_jax.adapt.tree import Params
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.optimizer import make_optimizer
 
-# The fields below are leaves of trees. A tree can be mapped to shapes, shardings or anything else,
-# so the annotations of the fields cannot be checked as shapes of arrays.
+# The fields below are leaves of pytrees. A pytree can be mapped to shapes, shardings or other
+# objects, so the annotations cannot be checked as shapes.
 
 
 @flax.struct.dataclass
@@ -24,9 +24,9 @@ class Runs:
       learning_rate: the peak learning rates, float32 `[N]`.
       weight_decay: the weight decays, float32 `[N]`.
       key: threefry keys `[N]` for dropout.
-      order: the rows of the pool that form the batch of each step, int32 `[N, steps, B]`.
+      order: for each step, the rows of the pool that form the batch, int32 `[N, steps, B]`.
       validation: the rows of the pool to validate on, int32 `[N, chunks, evaluation_batch]`.
-      weight: 1 for each row of `validation` that counts and 0 for one that fills a chunk, float32.
+      weight: float32, 1 for the rows of `validation` that count, and 0 for rows that fill a chunk.
       rate_factors: a factor for the learning rate of each trainable leaf, a tree of `[N]`; an empty
         tuple if all factors are 1.
     """
@@ -57,8 +57,8 @@ class RunState:
       stopped: True once the run has ended early.
       diverged: True once a loss or an update was not finite; the run keeps its last finite state.
       losses: training loss by step, `[N, steps]`, NaN where a step was not taken.
-      accuracies: validation accuracy, `[N, evaluations]`, NaN likewise.
-      validation_losses: validation loss, `[N, evaluations]`, NaN likewise.
+      accuracies: validation accuracy, `[N, evaluations]`, NaN where not computed.
+      validation_losses: validation loss, `[N, evaluations]`, NaN where not computed.
     """
 
     trainable: Params
@@ -111,7 +111,7 @@ def initial_state(trainable: Params, config: FitConfig, method: Method) -> FitSt
             trainable=leaves,
             optimizer=make_optimizer(0.0, 0.0, config).init(leaves),
             method_state=method.initial_state(leaves),
-            # A copy, since the buffers of both are donated to a dispatch.
+            # Copy, since the buffers of both are donated to a dispatch.
             best=jax.tree.map(jnp.copy, leaves),
             best_accuracy=jnp.array(-1.0),
             best_loss=jnp.array(jnp.inf),

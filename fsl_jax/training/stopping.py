@@ -1,4 +1,4 @@
-"""Stops on request: the first signal sets a flag, which the program reads between steps."""
+"""Stop on request: the first signal sets a flag, which the program reads between steps."""
 
 import os
 import signal
@@ -22,8 +22,8 @@ class StopRequest:
                     save(state)
                     sys.exit(stop.exit_status)
 
-    Python handles signals in the main thread and between dispatches only. So enter the block in
-    that thread, and keep a dispatch short compared with the time that a scheduler grants after
+    Python handles signals only in the main thread and between dispatches. So enter the block in
+    that thread, and keep a dispatch short compared with the time that a scheduler allows after
     SIGTERM. `jax.distributed.initialize` installs its own handler of SIGTERM, so enter the block
     after it.
     """
@@ -59,12 +59,12 @@ class StopRequest:
         del frame
         self._received = signal.Signals(number)
         self._restore()
-        # Not through `sys.stderr`, since the signal may have interrupted one of its writes.
+        # Do not use `sys.stderr`, since the signal may have interrupted one of its writes.
         message = f"{self.signal_name}: stopping after this step; once more to stop at once.\n"
         os.write(_STANDARD_ERROR, message.encode())
 
     def _restore(self) -> None:
         while self._previous:
             number, handler = self._previous.popitem()
-            # None stands for a handler that was not set from Python; Python cannot restore it.
+            # None means that the handler was not set from Python, so Python cannot restore it.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

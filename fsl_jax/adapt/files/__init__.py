@@ -1,1 +1,1 @@
-"""Adapters as directories: saving, loading and exporting."""
+"""Adapters as directories: save, load and export."""

@@ -1,4 +1,4 @@
-"""Reading the files of an adapter: all have to be there, undamaged, and of the right base model."""
+"""Read the files of an adapter, which must be complete, undamaged, and for the right base model."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _PICKLED = "adapter_model.bin"
 def read_files(
     directory: epath.Path, record: AdapterRecord | None, pretrained: Pretrained
 ) -> dict[str, bytes]:
-    """Read the files beside the record, and require that all are as they were saved."""
+    """Read the files beside the record, and require that none has changed since it was saved."""
     hashes = record.sha256 if record else {}
     names = {CONFIG, TENSORS, *hashes} | ({HEAD} if (directory / HEAD).exists() else set())
     contents, problems = {}, []
@@ -61,7 +61,7 @@ def base_problems(record: AdapterRecord, pretrained: Pretrained) -> list[str]:
 
 
 def peft_kind(directory: epath.Path, config: Mapping[str, Any]) -> AdapterKind:
-    """Return the kind of an adapter that PEFT saved, or raise an error if it is not known."""
+    """Return the kind of an adapter that PEFT saved, or raise an error if it is unknown."""
     peft_type = str(config.get("peft_type"))
     if peft_type.startswith(OWN_KIND):
         raise InputError(

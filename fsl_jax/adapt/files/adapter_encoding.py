@@ -1,4 +1,4 @@
-"""The contents of an adapter's files, from its trained leaves."""
+"""Encode the contents of an adapter's files from its trained leaves."""
 
 import hashlib
 from collections.abc import Mapping
@@ -33,10 +33,10 @@ def encoded_files(
     """Return the contents of an adapter's files.
 
     Args:
-      trained: the trained leaves by path, those of a task head among them.
+      trained: the trained leaves by path, including those of a task head.
       method: the method that trained them.
       pretrained: the base model.
-      description: what is needed to use the adapter for its task again, as JSON values.
+      description: the information for using the adapter for its task again, as JSON values.
 
     Returns:
       The contents by name, in the order in which they are to be written.
@@ -59,5 +59,5 @@ def encoded_files(
         versions=versions(),
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
-    # The record is the last: on an object store, a directory without it is not complete.
+    # The record comes last: on an object store, a directory without it is not complete.
     return files | {CARD: card.encode(), CONFIG: encode_json(config), RECORD: record.encode()}

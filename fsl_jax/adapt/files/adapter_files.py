@@ -1,4 +1,4 @@
-"""Adapters as directories in PEFT's layout, written whole or not at all and read strictly.
+"""Adapters as directories in PEFT's layout, which are written atomically and read strictly.
 
     adapter_config.json         for PEFT: the kind of adapter, its base model, its settings
     adapter_model.safetensors   the leaves that the method trained
@@ -6,13 +6,13 @@
     fsl_jax.json                method, task, base model with its hash, hashes of the tensor files
     README.md                   for people and for the hub: a description, and how to load it
 
-A kind of adapter that PEFT has is saved in PEFT's format (see `peft`), which PEFT and servers read.
-PEFT has GPT-2's queries, keys and values as one layer, so a low-rank adapter of some of them is
-saved as one of all three (see `peft.fused`). PEFT's heads differ from the heads of this project,
-which are in a file of their own that PEFT ignores.
+An adapter of a kind that PEFT has is saved in PEFT's format (see `peft`), which PEFT and servers
+read. PEFT has GPT-2's queries, keys and values as one layer, so a low-rank adapter of some of them
+is saved as an adapter of all three (see `peft.fused`). PEFT's heads differ from the heads of this
+project, which are in a separate file that PEFT ignores.
 
-Other adapters have tensors that are named by the paths of the tree, and a kind such as
-FSL_JAX_BITFIT in the config, which PEFT refuses. Loading does not depend on README.md.
+Other adapters have tensors named by the paths of the tree, and a kind such as FSL_JAX_BITFIT in the
+config, which PEFT refuses. Loading does not need README.md.
 """
 
 import dataclasses
@@ -59,9 +59,9 @@ class Adapter:
 
     Attributes:
       params: the whole tree, ready for `pretrained.apply` and for a formulation's `logits`.
-      mask: a tree of booleans of the same structure, True where a leaf is the adapter's.
+      mask: a tree of booleans of the same structure, True for the adapter's leaves.
       method: the method.
-      description: the saved description of its task; None for an adapter that PEFT made.
+      description: the saved description of its task; None for an adapter from PEFT.
     """
 
     params: Params
@@ -77,21 +77,22 @@ def save_adapter(
     pretrained: Pretrained,
     description: Mapping[str, Any],
 ) -> None:
-    """Save the leaves that one run trained, and replace an adapter that is there already.
+    """Save the leaves that one run trained, and replace an existing adapter.
 
-    On a local disk the directory appears whole or not at all, also when the process is killed.
+    On a local disk the directory appears complete or not at all, even if the process is killed.
 
     Args:
       directory: where to save it.
-      leaves: the trained leaves at the run's own shapes, a nested dict. The frozen leaves, such
-        as `lora_scale`, may be among them; those that follow from the method are not written.
+      leaves: a nested dict of the trained leaves at the run's own shapes. It may include frozen
+        leaves, such as `lora_scale`; those that follow from the method are not written.
       method: the method that trained them.
       pretrained: the base model; its name and its hash are written.
-      description: what is needed to use the adapter for its task again, as JSON values.
+      description: the information for using the adapter for its task again, as JSON values.
 
     Raises:
-      InputError: the leaves are not what the method trains on this model, or have other shapes.
-      OSError: it could not be written; what was there before is untouched.
+      InputError: the leaves are not those that the method trains on this model, or have other
+        shapes.
+      OSError: the adapter could not be written; an existing adapter is not changed.
     """
     method, leaves = method.to_save(leaves, pretrained.params)
     trained = trained_leaves(leaves, method)
@@ -118,8 +119,8 @@ def load_adapter(directory: epath.PathLike, pretrained: Pretrained) -> Adapter:
       The adapter.
 
     Raises:
-      InputError: files are missing or damaged, the base model is another one, or tensors are not
-        known, missing, or of the wrong shape; it lists all problems.
+      InputError: files are missing or damaged, the base model is different, or tensors are unknown,
+        missing, or of the wrong shape; the error lists all problems.
     """
     directory = epath.Path(directory)
     if not directory.is_dir():
@@ -166,14 +167,14 @@ def _read_own(
     leaves = tensors | head
     trained = trained_leaves(unflatten(leaves), method)
     if not kind:
-        # What follows from the method is not written.
+        # Leaves that follow from the method are not written.
         problems += [f"not known: {path}" for path in sorted(leaves.keys() - trained.keys())]
     problems += shape_problems(leaf_shapes(trained), record.trained)
     return method, leaves, problems + leaf_problems(trained, method, pretrained)
 
 
 def _remove_abandoned(directory: epath.Path) -> None:
-    """Remove the files that a killed save to the same directory has left."""
+    """Remove the files that a killed save to the same directory left."""
     if not is_local(directory) or not directory.parent.exists():
         return
     for entry in directory.parent.iterdir():
@@ -187,7 +188,7 @@ def _on_base(
     pretrained: Pretrained,
     description: dict[str, Any] | None,
 ) -> Adapter:
-    # The drawn leaves are replaced. The frozen ones and the cuts of the stack are needed.
+    # The leaves drawn here are replaced; only the frozen leaves and the cut stack are needed.
     extended = flatten(method.extend(pretrained.params, jax.random.key(0)))
     trained = {path for path in extended if matches(path, method.rules)}
     replaced = trained - saved_shapes(method, pretrained).keys()

@@ -1,4 +1,4 @@
-"""The files in the directory of an adapter; `adapter_files` says what each is for."""
+"""The names of the files in an adapter directory; `adapter_files` explains them."""
 
 CONFIG = "adapter_config.json"
 TENSORS = "adapter_model.safetensors"

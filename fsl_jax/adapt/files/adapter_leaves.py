@@ -1,4 +1,4 @@
-"""The leaves in an adapter's files: which they are, their shapes, and a check of both."""
+"""The leaves in an adapter's files: their paths, their shapes, and a check of both."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,14 +13,14 @@ from fsl_jax.models.pretrained import Pretrained
 
 
 def saved_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]:
-    """Return the shapes of the leaves that a method's adapter has, which a run of it keeps.
+    """Return the shapes of the leaves in a method's adapter.
 
     Args:
       method: the method.
       pretrained: the base model.
 
     Returns:
-      A shape for each path. Of what a method trains of the base, an adapter may lack some.
+      A shape for each path. An adapter may lack some of the base's leaves that the method trains.
     """
 
     def keep(params: Params) -> Params:
@@ -36,12 +36,12 @@ def saved_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]
 def frozen_leaves_of(method: Method, leaves: Mapping[str, Any]) -> dict[str, Any]:
     """Return the method's frozen leaves, such as scales.
 
-    An adapter saves them beside the trained leaves: they may have come with it, and what was
-    computed from the base may be a little different when it is computed again.
+    They are saved beside the trained leaves: they may have come with a loaded adapter, and leaves
+    that were computed from the base may differ slightly if they are computed again.
 
     Args:
       method: the method.
-      leaves: of a whole tree, by path.
+      leaves: the leaves of a whole tree, by path.
 
     Returns:
       The frozen leaves by path.
@@ -61,22 +61,22 @@ def trained_leaves(leaves: Params, method: Method) -> dict[str, np.ndarray]:
 def leaf_problems(
     trained: Mapping[str, np.ndarray], method: Method, pretrained: Pretrained
 ) -> list[str]:
-    """List where leaves are not what the method trains on this model; a head is not checked."""
+    """List leaves that differ from those that the method trains here, except the head's."""
     shapes = saved_shapes(method, pretrained)
     present = {path: shape for path, shape in leaf_shapes(trained).items() if not is_head(path)}
-    # Of the base, a method may have left alone what its formulation does not read.
+    # Leaves of the base that the formulation does not read may not have been trained.
     required = shapes.keys() - flatten(pretrained.params).keys()
     expected = {path: shapes[path] for path in shapes if path in present or path in required}
     return shape_problems(present, expected) if trained else ["there are no trained leaves"]
 
 
 def matches(path: str, rules: Iterable[str]) -> bool:
-    """Return whether one of the regular expressions is found in a path."""
+    """Return True if one of the regular expressions is found in a path."""
     return any(re.search(rule, path) for rule in rules)
 
 
 def shape_problems(shapes: Mapping[str, list[int]], expected: Mapping[str, list[int]]) -> list[str]:
-    """List the paths that are missing or not known, and the shapes that are not as expected."""
+    """List the paths that are missing or unknown, and the shapes that are not as expected."""
     return [
         *(f"missing: {path}" for path in sorted(expected.keys() - shapes.keys())),
         *(f"not known: {path}" for path in sorted(shapes.keys() - expected.keys())),
@@ -94,5 +94,5 @@ def leaf_shapes(leaves: Mapping[str, np.ndarray]) -> dict[str, list[int]]:
 
 
 def is_head(path: str) -> bool:
-    """Return whether a leaf is one of the task head."""
+    """Return True if a leaf belongs to the task head."""
     return path.startswith("head/")

@@ -17,11 +17,11 @@ class AdapterRecord:
     """The contents of `fsl_jax.json`.
 
     Attributes:
-      method: the method with its settings, as it is written in flags.
+      method: the method with its settings, as written in flags.
       base_model: "name" and "sha256" of the base model.
-      description: what is needed to use the adapter for its task again.
+      description: the information for using the adapter for its task again.
       trained: the shape of each trained leaf by path.
-      versions: of this project and of what it computed with.
+      versions: the versions of this project, JAX and Flax.
       sha256: the hash of each file with tensors.
     """
 
@@ -44,7 +44,7 @@ def read_record(path: epath.Path) -> AdapterRecord | None:
       path: the file.
 
     Returns:
-      The record; None if there is no such file, as in a directory that PEFT made.
+      The record; None if there is no such file, as in a directory from PEFT.
 
     Raises:
       InputError: the file is damaged.
@@ -78,7 +78,7 @@ def parse_json(path: epath.Path, data: bytes) -> dict[str, Any]:
       The values by name.
 
     Raises:
-      InputError: it is no JSON object.
+      InputError: the file is not a JSON object.
     """
     try:
         values = json.loads(data)

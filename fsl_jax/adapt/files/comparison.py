@@ -1,4 +1,4 @@
-"""A comparison of an exported model with the original."""
+"""Compare an exported model with the original."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -48,12 +48,12 @@ def outputs_on(
     output = jax.jit(lambda params: model.apply(params, ids, mask, **options))(params)
     numbers = output.hidden if output.logits is None else output.logits
     array = np.asarray(numbers, np.float32)
-    # The outputs at padding mean nothing.
+    # The outputs at padding have no meaning.
     return array if config.is_encoder_decoder else array[mask]
 
 
 def difference_of(numbers: np.ndarray, expected: np.ndarray, output: epath.Path) -> float:
-    """Return the largest difference as a share of the largest number, if that is small enough."""
+    """Return the largest difference relative to the largest value, or raise an error."""
     difference = float(np.abs(numbers - expected).max() / np.abs(expected).max())
     if not difference < TOLERANCE:
         raise InputError(
@@ -73,7 +73,7 @@ def require_finite(numbers: np.ndarray, params: Params, directory: epath.PathLik
       directory: the adapter, for the error.
 
     Raises:
-      InputError: some are not finite; it names the leaves that have such numbers.
+      InputError: some are not finite; the error names the leaves with such values.
     """
     if np.isfinite(numbers).all():
         return

@@ -1,4 +1,4 @@
-"""A check that both configs of an adapter, PEFT's and the record, describe the same numbers."""
+"""Check that both configs of an adapter, PEFT's and the record, describe the same adapter."""
 
 import dataclasses
 import math
@@ -15,11 +15,11 @@ from fsl_jax.adapt.peft.config_fields import is_number
 def disagreements(
     config_method: Method, leaves: Mapping[str, np.ndarray], record_method: Method
 ) -> list[str]:
-    """List where the two configs of an adapter describe different numbers.
+    """List the differences between the adapters that the two configs describe.
 
     Args:
       config_method: the method that PEFT's config describes.
-      leaves: what was read of the adapter by PEFT's config, by path, scales among them.
+      leaves: the leaves that were read by PEFT's config, by path, including scales.
       record_method: the method of the record.
 
     Returns:
@@ -42,7 +42,7 @@ def _other_numbers(config_method: Method, record_method: Method) -> list[str]:
 
 
 def _other_scales(leaves: Mapping[str, np.ndarray], method: Method) -> list[str]:
-    """List scales that differ; PEFT's config derives them from ranks, and may name some itself."""
+    """List scales that differ; PEFT's config derives them from ranks, and may set some itself."""
     problems = []
     for rule, expected in method.scales.items():
         for path in sorted(path for path in leaves if re.search(rule, path)):

@@ -1,6 +1,6 @@
-"""Export of an adapter for a server: as an adapter if the server takes it, else as a merged model.
+"""Export an adapter for a server: as an adapter if the server accepts it, else as a merged model.
 
-What was written is loaded again and compared with the original before it is put in place.
+The written files are loaded again and compared with the original before they are put in place.
 """
 
 import contextlib
@@ -41,12 +41,12 @@ TARGETS = (PEFT, VLLM, MERGED)
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """An export that was written.
+    """A written export.
 
     Attributes:
       directory: the directory.
       is_model: whether it is a merged model instead of an adapter.
-      difference: the largest difference from the original, as a share of the largest number.
+      difference: the largest difference from the original, relative to the largest value.
       notes: sentences on how to use it.
     """
 
@@ -63,10 +63,10 @@ def base_name(directory: epath.PathLike) -> str:
       directory: the adapter.
 
     Returns:
-      A name that `fsl_jax.load` takes, or PEFT's.
+      A name for `fsl_jax.load`, or the name in PEFT's config.
 
     Raises:
-      InputError: the directory has no adapter, or it names none.
+      InputError: the directory has no adapter, or the adapter names no base model.
     """
     directory = epath.Path(directory)
     if record := read_record(directory / RECORD):
@@ -87,23 +87,23 @@ def export_adapter(
     output: epath.PathLike,
     texts: Sequence[str] = TEXTS,
 ) -> Exported:
-    """Write an adapter for PEFT, for vLLM or as a merged model, and compare what was written.
+    """Write an adapter for PEFT, for vLLM or as a merged model, and compare it with the original.
 
     Args:
-      directory: the adapter, as `save_adapter`, `save_peft` or PEFT has saved it.
+      directory: the adapter, from `save_adapter`, `save_peft` or PEFT.
       pretrained: its base model, in float32.
-      target: "peft" for an adapter that PEFT loads; "vllm" for one that vLLM loads, or a merged
-        model if it has no adapters of that kind, as for encoders, which it serves for their
-        embeddings; "merged" for a Hugging Face directory.
-      output: where to write it; it must not exist, or be empty.
-      texts: the texts that both are compared on.
+      target: "peft" for an adapter that PEFT loads; "vllm" for an adapter that vLLM loads, or a
+        merged model if vLLM does not support such adapters (of encoders, vLLM serves embeddings);
+        "merged" for a Hugging Face directory.
+      output: the directory to write to, which must be empty or not exist.
+      texts: the texts on which both are compared.
 
     Returns:
       The export.
 
     Raises:
-      InputError: the adapter cannot be read, the target cannot serve it in any form, there is
-        something in `output`, or what was written computes something else; nothing is left then.
+      InputError: the adapter cannot be read, the target cannot serve it in any form, `output` is
+        not empty, or the written model gives different results. No partial files are left.
     """
     output = epath.Path(output)
     _require_usable(target, output)
@@ -139,7 +139,7 @@ def _naming(output: epath.Path, staging: epath.Path) -> Iterator[None]:
 
 
 def _require_usable(target: str, output: epath.Path) -> None:
-    """Raise an error if a target is not known, or if there is something in the output already."""
+    """Raise an error if a target is unknown, or if the output directory is not empty."""
     if target not in TARGETS:
         raise unknown_name("target of an export", target, TARGETS)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -147,10 +147,10 @@ def _require_usable(target: str, output: epath.Path) -> None:
 
 
 def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str]:
-    """List why a target takes a merged model instead of this adapter.
+    """List the reasons why a target needs a merged model instead of this adapter.
 
     Raises:
-      InputError: it takes no merged model either.
+      InputError: the target does not accept a merged model either.
     """
     method, config = adapter.method, pretrained.config
     leaves = _saved_leaves(adapter, pretrained)
@@ -167,7 +167,7 @@ def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str
 
 
 def _saved_leaves(adapter: Adapter, pretrained: Pretrained) -> dict[str, Any]:
-    """Return the leaves of an adapter that are saved, without those of a task head."""
+    """Return the saved leaves of an adapter, without those of a task head."""
     mask, leaves = flatten(adapter.mask), flatten(adapter.params)
     saved = saved_shapes(adapter.method, pretrained)
     return {path: leaf for path, leaf in leaves.items() if mask[path] and path in saved}

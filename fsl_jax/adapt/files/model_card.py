@@ -35,10 +35,10 @@ def model_card(
 
     Args:
       method: the method.
-      paths: of the saved leaves, those of a task head left out.
+      paths: the paths of the saved leaves, without those of a task head.
       pretrained: the base model.
-      kind: the kind of adapter that PEFT has for it; None if it has none.
-      peft_type: what `adapter_config.json` calls the kind.
+      kind: PEFT's kind of adapter for it, or None.
+      peft_type: the name of the kind in `adapter_config.json`.
       head: the file with the task head; None if there is none.
 
     Returns:
@@ -67,13 +67,13 @@ def model_card(
 
 
 def _metadata(base: str, kind: AdapterKind | None) -> str:
-    """Return the metadata for the hub, which takes the names of its own base models only."""
+    """Return the metadata for the hub, which accepts only names of its own base models."""
     named = [f"base_model: {json.dumps(base)}"] if _is_of_the_hub(base) else []
     return "\n".join(["---", *named, f"library_name: {'peft' if kind else 'fsl_jax'}", "---"])
 
 
 def _is_of_the_hub(name: str) -> bool:
-    """Return whether `fsl_jax.models.locate` looks for a name on the hub."""
+    """Return True if `fsl_jax.models.locate` looks for a name on the hub."""
     if name in EMBEDDED or name.endswith(".gguf") or Path(name).expanduser().exists():
         return False
     return re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) is not None

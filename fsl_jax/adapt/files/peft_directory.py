@@ -1,4 +1,4 @@
-"""A whole parameter tree to a PEFT directory, and back."""
+"""Save a whole parameter tree as a PEFT directory, and load it."""
 
 from etils import epath
 
@@ -16,15 +16,15 @@ def save_peft(
     """Save the leaves that a method added to a model or trained, as a PEFT directory.
 
     Args:
-      directory: where to save it; an adapter that is there already is replaced.
-      params: the whole tree, as `attach` has extended it and as a training has left it. A task
-        head in it is saved too, in a file of its own, which PEFT passes over.
+      directory: the directory to write to; an existing adapter is replaced.
+      params: the whole tree, extended by `attach` and then trained. A task head in it is saved too,
+        in a separate file that PEFT ignores.
       pretrained: the base model.
-      method: the method. What PEFT has no format for is saved in the same layout with a
-        `peft_type` of this project's, which PEFT refuses.
+      method: the method. If PEFT has no format for it, the adapter is saved in the same layout with
+        one of this project's `peft_type` values, which PEFT refuses.
 
     Raises:
-      InputError: the tree lacks leaves of the method's, or has them in other shapes.
+      InputError: the tree lacks leaves of the method, or has them in other shapes.
     """
     rules = (*method.rules, HEAD_RULE) if "head" in params else method.rules
     chosen, leaves = flatten(mask_from_rules(params, rules)), flatten(params)

@@ -1,1 +1,1 @@
-"""Methods of adapting, one file each, and the registry of all."""
+"""Adaptation methods, one file each, and their registry."""

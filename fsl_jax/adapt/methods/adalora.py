@@ -1,4 +1,4 @@
-"""AdaLoRA: low-rank updates whose ranks are found in training, within a budget for all of them.
+"""AdaLoRA: low-rank updates whose ranks are found in training, within one total budget.
 
 Zhang et al., 2023, "AdaLoRA: Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning",
 https://arxiv.org/abs/2303.10512.
@@ -33,17 +33,18 @@ def _of_training(default: int | float) -> Any:
 class AdaLoRA(Method):
     """Adds `((x @ lora_a) * lora_e) @ lora_b * (alpha / rank)` to the output of each target.
 
-    It is a singular value decomposition of the update: a penalty keeps the columns of `lora_a` and
-    the rows of `lora_b` orthogonal, and of all the layers' singular values `lora_e` the least
-    important are set to zero until `target_rank` is left on average. `lora_e` starts at zero, so
-    that the model starts out as the base. All leaves are float32. Runs of different ranks share a
-    program: the leaves of each are drawn at its own rank and padded with zeros.
+    The update has the form of a singular value decomposition. A penalty keeps the columns of
+    `lora_a` and the rows of `lora_b` orthogonal. The singular values are `lora_e`. During training
+    the least important values of all layers are set to zero, until `target_rank` values per layer
+    are left on average. `lora_e` starts at zero, so the model starts out as the base model. All
+    leaves are float32. Runs of different ranks share a program: the leaves of each run are drawn at
+    its own rank and padded with zeros.
 
-    The settings that schedule the budget are parts of the training and not counts of steps. A run
-    keeps the leaves that validated best, which may be from before the budget was reached. The
-    defaults are within what the paper used for the tasks of GLUE: a tenth to a sixth of the steps
-    before the budget falls and about half of them afterwards, penalties weighted by 0.1 to 0.5,
-    and rates of 5e-4 to 2.2e-3.
+    `warmup` and `final` are fractions of the training, not counts of steps. A run keeps the leaves
+    that validated best, which may be from before the budget was reached. The defaults are within
+    the ranges that the paper used for GLUE: a tenth to a sixth of the steps before the budget falls
+    and about half of the steps after it was reached, penalty weights of 0.1 to 0.5, and learning
+    rates of 5e-4 to 2.2e-3.
 
     Attributes:
       rank: R, the rank of each update at the start.
@@ -51,11 +52,11 @@ class AdaLoRA(Method):
       alpha: the numerator of the scale. The denominator stays the rank at the start.
       targets: a regular expression for the layers to adapt, searched for in the path of a kernel's
         parent: `layers/attention/query`.
-      warmup: the part of the training before the budget begins to fall.
-      final: the part of the training after the budget has been reached.
-      interval: the number of steps from one time that values are set to zero to the next.
-      smoothing: the weight, from 0 to 1, of the old average in that of the sensitivities.
-      uncertainty_smoothing: likewise, in the average distance of sensitivities from their average.
+      warmup: the fraction of the training before the budget begins to fall.
+      final: the fraction of the training after the budget has been reached.
+      interval: singular values are set to zero every `interval` steps.
+      smoothing: the weight, from 0 to 1, of the old value in the moving average of sensitivities.
+      uncertainty_smoothing: the same for the average distance of sensitivities from their average.
       penalty_weight: the weight of the orthogonality penalty. The penalty is the Frobenius norm of
         `A^T A - I`, averaged over all matrices `A`. As in PEFT, this norm is not squared.
     """
@@ -146,7 +147,7 @@ class AdaLoRA(Method):
                 flat = vectors.reshape(-1, *vectors.shape[-2:])
                 excess = jnp.swapaxes(flat, -1, -2) @ flat - identity
                 squares = jnp.square(excess).sum((-1, -2))
-                # A root has no slope at zero, where a layer that is not adapted is.
+                # A layer that is not adapted has a square of zero, where the root has no gradient.
                 positive = squares > 0
                 norms.append(jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0))
                 adapted.append(present.any((-1, -2)))
@@ -154,7 +155,7 @@ class AdaLoRA(Method):
         return self.penalty_weight * jnp.concatenate(norms).sum() / count
 
     def initial_state(self, trainable: Params) -> dict[str, Importance]:
-        """Return the importance of the singular values by adapted layer, at first unknown."""
+        """Return the initial importance of the singular values, by adapted layer."""
         leaves = flatten(trainable)
         return {
             path: Importance.at_start(
@@ -173,7 +174,7 @@ class AdaLoRA(Method):
         step: Int[Array, ""],
         steps: int,
     ) -> tuple[Params, dict[str, Importance]]:
-        """Set the least important singular values to zero in the steps of the schedule."""
+        """Set the least important singular values to zero, at the steps of the schedule."""
         leaves, slopes = flatten(trainable), flatten(gradients)
         end = steps - round(self.final * steps)
         updated = {}
@@ -212,5 +213,5 @@ class AdaLoRA(Method):
 
 
 def _is_present(a: Float[Array, "*L D R"]) -> Bool[Array, "*L R"]:
-    """Tell which singular vectors are no padding of a smaller rank: those were drawn."""
+    """Return True for the singular vectors that were drawn; the others pad a smaller rank."""
     return (a != 0).any(-2)

@@ -17,5 +17,5 @@ class BitFit(Method):
     name: ClassVar[str] = "bitfit"
     paper: ClassVar[str] = "Ben Zaken et al. 2022, https://aclanthology.org/2022.acl-short.1"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-4, 1e-3, 5e-3)
-    # The head's bias does not count: a model without biases of its own must not pass for adapted.
+    # The head's bias does not count: in a model without biases, BitFit has nothing to train.
     rules: ClassVar[tuple[str, ...]] = ("^(?!head/).*/bias$",)

@@ -1,4 +1,4 @@
-"""Adapters: small multilayer perceptrons with a bottleneck, beside or after the model's own parts.
+"""Adapters: small multilayer perceptrons with a bottleneck, beside or after the model's sublayers.
 
 Houlsby et al., 2019, "Parameter-Efficient Transfer Learning for NLP". Pfeiffer et al., 2021,
 "AdapterFusion: Non-Destructive Task Composition for Transfer Learning". He et al., 2022, "Towards a
@@ -37,20 +37,20 @@ PAPERS = {
 class BottleneckAdapter(Method):
     """Adds `activation(z @ down + down_bias) @ up + up_bias`, times a scale.
 
-    `up` and `up_bias` are zero, so that the model starts out as the base. All are float32. Runs of
-    different sizes share a program: the leaves of each are drawn at its own size and padded with
-    zeros, which stay zero.
+    `up` and `up_bias` start at zero, so the model starts out as the base model. All leaves are
+    float32. Runs of different sizes share a program: the leaves of each run are drawn at its own
+    size and padded with zeros, which stay zero.
 
     Attributes:
-      placement: "houlsby" adds it to the output of each attention and of each multilayer
-        perceptron, before the residual connection, and reads that same output (`z`). "pfeiffer"
-        does so after the multilayer perceptron alone. "parallel" adds it there too, and reads the
-        input of the multilayer perceptron. Houlsby et al. train the norms as well: join
-        `ln_tuning`. On BERT, AdapterHub's Pfeiffer adapters read the sum with the residual,
-        normalised.
+      placement: where the adapter reads `z` and adds its output. "houlsby" reads the output of each
+        attention and of each multilayer perceptron and adds to it, before the residual connection.
+        "pfeiffer" does the same after the multilayer perceptron only. "parallel" adds there too,
+        but reads the input of the multilayer perceptron. Houlsby et al. train the norms as well:
+        join `ln_tuning` for this. On BERT, AdapterHub's Pfeiffer adapters differ: they read the
+        normalised sum with the residual.
       size: R, the width of the bottleneck.
-      activation: one of `BOTTLENECK_ACTIVATIONS`, which are zero at zero.
-      scale: the factor of the output; He et al. take 4 for "parallel".
+      activation: one of `BOTTLENECK_ACTIVATIONS`; each maps zero to zero.
+      scale: the factor of the output; He et al. use 4 for "parallel".
     """
 
     placement: str = "pfeiffer"
@@ -83,7 +83,7 @@ class BottleneckAdapter(Method):
         return (self.placement, self.activation)
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Add the leaves of an adapter beside each layer that it follows.
+        """Add the leaves of an adapter beside each layer whose output it changes.
 
         They are `down [L, D, R]`, `down_bias [L, R]`, `up [L, R, D]`, `up_bias [L, D]` and
         `scale [L]` at paths such as `layers/mlp/adapter/parallel_relu/down`.
@@ -92,7 +92,7 @@ class BottleneckAdapter(Method):
         pattern = PLACEMENTS[self.placement]
         chosen = [layer for layer in dense_layers(leaves) if re.search(pattern, layer)]
         if not chosen:
-            raise InputError("adapter found no multilayer perceptron to stand at in this model")
+            raise InputError("adapter found no multilayer perceptron to adapt in this model")
         for layer in chosen:
             parent, kernel = layer.rpartition("/")[0], leaves[f"{layer}/kernel"]
             leaves |= self._leaves(f"{parent}/adapter/{self._group}", kernel.shape, key)
@@ -100,7 +100,7 @@ class BottleneckAdapter(Method):
 
     @property
     def _group(self) -> str:
-        """The group of the leaves. It names the input and the activation."""
+        """The name of the group of leaves, made of the input and the activation."""
         order = "parallel" if self.placement == "parallel" else "sequential"
         return f"{order}_{self.activation}"
 

@@ -8,7 +8,7 @@ from fsl_jax.adapt.methods.method import Method
 
 @dataclasses.dataclass(frozen=True)
 class Full(Method):
-    """Trains all parameters that the formulation reads."""
+    """Trains every parameter that the formulation reads."""
 
     name: ClassVar[str] = "full"
     paper: ClassVar[str] = "Howard and Ruder 2018, https://arxiv.org/abs/1801.06146"

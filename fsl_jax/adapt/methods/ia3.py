@@ -21,14 +21,14 @@ from fsl_jax.errors import InputError
 class IA3(Method):
     """Multiplies outputs, bias included, and inputs of linear layers by vectors.
 
-    By default these are the paper's: the keys and the values of every attention, and the
-    activations between the two maps of the multilayer perceptron. All vectors are float32 and start
-    at one, so that the model starts out as the base.
+    The defaults follow the paper: the keys and values of every attention, and the activations
+    between the two linear layers of the multilayer perceptron. All vectors are float32 and start at
+    one, so the model starts out as the base model.
 
     Attributes:
       outputs: a regular expression for the layers whose output is scaled, searched for in the path
         of a kernel's parent, `layers/attention/key`; empty for none.
-      inputs: likewise for the layers whose input is scaled.
+      inputs: the same for the layers whose input is scaled.
     """
 
     outputs: str = "attention/(key|value)$"

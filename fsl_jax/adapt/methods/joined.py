@@ -1,4 +1,4 @@
-"""Joined methods: `lora+prompt_tuning`, or MAM, which is parallel adapters beside a prefix.
+"""Joined methods, such as `lora+prompt_tuning`, or MAM, which joins a prefix and parallel adapters.
 
 MAM is `prefix_tuning+adapter(placement='parallel', scale=4)`: He et al., 2022, "Towards a Unified
 View of Parameter-Efficient Transfer Learning", https://arxiv.org/abs/2110.04366.
@@ -25,7 +25,7 @@ from fsl_jax.models.pretrained import Pretrained
 class Joined(Method):
     """Applies several methods, its parts, one after the other.
 
-    Its leaves are those of all parts, and its learning rates are the first one's.
+    It adds the leaves of all parts, and has the learning rates of the first part.
 
     Attributes:
       parts: two methods or more, none of them joined itself.
@@ -89,26 +89,26 @@ class Joined(Method):
 
     @property
     def learning_rate_factors(self) -> Mapping[str, float]:
-        """The factors of all parts; if two have a rule, the first one's counts."""
+        """The factors of all parts; if two parts share a rule, the first part's factor counts."""
         return reduce(lambda first, part: {**part.learning_rate_factors, **first}, self.parts, {})
 
     @property
     def positions(self) -> int:
-        """The number of the model's positions that all parts take."""
+        """The number of the model's positions that all parts take together."""
         return sum(part.positions for part in self.parts)
 
     def unused_parameters(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
-        """Count those of all parts."""
+        """Count the unused parameters of all parts."""
         return sum(part.unused_parameters(shapes) for part in self.parts)
 
     def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> Method:
-        """Look up what each part takes from a tokenizer."""
+        """Look up the tokens that each part needs."""
         return Joined(tuple(part.resolve(pretrained, words) for part in self.parts))
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Add the leaves of all parts. Each part draws the same leaves as alone."""
+        """Add the leaves of all parts. Each part draws the same leaves as it would alone."""
         added: dict[str, str] = {}
-        # A stack is cut before anything is put beside it.
+        # Cut the stack of layers before adding leaves beside its weights.
         for part in sorted(self.parts, key=lambda part: not isinstance(part, TopLayers)):
             before = flatten(params)
             params = part.extend(params, key)
@@ -163,7 +163,7 @@ class Joined(Method):
         step: Int[Array, ""],
         steps: int,
     ) -> tuple[Params, Any]:
-        """Let one part after the other change the leaves."""
+        """Let the parts change the leaves, one after the other."""
         states = []
         for part, state in zip(self.parts, method_state, strict=True):
             trainable, state = part.after_step(
@@ -173,11 +173,11 @@ class Joined(Method):
         return trainable, tuple(states)
 
     def finish(self, leaves: Params) -> Params:
-        """Return what all parts keep of their leaves."""
+        """Return the leaves that all parts keep."""
         return reduce(lambda tree, part: part.finish(tree), self.parts, leaves)
 
     def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
-        """Return the methods and the leaves that all parts are saved as."""
+        """Return the method and the leaves to save, joined from those of all parts."""
         parts = []
         for cut in (part for part in self.parts if isinstance(part, TopLayers)):
             base = cut.extend(base, jax.random.key(0))

@@ -1,4 +1,4 @@
-"""Kinds of leaves in a tree whose method is unknown: from the model's table, or from any method."""
+"""The kinds of leaves in a tree whose method is unknown, from the model's table and all methods."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -10,28 +10,28 @@ from fsl_jax.models.blocks.added_leaves import find_added_leaf, unknown_leaf
 
 
 def find_intermediate_leaf(path: str) -> IntermediateLeaf | None:
-    """Return the kind of a leaf that only the `reparametrize` of some method reads.
+    """Return the kind of a leaf that only some method's `reparametrize` reads.
 
     Args:
       path: the path of the leaf in the whole tree.
 
     Returns:
-      The kind, as the class of the method declares it; None if no method does.
+      The kind that the method's class declares; None if no method declares one.
     """
     return next((kind for kind in _declared(Method) if re.search(kind.pattern, path)), None)
 
 
 def is_replaced(path: str, kind: IntermediateLeaf, paths: Collection[str]) -> bool:
-    """Tell whether `reparametrize` has made the leaf that stands for an intermediate one.
+    """Tell whether `reparametrize` has already replaced an intermediate leaf.
 
     Args:
       path: the path of the intermediate leaf.
       kind: its kind.
-      paths: of all leaves of the tree.
+      paths: the paths of all leaves of the tree.
 
     Returns:
-      True if what is made of it is in the tree: in the same layer, or in any layer if the leaf is
-      shared by all layers.
+      True if the tree has the leaf that is made from it: in the same layer, or in any layer if all
+      layers share the intermediate leaf.
     """
     if not kind.made:
         return False
@@ -42,7 +42,7 @@ def is_replaced(path: str, kind: IntermediateLeaf, paths: Collection[str]) -> bo
 
 
 def is_known(path: str) -> bool:
-    """Tell whether an added leaf is in the model's table, or declared by a method."""
+    """Tell whether an added leaf is in the model's table or declared by a method."""
     return bool(find_intermediate_leaf(path) or find_added_leaf(path))
 
 
@@ -53,10 +53,10 @@ def neutral_leaf_value(path: str) -> float:
       path: the path of the leaf in the whole tree.
 
     Returns:
-      The value of all its numbers.
+      The value, which every element of the leaf has.
 
     Raises:
-      InputError: this kind of leaf is unknown.
+      InputError: the kind of leaf is unknown.
     """
     kind = find_intermediate_leaf(path) or find_added_leaf(path)
     if kind is None:
@@ -65,7 +65,7 @@ def neutral_leaf_value(path: str) -> float:
 
 
 def added_paths(paths: Iterable[str], base: Collection[str]) -> list[str]:
-    """Return the paths that were added to a base, a task head's among them.
+    """Return the paths that were added to a base model, including those of a task head.
 
     Args:
       paths: the paths of an extended tree, whose stack of layers may be cut in two.

@@ -15,11 +15,12 @@ from fsl_jax.adapt.parts.patterns import require_pattern
 class LNTuning(Method):
     """Trains the leaves `scale` and, where there is one, `bias` of normalisations.
 
-    It adds no leaves: a norm's leaves, `[L, D]`, are the base's, so it starts out as the base.
+    It adds no leaves: it trains the base model's leaves `[L, D]`, so it starts out as the base
+    model.
 
     Attributes:
-      targets: a regular expression for the ends of the norms' paths: `attention/norm` are those of
-        attention in all layers.
+      targets: a regular expression for the ends of the norms' paths. `attention/norm` matches the
+        norms of attention in all layers.
     """
 
     targets: str = "[^/]*norm"
@@ -32,7 +33,7 @@ class LNTuning(Method):
 
     @property
     def rules(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The rule for the leaves of those targets that are norms."""
+        """The rule for the leaves of the targeted norms."""
         return (rf"(^|/)(?:{self.targets})(?<=norm)/(scale|bias)$",)
 
     @property

@@ -34,10 +34,10 @@ STARTS = ("zero", "pissa")
 class LoRA(Method):
     """Adds `x @ lora_a @ lora_b * scale` to the output of each target.
 
-    `lora_a` is drawn uniformly and `lora_b` is zero, so that the model starts out as the base. Both
-    are float32 whatever the base is. Runs of different ranks share a program: the leaves of each
-    are drawn at its own rank and padded with zeros, which stay zero. Layers that are not chosen
-    have a scale of zero, and leaves of zeros that no step moves.
+    `lora_a` is drawn uniformly and `lora_b` starts at zero, so the model starts out as the base
+    model. Both are float32, whatever the dtype of the base. Runs of different ranks share a
+    program: the leaves of each run are drawn at its own rank and padded with zeros, which stay
+    zero. In layers that are not chosen, the scale and the leaves are zero and stay zero.
 
     Attributes:
       rank: R, the rank of the update.
@@ -47,16 +47,17 @@ class LoRA(Method):
       layers: which layers of a stack are adapted: 'all', 'first 4', 'last 4', or numbers from 0
         such as '0,2,5-7'.
       scaling: 'standard' for a scale of alpha / rank, 'rslora' for alpha / sqrt(rank), which lets
-        large ranks learn as fast as small ones. 'given' is for a loaded adapter whose layers
-        have scales of their own: it is saved with a scale of alpha / rank, and `lora_b` makes up
-        for the difference.
-      start: 'zero', or 'pissa': the update starts out as the principal part of the weight, and
-        this start is subtracted. That start moves faster and wants lower learning
-        rates. Saved, it is a LoRA of twice the rank with a start of zero, for the frozen weight is
-        never changed; PEFT converts its own PiSSA adapters likewise.
-      dora: whether the adapted weight's columns get lengths of their own, which are trained. As in
-        the paper's section 4.3, no gradient goes through the lengths that they replace.
-      learning_rate_ratio: LoRA+: how much faster `lora_b` learns than `lora_a`; the paper has 16.
+        large ranks learn as fast as small ones. 'given' is for a loaded adapter in which each layer
+        has its own scale. Such an adapter is saved with a scale of alpha / rank, and `lora_b` makes
+        up for the difference.
+      start: 'zero' or 'pissa'. With 'pissa' the update starts out as the principal part of the
+        weight, and this start is subtracted. Such an update learns faster and needs lower learning
+        rates. The frozen weight is never changed, so a PiSSA adapter is saved as a LoRA of twice
+        the rank with a start of zero. PEFT converts its PiSSA adapters in the same way.
+      dora: whether the lengths of the adapted weight's columns are trained too. As in section 4.3
+        of the paper, no gradient goes through the lengths that they replace.
+      learning_rate_ratio: the learning rate of `lora_b` over that of `lora_a` (LoRA+). The paper
+        uses 16.
     """
 
     rank: int = 8
@@ -93,7 +94,7 @@ class LoRA(Method):
     @property
     def structure(self) -> tuple[Any, ...]:
         """The settings that stacked runs share."""
-        # What is not in a stack of layers is adapted where all layers are.
+        # Weights outside the stack of layers are adapted only if all layers are.
         return (self.targets, self.start, self.dora, self.layers == "all")
 
     @property
@@ -127,9 +128,9 @@ class LoRA(Method):
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Add leaves to each target, beside its kernel `[L, in, out]`.
 
-        Trained are `lora_a [L, in, R]` and `lora_b [L, R, out]`, and for DoRA `lora_magnitude
-        [L, out]`. Frozen are `lora_scale [L]`, for DoRA `lora_norm [L, out]`, the lengths of the
-        kernel's columns, and for PiSSA `lora_a_start` and `lora_b_start`.
+        Trained leaves: `lora_a [L, in, R]`, `lora_b [L, R, out]`, and for DoRA `lora_magnitude [L,
+        out]`. Frozen leaves: `lora_scale [L]`, for DoRA the lengths of the kernel's columns
+        `lora_norm [L, out]`, and for PiSSA `lora_a_start` and `lora_b_start`.
         """
         leaves = flatten(params)
         if self.layers != "all" and any("top_layers/" in path for path in leaves):
@@ -144,7 +145,7 @@ class LoRA(Method):
         return unflatten(leaves)
 
     def reparametrize(self, params: Params) -> Params:
-        """Join the update and its start, which is subtracted, into an update of rank 2R."""
+        """Join the update and its subtracted start into one update of rank 2R."""
         leaves = flatten(params)
         starts = [path for path in leaves if path.endswith("/lora_a_start") and self._adapts(path)]
         for path in starts:
@@ -156,7 +157,7 @@ class LoRA(Method):
         return unflatten(leaves) if starts else params
 
     def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> Method:
-        """Return the method. Scales that came with an adapter are missing in a new training."""
+        """Return the method, or raise an error if its scales must come with a loaded adapter."""
         if self.scaling == "given":
             raise InputError(
                 "lora's scaling 'given' is that of loaded adapters: choose 'standard' or 'rslora'"
@@ -180,7 +181,7 @@ class LoRA(Method):
         return plain, self.reparametrize(unflatten(starts | flatten(leaves)))
 
     def _with_one_scale(self, leaves: Params) -> tuple[Method, Params]:
-        """Put all scales into `lora_b`, since some readers of PEFT's files ignore patterns."""
+        """Move all scales into `lora_b`; some readers of PEFT files ignore `alpha_pattern`."""
         plain, flat = dataclasses.replace(self, scaling="standard"), flatten(leaves)
         for path in [path for path in flat if path.endswith("/lora_b")]:
             parent = path.removesuffix("/lora_b")
@@ -220,7 +221,7 @@ class LoRA(Method):
         return chosen_layers("lora's layers", self.layers, depth)
 
     def _start(self, path: str, kernel: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Return the first `lora_a` and `lora_b`."""
+        """Return the initial `lora_a` and `lora_b`."""
         *stack, width_in, width_out = kernel.shape
         if self.start == "pissa":
             if self.rank > min(width_in, width_out):

@@ -10,7 +10,7 @@ from fsl_jax.models.blocks.added_leaves import Merging, find_added_leaf
 
 
 def low_rank_targets(name: str, pattern: str, leaves: Mapping[str, Any]) -> list[str]:
-    """Return the linear layers that a method's low-rank updates go to; each layer holds one update.
+    """Return the linear layers that get a low-rank update; a layer can have only one.
 
     Args:
       name: the name of the method, for the error.
@@ -21,7 +21,7 @@ def low_rank_targets(name: str, pattern: str, leaves: Mapping[str, Any]) -> list
       The paths of the layers.
 
     Raises:
-      InputError: there are none, or some have such an update already; the error lists them.
+      InputError: no layer matches, or some already have such an update; the error lists them.
     """
     chosen = target_layers(f"{name}'s targets", pattern, leaves)
     updated = {path.rpartition("/")[0] for path in leaves if _is_of_an_update(path)}
@@ -33,7 +33,7 @@ def low_rank_targets(name: str, pattern: str, leaves: Mapping[str, Any]) -> list
 
 
 def _is_of_an_update(path: str) -> bool:
-    """Tell whether a leaf belongs to a low-rank update, or `reparametrize` makes one of it."""
+    """Tell whether a leaf belongs to a low-rank update, or is made into one by `reparametrize`."""
     intermediate = find_intermediate_leaf(path)
     if intermediate and intermediate.made:
         path = f"{path.rpartition('/')[0]}/{intermediate.made}"

@@ -11,7 +11,7 @@ from fsl_jax.adapt.tree import Params
 from fsl_jax.models.pretrained import Pretrained
 
 ONLY_TRAINS = {"only_trains": True}
-"""Metadata of a setting's field that makes no difference to an adapter once it is trained."""
+"""Metadata for the field of a setting that no longer matters once the adapter is trained."""
 
 
 class Method:
@@ -22,36 +22,39 @@ class Method:
     1. Write one file with the subclass. Give it `name`, `rules` and `learning_rates`.
     2. Add leaves to the parameters in `extend`, beside the weights that they adapt. The table in
        `fsl_jax/models/blocks/added_leaves.py` lists the kinds of leaves that the model's layers
-       read. Make the start the base model if you can: what is added should change nothing at first.
+       read. If you can, choose initial values that change nothing, so that training starts from the
+       base model.
     3. Name in `frozen_rules` the added leaves that are not trained.
     4. Register the class in `fsl_jax/adapt/methods/registry.py`.
 
-    Most methods are no more than this. Every other member has a default that does nothing.
+    Most methods need no more than this. Every other member has a default that does nothing.
 
-    Several runs of one method are trained at once: their leaves are stacked, and one object of the
-    class stands for all of them. So all functions must be pure, and whatever differs between the
-    runs must be a leaf and not an attribute. Leaves of different sizes are padded with zeros.
+    Several runs of one method are trained at once. Their leaves are stacked, and one method object
+    serves all of them. So all functions must be pure, and a value that differs between the runs
+    must be a leaf, not an attribute. Leaves of different sizes are padded with zeros.
 
-    The order of the calls: `resolve`, `extend`, `initial_state`; then in each step `reparametrize`
-    and `penalty` inside the loss, and `after_step` after the optimiser; at last `finish` and
-    `to_save`. An adapter that is loaded goes through `extend` and `reparametrize`.
+    The methods are called in this order: `resolve`, `extend` and `initial_state` before training;
+    in each step `reparametrize` and `penalty` inside the loss, then `after_step` after the
+    optimiser; `finish` and `to_save` after training. Loading an adapter calls `extend` and
+    `reparametrize`.
 
     Attributes:
       name: the name of the method in flags and results.
-      rules: regular expressions, searched for in the paths of leaves, for those that are trained. A
-        task head is trained as well, whatever the rules are.
+      rules: regular expressions for the paths of the trained leaves. A task head is always trained
+        as well.
       frozen_rules: regular expressions for added leaves that are frozen and may differ between the
-        runs of a program, such as a scale. Whatever no rule names is the base's, and is shared.
-      saved_rules: regular expressions for frozen leaves that are saved with the trained ones. The
-        others follow from the settings: `extend` makes them again.
-      intermediate_leaves: the kinds of added leaves that `reparametrize` replaces, so that the
-        model never reads them.
+        runs of a program, such as a scale. A leaf that no rule matches belongs to the base model
+        and is shared.
+      saved_rules: regular expressions for frozen leaves that are saved with the trained ones.
+        `extend` makes the other frozen leaves again from the settings.
+      intermediate_leaves: the kinds of added leaves that `reparametrize` replaces; the model never
+        reads them.
       learning_rates: the learning rates to choose from when the user names none.
-      paper: the authors, the year, and where to read the paper.
+      paper: the authors, the year and the URL of the paper.
       trains: whether anything is trained; a method that trains nothing has no leaves and no rates.
-      default_formulation: the formulation that `auto` means for the method; `auto` leaves it to the
-        model.
-      alone_because: why the method cannot be joined with others; empty if it can.
+      default_formulation: the formulation that `auto` stands for with this method; the value `auto`
+        lets the model decide.
+      alone_because: the reason why the method cannot be joined with others; empty if it can be.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -68,9 +71,9 @@ class Method:
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """The settings that shape the tree; runs that are stacked must have the same ones.
+        """The settings that shape the parameter tree; they must be equal in stacked runs.
 
-        A setting that only makes a leaf larger, such as a rank, does not belong here.
+        A setting that only changes the size of a leaf, such as a rank, does not belong here.
         """
         return ()
 
@@ -86,45 +89,46 @@ class Method:
 
     @property
     def scales(self) -> Mapping[str, float]:
-        """The values that follow from the settings, by regular expressions for the paths of leaves.
+        """The leaf values that follow from the settings, by regular expressions for the leaves'
+        paths.
 
-        A leaf that is named here has this value, or zero in a layer that is not adapted. Loading an
-        adapter of PEFT's compares it with what PEFT's config says.
+        A leaf that matches has this value, or zero in a layer that is not adapted. When a PEFT
+        adapter is loaded, the value is compared with PEFT's config.
         """
         return {}
 
     def unused_parameters(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
-        """Count the numbers of the trained leaves that are padding, which no step moves.
+        """Count the elements of the trained leaves that are only padding and never change.
 
         Args:
           shapes: the shapes of the trained leaves of one run, by path.
 
         Returns:
-          Their number. Counts of trained parameters leave them out.
+          Their number, which counts of trained parameters leave out.
         """
         return 0
 
     def resolve(self, pretrained: Pretrained, words: Sequence[str]) -> "Method":
-        """Look up what the start of the training takes from a tokenizer, which `extend` lacks.
+        """Look up the tokens that `extend` needs, since `extend` has no tokenizer.
 
         Args:
           pretrained: the base model.
           words: a word for each class.
 
         Returns:
-          A method that can extend parameters.
+          A method whose `extend` can be called.
         """
         return self
 
     def extend(self, params: Params, key: jax.Array) -> Params:
         """Add the method's leaves beside the weights that they adapt.
 
-        Draw each leaf from a key of its own (`key_of(key, path)`), so that it does not depend on
-        which others there are.
+        Draw each leaf from its own key, `key_of(key, path)`, so that it does not depend on the
+        other leaves.
 
         Args:
-          params: the parameter tree. It is left as it is.
-          key: a threefry key for what is drawn.
+          params: the parameter tree, which is not changed.
+          key: a threefry key for the leaves that are drawn.
 
         Returns:
           A new tree that shares the leaves of `params`.
@@ -132,11 +136,12 @@ class Method:
         return params
 
     def reparametrize(self, params: Params) -> Params:
-        """Compute what the model reads from what is trained. This runs inside the loss.
+        """Compute the leaves that the model reads from the trained leaves. This runs inside the
+        loss.
 
         Args:
-          params: the whole tree. In a loaded adapter what is computed may be there already; return
-            the tree as it is then.
+          params: the whole tree. A loaded adapter may already have the computed leaves; then return
+            the tree unchanged.
 
         Returns:
           The tree for the model.
@@ -155,7 +160,7 @@ class Method:
         return None
 
     def initial_state(self, trainable: Params) -> Any:
-        """Return the method state before the first step: what `after_step` keeps between steps.
+        """Return the initial method state, which `after_step` updates in each step.
 
         It is stacked over runs and saved in checkpoints with the optimiser's state.
 
@@ -176,17 +181,17 @@ class Method:
         step: Int[Array, ""],
         steps: int,
     ) -> tuple[Params, Any]:
-        """Change the trained leaves after the optimiser's step, and update the method state.
+        """Change the trained leaves after the optimiser step, and update the method state.
 
-        It runs inside the compiled program for one run at a time, under `jax.vmap`: decide by
-        `jnp.where`, not by `if`.
+        This runs inside the compiled program under `jax.vmap`, as if for one run: branch with
+        `jnp.where`, not `if`.
 
         Args:
           trainable: the trained leaves after the step; None elsewhere.
           frozen_leaves: the leaves that `frozen_rules` names; None elsewhere.
-          gradients: the gradients of the trained leaves, clipped as the optimiser got them; None
+          gradients: the clipped gradients of the trained leaves, as the optimiser got them; None
             elsewhere.
-          method_state: what the last call returned, at first `initial_state`.
+          method_state: the state from the last call; in the first call that of `initial_state`.
           step: the number of steps taken before this one, int32.
           steps: the number of steps of the whole training.
 
@@ -196,21 +201,23 @@ class Method:
         return trainable, method_state
 
     def finish(self, leaves: Params) -> Params:
-        """Return what is kept of the trained leaves once the training is over.
+        """Return the leaves to keep after training.
 
         Args:
-          leaves: the trained leaves of one run, without padding, a task head among them.
+          leaves: the trained leaves of one run, without padding, including those of a task head.
 
         Returns:
-          The leaves that are saved. `reparametrize` must get the same model from them and `extend`.
+          The leaves to save. From these and the leaves of `extend`, `reparametrize` must compute
+          the same model.
         """
         return leaves
 
     def to_save(self, leaves: Params, base: Params) -> tuple["Method", Params]:
-        """Return the method and the leaves to save an adapter as, if they are another method's.
+        """Return the method and the leaves under which an adapter is saved, which may be another
+        method's.
 
         Args:
-          leaves: the result of `finish`. Frozen leaves may be among them.
+          leaves: the result of `finish`, which may include frozen leaves.
           base: the parameters of the base model.
 
         Returns:

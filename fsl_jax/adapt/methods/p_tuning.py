@@ -1,4 +1,4 @@
-"""P-tuning: a soft prompt that a network computes.
+"""P-tuning: a soft prompt that is computed by a network.
 
 Liu et al., 2021, "GPT Understands, Too", https://arxiv.org/abs/2103.10385.
 """
@@ -25,20 +25,21 @@ ENCODERS = ("lstm", "mlp")
 class PTuning(Method):
     """Trains P vectors and a network that turns them into a soft prompt, and keeps the prompt.
 
-    The vectors are `prompt_encoder/embedding [P, D]`, beside the leaves of the network. After the
-    training both are dropped, and `embeddings/word/prompt [P, D]` is left. Prompts of different
+    The vectors are `prompt_encoder/embedding [P, D]`, beside the leaves of the network. After
+    training both are dropped, and `embeddings/word/prompt [P, D]` is kept. Prompts of different
     lengths, computed by networks of different widths, share a program. All vectors come before the
-    tokens, as in PEFT; the paper lays some of them between the parts of a template. The prompt
-    takes positions of the model, so texts can be that much shorter.
+    tokens, as in PEFT; the paper puts some of them between the parts of a template. The prompt
+    takes P of the model's positions, so the longest text is P tokens shorter.
 
-    The paper trains the model as well, with rates around 1e-5. Where it is frozen, PEFT's guide
-    takes 1e-3, which is the middle one of the rates to choose from.
+    The paper trains the model as well, with learning rates around 1e-5. With a frozen model, PEFT's
+    guide uses 1e-3, the middle one of the default learning rates.
 
     Attributes:
-      length: P.
-      encoder: "lstm", two linear maps over LSTMs in both directions, or "mlp", three linear maps.
+      length: P, the number of vectors.
+      encoder: "lstm" for bidirectional LSTMs and two linear layers, or "mlp" for three linear
+        layers.
       hidden: the width of the network, in each direction.
-      depth: the number of LSTMs on top of each other.
+      depth: the number of stacked LSTM layers.
     """
 
     length: int = 20
@@ -74,7 +75,7 @@ class PTuning(Method):
         return self.length
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Add `prompt_encoder`, and `prompt_mask [P]`, which is 1, to the word embedding."""
+        """Add `prompt_encoder`, and add `prompt_mask [P]` of ones to the word embedding."""
         width = word_table(params, self.name).shape[1]
         path = f"{ENCODER}/embedding"
         drawn = jax.random.normal(key_of(key, path), (self.length, width), jnp.float32)
@@ -87,7 +88,7 @@ class PTuning(Method):
         return extended | {ENCODER: network | {"embedding": drawn}}
 
     def reparametrize(self, params: Params) -> Params:
-        """Replace the network by the prompt that it computes."""
+        """Replace the network with the prompt that it computes."""
         if ENCODER not in params:
             return params
         rest = {name: each for name, each in params.items() if name != ENCODER}

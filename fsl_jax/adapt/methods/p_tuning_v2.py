@@ -1,4 +1,4 @@
-"""P-tuning v2: prompts in every layer, trained as they are.
+"""P-tuning v2: a prefix in every layer, trained directly.
 
 Liu et al., 2022, "P-Tuning v2: Prompt Tuning Can Be Comparable to Fine-tuning Universally Across
 Scales and Tasks", https://arxiv.org/abs/2110.07602.
@@ -22,7 +22,7 @@ from fsl_jax.adapt.tree import Params, key_of
 from fsl_jax.errors import InputError
 
 _DEVIATION = 0.02
-"""The standard deviation of the start, as BERT's authors draw weights."""
+"""The standard deviation of the initial values, the same as for BERT's weights."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,14 +30,15 @@ class PTuningV2(Method):
     """Trains `layers/attention/prefix_key` and `prefix_value`, `[L, P, W]`, in every layer.
 
     It is prefix tuning without the network, which the paper finds to help on some tasks and to hurt
-    on others. Prefixes of different lengths share a program. Tokens stand P positions later, so
-    texts can be that much shorter, and the prefix slides out of windows as tokens do. An
-    encoder-decoder has it in its decoder, as `decoder/layers/attention/prefix_key`.
+    on others. Prefixes of different lengths share a program. Positions of tokens are shifted by P,
+    so the longest text is P tokens shorter, and the prefix slides out of attention windows as
+    tokens do. An encoder-decoder has the prefix in its decoder, as
+    `decoder/layers/attention/prefix_key`.
 
-    The paper finds fewer than 20 vectors best for simple classification, about 100 for tagging.
+    The paper finds fewer than 20 vectors best for simple classification and about 100 for tagging.
 
     Attributes:
-      length: P.
+      length: P, the number of vectors in each layer.
     """
 
     length: int = 20
@@ -57,7 +58,7 @@ class PTuningV2(Method):
         return self.length
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Add `prefix_key`, `prefix_value` and `prefix_mask [L, P]`, which is 1."""
+        """Add `prefix_key`, `prefix_value` and a `prefix_mask [L, P]` of ones."""
         shapes = prefix_shapes(params, self.name)
 
         def draw(name: str, stack: str) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Prefix tuning: keys and values before those of the tokens in every layer.
+"""Prefix tuning: learned keys and values before those of the tokens in every layer.
 
 Li and Liang, 2021, "Prefix-Tuning: Optimizing Continuous Prompts for Generation",
 https://arxiv.org/abs/2101.00190.
@@ -32,19 +32,21 @@ class PrefixTuning(Method):
     """Trains a small network that computes the prefix, and keeps the prefix.
 
     The network is the paper's: P vectors (`prefix_encoder/embedding [P, W]`), a hidden layer with
-    a hyperbolic tangent (`prefix_encoder/hidden`, to `hidden` numbers), and one linear map to the
-    keys and values of each stack of layers (`prefix_encoder/layers`, to `[L, 2, W]`); W is as wide
-    as a layer's keys. After the training it is dropped, and `layers/attention/prefix_key` and
-    `prefix_value`, `[L, P, W]`, are left. Prefixes of different lengths, computed by networks of
-    different widths, share a program. Tokens stand P positions later, so texts can be that much
-    shorter, and the prefix slides out of windows as tokens do. An encoder-decoder has it in its
-    decoder, as `decoder/layers/attention/prefix_key`; the paper's BART has one in its encoder too.
+    tanh (`prefix_encoder/hidden`, of width `hidden`), and one linear layer to the keys and values
+    of each stack of layers (`prefix_encoder/layers`, to `[L, 2, W]`). W is the width of a layer's
+    keys. After training the network is dropped, and `layers/attention/prefix_key` and
+    `prefix_value`, `[L, P, W]`, are kept. Prefixes of different lengths, computed by networks of
+    different widths, share a program. Positions of tokens are shifted by P, so the longest text is
+    P tokens shorter, and the prefix slides out of attention windows as tokens do. An
+    encoder-decoder has the prefix in its decoder, as `decoder/layers/attention/prefix_key`; the
+    paper's BART has one in its encoder too.
 
-    The paper's length for short outputs is 10 and its rate 5e-5, over many more steps than a few
-    examples give; rates 10 and 100 times as high are there to choose from.
+    For short outputs the paper uses a length of 10 and a learning rate of 5e-5, over many more
+    steps than a few examples allow. So the default learning rates include 10 and 100 times that
+    rate.
 
     Attributes:
-      length: P.
+      length: P, the number of vectors in each layer.
       hidden: the width of the network.
     """
 
@@ -72,7 +74,7 @@ class PrefixTuning(Method):
         return self.length
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Add `prefix_encoder`, and `prefix_mask [L, P]`, which is 1, to every attention."""
+        """Add `prefix_encoder`, and add a `prefix_mask [L, P]` of ones to every attention."""
         shapes = prefix_shapes(params, self.name)
         width = next(iter(shapes.values()))[1]
         path = f"{ENCODER}/embedding"
@@ -87,7 +89,7 @@ class PrefixTuning(Method):
         return with_mask(params, shapes, self.length) | {ENCODER: encoder}
 
     def reparametrize(self, params: Params) -> Params:
-        """Replace the network by the prefix that it computes."""
+        """Replace the network with the prefix that it computes."""
         if ENCODER not in params:
             return params
         rest = {name: each for name, each in params.items() if name != ENCODER}

@@ -33,41 +33,41 @@ POSITIONS = (PREFIX_POSITION, SUFFIX_POSITION)
 
 @dataclasses.dataclass(frozen=True)
 class PromptTuning(Method):
-    """Trains `embeddings/word/prompt [P, D]`, which comes before the tokens of every text; of
-    an encoder-decoder, before those that its encoder reads.
+    """Trains `embeddings/word/prompt [P, D]`, vectors before the tokens of every text.
 
-    Of the tokens' own outputs none is moved or lost: a formulation does not notice the prompt.
-    Prompts of different lengths share a program, padded and masked. The prompt takes positions of
-    the model, so texts can be that much shorter.
+    In an encoder-decoder they come before the tokens that the encoder reads. The model's output
+    covers the tokens alone, so a formulation does not notice the prompt. Prompts of different
+    lengths share a program, padded and masked. The prompt takes P of the model's positions, so the
+    longest text is P tokens shorter.
 
     At the position "suffix" it trains `embeddings/word/suffix [P, D]`, which formulations and
-    `generate` put after a text; who calls `apply` does so by `fsl_jax.models.append_suffix`. A
-    decoder's tokens see nothing of what comes after them, so where nothing else is trained in the
-    model, the keys and values of a text are computed once, without dropout, and a step runs the P
-    vectors alone. Hu et al. 2021 (https://arxiv.org/abs/2106.09685) call vectors that
-    come after a prompt infixes; that what is frozen can be computed once and shared is how
-    activated LoRA (Greenewald et al. 2025, https://arxiv.org/abs/2504.12397) serves.
+    `generate` put after a text. If you call `apply`, add it with `fsl_jax.models.append_suffix`. A
+    decoder's tokens see no later tokens. So if nothing else is trained in the model, the keys and
+    values of a text are computed once, without dropout, and a training step runs the P vectors
+    alone. Hu et al. 2021 (https://arxiv.org/abs/2106.09685) call vectors after a prompt infixes.
+    Activated LoRA (Greenewald et al. 2025, https://arxiv.org/abs/2504.12397) also computes the
+    frozen part once and shares it.
 
-    The paper trains with a rate of 0.3 (Adafactor, without parameter scaling) vectors in the
-    vocabulary of T5, whose entries are 10 to 100 times those of BERT's or Llama's; with AdamW and
-    such a vocabulary, P-tuning v2's authors used up to 1e-2, in thousands of steps. The rates to
-    choose from lie between that and the paper's. In the paper, more than 20 vectors gain little.
-    Where a model multiplies embedded words, as Gemma does, it multiplies the prompt too: a rate
-    moves it as much further.
+    The paper trains T5 with a learning rate of 0.3 (Adafactor, without parameter scaling). The
+    elements of T5's word embedding are 10 to 100 times as large as those of BERT or Llama. With
+    AdamW and embeddings like BERT's, the authors of P-tuning v2 used up to 1e-2, over thousands of
+    steps. The default learning rates lie between the two. In the paper, more than 20 vectors gain
+    little. A model that scales embedded words, as Gemma does, scales the prompt too, so the same
+    learning rate moves it further.
 
     Attributes:
-      length: P.
-      start: the first values of the vectors: "vocabulary", words drawn from all that the model
-        knows; "random", normal numbers with the deviation of the vocabulary's; "text", the tokens
-        of `text`, repeated if they are fewer than P, beginning with its first or, in a suffix,
-        ending with its last; "labels", a label word each (the mean of its tokens), the rest
-        as vocabulary.
-      text: of the start "text".
-      tokens: where it is not empty, what `resolve` found for "text" and "labels", or what a user
-        chose: the first vectors, or in a suffix the last, begin as the mean of these tokens each,
-        the rest as vocabulary.
-      position: where the vectors stand: "prefix", before the tokens, or "suffix", after them, which
-        takes a decoder.
+      length: P, the number of vectors.
+      start: the initial values of the vectors. "vocabulary" draws words from the whole vocabulary.
+        "random" draws normal numbers with the standard deviation of the word embedding. "text"
+        takes the tokens of `text`, repeated if they are fewer than P, from its first token on or,
+        in a suffix, up to its last token. "labels" takes one label word for each vector (the mean
+        of its tokens), and draws the rest from the vocabulary.
+      text: the text of the start "text".
+      tokens: token ids for each vector, found by `resolve` for "text" and "labels", or chosen by
+        the user. The first vectors, or in a suffix the last ones, each start as the mean of their
+        tokens; the rest are drawn from the vocabulary.
+      position: "prefix" for vectors before the tokens, "suffix" for vectors after them, which only
+        decoders support.
     """
 
     length: int = 20
@@ -146,17 +146,17 @@ class PromptTuning(Method):
         return dataclasses.replace(self, tokens=tuple(tokens[: self.length]))
 
     def _repeated(self, tokens: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        # What follows a suffix should see the text's end, not wherever P vectors break it off.
+        # A suffix ends with the end of the text, even if the text is longer than P tokens.
         ordered = tokens[::-1] if self._is_suffix else tokens
         repeated = list(itertools.islice(itertools.cycle(ordered), self.length))
         return repeated[::-1] if self._is_suffix else repeated
 
     def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
-        """Return the method without its start, which a trained prompt does not need."""
+        """Return the method without its start settings, which a trained prompt does not need."""
         return PromptTuning(self.length, position=self.position), leaves
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Add `prompt [P, D]` and `prompt_mask [P]`, which is 1, to the word embedding.
+        """Add `prompt [P, D]` and a `prompt_mask [P]` of ones to the word embedding.
 
         At the position "suffix" they are `suffix` and `suffix_mask`.
         """
@@ -188,6 +188,6 @@ class PromptTuning(Method):
 
 
 def _after_a_colon(read: Callable[[str], list[int]], word: str) -> list[int]:
-    """Return the tokens of a word within a text: some tokenizers put a space before a text."""
+    """Return the tokens of a word inside a text, as some tokenizers add a space at its start."""
     before, whole = read(":"), read(f": {word}")
     return whole[len(before) :] if whole[: len(before)] == before else read(f" {word}")

@@ -1,4 +1,4 @@
-"""Methods that ask the base model as it is: `zero_shot` and `icl`. They train nothing."""
+"""Methods that only prompt the base model and train nothing: `zero_shot` and `icl`."""
 
 import dataclasses
 from typing import ClassVar
@@ -11,10 +11,10 @@ from fsl_jax.errors import InputError
 
 
 class Prompted(Method):
-    """A method that trains nothing and asks the model with a prompt.
+    """A method that trains nothing and prompts the model.
 
     Attributes:
-      has_demonstrations: whether training examples stand in the prompt before the query.
+      has_demonstrations: whether the prompt has training examples before the query.
     """
 
     trains: ClassVar[bool] = False
@@ -31,7 +31,7 @@ class Prompted(Method):
 
 @dataclasses.dataclass(frozen=True)
 class ZeroShot(Prompted):
-    """Asks the model about each text without examples."""
+    """Prompts the model with each text, without examples."""
 
     name: ClassVar[str] = "zero_shot"
     paper: ClassVar[str] = "Brown et al. 2020, https://arxiv.org/abs/2005.14165"
@@ -40,7 +40,7 @@ class ZeroShot(Prompted):
 
 @dataclasses.dataclass(frozen=True)
 class InContext(Prompted):
-    """Asks the model about each text after labelled examples of the split, in the same prompt."""
+    """Prompts the model with each text after labelled examples of the split."""
 
     name: ClassVar[str] = "icl"
     paper: ClassVar[str] = "Brown et al. 2020, https://arxiv.org/abs/2005.14165"

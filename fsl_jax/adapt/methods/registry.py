@@ -1,4 +1,4 @@
-"""All methods by name, and how they are written in flags: `lora(rank=4)`."""
+"""All methods by name, and reading and writing methods in flags, such as `lora(rank=4)`."""
 
 import ast
 import dataclasses
@@ -53,7 +53,7 @@ TRAINED_METHODS = {name: method for name, method in METHODS.items() if method.tr
 
 
 def parse_method(text: str) -> Method:
-    """Read a method as it is written in flags.
+    """Parse a method as written in flags.
 
     Args:
       text: a name, with settings in parentheses where they differ from the defaults: `zero_shot`,
@@ -88,7 +88,7 @@ def parse_method(text: str) -> Method:
 
 
 def format_method(method: Method) -> str:
-    """Write a method with all its settings; the inverse of `parse_method`.
+    """Format a method with all its settings; the inverse of `parse_method`.
 
     Args:
       method: the method.
@@ -104,7 +104,7 @@ def format_method(method: Method) -> str:
 
 
 def split_joined(text: str) -> list[str]:
-    """Split a text at the plus signs that join methods; those inside settings are left alone.
+    """Split a text at the plus signs that join methods, but not at those inside settings.
 
     Args:
       text: as for `parse_method`.
@@ -149,18 +149,18 @@ def parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
             name: ast.literal_eval(each.value)
             for name, each in zip(names, node.keywords, strict=True)
         }
-        # A first setting is often one of a few words: adapter(parallel).
+        # The first setting is often one of a few words, as in adapter(parallel).
         arguments = [
             value.id if isinstance(value, ast.Name) else ast.literal_eval(value)
             for value in node.args
         ]
-    # A TypeError is a literal that cannot be made, such as a set of lists.
+    # A literal that cannot be built, such as a set of lists, raises a TypeError.
     except (SyntaxError, ValueError, TypeError) as error:
         raise InputError(
             f"cannot read {text!r}: expected a name such as bitfit, or one with settings such as "
             "lora(rank=4, targets='mlp')"
         ) from error
-    # The parser leaves a name that is given twice to the compiler, which never sees this text.
+    # Python's parser accepts a name given twice; its compiler, which is not used here, would not.
     _require_once(names, text)
     return node.func.id, arguments, keywords
 
@@ -175,7 +175,7 @@ def _as_type(value: Any, field: dataclasses.Field, text: str) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and field.type is float:
         return float(value)
     kind: Any = typing.get_origin(field.type) or field.type
-    # Python's booleans are integers too.
+    # In Python, bool is a subclass of int.
     if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
         raise InputError(
             f"{text!r}: {field.name} has to be of type {kind.__name__}, found {value!r}"

@@ -1,4 +1,4 @@
-"""Top layers: the last layers are fine-tuned and the trunk below them stays as it is."""
+"""Top layers: the last layers are fine-tuned and the trunk below them stays frozen."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -16,9 +16,9 @@ from fsl_jax.models.blocks.stack import depth
 class TopLayers(Method):
     """Trains the last `k` layers and the final norm above them.
 
-    The stack of layers is cut in two sections, each with a scan of its own: joining trained layers
-    to the frozen stack would copy the stack once per run. Of an encoder-decoder these are the
-    decoder's layers.
+    The stack of layers is cut into two sections, each with its own scan. Joining the trained layers
+    to the frozen stack would copy the stack for each run. In an encoder-decoder it is the decoder's
+    stack.
 
     Attributes:
       k: the number of layers that are trained.

@@ -25,20 +25,20 @@ from fsl_jax.errors import InputError, problems_error
 class VeRA(Method):
     """Adds `((x @ a) * vera_d) @ b * vera_b` to the output of each target.
 
-    `a` and `b` are parts of two frozen random matrices, as large as the widest targets need.
-    `vera_b` starts at zero, so that the model starts out as the base. All leaves are float32. Runs
-    of different ranks share a program: what is smaller is padded with zeros.
+    `a` and `b` are slices of two frozen random matrices, which are as large as the widest targets
+    need. `vera_b` starts at zero, so the model starts out as the base model. All leaves are
+    float32. Runs of different ranks share a program: smaller leaves are padded with zeros.
 
     Attributes:
       rank: R, the number of random directions.
       targets: a regular expression for the layers to adapt, searched for in the path of a kernel's
         parent: `layers/attention/query`.
       initial: the first value of `vera_d`.
-      projection_key: the key that the random matrices are drawn from, whatever the run's seed; -1
-        for matrices that came with an adapter from elsewhere.
-      columns: the first column in `b` of targets that do not begin with the first of all, as
-        'layers/attention/key:768,layers/attention/value:1536'. Adapters of PEFT's on GPT-2 have
-        them, since queries, keys and values are one layer there.
+      projection_key: the seed of the random matrices, independent of the run's seed; -1 for
+        matrices that came with a loaded adapter.
+      columns: for targets whose slice of `b` does not start at column 0, the first column, as in
+        'layers/attention/key:768,layers/attention/value:1536'. PEFT adapters on GPT-2 need this,
+        since queries, keys and values are one layer there.
     """
 
     rank: int = 256
@@ -52,7 +52,7 @@ class VeRA(Method):
     rules: ClassVar[tuple[str, ...]] = ("/vera_[db]$",)
     frozen_rules: ClassVar[tuple[str, ...]] = ("^vera/[ab]$",)
     saved_rules: ClassVar[tuple[str, ...]] = frozen_rules
-    # They stay in the tree, since an adapter that is loaded may be saved again.
+    # The matrices stay in the tree, since a loaded adapter may be saved again.
     intermediate_leaves: ClassVar[tuple[IntermediateLeaf, ...]] = (
         IntermediateLeaf("/vera_[db]$", neutral=0.0, made="lora_a"),
         IntermediateLeaf("^vera/[ab]$", neutral=0.0, made="lora_a"),
@@ -84,9 +84,10 @@ class VeRA(Method):
         return {path: int(number) for path, _, number in entries}
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Add `vera_d [L, R]` and `vera_b [L, out]` to each target, `vera/a [in, R]`, `vera/b`.
+        """Add `vera_d [L, R]` and `vera_b [L, out]` to each target, and `vera/a [in, R]` and
+        `vera/b`.
 
-        `vera/b` is `[R, out]`; these two are frozen, and as large as the largest `in` and `out`.
+        `vera/b` is `[R, out]`. These two are frozen, and as wide as the largest `in` and `out`.
         """
         leaves = flatten(params)
         targets, widths = low_rank_targets("vera", self.targets, leaves), []
@@ -102,7 +103,7 @@ class VeRA(Method):
         return unflatten(leaves | self._projections(*map(max, zip(*widths, strict=True))))
 
     def reparametrize(self, params: Params) -> Params:
-        """Add to each target its part of the random matrices, once for all layers of a stack."""
+        """Add its slices of the random matrices to each target, once for all layers of a stack."""
         leaves = flatten(params)
         for path in [path for path in leaves if path.endswith("/vera_d")]:
             parent = path.removesuffix("/vera_d")
@@ -119,7 +120,7 @@ class VeRA(Method):
         return unflatten(leaves)
 
     def to_save(self, leaves: Params, base: Params) -> tuple[Method, Params]:
-        """Return the leaves with the random matrices, drawn again unless they are there."""
+        """Return the leaves with the random matrices, which are drawn again if they are missing."""
         if self.projection_key < 0 and "vera" not in leaves:
             raise InputError("vera's random matrices came with an adapter: save vera/a and b too")
         drawn = flatten(jax.eval_shape(self.extend, base, jax.random.key(0)))
@@ -127,7 +128,7 @@ class VeRA(Method):
         return self, unflatten(self._projections(width_in, width_out) | flatten(leaves))
 
     def _projections(self, width_in: int, width_out: int) -> Params:
-        """Draw the matrices uniformly, by Kaiming He's bounds for `[R, in]` and `[out, R]`."""
+        """Draw the matrices uniformly, with Kaiming bounds for `[R, in]` and `[out, R]`."""
         key_a, key_b = jax.random.split(jax.random.key(self.projection_key, impl="threefry2x32"))
 
         def draw(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
@@ -141,5 +142,5 @@ class VeRA(Method):
 
 
 def format_columns(columns: Mapping[str, int]) -> str:
-    """Return the setting `columns` for the first columns of targets by path."""
+    """Format the setting `columns` from the first columns of targets, by path."""
     return ",".join(f"{path}:{first}" for path, first in sorted(columns.items()) if first)

@@ -1,4 +1,4 @@
-"""The layers of a stack that are adapted, as a setting names them."""
+"""The layers of a stack that a setting chooses."""
 
 import re
 
@@ -10,14 +10,14 @@ _FORM = re.compile(r"all|(?P<end>first|last) (?P<count>[1-9]\d*)|(\d+(-\d+)?)(,\
 
 
 def require_layers(setting: str, text: str) -> None:
-    """Raise an error unless a setting names layers.
+    """Raise an error unless the value of a setting names layers.
 
     Args:
       setting: the name of the setting, for the error: "lora's layers".
       text: its value.
 
     Raises:
-      InputError: it does not, or a span of layers ends before it begins.
+      InputError: the value cannot be read, or a span of layers ends before it begins.
     """
     if not _FORM.fullmatch(text):
         raise InputError(
@@ -40,7 +40,7 @@ def chosen_layers(setting: str, text: str, depth: int) -> np.ndarray:
       bool `[L]`.
 
     Raises:
-      InputError: a layer is meant that the stack does not have.
+      InputError: the setting names a layer that the stack does not have.
     """
     numbers = np.array(_numbers(text, depth), np.int32)
     if not (numbers.size and numbers.min() >= 0 and numbers.max() < depth):

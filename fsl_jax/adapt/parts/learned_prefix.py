@@ -1,8 +1,8 @@
 """The leaves of a learned prefix, which several methods train or compute.
 
-In every stack of layers there are, beside the attention's weights, `prefix_key [L, P, W]`,
-`prefix_value [L, P, W]` and `prefix_mask [L, P]`; W is the width of all key heads together. In an
-encoder-decoder they are in the decoder's self-attention alone, as in PEFT.
+Every stack of layers has `prefix_key [L, P, W]`, `prefix_value [L, P, W]` and `prefix_mask [L, P]`
+beside the attention's weights; W is the total width of all key heads. In an encoder-decoder only
+the decoder's self-attention has them, as in PEFT.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ _STACKS = {
     "decoder": ("decoder", "layers"),
     "decoder_top": ("decoder", "top_layers"),
 }
-"""The paths of the stacks that may have a prefix, by the names that they have in this file."""
+"""The paths of the stacks that may have a prefix, by their names in this file."""
 
 
 def prefix_shapes(params: Params, name: str) -> dict[str, tuple[int, int]]:
-    """Return the sizes of a prefix of a model.
+    """Return the sizes that a prefix has in a model.
 
     Args:
       params: the parameter tree.
@@ -39,7 +39,7 @@ def prefix_shapes(params: Params, name: str) -> dict[str, tuple[int, int]]:
       For each stack of layers `(L, W)`, by its name.
 
     Raises:
-      InputError: the model has a prefix already, or it is an encoder-decoder without its decoder.
+      InputError: the model already has a prefix, or it is an encoder-decoder without its decoder.
     """
     parts = {stack: _at(params, path) for stack, path in _STACKS.items()}
     stacks = {stack: layers["attention"] for stack, layers in parts.items() if layers}
@@ -56,7 +56,7 @@ def prefix_shapes(params: Params, name: str) -> dict[str, tuple[int, int]]:
 
 
 def with_mask(params: Params, shapes: dict[str, tuple[int, int]], length: int) -> Params:
-    """Return the parameters with masks of a prefix that has no padding."""
+    """Return the parameters with prefix masks for a prefix without padding."""
     return with_leaves(
         params,
         {
@@ -67,7 +67,7 @@ def with_mask(params: Params, shapes: dict[str, tuple[int, int]], length: int) -
 
 
 def with_prefix(params: Params, prefix: dict[str, Pair]) -> Params:
-    """Return the parameters with keys and values, given by the name of the stack."""
+    """Return the parameters with a prefix, given as keys and values by the name of the stack."""
     return with_leaves(
         params,
         {
@@ -85,7 +85,7 @@ def with_leaves(params: Params, leaves: dict[str, dict[str, jax.Array]]) -> Para
 
 
 def _at(params: Params, path: Sequence[str]) -> Params:
-    """Return the subtree at a path; an empty one if there is none."""
+    """Return the subtree at a path, or an empty dict if there is none."""
     for name in path:
         params = params.get(name, {})
     return params

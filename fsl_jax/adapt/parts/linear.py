@@ -1,4 +1,4 @@
-"""Linear maps of the small networks that methods compute leaves with."""
+"""Linear layers of the small networks with which methods compute leaves."""
 
 import math
 
@@ -16,14 +16,15 @@ def draw_linear(
     outputs: tuple[int, ...],
     fan_in: int | None = None,
 ) -> Params:
-    """Draw the leaves of a linear map uniformly, up to one over the root of the number of inputs.
+    """Draw the leaves of a linear layer uniformly, within one over the root of the number of
+    inputs.
 
     Args:
       key: a threefry key of the whole draw.
-      path: the path of the map, from which it gets a key of its own.
+      path: the path of the layer, from which its own key is derived.
       inputs: the shape of the input.
       outputs: the shape of the output.
-      fan_in: the number of inputs that the bounds are for, if not that of `inputs`.
+      fan_in: the number of inputs that sets the bounds; by default the size of `inputs`.
 
     Returns:
       `kernel [*inputs, *outputs]` and `bias [*outputs]`, float32.
@@ -38,7 +39,7 @@ def draw_linear(
 
 
 def linear(params: Params, x: Float[Array, " P *inputs"]) -> Float[Array, " P *outputs"]:
-    """Map each of P arrays."""
+    """Apply the linear layer to each of P arrays."""
     flat = x.reshape(len(x), -1)
     bias = params["bias"]
     y = flat @ params["kernel"].reshape(flat.shape[1], bias.size) + bias.reshape(1, -1)

@@ -14,7 +14,7 @@ def require_pattern(setting: str, pattern: str) -> None:
       pattern: its value.
 
     Raises:
-      InputError: it is none.
+      InputError: the value is not a regular expression.
     """
     try:
         re.compile(pattern)
@@ -23,7 +23,7 @@ def require_pattern(setting: str, pattern: str) -> None:
 
 
 def dense_layers(paths: Iterable[str]) -> list[str]:
-    """Return the paths of the linear layers of a model, without a task head's.
+    """Return the paths of a model's linear layers, except those of a task head.
 
     Args:
       paths: the paths of all leaves of a parameter tree.

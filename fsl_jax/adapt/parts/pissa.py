@@ -11,21 +11,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 _MORE = 10
-"""The number of directions that are followed beyond the rank, so that the last ones converge."""
+"""The number of extra directions in the subspace iteration, so that the last ones converge."""
 
 _ITERATIONS = 16
-"""The largest number that the paper needed; its singular vectors are as good as exact ones then."""
+"""The largest number of iterations that the paper needed to match exact singular vectors."""
 
 
 @functools.partial(jax.jit, static_argnames="rank")
 def principal_part(
     kernel: Float[Array, "*L D E"], rank: int
 ) -> tuple[Float[Array, "*L D R"], Float[Array, "*L R E"]]:
-    """Return the largest singular values of a weight with their vectors, in two equal halves.
+    """Return two factors of the low-rank part of a weight with the largest singular values.
 
-    They are found by subspace iteration, the paper's fast decomposition: a whole one of all layers
-    of a large model takes minutes. It is drawn from a constant key, so that the same weight gives
-    the same numbers.
+    They are found by subspace iteration, the paper's fast decomposition, since full decompositions
+    of all layers of a large model take minutes. The initial subspace is drawn from a constant key,
+    so the same weight always gives the same result.
 
     Args:
       kernel: `[L, in, out]` or `[in, out]`.

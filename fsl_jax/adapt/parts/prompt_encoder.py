@@ -1,7 +1,7 @@
 """Networks that compute a soft prompt, with the layers of PEFT's prompt encoder.
 
-Networks of different widths and prompts of different lengths can be padded with zeros to one shape:
-what they compute of the vectors that are there stays the same, and so does what they learn.
+Networks of different widths and prompts of different lengths can be padded with zeros to one shape.
+The padding changes neither the output for the real vectors nor their gradients.
 """
 
 import jax
@@ -15,7 +15,7 @@ _DIRECTIONS = ("forward", "backward")
 
 
 def draw_mlp(key: jax.Array, path: str, width: int, hidden: int) -> Params:
-    """Draw the leaves of three linear maps, `D` to `hidden` to `hidden` to `D`."""
+    """Draw the leaves of three linear layers, `D` to `hidden` to `hidden` to `D`."""
     sizes = {"first": (width, hidden), "second": (hidden, hidden), "third": (hidden, width)}
     return {
         name: draw_linear(key, f"{path}/{name}", (inner,), (outer,))
@@ -24,14 +24,14 @@ def draw_mlp(key: jax.Array, path: str, width: int, hidden: int) -> Params:
 
 
 def mlp(params: Params, x: Float[Array, "P D"], mask: Float[Array, " P"]) -> Float[Array, "P D"]:
-    """Map every vector by itself."""
+    """Map each vector separately."""
     hidden = jax.nn.relu(linear(params["first"], x))
     hidden = jax.nn.relu(linear(params["second"], hidden))
     return linear(params["third"], hidden)
 
 
 def draw_lstm(key: jax.Array, path: str, width: int, hidden: int, depth: int) -> Params:
-    """Draw the leaves of LSTMs in both directions, `depth` of each, and of two linear maps.
+    """Draw the leaves of `depth` bidirectional LSTM layers, and of two linear layers.
 
     As in PyTorch, the bounds of an LSTM depend on its hidden width alone, not on its inputs.
     """
@@ -55,7 +55,7 @@ def draw_lstm(key: jax.Array, path: str, width: int, hidden: int, depth: int) ->
 
 
 def lstm(params: Params, x: Float[Array, "P D"], mask: Float[Array, " P"]) -> Float[Array, "P D"]:
-    """Let the vectors see each other, then map each of them."""
+    """Run the LSTMs over all vectors, then map each vector separately."""
     states: Array = x
     for number in range(sum(name.startswith("lstm_") for name in params)):
         cells = params[f"lstm_{number}"]
@@ -68,7 +68,7 @@ def lstm(params: Params, x: Float[Array, "P D"], mask: Float[Array, " P"]) -> Fl
 def _run(
     cell: Params, x: Float[Array, " P *inputs"], mask: Float[Array, " P"], reverse: bool
 ) -> Float[Array, "P H"]:
-    """Return the states of one LSTM, which starts from zero after padding."""
+    """Return the states of one LSTM, which starts from zero after the padding."""
     projected = linear(cell["input"], x)
 
     def step(carry: tuple[Array, Array], inputs: tuple[Array, Array]) -> tuple[tuple, Array]:

@@ -1,7 +1,7 @@
-"""The importance of singular values, and the choice of those that a budget keeps.
+"""The importance of singular values, and the choice of values to keep within a budget.
 
 This is the allocation of AdaLoRA, https://arxiv.org/abs/2303.10512, section 3.2. Values that only
-pad a smaller rank count for nothing.
+pad a smaller rank do not count.
 """
 
 import dataclasses
@@ -25,9 +25,9 @@ class Importance:
 
     Attributes:
       sensitivity: by leaf, the average of |weight * gradient|, of the leaf's shape.
-      uncertainty: by leaf, the average distance of these from their average.
+      uncertainty: by leaf, the average distance of |weight * gradient| from its average.
       kept: True where a value is left, bool `[L, R]`.
-      present: True where a value is no padding, bool `[L, R]`.
+      present: True where a value is not padding, bool `[L, R]`.
     """
 
     sensitivity: Parts
@@ -37,7 +37,7 @@ class Importance:
 
     @classmethod
     def at_start(cls, leaves: Parts, present: Bool[Array, "*L R"]) -> "Importance":
-        """Return the importance before the first step, when all values are kept."""
+        """Return the importance before the first step, with all values kept."""
         return cls(
             jax.tree.map(jnp.zeros_like, leaves),
             jax.tree.map(jnp.zeros_like, leaves),
@@ -46,7 +46,7 @@ class Importance:
         )
 
     def smoothed(self, new: Parts, keep: float, keep_uncertainty: float) -> "Importance":
-        """Return the averages with the sensitivities of one more step."""
+        """Return the averages after one more step."""
         sensitivity = jax.tree.map(
             lambda old, latest: keep * old + (1 - keep) * latest, self.sensitivity, new
         )
@@ -84,10 +84,10 @@ def budget_at(
       known: by layer, the importance of its values.
 
     Returns:
-      The number, of all layers together.
+      The number of values in all layers together.
     """
     all_values = sum(each.present.sum() for each in known.values())
-    # A layer of which no value is present is not adapted.
+    # A layer without any present value is not adapted.
     aim = target_rank * sum(each.present.any(-1).sum() for each in known.values())
     done = jnp.clip((step - start).astype(jnp.float32) / max(end - start, 1), 0.0, 1.0)
     more = jnp.maximum(all_values - aim, 0).astype(jnp.float32)
@@ -97,18 +97,18 @@ def budget_at(
 def keep_most_important(
     known: Mapping[str, Importance], budget: Int[Array, ""]
 ) -> dict[str, Bool[Array, "*L R"]]:
-    """Choose the values that a budget keeps: those with the highest scores in all layers.
+    """Choose the values with the highest scores over all layers.
 
     Args:
       known: by layer, the importance of its values.
-      budget: the number that may be left. Fewer are left where scores are equal.
+      budget: the largest number of values to keep. Ties in the scores can lead to fewer.
 
     Returns:
       By layer, True where a value is kept.
     """
     scores = {path: each.scores() for path, each in known.items()}
     ranked = jnp.sort(jnp.concatenate([each.reshape(-1) for each in scores.values()]))
-    # Padding has the lowest possible scores, so that it goes first.
+    # Padding has the lowest possible scores, so that it is dropped first.
     removed = ranked.size - budget
     threshold = ranked[jnp.maximum(removed - 1, 0)]
     all_fit = budget >= sum(each.present.sum() for each in known.values())

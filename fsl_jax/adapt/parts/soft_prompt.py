@@ -1,6 +1,6 @@
 """The leaves of a soft prompt, which several methods train or compute.
 
-An encoder-decoder has it before the tokens that its encoder reads.
+In an encoder-decoder the prompt comes before the tokens that the encoder reads.
 """
 
 import jax
@@ -28,7 +28,7 @@ def word_table(params: Params, name: str, leaf: str = "prompt") -> Float[Array, 
       The table.
 
     Raises:
-      InputError: the model has such a prompt already, or it is to be a suffix of an
+      InputError: the model already has such a prompt, or the leaf is a suffix and the model an
         encoder-decoder.
     """
     if leaf == "suffix" and "encoder" in params:
@@ -43,7 +43,7 @@ def word_table(params: Params, name: str, leaf: str = "prompt") -> Float[Array, 
 
 
 def with_prompt(params: Params, prompt: Float[Array, "P D"], leaf: str = "prompt") -> Params:
-    """Return the parameters with a soft prompt that has no padding."""
+    """Return the parameters with a soft prompt without padding."""
     mask = jnp.ones(prompt.shape[0], jnp.float32)
     return with_word_leaves(params, {leaf: prompt, f"{leaf}_mask": mask})
 

@@ -19,7 +19,7 @@ def target_layers(setting: str, pattern: str, paths: Iterable[str]) -> list[str]
       The paths of the layers: `layers/attention/query`.
 
     Raises:
-      InputError: there are none; the error lists all layers.
+      InputError: no layer matches; the error lists all layers.
     """
     layers = dense_layers(paths)
     chosen = [layer for layer in layers if re.search(pattern, layer)]

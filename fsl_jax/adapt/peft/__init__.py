@@ -1,1 +1,1 @@
-"""Adapters as PEFT keeps them: one file for each kind, and what they have in common."""
+"""Adapters in PEFT's format: one file for each kind, and their shared parts."""

@@ -1,6 +1,7 @@
-"""AdaLoRA in PEFT's format: three tensors for each linear layer, of the ranks that are left.
+"""AdaLoRA in PEFT's format: three tensors for each linear layer, with the ranks that are left.
 
-Values of zero are left out with their vectors, and `rank_pattern` in the config says which ones.
+Singular values of zero are left out with their vectors, and `rank_pattern` in the config lists the
+remaining ones.
 """
 
 from collections.abc import Mapping
@@ -44,7 +45,7 @@ def _to_peft(
 ) -> tuple[Leaves, dict[str, Any]]:
     """Write `lora_a [L, in, R]`, `lora_e [L, R]` and `lora_b [L, R, out]`.
 
-    Parts of a layer of PEFT's share the first two (see `fused`).
+    Parts of one PEFT layer share the first two (see `fused`).
     """
     modules = all_linear_layers(pretrained.config)
     leaves = fuse(leaves, pretrained.config)
@@ -82,7 +83,7 @@ def _to_peft(
 def _from_peft(reader: AdapterReader) -> tuple[AdaLoRA, Leaves]:
     """Read `lora_a [L, in, R]`, `lora_e [L, R]`, `lora_b [L, R, out]` and `lora_scale [L]`.
 
-    Zeros stand for what was left out.
+    Values that were left out become zeros.
     """
     values, pretrained = reader.values, reader.pretrained
     reader.report(training_problems(values) + alpha_problems(values))
@@ -114,7 +115,7 @@ def _from_peft(reader: AdapterReader) -> tuple[AdaLoRA, Leaves]:
 
 
 def _kept(values: np.ndarray) -> np.ndarray:
-    """Return which values are not zero, or the first: PEFT wants a rank of at least 1."""
+    """Return True for nonzero values, or for the first if all are zero: PEFT needs a rank of 1."""
     kept = values[:, 0] != 0
     kept[0] |= not kept.any()
     return kept
@@ -123,7 +124,7 @@ def _kept(values: np.ndarray) -> np.ndarray:
 def _filled_up(
     tensors: Mapping[str, np.ndarray], pattern: Mapping[str, Any], rank: int
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return the tensors at their whole rank, and where their rank is not the config's."""
+    """Return the tensors at their full rank, and the problems with ranks in the config."""
     filled, problems = dict(tensors), []
     for name, kept in pattern.items():
         module = f"{PREFIX}{name}".removesuffix(".lora_E")

@@ -1,7 +1,7 @@
-"""The fields of an AdaLoRA training in PEFT's config: its budget, its schedule and its penalty.
+"""The fields of an AdaLoRA training in PEFT's config: budget, schedule and penalty.
 
-They change nothing in what a saved adapter computes. PEFT counts the schedule in steps; here it is
-in shares of the training, and a config that is written has a thousand steps.
+They do not change the output of a saved adapter. PEFT counts the schedule in steps. Here it is in
+shares of the training, so a written config has a thousand steps.
 """
 
 import math
@@ -41,7 +41,7 @@ def training_config(method: AdaLoRA) -> dict[str, Any]:
         "target_r": method.target_rank,
         "total_step": _STEPS,
         "tinit": warmup,
-        # PEFT wants a step at least in which the budget falls.
+        # PEFT needs at least one step in which the budget falls.
         "tfinal": min(round(method.final * _STEPS), _STEPS - 1 - warmup),
         "deltaT": method.interval,
         "beta1": method.smoothing,
@@ -57,7 +57,7 @@ def read_training(values: Mapping[str, Any]) -> dict[str, Any]:
       values: the values of `adapter_config.json`.
 
     Returns:
-      The settings by name, without those of the schedule where the config has no number of steps.
+      The settings by name, without those of the schedule if the config has no number of steps.
     """
     fields = _with_defaults(values)
     settings = {
@@ -73,7 +73,7 @@ def read_training(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def training_problems(values: Mapping[str, Any]) -> list[str]:
-    """List why a training cannot be resumed as a config says.
+    """List the reasons why a training cannot be resumed from a config.
 
     Args:
       values: the values of `adapter_config.json`.
@@ -109,5 +109,5 @@ def _schedule_problems(fields: Mapping[str, Any]) -> list[str]:
 
 
 def _with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields, with PEFT's default for one that is null or missing."""
+    """Return the fields, with PEFT's defaults for null or missing ones."""
     return _DEFAULTS | {name: values[name] for name in _DEFAULTS if values.get(name) is not None}

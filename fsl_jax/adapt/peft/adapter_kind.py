@@ -1,4 +1,4 @@
-"""A kind of adapter: what is the same for all of them in writing and reading."""
+"""A kind of adapter: the parts of writing and reading that all kinds share."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
@@ -23,14 +23,14 @@ class AdapterKind:
     Attributes:
       peft_type: PEFT's name for it in `adapter_config.json`.
       method: the method whose adapters are of this kind.
-      serves: `serves(paths, config)` says whether PEFT can hold these saved leaves.
+      serves: `serves(paths, config)` returns True if PEFT can store these saved leaves.
       to_peft: `to_peft(leaves, method, pretrained)` returns the tensors by PEFT's names, and the
-        fields that the config has beside its header.
-      from_peft: `from_peft(reader)`, its inverse, returns the method and the leaves by path, with
-        those that `method.frozen_rules` names.
-      fields: the fields of the config that are read, or that change nothing in what a saved adapter
-        computes, beside those of the header.
-      readable: a sentence on what can be read of this kind.
+        fields of the config besides its header.
+      from_peft: `from_peft(reader)`, its inverse, returns the method and the leaves by path,
+        including those that `method.frozen_rules` matches.
+      fields: the fields of the config, besides those of the header, that are read or do not change
+        the output of a saved adapter.
+      readable: a sentence that says which adapters of this kind can be read.
       can_merge: whether PEFT merges adapters of this kind.
     """
 
@@ -79,8 +79,8 @@ class AdapterKind:
           The method, and the leaves by path, float32.
 
         Raises:
-          InputError: the config is of another kind, asks for more than is supported, or names what
-            is not there; or tensors are not known, missing, there twice, or of the wrong shape. It
+          InputError: the config is of another kind, needs unsupported features, or names missing
+            modules; or tensors are unknown, missing, duplicate, or of the wrong shape. The error
             lists all problems.
         """
         reader = AdapterReader(values, tensors, pretrained, source, self.readable)

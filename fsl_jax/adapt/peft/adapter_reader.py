@@ -1,4 +1,4 @@
-"""An adapter that is being read, with the problems that were found so far."""
+"""An adapter that is being read, with the problems found so far."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -20,8 +20,8 @@ class AdapterReader:
       tensors: the tensors by PEFT's names.
       pretrained: the base model.
       source: the adapter's directory, for errors.
-      readable: a sentence on what can be read of this kind, for errors.
-      problems: what is wrong with the adapter.
+      readable: a sentence that says which adapters of this kind can be read, for errors.
+      problems: the problems of the adapter.
     """
 
     values: Mapping[str, Any]
@@ -32,11 +32,11 @@ class AdapterReader:
     problems: list[str] = dataclasses.field(default_factory=list)
 
     def report(self, problems: Iterable[str]) -> None:
-        """Add problems to those that the error will list."""
+        """Add problems to the list for the error."""
         self.problems.extend(problems)
 
     def require_none(self, problems: Iterable[str]) -> None:
-        """Raise the error at once if there are these problems: without them nothing can be read."""
+        """Raise the error at once if there are problems that prevent further reading."""
         if problems := list(problems):
             self.report(problems)
             self.finish()

@@ -21,12 +21,12 @@ computes. PEFT has no numbers of layers among them, as it has for LoRA."""
 def unsupported_fields(
     values: Mapping[str, Any], known: Collection[str], can_merge: bool = True
 ) -> list[str]:
-    """List fields of a config that would change the numbers and are not supported.
+    """List unsupported fields of a config that would change the output.
 
     Args:
       values: the values of `adapter_config.json`.
-      known: the fields that are read, or that are known to change nothing.
-      can_merge: whether PEFT merges adapters of this kind, which is a way to have them here.
+      known: the fields that are read, or that do not change the output.
+      can_merge: whether PEFT can merge adapters of this kind, which the message then suggests.
 
     Returns:
       A line for each problem.
@@ -40,7 +40,7 @@ def unsupported_fields(
 
 
 def count_problems(values: Mapping[str, Any], field: str) -> list[str]:
-    """Return a line if a field of a config is no whole number of at least 1."""
+    """Return a line if a field of a config is not a whole number of at least 1."""
     value = values.get(field)
     return (
         [] if is_count(value) else [f"{field} is {value!r}; expected a whole number of at least 1"]
@@ -48,10 +48,10 @@ def count_problems(values: Mapping[str, Any], field: str) -> list[str]:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a number; true and false are none."""
+    """Return True if a value is a number; booleans are not numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_count(value: Any) -> bool:
-    """Return whether a value is a whole number of at least 1."""
+    """Return True if a value is a whole number of at least 1."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1

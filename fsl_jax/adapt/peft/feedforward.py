@@ -15,22 +15,23 @@ _FIELD = "feedforward_modules"
 
 @dataclasses.dataclass(frozen=True)
 class Feedforward:
-    """The layers whose input is scaled, as a config names them.
+    """The layers whose input is scaled, as named by a config.
 
     Attributes:
-      named: a regular expression of whole names, or ends of names, wherever these begin: `o` is an
-        end of `wo`.
+      named: a regular expression for whole names, or ends of names, which need not start after a
+        dot: `o` is an end of `wo`.
     """
 
     named: str | tuple[str, ...]
 
     @classmethod
     def read(cls, values: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> "Feedforward":
-        """Read them from a config in which `feedforward_problems` finds nothing.
+        """Read the layers from a config without `feedforward_problems`.
 
         Args:
           values: the values of `adapter_config.json`.
-          tensors: by PEFT's names. Where the config leaves it to PEFT, they show it by lying.
+          tensors: the tensors by PEFT's names. If the config leaves the choice to PEFT, their
+            orientation shows it.
 
         Returns:
           The layers.
@@ -44,13 +45,13 @@ class Feedforward:
         return cls(tuple(name.removeprefix(PREFIX).removesuffix(".ia3_l") for name in lying))
 
     def has(self, name: str) -> bool:
-        """Return whether a layer's input is scaled, by its whole name in the adapted model."""
+        """Return True if a layer's input is scaled, given its whole name in the adapted model."""
         if isinstance(self.named, str):
             return bool(re.fullmatch(self.named, name))
         return name.endswith(self.named)
 
     def misfits(self, adapted: Sequence[AdaptedModule]) -> list[str]:
-        """List the linear layers that the tree cannot scale at their input as the config asks."""
+        """List the linear layers whose input the tree cannot scale as the config requires."""
         problems = []
         for module in adapted:
             kinds = {self.has(name) for name, _ in module.named_copies()}
@@ -65,7 +66,7 @@ class Feedforward:
 
 
 def feedforward_problems(values: Mapping[str, Any]) -> list[str]:
-    """List problems of the field that names the layers whose input is scaled."""
+    """List the problems of the field that names the layers whose input is scaled."""
     named, targets = values.get(_FIELD), values.get("target_modules")
     if named is None:
         return []
@@ -82,15 +83,15 @@ def feedforward_problems(values: Mapping[str, Any]) -> list[str]:
 def feedforward_modules(
     inputs: Sequence[AdaptedModule], outputs: Sequence[AdaptedModule], modules: Sequence[PeftModule]
 ) -> list[str]:
-    """Return the ends of names by which PEFT finds these feedforward modules and no others.
+    """Return the ends of names by which PEFT finds exactly these feedforward modules.
 
     Args:
       inputs: the linear layers whose input is scaled.
-      outputs: those whose output is.
-      modules: all that there are.
+      outputs: the linear layers whose output is scaled.
+      modules: all linear layers.
 
     Returns:
-      The ends; whole names where an end is also one of a layer whose output is scaled.
+      The ends; whole names if an end also matches a layer whose output is scaled.
     """
     ends = target_modules(inputs, modules)
     others = [name for each in outputs for name, _ in each.named_copies()]

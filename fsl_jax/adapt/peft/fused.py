@@ -1,9 +1,9 @@
-"""Low-rank updates of parts of a layer that is whole for PEFT: GPT-2's queries, keys, values.
+"""Low-rank updates of parts of one PEFT layer: GPT-2's queries, keys and values.
 
 PEFT has one `lora_A` for such a layer, and a `lora_B` with the columns of all parts. Here each part
-may have matrices of its own. They become one update of a larger rank: the parts' `lora_A` are
-joined along the rank, and the `lora_B` of a part is zero at the ranks of the other parts. AdaLoRA's
-values go with `lora_A`. DoRA's lengths go with `lora_B`; a part that is not adapted has the lengths
+may have its own matrices. They become one update of a larger rank: the parts' `lora_A` are joined
+along the rank, and the `lora_B` of a part is zero at the ranks of the other parts. AdaLoRA's values
+are joined like `lora_A`, DoRA's lengths like `lora_B`; a part that is not adapted gets the lengths
 of its kernel's columns. `fused_vera` does the same for VeRA.
 """
 
@@ -31,7 +31,7 @@ _SIDE_BY_SIDE = ("lora_b", "lora_magnitude", "vera_b")
 
 
 def fused_layers(config: Config) -> list[PeftModule]:
-    """Return the linear layers of Hugging Face's model that the tree has in several parts."""
+    """Return the linear layers of Hugging Face's model that the tree splits into several parts."""
     parts: dict[str, list[str]] = {}
     for entry in FAMILIES[config.family].tensor_map(config).rules:
         if entry.path.endswith("/kernel") and entry.part != (0, 1):
@@ -48,16 +48,16 @@ def fused_layers(config: Config) -> list[PeftModule]:
 
 
 def all_linear_layers(config: Config) -> list[PeftModule]:
-    """Return the linear layers of Hugging Face's model, those of several parts last."""
+    """Return the linear layers of Hugging Face's model, with those of several parts last."""
     return [*linear_layers(config), *fused_layers(config)]
 
 
 def has_layers_or_parts_for(paths: Iterable[str], config: Config) -> bool:
-    """Return whether each adapted layer is a linear layer of PEFT's, or a part of one.
+    """Return True if each adapted layer is a linear layer in PEFT, or a part of one.
 
     Args:
-      paths: of the adapted leaves: `layers/attention/query/lora_a`.
-      config: of the base model.
+      paths: the paths of the adapted leaves, such as `layers/attention/query/lora_a`.
+      config: the config of the base model.
 
     Returns:
       True where the adapter can be written for PEFT.
@@ -69,15 +69,16 @@ def has_layers_or_parts_for(paths: Iterable[str], config: Config) -> bool:
 def with_shared_matrices(
     method: Method, leaves: Leaves, pretrained: Pretrained
 ) -> tuple[Method, Leaves]:
-    """Return an adapter in which the parts of a layer share `lora_a`, as PEFT's format needs it.
+    """Return an adapter in which the parts of a layer share `lora_a`, as PEFT's format requires.
 
     Args:
-      method: the method; all but LoRA and AdaLoRA is left as it is.
-      leaves: what is saved of it, by path.
+      method: the method; any method except LoRA and AdaLoRA is returned unchanged.
+      leaves: its saved leaves by path.
       pretrained: the base model.
 
     Returns:
-      A method of as many times the rank as parts are adapted, and its leaves; or what was given.
+      A method with its rank multiplied by the number of adapted parts, and its leaves; or the
+      unchanged arguments.
     """
     apart = [module for module in fused_layers(pretrained.config) if _is_apart(module, leaves)]
     if not isinstance(method, LoRA | AdaLoRA) or not apart:
@@ -96,7 +97,7 @@ def with_shared_matrices(
 
 
 def fuse(leaves: Mapping[str, np.ndarray], config: Config) -> Leaves:
-    """Return the leaves with those of a layer's parts joined at the path of the module."""
+    """Return the leaves, with those of a layer's parts joined at the path of the module."""
     fused = dict(leaves)
     for module in fused_layers(config):
         for name in (*_SHARED, *_SIDE_BY_SIDE):
@@ -123,7 +124,7 @@ def take_apart(leaves: Mapping[str, np.ndarray], config: Config) -> Leaves:
 
 
 def _is_apart(module: PeftModule, leaves: Mapping[str, np.ndarray]) -> bool:
-    """Return whether parts of a layer are adapted, but not all by the same shared leaves."""
+    """Return True if parts of a layer are adapted, but not all with the same shared leaves."""
     adapted = [part for part in module.parts if f"{part}/lora_a" in leaves]
     if not adapted:
         return False
@@ -171,7 +172,7 @@ def _lengths(
 
 
 def _wider(method: LoRA | AdaLoRA, times: int, targets: str) -> Method:
-    """Return the method with a multiple of the rank and the same scale."""
+    """Return the method with a multiple of its rank and the same scale."""
     rank = times * method.rank
     if isinstance(method, AdaLoRA):
         target = times * method.target_rank

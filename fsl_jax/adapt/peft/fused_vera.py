@@ -1,8 +1,8 @@
-"""VeRA on parts of a layer that is whole for PEFT: GPT-2's queries, keys and values.
+"""VeRA on parts of one PEFT layer: GPT-2's queries, keys and values.
 
-In PEFT the parts share one vector over the directions, and their rows of `vera_B` follow each
-other. Parts with vectors of their own become one layer of more directions: each part has a block of
-them, in which `vera_B` is zero except for its rows. Layers without parts have one more block.
+In PEFT the parts share one vector over the directions, and their rows of `vera_B` are contiguous.
+Parts with their own vectors become one layer with more directions: each part has a block of
+directions in which `vera_B` is zero except for its rows. Layers without parts have one more block.
 """
 
 import dataclasses
@@ -24,8 +24,8 @@ def columns_of_parts(
     """Return the first column of each part in PEFT's random matrix, here `[R, out]`.
 
     Args:
-      modules: linear layers; some have several parts here.
-      leaves: `vera_b [L, out]` by path, of at least one part of these.
+      modules: linear layers, some with several parts here.
+      leaves: `vera_b [L, out]` by path, for at least one part of these layers.
 
     Returns:
       The first column of each part by path.
@@ -41,15 +41,16 @@ def columns_of_parts(
 def with_shared_vectors(
     method: Method, leaves: Leaves, pretrained: Pretrained
 ) -> tuple[Method, Leaves]:
-    """Return a VeRA in which the parts of a layer share `vera_d`, as PEFT's format needs it.
+    """Return a VeRA in which the parts of a layer share `vera_d`, as PEFT's format requires.
 
     Args:
-      method: the method; all but VeRA is left as it is.
-      leaves: what is saved of it, by path.
+      method: the method; any method except VeRA is returned unchanged.
+      leaves: its saved leaves by path.
       pretrained: the base model.
 
     Returns:
-      A VeRA of as many times the rank as there are blocks, and its leaves; or what was given.
+      A VeRA with its rank multiplied by the number of blocks, and its leaves; or the unchanged
+      arguments.
     """
     if not isinstance(method, VeRA):
         return method, leaves
@@ -81,7 +82,7 @@ def with_shared_vectors(
 def _is_apart(
     module: PeftModule, leaves: Mapping[str, np.ndarray], method: VeRA, columns: Mapping[str, int]
 ) -> bool:
-    """Return whether the parts of a layer are adapted in another way than one layer of PEFT's."""
+    """Return True if the parts of a layer are not adapted in the way of one PEFT layer."""
     if any(method.first_column(part) != columns[part] for part in module.parts):
         return True
     vectors = [leaves.get(f"{part}/vera_d", np.nan) for part in module.parts]
@@ -91,7 +92,7 @@ def _is_apart(
 def _vectors(
     module: PeftModule, leaves: Mapping[str, np.ndarray], blocks: list[str], count: int
 ) -> Leaves:
-    """Return the vectors of a layer's parts: all share one over the directions of all blocks."""
+    """Return the vectors of a layer's parts, which share one over the directions of all blocks."""
     adapted = [part for part in module.parts if part in blocks]
     shared = sum(_in_block(leaves[f"{x}/vera_d"], blocks.index(x), count) for x in adapted)
     zeros = np.zeros_like(leaves[f"{adapted[0]}/vera_b"])
@@ -115,7 +116,7 @@ def _matrices(
     """Repeat `vera/a [in, R]` and `vera/b [R, out]` for each block; the last may be whole."""
     a, b = leaves["vera/a"], leaves["vera/b"]
     sizes = {part: leaves[f"{part}/vera_b"].shape[-1] for part in blocks}
-    # The last part's columns end where PEFT's layer does, whether it is adapted or not.
+    # The last part's columns end where PEFT's layer ends, even if the part is not adapted.
     last = max(columns.values()) + max(sizes.values())
     wide = np.zeros((b.shape[0], max(last, b.shape[1])), b.dtype)
     positions = [(columns[part], method.first_column(part), sizes[part]) for part in blocks]

@@ -1,4 +1,4 @@
-"""The beginning of every `adapter_config.json`: written here, and checked here for every kind."""
+"""Write and check the first fields of every `adapter_config.json`, which all kinds share."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -22,10 +22,10 @@ _FIELDS = frozenset(
 
 
 def header(peft_type: str, pretrained: Pretrained) -> dict[str, Any]:
-    """Return the fields that every config begins with.
+    """Return the first fields of every config.
 
     Args:
-      peft_type: the name of the kind, PEFT's or one of this project.
+      peft_type: the name of the kind, either PEFT's or this project's.
       pretrained: the base model.
 
     Returns:
@@ -48,12 +48,13 @@ def task_type(config: Config) -> str:
 def header_problems(
     values: Mapping[str, Any], peft_type: str, fields: Collection[str], can_merge: bool = True
 ) -> list[str]:
-    """List why a config is not one of a kind of adapter: its type, and unsupported fields.
+    """List the reasons why a config does not fit a kind of adapter: its type, and unsupported
+    fields.
 
     Args:
       values: the values of `adapter_config.json`.
-      peft_type: the kind that it should be of.
-      fields: the fields of this kind that are read, or that change nothing.
+      peft_type: the expected kind.
+      fields: the fields of this kind that are read, or that do not change the output.
       can_merge: whether PEFT merges adapters of this kind.
 
     Returns:

@@ -1,9 +1,8 @@
-"""IA3 in PEFT's format: one vector for each linear layer, of its output or of its input.
+"""IA3 in PEFT's format: one vector for the output or the input of each linear layer.
 
 `ia3 [L, out]` becomes `ia3_l [out, 1]` for each layer. `ia3_in [L, in]` becomes `ia3_l [1, in]` for
-each of the layers that PEFT calls feedforward modules. GPT-2 has queries, keys and values in one
-layer there. A part that is not scaled has a vector of ones, and so has a layer that PEFT leaves
-out.
+each of the layers that PEFT calls feedforward modules. There GPT-2 has queries, keys and values in
+one layer. A part that is not scaled gets a vector of ones, as does a layer that PEFT leaves out.
 """
 
 import dataclasses
@@ -30,11 +29,11 @@ _PARTS = {"ia3": "ia3_l"}
 
 
 def has_vectors_for(paths: Iterable[str], config: Config) -> bool:
-    """Return whether PEFT can hold vectors: one a linear layer, of its input or its output.
+    """Return True if PEFT can store the vectors: one for the input or the output of a layer.
 
     Args:
-      paths: of the vectors: `layers/attention/key/ia3`.
-      config: of the base model.
+      paths: the paths of the vectors, such as `layers/attention/key/ia3`.
+      config: the config of the base model.
 
     Returns:
       True where the adapter can be written for PEFT.
@@ -53,16 +52,16 @@ def has_vectors_for(paths: Iterable[str], config: Config) -> bool:
 def with_whole_modules(
     method: Method, leaves: Leaves, pretrained: Pretrained
 ) -> tuple[Method, Leaves]:
-    """Return an IA3 that scales all parts of a layer, as PEFT's format needs it.
+    """Return an IA3 that scales all parts of a layer, as PEFT's format requires.
 
     Args:
-      method: the method; all but IA3 is left as it is.
-      leaves: what is saved of it, by path.
+      method: the method; any method except IA3 is returned unchanged.
+      leaves: its saved leaves by path.
       pretrained: the base model.
 
     Returns:
-      An IA3 of all parts, those that were not scaled having ones, and its leaves; or what was
-      given.
+      An IA3 of all parts, with ones for those that were not scaled, and its leaves; or the
+      unchanged arguments.
     """
     if not isinstance(method, IA3) or not has_vectors_for(leaves, pretrained.config):
         return method, leaves
@@ -137,7 +136,7 @@ def _joined(leaves: Mapping[str, np.ndarray], module: PeftModule) -> np.ndarray:
 
 
 def _parts(stack: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
-    """Split the vector of a module into those of its parts; a query's is left out if it is ones."""
+    """Split the vector of a module into those of its parts; leave out a query's vector of ones."""
     vectors = dict(zip(layers, np.split(stack, len(layers), axis=-1), strict=True))
     return {
         f"{layer}/ia3": vector

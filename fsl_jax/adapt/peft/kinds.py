@@ -27,7 +27,7 @@ KINDS: tuple[AdapterKind, ...] = (
 
 
 def kind_of_method(method: Method, paths: Iterable[str], config: Config) -> AdapterKind | None:
-    """Return the kind that a method's adapter is written as, or None if PEFT has none for it.
+    """Return the kind for writing a method's adapter, or None if PEFT has no such kind.
 
     Args:
       method: the method.
@@ -40,7 +40,7 @@ def kind_of_method(method: Method, paths: Iterable[str], config: Config) -> Adap
 
 
 def missing_kind_reason(method: Method, config: Config) -> str:
-    """Say why `kind_of_method` returns None for an adapter, as the beginning of a sentence."""
+    """Return the reason why `kind_of_method` returns None, as the beginning of a sentence."""
     kinds = [kind.peft_type for kind in KINDS if type(method) is kind.method]
     if kinds:
         reason = f"PEFT has adapters of the kind {kinds[0]}, but not for what this one adapts"
@@ -49,5 +49,5 @@ def missing_kind_reason(method: Method, config: Config) -> str:
 
 
 def kind_of_config(values: Mapping[str, Any]) -> AdapterKind | None:
-    """Return the kind that an `adapter_config.json` names, or None for one that is not known."""
+    """Return the kind that an `adapter_config.json` names, or None for an unknown kind."""
     return next((kind for kind in KINDS if kind.peft_type == values.get("peft_type")), None)

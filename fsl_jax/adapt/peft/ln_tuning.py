@@ -1,7 +1,7 @@
-"""LN tuning in PEFT's format: a copy of each norm that was trained, and its config.
+"""LN tuning in PEFT's format: a copy of each trained norm, and its config.
 
-PEFT may adapt the norms of some layers only. The leaf is a stack for all layers, with the base
-model's numbers in the other ones.
+PEFT may adapt the norms of only some layers. The leaf is a stack for all layers, with the base
+model's values in the other layers.
 """
 
 import re
@@ -26,11 +26,11 @@ _LEAF = re.compile("(.*norm)/(scale|bias)")
 
 
 def has_norms_for(paths: Iterable[str], config: Config) -> bool:
-    """Return whether PEFT can hold leaves: all leaves of some norms, and no others.
+    """Return True if PEFT can store the leaves: all leaves of some norms, and no others.
 
     Args:
-      paths: of the trained leaves: `layers/attention/norm/scale`.
-      config: of the base model.
+      paths: the paths of the trained leaves, such as `layers/attention/norm/scale`.
+      config: the config of the base model.
 
     Returns:
       True where the adapter can be written for PEFT.
@@ -55,7 +55,7 @@ def _to_peft(
 def _from_peft(reader: AdapterReader) -> tuple[LNTuning, Leaves]:
     """Read `scale [L, D]` and `bias [L, D]` of norms.
 
-    The layers that are left out have the base model's numbers.
+    Layers that are left out get the base model's values.
     """
     reader.require_none(_target_problems(reader.values))
     base, norms = flatten(reader.pretrained.params), _norms(reader.pretrained.config)

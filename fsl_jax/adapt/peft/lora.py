@@ -1,8 +1,8 @@
 """LoRA in PEFT's format: the names and the layout of its tensors, and its config.
 
-PEFT reads such an adapter, and so do servers that take PEFT's directories. A leaf is one stack for
-all layers here, `lora_a [L, in, R]`. PEFT has a tensor for each layer, transposed as PyTorch's
-weights are: `lora_A.weight [R, in]`. Layers that are not adapted have no tensors.
+PEFT can read such an adapter, as can servers that accept PEFT directories. Here a leaf is one stack
+for all layers, `lora_a [L, in, R]`. PEFT has a tensor for each layer, transposed like PyTorch's
+weights: `lora_A.weight [R, in]`. Layers that are not adapted have no tensors.
 """
 
 import dataclasses
@@ -52,7 +52,7 @@ def _to_peft(
 ) -> tuple[Leaves, dict[str, Any]]:
     """Write `lora_a [L, in, R]`, `lora_b [L, R, out]`, and for DoRA `lora_magnitude [L, out]`.
 
-    R is the method's rank, and its start is zero. Parts of a layer of PEFT's share `lora_a` (see
+    R is the method's rank, and its start is zero. Parts of one PEFT layer share `lora_a` (see
     `fused`).
     """
     modules = all_linear_layers(pretrained.config)
@@ -76,7 +76,8 @@ def _to_peft(
 def _from_peft(reader: AdapterReader) -> tuple[LoRA, Leaves]:
     """Read `lora_a [L, in, R]`, `lora_b [L, R, out]` and `lora_scale [L]`.
 
-    R is the largest rank; zeros fill up the others, and stand for what is left out.
+    R is the largest rank; smaller ranks are padded with zeros, and layers that are left out are
+    zeros.
     """
     reader.report(start_problems(reader.values))
     reader.require_none(setting_problems(reader.values))
@@ -115,7 +116,7 @@ def _in_chosen_layers(leaves: Mapping[str, np.ndarray], method: LoRA) -> dict[st
 
 
 def _method(lora: PeftLora, adapted: Sequence[AdaptedModule]) -> LoRA:
-    """Return the method of the largest rank; where scales differ, each layer has its own."""
+    """Return the method with the largest rank; if scales differ, each layer has its own."""
     names = [name for module in adapted for name, _ in module.named_copies()]
     kinds = {(lora.rank_of(name), lora.alpha_of(name)) for name in names}
     method = LoRA(

@@ -53,13 +53,13 @@ class PeftLora:
     """The settings of a LoRA adapter.
 
     Attributes:
-      rank: R, of the layers that no pattern names.
-      alpha: the numerator of the scale of these.
+      rank: R, the rank of the layers that no pattern matches.
+      alpha: the numerator of the scale of these layers.
       rank_stabilised: whether the scale is alpha / sqrt(R).
-      dora: whether the adapted columns have lengths of their own.
-      targets: which layers are adapted.
-      ranks: the ranks of others, by regular expressions of names and of their ends.
-      alphas: likewise.
+      dora: whether the lengths of the adapted columns are trained.
+      targets: the layers that are adapted.
+      ranks: the ranks of other layers, by regular expressions for names or their ends.
+      alphas: the numerators of other layers, by the same kind of regular expressions.
     """
 
     rank: int
@@ -93,7 +93,7 @@ class PeftLora:
 
 
 def read_config(values: Mapping[str, Any]) -> PeftLora:
-    """Read the settings from a config in which `setting_problems` finds nothing.
+    """Read the settings from a config without `setting_problems`.
 
     Args:
       values: the values of `adapter_config.json`.
@@ -113,7 +113,7 @@ def read_config(values: Mapping[str, Any]) -> PeftLora:
 
 
 def setting_problems(values: Mapping[str, Any]) -> list[str]:
-    """List problems of the settings that the shapes of tensors depend on.
+    """List the problems of settings on which the shapes of tensors depend.
 
     Args:
       values: the values of `adapter_config.json`.
@@ -128,7 +128,7 @@ def setting_problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def start_problems(values: Mapping[str, Any]) -> list[str]:
-    """Return a line if the adapter began with a start that changes the base model.
+    """Return a line if the adapter was initialised in a way that changes the base model.
 
     Args:
       values: the values of `adapter_config.json`.
@@ -146,18 +146,18 @@ def start_problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def alpha_problems(values: Mapping[str, Any]) -> list[str]:
-    """Return a line if the scale's numerator is no number above 0."""
+    """Return a line if the numerator of the scale is not a number above 0."""
     alpha = values.get("lora_alpha")
     return [] if is_alpha(alpha) else [f"lora_alpha is {alpha!r}; expected a number above 0"]
 
 
 def whole_if_it_is(alpha: int | float) -> int | float:
-    """Return a number as PEFT writes it in a config: 16, and not 16.0."""
+    """Return a number as PEFT writes it in a config: 16 instead of 16.0."""
     return int(alpha) if float(alpha).is_integer() else alpha
 
 
 def is_alpha(value: Any) -> bool:
-    """Return whether a value is a finite number above 0."""
+    """Return True if a value is a finite number above 0."""
     return is_number(value) and 0 < value < math.inf
 
 
@@ -171,5 +171,5 @@ def _pattern_problems(
 
 
 def _fits(pattern: str, name: str) -> bool:
-    """Return whether a pattern matches a whole name, or what follows a dot in it."""
+    """Return True if a pattern matches a whole name, or the part after a dot in it."""
     return bool(re.match(rf"(.*\.)?({pattern})$", name))

@@ -1,7 +1,7 @@
-"""The tensors of the linear layers and norms that an adapter adapts, written and read.
+"""Write and read the tensors of the linear layers and norms that an adapter adapts.
 
-A leaf is one stack for all layers here, `[L, ...]`; PEFT has a tensor for each layer, transposed as
-PyTorch's weights are.
+Here a leaf is one stack for all layers, `[L, ...]`; PEFT has a tensor for each layer, transposed
+like PyTorch's weights.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,16 +19,16 @@ from fsl_jax.models.tensors.tensor_map import TensorMap
 def saved_modules(
     leaves: Mapping[str, np.ndarray], modules: Sequence[PeftModule], parts: Iterable[str]
 ) -> list[AdaptedModule]:
-    """Return the linear layers that leaves belong to.
+    """Return the linear layers that have leaves.
 
     Args:
       leaves: by path: `layers/attention/query/lora_a`.
-      modules: the linear layers there are.
+      modules: all linear layers.
       parts: the names of leaves: `lora_a`.
 
     Returns:
-      Those that have leaves. A copy whose numbers are all zero is left out, as it does nothing and
-      learns nothing, unless all are.
+      The layers that have leaves. A copy with only zeros is left out, since it does nothing and
+      learns nothing, unless all copies are zero.
     """
     adapted = []
     for module in modules:
@@ -50,7 +50,7 @@ def saved_modules(
 def write_modules(
     leaves: Mapping[str, np.ndarray], adapted: Sequence[AdaptedModule], parts: Mapping[str, str]
 ) -> dict[str, np.ndarray]:
-    """Return the tensors of the adapted linear layers, transposed as PyTorch's are.
+    """Return the tensors of the adapted linear layers, transposed like PyTorch's weights.
 
     Args:
       leaves: by path: `layers/attention/query/lora_a`.
@@ -79,11 +79,11 @@ def read_adapted(
     """Read the leaves of the layers that an adapter's config names, and report all problems.
 
     Args:
-      reader: the adapter; `target_problems` finds nothing in its config.
-      tensors: its tensors by PEFT's names, those of layers.
+      reader: the adapter, whose config has no `target_problems`.
+      tensors: the tensors of its layers by PEFT's names.
       parts: PEFT's word for each leaf.
       shape_of: the shape of a part, of the copy of a layer that has a name.
-      modules: the layers that this kind of adapter can be of.
+      modules: the layers that this kind of adapter can adapt.
 
     Returns:
       The leaves by path, as `read_modules` returns them, and the layers that are adapted.
@@ -104,19 +104,19 @@ def read_modules(
     modules: Sequence[PeftModule],
     adapted: Sequence[AdaptedModule],
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Undo `write_modules`, strictly: every tensor is known, and each has its shape.
+    """Undo `write_modules`, and check that every tensor is known and has the right shape.
 
     Args:
       tensors: by PEFT's names.
       pretrained: the base model.
       parts: PEFT's word for each leaf.
       shape_of: the shape of a part, of the copy of a layer that has a name.
-      modules: the layers there are.
-      adapted: those that the adapter is of.
+      modules: all layers.
+      adapted: the layers that the adapter adapts.
 
     Returns:
-      The leaves by path, those of a stack joined, and all that is wrong. Zeros stand for the copies
-      that are left out, and fill up what is smaller than the largest of its stack.
+      The leaves by path, joined to stacks, and all problems. Copies that are left out become zeros,
+      and smaller copies are padded with zeros to the largest of their stack.
     """
     table = FAMILIES[pretrained.config.family].tensor_map(pretrained.config)
     by_name, problems = _by_canonical_name(tensors, table, modules, parts, adapted)
@@ -137,7 +137,7 @@ def filled_up(leaf: np.ndarray, axis: int, size: int) -> np.ndarray:
 
 
 def adapted_paths(leaves: Iterable[str]) -> list[str]:
-    """Return the paths of the layers that leaves belong to, each once: `layers/attention/query`."""
+    """Return the paths of the layers that have leaves, each once: `layers/attention/query`."""
     return sorted({path.rpartition("/")[0] for path in leaves})
 
 

@@ -1,6 +1,6 @@
 """The layers that PEFT adapts, by the names of Hugging Face's models and by tree paths.
 
-A leaf is one stack for all layers here, `[L, ...]`; PEFT has a tensor for each layer.
+Here a leaf is one stack for all layers, `[L, ...]`; PEFT has a tensor for each layer.
 """
 
 import dataclasses
@@ -18,13 +18,13 @@ PREFIX = "base_model.model."
 
 @dataclasses.dataclass(frozen=True)
 class PeftModule:
-    """A linear layer or a norm of Hugging Face's model, or its copies in the layers of a stack.
+    """A linear layer or norm of Hugging Face's model, or its copies in the layers of a stack.
 
     Attributes:
       name: the name in Hugging Face's model, with `{layer}` for the number of the layer.
       path: the path in the tree.
       copies: the number of copies; None if the module is not stacked.
-      parts: the paths of its parts, if the tree has it in several side by side.
+      parts: the paths of its parts, if the tree splits it into several.
     """
 
     name: str
@@ -47,11 +47,11 @@ class PeftModule:
 
 @dataclasses.dataclass(frozen=True)
 class AdaptedModule:
-    """A module, and those of its copies that an adapter adapts.
+    """A module, and the copies of it that an adapter adapts.
 
     Attributes:
       module: the module.
-      names: the name of each copy in the adapted model; None for one that is left out.
+      names: the name of each copy in the adapted model; None for a copy that is left out.
     """
 
     module: PeftModule
@@ -59,7 +59,7 @@ class AdaptedModule:
 
     @classmethod
     def in_all(cls, module: PeftModule) -> "AdaptedModule":
-        """Return a module that is adapted in all its copies."""
+        """Return a module with all its copies adapted."""
         return cls(module, tuple(name for name, _ in module.named_copies()))
 
     @property
@@ -99,7 +99,7 @@ class AdaptedModule:
                 yield name, index
 
     def with_rest(self, leaf: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        """Return a leaf `[L, ...]` with the numbers of `rest` in the copies that are left out."""
+        """Return a leaf `[L, ...]` with the values of `rest` in the copies that are left out."""
         if self.is_whole:
             return leaf
         left_out = np.array([name is None for name in self.names])
@@ -107,7 +107,7 @@ class AdaptedModule:
 
 
 def linear_layers(config: Config) -> list[PeftModule]:
-    """Return the linear layers that can be adapted: no output embedding, no part of a layer."""
+    """Return the linear layers that can be adapted: no output embeddings or parts of layers."""
     return [
         PeftModule(
             entry.tensor.removesuffix(".weight"),
@@ -138,14 +138,14 @@ def copies_of(entry: TensorRule, config: Config) -> int | None:
 
 
 def target_modules(adapted: Sequence[AdaptedModule], modules: Sequence[PeftModule]) -> list[str]:
-    """Return the shortest ends of names that PEFT matches with the adapted layers only.
+    """Return the shortest ends of names that PEFT matches only with the adapted layers.
 
     Args:
       adapted: the linear layers that are adapted.
       modules: all linear layers.
 
     Returns:
-      The ends; whole names where layers of a stack are left out.
+      The ends; whole names if layers of a stack are left out.
     """
     chosen = {name for module in adapted for name, _ in module.named_copies()}
     others = [name for module in modules for name, _ in module.named_copies() if name not in chosen]
@@ -158,7 +158,7 @@ def target_modules(adapted: Sequence[AdaptedModule], modules: Sequence[PeftModul
             end = ".".join(parts[start:])
             if not any(f".{other}".endswith(f".{end}") for other in others):
                 return [end]
-        # Where even the whole name ends like another one, every layer has to be spelt out.
+        # If even the whole name is an end of another name, every layer must be listed.
         return [name for name, _ in module.named_copies()]
 
     return sorted({end for module in adapted for end in ends(module)})

@@ -2,9 +2,9 @@
 
 P-tuning v2 is of the same kind, without the network that computes the prefix.
 
-In an encoder-decoder the self-attention of the decoder has the prefix. PEFT lays the tensor out for
-two attentions a layer and does not use the second one's part: with N pairs of keys and values,
-layer i gets pair 2 i modulo N.
+In an encoder-decoder the decoder's self-attention has the prefix. PEFT's tensor has room for two
+attentions per layer, but the part of the second is not used: with N pairs of keys and values, layer
+i gets pair 2 i modulo N.
 """
 
 from collections.abc import Iterable, Mapping
@@ -41,11 +41,11 @@ def _depth(config: Config) -> int:
 
 
 def has_prefixes(paths: Iterable[str], config: Config) -> bool:
-    """Return whether PEFT can hold these leaves: a prefix of all layers that may have one.
+    """Return True if PEFT can store these leaves: a prefix in all layers that may have one.
 
     Args:
-      paths: of the prefix.
-      config: of the base model.
+      paths: the paths of the prefix.
+      config: the config of the base model.
 
     Returns:
       True where the adapter can be written for PEFT.
@@ -77,7 +77,7 @@ def _to_peft(
 def _from_peft(reader: AdapterReader) -> tuple[PrefixTuning | PTuningV2, Leaves]:
     """Read `prefix_key` and `prefix_value`, `[L, P, W]`, with their mask.
 
-    The method is P-tuning v2 where no network computed the prefix; such a network is not saved.
+    The method is P-tuning v2 if no network computed the prefix; such a network is never saved.
     """
     values, pretrained = reader.values, reader.pretrained
     sizes = pretrained.config

@@ -1,4 +1,4 @@
-"""The common part of PEFT's kinds of prompts: one tensor, and the fields with its size."""
+"""The shared part of PEFT's kinds of prompts: one tensor, and the fields for its size."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -34,18 +34,18 @@ PROMPT_FIELDS = frozenset(
     }
 )
 """Fields of the config that are read, or that change nothing in what a saved prompt computes: it is
-saved as it is, whatever it began as and whatever network computed it."""
+saved directly, regardless of its start and of the network that computed it."""
 
 READABLE = "What can be read is one prompt before the tokens, or one prefix of the layers"
 
 
 def has_prompt(paths: Iterable[str], config: Config) -> bool:
-    """Return whether PEFT can hold these leaves: a prompt before the tokens, in every family."""
+    """Return True if PEFT can store these leaves: a prompt before the tokens, in any family."""
     return set(paths) == {PROMPT}
 
 
 def submodules(config: Config) -> int:
-    """Return for how many parts of a model PEFT keeps a prompt: encoder and decoder are two."""
+    """Return the number of prompts that PEFT stores: two for an encoder-decoder, else one."""
     return 2 if config.is_encoder_decoder else 1
 
 
@@ -55,8 +55,8 @@ def prompt_config(pretrained: Pretrained, length: int, width: int, heads: int) -
     Args:
       pretrained: the base model.
       length: P.
-      width: of a vector.
-      heads: of attention.
+      width: the width of a vector.
+      heads: the number of attention heads.
 
     Returns:
       The values.
@@ -76,20 +76,20 @@ def read_prompt(
     sizes: tuple[int, ...] = (),
     prompts: int = 1,
 ) -> np.ndarray:
-    """Return the only tensor of a prompt, if nothing is wrong with the adapter.
+    """Return the only tensor of a prompt adapter, or raise an error with all problems.
 
     Args:
       reader: the adapter.
-      expected: the values of the fields of the config that are set.
-      sizes: of what there is for each of the P vectors.
-      prompts: how many prompts the tensor has; the first is the one before the tokens.
+      expected: the expected values of fields of the config.
+      sizes: the shape of the entry for each of the P vectors.
+      prompts: the number of prompts in the tensor; the first comes before the tokens.
 
     Returns:
       float32 `[P, *sizes]`.
 
     Raises:
-      InputError: the config asks for more, or tensors are not known, missing or of the wrong shape;
-        it lists all.
+      InputError: the config needs unsupported features, or tensors are unknown, missing or of the
+        wrong shape; the error lists all.
     """
     values, tensors = reader.values, reader.tensors
     length: Any = values.get("num_virtual_tokens")

@@ -1,7 +1,7 @@
 """Prompt tuning and P-tuning in PEFT's format: the vectors before the embedded tokens.
 
-For an encoder-decoder PEFT keeps the same number of vectors again for the decoder, and reads those
-of the encoder only.
+For an encoder-decoder PEFT stores the same number of vectors again for the decoder, but reads only
+those of the encoder.
 """
 
 from collections.abc import Mapping
@@ -56,8 +56,8 @@ def _read_prompt_tuning(reader: AdapterReader) -> tuple[PromptTuning, Leaves]:
 def _read_p_tuning(reader: AdapterReader) -> tuple[PTuning, Leaves]:
     """Read `embeddings/word/prompt` with its mask.
 
-    The network that computed the prompt is not saved. The method has the sizes in the config where
-    there is such a network here.
+    The network that computed the prompt is not saved. The method has the sizes in the config if
+    such a network exists here.
     """
     leaves, values = _leaves(reader), reader.values
     encoder = str(values.get("encoder_reparameterization_type", "MLP")).lower()
@@ -85,9 +85,10 @@ def _leaves(reader: AdapterReader) -> Leaves:
     width = reader.pretrained.config.hidden_size
     parts = submodules(reader.pretrained.config)
     if reader.values.get("num_transformer_submodules") == 1:
-        # PEFT's examples have it so for an encoder-decoder too: without what is not read.
+        # PEFT's examples have this for an encoder-decoder too, without the vectors that are not
+        # read.
         parts = 1
-    # The numbers of heads and of layers say nothing of a prompt before the embedded tokens.
+    # The numbers of heads and layers do not matter for a prompt before the embedded tokens.
     expected = {"token_dim": width, "num_transformer_submodules": parts}
     prompt = read_prompt(reader, expected, (width,), parts)
     mask = np.ones(len(prompt), np.float32)

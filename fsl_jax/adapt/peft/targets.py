@@ -1,4 +1,4 @@
-"""The layers that an adapter adapts, as its config names them by PEFT's rules."""
+"""The layers that an adapter adapts, as named in its config by PEFT's rules."""
 
 import dataclasses
 import re
@@ -20,14 +20,14 @@ _FIELDS = ("target_modules", "exclude_modules", "layers_pattern")
 
 @dataclasses.dataclass(frozen=True)
 class Targets:
-    """The layers that are adapted, as a config names them.
+    """The layers that are adapted, as named by a config.
 
     Attributes:
-      named: a regular expression of whole names, or names and ends of names; None where the config
-        leaves it to PEFT.
+      named: a regular expression for whole names, or names and ends of names; None if the config
+        leaves the choice to PEFT.
       excluded: the layers that are left out, in the same form.
       layers: the numbers of the layers that are adapted; None for all.
-      patterns: regular expressions for the text before the number of a layer; none for any text.
+      patterns: regular expressions for the text before the number of a layer; empty for any text.
     """
 
     named: str | tuple[str, ...] | None = None
@@ -36,24 +36,24 @@ class Targets:
     patterns: tuple[str, ...] = ()
 
     def has(self, name: str) -> bool:
-        """Return whether a layer is adapted, by its whole name in the adapted model."""
+        """Return True if a layer is adapted, given its whole name in the adapted model."""
         if _is_among(name, self.excluded) or not _is_among(name, self.named or ()):
             return False
-        # PEFT asks for the number only where the end of a name is given.
+        # PEFT checks the number only if the config gives ends of names.
         return isinstance(self.named, str) or name in (self.named or ()) or self._has_number(name)
 
     def _has_number(self, name: str) -> bool:
         if self.layers is None:
             return True
         for pattern in self.patterns or (r"[^.]+\.[^.]*",):
-            # The first number counts: an expert of a mixture has another one behind.
+            # The first number counts: an expert of a mixture has another number after it.
             if match := re.match(rf"(?:.*?\.)??{pattern}\.(\d+)\.", name):
                 return int(match[match.re.groups]) in self.layers
         return False
 
 
 def read_targets(values: Mapping[str, Any]) -> Targets:
-    """Read the targets from a config in which `target_problems` finds nothing.
+    """Read the targets from a config without `target_problems`.
 
     Args:
       values: the values of `adapter_config.json`.
@@ -76,7 +76,7 @@ def read_targets(values: Mapping[str, Any]) -> Targets:
 
 
 def target_problems(values: Mapping[str, Any]) -> list[str]:
-    """List problems of the fields of a config that name layers."""
+    """List the problems of the fields of a config that name layers."""
     problems = []
     for field in _FIELDS:
         value = values.get(field)
@@ -96,12 +96,12 @@ def target_problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def pattern_of(paths: Iterable[str]) -> str:
-    """Return a regular expression that matches these paths, in their order, and no others."""
+    """Return a regular expression that matches exactly these paths, in their order."""
     return f"^({'|'.join(map(re.escape, paths))})$"
 
 
 def pattern_problems(field: str, pattern: str) -> list[str]:
-    """Return a line if a value in a field of a config is no regular expression."""
+    """Return a line if a value in a field of a config is not a regular expression."""
     try:
         re.compile(pattern)
     except re.error as error:
@@ -118,8 +118,8 @@ def find_adapted(
       tensors: the names of its tensors.
       pretrained: the base model.
       modules: the layers that this kind of adapter can adapt.
-      targets: the layers that its config names. If it leaves them to PEFT, those with tensors are
-        adapted in all layers of their stack.
+      targets: the layers that its config names. If the config leaves the choice to PEFT, the layers
+        with tensors are adapted in their whole stack.
 
     Returns:
       The modules with an adapted copy, and the problems.
@@ -147,14 +147,14 @@ def find_adapted(
 
 
 def layers_setting(adapted: Sequence[AdaptedModule]) -> str:
-    """Return the value of a method's setting `layers` for the layers that are adapted.
+    """Return the value of a method's setting `layers` for the adapted layers.
 
     Args:
       adapted: the linear layers that are adapted.
 
     Returns:
-      The numbers of the layers. 'all' if all are adapted, or if the linear layers differ in it:
-      then the leaves have zeros for the layers that are left out.
+      The numbers of the layers; 'all' if all are adapted, or if the numbers differ between linear
+      layers: then the leaves have zeros for the layers that are left out.
     """
     chosen = {tuple(np.flatnonzero([name is not None for name in x.names])) for x in adapted}
     alone = any(each.copies is None for each in adapted)
@@ -189,14 +189,14 @@ def _target_problems(
 
 
 def _is_among(name: str, named: str | tuple[str, ...]) -> bool:
-    """Return whether a regular expression matches a name, or a list has the name or its end."""
+    """Return True if a regular expression matches a name, or a list has the name or its end."""
     if isinstance(named, str):
         return bool(re.fullmatch(named, name))
     return any(f".{name}".endswith(f".{end}") for end in named)
 
 
 def _listed(value: Any) -> list[Any]:
-    """Return a value as a list: PEFT takes a single value for a list of one."""
+    """Return a value as a list, since PEFT treats a single value as a list of one."""
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]

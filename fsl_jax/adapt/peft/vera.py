@@ -1,6 +1,6 @@
 """VeRA in PEFT's format: two vectors for each linear layer, and the two random matrices.
 
-PEFT can leave the matrices out and draw them again. It draws them with PyTorch's generator, so an
+PEFT can leave out the matrices and draw them again. It draws them with PyTorch's generator, so an
 adapter without them cannot be read here.
 """
 
@@ -35,11 +35,11 @@ _MATRICES = {"vera/a": "base_model.vera_A", "vera/b": "base_model.vera_B"}
 
 
 def has_targets_for(paths: Iterable[str], config: Config) -> bool:
-    """Return whether each adapted layer is a linear layer of PEFT's, or a part of one.
+    """Return True if each adapted layer is a linear layer in PEFT, or a part of one.
 
     Args:
-      paths: of the saved leaves.
-      config: of the base model.
+      paths: the paths of the saved leaves.
+      config: the config of the base model.
 
     Returns:
       True where the adapter can be written for PEFT.
@@ -52,7 +52,7 @@ def _to_peft(
 ) -> tuple[Leaves, dict[str, Any]]:
     """Write `vera_d [L, R]` and `vera_b [L, out]` of each layer, and `vera/a` and `vera/b`.
 
-    Parts of a layer of PEFT's share the first (see `fused_vera`).
+    Parts of one PEFT layer share the first (see `fused_vera`).
     """
     modules = all_linear_layers(pretrained.config)
     leaves = fuse(leaves, pretrained.config)
@@ -73,7 +73,7 @@ def _to_peft(
 def _from_peft(reader: AdapterReader) -> tuple[VeRA, Leaves]:
     """Read `vera_d [L, R]` and `vera_b [L, out]` of each layer, and `vera/a` and `vera/b`.
 
-    The method's key is -1 where the matrices are not those that are drawn here from PEFT's.
+    The method's key is -1 unless the matrices are those that PEFT's key gives here.
     """
     values, tensors, pretrained = reader.values, reader.tensors, reader.pretrained
     reader.report(_projection_problems(values))
@@ -106,7 +106,7 @@ def _from_peft(reader: AdapterReader) -> tuple[VeRA, Leaves]:
 
 
 def _key(values: Mapping[str, Any]) -> int:
-    """Return the key in the config, or -1 if it has none that is valid here."""
+    """Return the key in the config, or -1 without a key that is valid here."""
     key = values.get("projection_prng_key", 0)
     return key if isinstance(key, int) and not isinstance(key, bool) and 0 <= key < 2**63 else -1
 
@@ -125,7 +125,7 @@ def _projection_problems(values: Mapping[str, Any]) -> list[str]:
 def _matrix_problems(
     tensors: Mapping[str, np.ndarray], rank: int, kernels: list[tuple[int, int]]
 ) -> list[str]:
-    """List problems of the random matrices, which are as large as the widest layers."""
+    """List the problems of the random matrices, which are as large as the widest layers."""
     problems = []
     widest_in, widest_out = (max((k[axis] for k in kernels), default=0) for axis in (0, 1))
     expected = {"base_model.vera_A": [rank, widest_in], "base_model.vera_B": [widest_out, rank]}

@@ -1,4 +1,4 @@
-"""Attention to the tokens and to a prefix, with the masks and positions that it needs."""
+"""Attention to tokens and to a prefix, with its masks and positions."""
 
 import functools
 import operator
@@ -22,7 +22,7 @@ class LearnedPrefix(NamedTuple):
     Attributes:
       keys: `[P, H_kv, Dh]`; positions are not applied to them.
       values: `[P, H_kv, Dh]`.
-      mask: bool `[1 or B, 1 or T, P]`, True where a token sees a vector.
+      mask: bool `[1 or B, 1 or T, P]`, True where a token sees a vector of the prefix.
     """
 
     keys: Float[Array, "P H_kv Dh"]
@@ -36,7 +36,7 @@ def token_positions(mask: Bool[Array, "B T"]) -> Int[Array, "B T"]:
 
 
 def require_positions(mask: Bool[Array, "B T"] | Bool[Array, "B T S"]) -> None:
-    """Raise an error for a mask of pairs: it comes without position_ids, which it needs."""
+    """Raise an error if the mask has three axes, for which position_ids are required."""
     if mask.ndim != 2:
         raise InputError(
             "position_ids are missing: with an attention_mask of shape [B, T, S] they cannot be "
@@ -81,12 +81,12 @@ def attend(
       keys: `[B, T, H_kv, Dh]`.
       values: `[B, T, H_kv, Dh]`.
       mask: `[B, T, P + T]`, True where a query sees a key, or `[B, 1, P + T]` for all queries.
-      prefix: keys and values of the `P` tokens before these, with batch B, or with batch 1: all
-        rows then read them without a copy each.
-      learned: a learned prefix, seen beside all this.
+      prefix: keys and values of the `P` tokens before these, with batch B or 1. With batch 1, all
+        rows share them without a copy.
+      learned: a learned prefix, which is attended to as well.
       scale: the factor of the scores; `Dh ** -0.5` by default.
       cap: keeps scores between `-cap` and `cap` by `soft_cap`; None for no limit.
-      implementation: as in `self_attention`; with a prefix there is only one.
+      implementation: as in `self_attention`; not used with a prefix, which has only one.
 
     Returns:
       `[B, T, H * Dh]`.
@@ -122,12 +122,12 @@ def _attend_to_sources(
         _weighted(each, values).reshape(grouped.shape)
         for each, (_, values, _) in zip(weights, sources, strict=True)
     ]
-    # The division is of the weighted values, which are much smaller than the weights.
+    # Divide the weighted values, which are much smaller than the weights.
     return _sum(attended) / _sum(totals)[..., None]
 
 
 def _sum(parts: Iterable[Array]) -> Array:
-    """Add the arrays; Python's `sum` starts from a number, which is no array."""
+    """Add the arrays; Python's `sum` would start from a number instead of an array."""
     return functools.reduce(operator.add, parts)
 
 
@@ -136,9 +136,9 @@ def _attend_from_one(
     sources: Sequence[_Source],
     cap: float | None,
 ) -> Float[Array, "B 1 D"]:
-    """Compute attention of one token to itself and the prefix by sums, not matrix products.
+    """Compute attention of one token to itself and a prefix, with sums instead of matrix products.
 
-    On a CPU, a matrix product with so few rows first copies its other side into another order of
+    On a CPU, a matrix product with so few rows first copies the other operand into another order of
     axes. For 8 rows that read 127 tokens in 30 layers of 9 heads, sums take 7.6 ms instead of 11.7.
     """
 

@@ -14,7 +14,7 @@ from fsl_jax.models.attention.softmax_attention import MASKED
 
 
 class Source(NamedTuple):
-    """Tokens that are attended to.
+    """Tokens to attend to.
 
     Attributes:
       keys: `[S_B, S, H, Dh]`, with batch B, or with batch 1 for all rows.
@@ -34,7 +34,7 @@ def biased_attention(query: Float[Array, "B T H Dh"], *sources: Source) -> Float
 
     Args:
       query: `[B, T, H, Dh]`, not scaled here.
-      *sources: the tokens that are attended to.
+      *sources: the tokens to attend to.
 
     Returns:
       `[B, T, H * Dh]`.
@@ -43,7 +43,7 @@ def biased_attention(query: Float[Array, "B T H Dh"], *sources: Source) -> Float
     parts = [_attend_to_source(query, source) for source in sources]
     if len(parts) == 1:
         return parts[0][0].reshape(batch, length, heads * width)
-    # A maximum only sets the unit of its total, so it needs no gradient.
+    # The maximum only rescales the total, so it needs no gradient.
     highest = jax.lax.stop_gradient(jnp.stack([part[1] for part in parts]))
     totals = jnp.stack([part[2] for part in parts]) * jnp.exp(
         highest - jnp.max(highest, axis=0)[None]
@@ -110,7 +110,7 @@ def _backward(residuals, gradients):
     products = gradient.astype(jnp.float32) * output.astype(jnp.float32)
     mean = jnp.sum(products, axis=-1, keepdims=True)
     along = _product("bhtd,bhsd->bhts", gradient, values)
-    # Weights are not 0 under the mask only in a row that is nothing but padding.
+    # Only in a row of pure padding can masked weights differ from 0.
     to_scores = jnp.where(mask[:, None], weights * (along - mean + to_total * total), 0.0)
     to_bias = to_scores
     if bias is not None and bias.shape[0] == 1:

@@ -19,7 +19,7 @@ StackedPair = tuple[Float[Array, "_ B S H_kv Dh"], Float[Array, "_ B S H_kv Dh"]
 
 @dataclasses.dataclass(frozen=True)
 class CausalAttentionInputs:
-    """The inputs that the layers of a decoder need beside the activations.
+    """The inputs of a decoder's layers besides the activations.
 
     Attributes:
       positions: of the tokens, `[B, T]`.
@@ -44,14 +44,14 @@ class CausalAttentionInputs:
         return jnp.concatenate([before, self.positions], axis=1)
 
     def per_layer(self, first: int, layers: int) -> Any:
-        """Return the prefix's keys and values in `layers` layers from number `first` on."""
+        """Return the prefix's keys and values for `layers` layers, starting at layer `first`."""
         if self.prefix is None:
             return None
         section = slice(first, first + layers)
         return self.prefix.keys[section], self.prefix.values[section]
 
     def arguments(self, inputs: Any) -> tuple[Any, PrefixPair | None]:
-        """Return one layer's mask, and the prefix's keys and values in it."""
+        """Return the mask, and the prefix's keys and values in one layer."""
         return self.mask, inputs
 
     def key_values(self, sections: list[StackedPair]) -> KeyValues | None:
@@ -70,7 +70,7 @@ def causal_attention_inputs(
     position_ids: Int[Array, "B T"] | None,
     prefix: KeyValues | None,
 ) -> CausalAttentionInputs:
-    """Work out masks and positions from the arguments of `Pretrained.apply`.
+    """Compute masks and positions from the arguments of `Pretrained.apply`.
 
     Args:
       attention_mask: True where a token is real, `[B, T]`, or where it sees another,
@@ -82,7 +82,7 @@ def causal_attention_inputs(
       The layers' inputs.
 
     Raises:
-      InputError: the mask is one of pairs and there are no position_ids.
+      InputError: the mask has three axes and there are no position_ids.
     """
     if position_ids is None:
         require_positions(attention_mask)

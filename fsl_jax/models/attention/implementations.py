@@ -1,4 +1,4 @@
-"""The names of the implementations of attention, in a module that does not import JAX."""
+"""The names of the attention implementations, in a module that does not import JAX."""
 
 AUTO = "auto"
 WRITTEN_OUT, XLA, CUDNN = "written_out", "xla", "cudnn"

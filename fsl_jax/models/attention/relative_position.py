@@ -19,7 +19,7 @@ class RelativePosition(nn.Module):
       num_heads: H.
       num_buckets: rows of the table.
       max_distance: the distance from which all tokens share the last bucket.
-      bidirectional: whether tokens see later ones, for which half of the buckets then are.
+      bidirectional: whether tokens see later tokens; half of the buckets are then for these.
     """
 
     num_heads: int
@@ -54,9 +54,9 @@ def _buckets_by_distance(
 ) -> Int[np.ndarray, " _"]:
     """Return the bucket of each distance from `-max_distance` to `max_distance`.
 
-    The distance of a later token is positive. Half of the buckets hold one distance each, the
-    others more and more. They are computed on the host: at the border between two buckets, a
-    device's logarithm could round either way.
+    The distance to a later token is positive. Half of the buckets hold one distance each; the
+    others hold ranges of growing size. They are computed on the host, because at the border between
+    two buckets a device's logarithm could round either way.
     """
     distances = range(-max_distance, max_distance + 1)
     if not bidirectional:

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int
 
 Tables = tuple[Float[Array, "B T half"], Float[Array, "B T half"]]
-# Frequencies and periods are computed in NumPy and in float32, in the steps of transformers: at
-# position 100,000 the last bit of a frequency turns a pair by half a degree.
+# Compute frequencies and periods in float32 NumPy, with the same steps as transformers: at position
+# 100,000 the last bit of a frequency turns a pair by half a degree.
 Numbers = Float32[np.ndarray, "half"]
 
 
@@ -19,7 +19,7 @@ class LinearScaling:
     """Linear scaling divides positions: Chen et al., 2023, https://arxiv.org/abs/2306.15595.
 
     Attributes:
-      factor: how much longer texts may be.
+      factor: the factor by which texts may be longer.
     """
 
     factor: float
@@ -41,8 +41,9 @@ class Llama3Scaling:
 
     Attributes:
       factor: the divisor of the slowest pairs' frequencies.
-      low_frequency: turns within the original length up to which a pair is among the slowest.
-      high_frequency: turns within the original length from which a pair is unchanged.
+      low_frequency: a pair with at most this many turns within the original length is among the
+        slowest.
+      high_frequency: a pair with at least this many turns within the original length is unchanged.
       original_length: the longest text before the scaling.
     """
 
@@ -79,8 +80,8 @@ class YarnScaling:
       factor: the divisor of the slowest pairs' frequencies.
       original_length: the longest text before the scaling.
       amplitude: the factor of queries and keys.
-      fast_turns: turns within the original length from which a pair is unchanged.
-      slow_turns: turns up to which a pair is among the slowest.
+      fast_turns: a pair with at least this many turns within the original length is unchanged.
+      slow_turns: a pair with at most this many turns is among the slowest.
       truncate: whether the two limits are rounded to whole pairs.
     """
 
@@ -140,8 +141,8 @@ def rotary_tables(
     Args:
       positions: of the tokens.
       head_dim: width of a head, `Dh`.
-      theta: the base; pair i of a head turns by `theta ** (-2 i / Dh)` a position.
-      scaling: of these frequencies; None for none.
+      theta: the base; pair i of a head turns by `theta ** (-2 i / Dh)` radians per position.
+      scaling: the scaling of these frequencies; None for none.
 
     Returns:
       Two tables `[B, T, Dh / 2]`.

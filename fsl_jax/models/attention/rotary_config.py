@@ -1,4 +1,4 @@
-"""Reading and writing the rotary embedding in `config.json`, as releases of transformers do."""
+"""Read and write the rotary embedding in `config.json`, as releases of transformers do."""
 
 import math
 from collections.abc import Mapping
@@ -18,13 +18,14 @@ def rotary_values(values: Mapping[str, Any]) -> dict[str, Any]:
         `rope_parameters`.
 
     Returns:
-      The values, with `rope_type`, and `rope_theta`, `factor` and so on if the config has them.
+      The values with `rope_type` added, and `rope_theta`, `factor` and so on if the config has
+      them.
     """
     flat = dict(values)
     for group in (values.get("rope_parameters"), values.get("rope_scaling")):
         if group:
             kind = group.get("rope_type", group.get("type"))
-            # The fields are a level deeper if each kind of layer has its own.
+            # The fields are one level deeper if each kind of layer has its own.
             nested = any(isinstance(each, Mapping) for each in group.values())
             flat |= group | {"rope_type": "different in some layers" if nested else kind}
     return flat

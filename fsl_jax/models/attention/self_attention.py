@@ -1,7 +1,7 @@
 """Self-attention by one of several implementations.
 
-All give the same numbers up to rounding. `FASTEST` names the one that was measured to be the
-fastest; `benchmarks/attention.py` measures them on the machine at hand.
+All give the same results up to rounding. `FASTEST` names the implementation that was measured as
+the fastest on each platform; `benchmarks/attention.py` measures them on your machine.
 """
 
 import jax
@@ -19,11 +19,11 @@ from fsl_jax.models.attention.implementations import (
 )
 from fsl_jax.models.attention.softmax_attention import softmax_attention
 
-FASTEST = {"cpu": WRITTEN_OUT}  # by platform; a platform that was not measured has `WRITTEN_OUT`
+FASTEST = {"cpu": WRITTEN_OUT}  # By platform; on other platforms `WRITTEN_OUT` is used.
 
 
 def require_implementation(name: str) -> None:
-    """Raise an error unless the name is "auto" or that of an implementation."""
+    """Raise an error unless the name is "auto" or names an implementation."""
     if name not in IMPLEMENTATIONS:
         raise unknown_name("attention implementation", name, IMPLEMENTATIONS)
 
@@ -37,15 +37,15 @@ def self_attention(
     cap: float | None = None,
     implementation: str = AUTO,
 ) -> Float[Array, "B T H*Dh"]:
-    """Compute the attention of tokens to each other, with a softmax in float32.
+    """Compute self-attention with a softmax in float32.
 
     Args:
       query: `[B, T, H, Dh]`, scaled; each of the `H_kv` key heads serves `H / H_kv` of its heads.
       keys: `[B, T, H_kv, Dh]`.
       values: `[B, T, H_kv, Dh]`.
       mask: `[B, T, T]`, True where a query sees a key, or `[B, 1, T]` for all queries.
-      cap: keeps scores between `-cap` and `cap`; None for no limit. The implementation is then
-        "written_out", the only one that can do this.
+      cap: keeps scores between `-cap` and `cap`; None for no limit. With a cap, the implementation
+        is always "written_out", the only one that supports it.
       implementation: "written_out" is `softmax_attention`, "xla" and "cudnn" are those of
         `jax.nn.dot_product_attention`, "auto" is the fastest on the target platform.
 

@@ -41,7 +41,7 @@ def softmax_attention(
 def soft_cap(scores: Float[Array, "*shape"], cap: float | None) -> Float[Array, "*shape"]:
     """Limit scores smoothly to `-cap` … `cap` (Gemma 2, https://arxiv.org/abs/2408.00118).
 
-    None for `cap` leaves them as they are.
+    If `cap` is None, the scores are not changed.
     """
     return scores if cap is None else cap * jnp.tanh(scores / cap)
 
@@ -51,7 +51,7 @@ def _forward(query, keys, values, mask, cap):
     highest = jnp.max(scores, axis=-1, keepdims=True)
     weights = jnp.exp(scores - highest)
     share = 1 / jnp.sum(weights, axis=-1, keepdims=True)
-    # The division is of the weighted values, which are smaller than the weights.
+    # Divide the weighted values, which are smaller than the weights.
     flat = weights.reshape(*query.shape[:3], -1).astype(values.dtype)
     output = _product(flat, values, 3, 2) * share.reshape(*query.shape[:3], 1)
     output = output.astype(query.dtype)
@@ -68,7 +68,7 @@ def _backward(cap, residuals, gradient):
     to_scores = weights * (_product(gradient, values, 3, 3) - mean)
     if cap is not None:
         to_scores *= 1 - jnp.square(scores / cap).reshape(weights.shape)
-    # Weights are not 0 under the mask only in a row that is nothing but padding.
+    # Only in a row of pure padding can masked weights differ from 0.
     grouped = to_scores.reshape(*keys.shape[:2], -1, *keys.shape[2:3] * 2)
     to_scores = jnp.where(mask[:, None, None], grouped, 0.0).reshape(weights.shape)
     to_scores, weights = to_scores.astype(query.dtype), weights.astype(query.dtype)

@@ -1,1 +1,1 @@
-"""Building blocks that all families share: layers with every hook that a method uses, and heads."""
+"""Building blocks that all families share: heads, and layers with hooks for added leaves."""

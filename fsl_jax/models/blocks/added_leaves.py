@@ -1,8 +1,8 @@
-"""The table of added leaves: each kind of leaf that an adaptation can put beside a model's weights.
+"""The table of added leaves: every kind of leaf that an adaptation can add beside a weight.
 
-The layers in this folder apply such a leaf where they find it. Everything else that has to know
+The layers in this folder apply such a leaf where they find it. All other code that needs facts
 about a kind reads its entry here: merging, stacking adapters by row, and the checks of a new
-method. A new kind of leaf is one entry in this table and one hook in a layer.
+method. To add a kind of leaf, add one entry to this table and one hook to a layer.
 
 A leaf that only the `reparametrize` of a method reads is not in the table. The method declares it
 (see `fsl_jax.adapt.methods.method.Method.intermediate_leaves`).
@@ -22,14 +22,14 @@ BIAS_REASON = "the base model has no bias there"
 
 
 class Merging(enum.Enum):
-    """The change that a leaf makes to the linear layer whose kernel it is beside.
+    """The change that an added leaf makes to its linear layer.
 
     Attributes:
       INPUT_FACTOR: multiplies the input, `[..., in]`, and so the rows of the kernel.
       OUTPUT_FACTOR: multiplies the whole output, `[..., out]`: columns of the kernel, and the bias.
       UPDATE: belongs to the low-rank update, which is added to the kernel.
-      LENGTH: belongs to the lengths that the columns of the updated kernel get.
-      STAYS: stands above the model, so that it stays as it is when the rest is merged.
+      LENGTH: helps to set the lengths of the columns of the updated kernel.
+      STAYS: belongs to a task head, which merging leaves unchanged.
     """
 
     INPUT_FACTOR = enum.auto()
@@ -41,10 +41,9 @@ class Merging(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class AddedLeaf:
-    """A kind of added leaf.
-
-    Adapters of different sizes are stacked by padding their leaves with zeros. So a kind whose size
-    can be chosen, such as a rank, must change nothing where the padding is zero.
+    """A kind of added leaf. Adapters of different sizes are stacked by padding their leaves with
+    zeros. So if the size of a leaf can be chosen, as with a rank, padding with zeros must change
+    nothing.
 
     Attributes:
       pattern: a regular expression for the whole path. Its group `layer` is the path of the layer
@@ -55,8 +54,8 @@ class AddedLeaf:
         adapter has no such leaf.
       merging: how the leaf is merged into the linear layer, or a sentence for users that says why
         it cannot be.
-      sized_by: the name of another leaf of the same layer whose last axis this one has. Beside an
-        adapter that has both, one that has only the other gets the neutral value at its own size.
+      sized_by: the name of another leaf of the same layer with the same last axis. If an adapter
+        has only that other leaf, it gets the neutral value at the size of that leaf.
     """
 
     pattern: str
@@ -70,13 +69,13 @@ def _beside_kernel(name: str, neutral: float, merging: Merging | str, **more: st
     return AddedLeaf(rf"(?P<layer>.+)/{name}", "kernel", neutral, merging, **more)
 
 
-# The first entry that fits a path counts. Reasons against merging are told in this order.
+# The first entry that matches a path counts. Reasons against merging are listed in this order.
 ADDED_LEAVES: tuple[AddedLeaf, ...] = (
     AddedLeaf(r"(?P<layer>head)/.+", "kernel", 0.0, Merging.STAYS),
     _beside_kernel("lora_[ab]", 0.0, Merging.UPDATE),
     _beside_kernel("lora_e", 1.0, Merging.UPDATE, sized_by="lora_a"),
     _beside_kernel("lora_scale", 0.0, Merging.UPDATE),
-    # A norm of 0 leaves a column its length.
+    # A norm of 0 keeps the column's length.
     _beside_kernel("lora_(magnitude|norm)", 0.0, Merging.LENGTH),
     _beside_kernel("ia3", 1.0, Merging.OUTPUT_FACTOR),
     _beside_kernel("ia3_in", 1.0, Merging.INPUT_FACTOR),
@@ -101,7 +100,7 @@ def find_added_leaf(path: str) -> AddedLeaf | None:
       path: the path of the leaf in the whole tree, `layers/attention/query/lora_a`.
 
     Returns:
-      The first entry that fits; None if the table lacks this kind.
+      The first entry that matches; None if the table lacks this kind.
     """
     return next((kind for kind in ADDED_LEAVES if re.fullmatch(kind.pattern, path)), None)
 
@@ -121,7 +120,7 @@ def neutral_value(path: str) -> float:
       path: the path of the leaf in the whole tree.
 
     Returns:
-      The value of all its numbers.
+      The value, which every element of the leaf has.
 
     Raises:
       InputError: the table lacks this kind of leaf.

@@ -16,21 +16,21 @@ BOTTLENECK_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "silu": jax.nn.silu,
     "tanh": jnp.tanh,
 }
-"""The activations of a `Bottleneck`. All are zero at zero, so that padding adds nothing."""
+"""The activations of a `Bottleneck`. Each maps zero to zero, so that padding adds nothing."""
 
 
 class Bottleneck(nn.Module):
-    """Adds the outputs of the small multilayer perceptrons with a bottleneck that are present.
+    """Adds the outputs of all bottleneck adapters that are present.
 
-    Added leaves, in a group that is named for its input and its activation, such as
-    `sequential_relu` or `parallel_gelu` (https://arxiv.org/abs/1902.00751 and 2110.04366):
+    Added leaves, in a group named after its input and its activation, such as `sequential_relu` or
+    `parallel_gelu` (https://arxiv.org/abs/1902.00751 and 2110.04366):
       down `[D, R]`, down_bias `[R]`, up `[R, D]`, up_bias `[D]`, scale `[]`: the update
         `(activation(z @ down + down_bias) @ up + up_bias) * scale`.
     """
 
     @nn.compact
     def __call__(self, y: Float[Array, "B T D"], x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
-        """Return the output `y` of a part of a layer, whose input was `x`, with all updates."""
+        """Return the output `y` of a sublayer, whose input was `x`, with all updates."""
         updated = y
         for order, read in (("sequential", y), ("parallel", x)):
             for name, activation in BOTTLENECK_ACTIVATIONS.items():

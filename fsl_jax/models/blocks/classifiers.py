@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float
 from fsl_jax.models.blocks.layers import NO_DROPOUT, Dense, Dropout
 from fsl_jax.models.blocks.pooling import POOLINGS
 
-# The numbers that dropout folds in, one for each of its positions in a head.
+# The numbers that dropout folds into its key, one for each use in a head.
 _BEFORE_DENSE, _BEFORE_OUTPUT = range(2)
 
 
@@ -22,13 +22,13 @@ class ClassifierStyle:
     """The way in which a family classifies texts.
 
     Attributes:
-      pooling: the hidden state that stands for the text, as in `POOLINGS`.
-      pooler: True if it goes through the model's pooler.
-      dense: True if it goes through a linear map of the head.
-      activation: the function after that map or the pooler.
-      bias: True if the linear map to the classes has a bias.
-      drops_input: True if dropout is applied before the linear map of the head.
-      drops: True if dropout is applied before the linear map to the classes.
+      pooling: the name of the hidden state that represents the text, as in `POOLINGS`.
+      pooler: True if this hidden state goes through the model's pooler.
+      dense: True if it goes through a linear layer of the head.
+      activation: the function after that layer or the pooler.
+      bias: True if the linear layer to the classes has a bias.
+      drops_input: True if dropout is applied before the linear layer of the head.
+      drops: True if dropout is applied before the linear layer to the classes.
     """
 
     pooling: str = "last"
@@ -44,7 +44,7 @@ _TOKENS = ClassifierStyle(bias=True, drops=True)
 
 
 class ClassifierLayers(nn.Module):
-    """The linear map to the classes, after another linear map if the style has one."""
+    """The linear layer to the classes, after another linear layer if the style has one."""
 
     labels: int
     style: ClassifierStyle

@@ -16,8 +16,8 @@ from fsl_jax.models.outputs import KeyValues, ModelOutput
 class Decoder(Transformer):
     """A decoder whose layers return the keys and values of their tokens.
 
-    Beside the parts of `Transformer`, a family defines a `final_norm`, and an `unembedding` if
-    `config.tied` is False.
+    In addition to the parts of `Transformer`, a family defines a `final_norm`, and an `unembedding`
+    if `config.tied` is False.
     """
 
     def attention_inputs(

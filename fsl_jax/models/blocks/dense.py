@@ -11,20 +11,20 @@ INITIAL_WEIGHTS = nn.initializers.normal(stddev=0.02)
 """The distribution of new kernels and embeddings."""
 
 _TINY = 1e-20
-"""A lower limit of squares that are divided by, or of which a root is taken."""
+"""A lower limit of squares before dividing by them or taking their root."""
 
 
 class Dense(nn.Module):
-    """A linear map of the last axis, `x @ kernel + bias`, with the added leaves found beside it.
+    """A linear map of the last axis, `x @ kernel + bias`, with the added leaves beside the kernel.
 
     Added leaves:
-      bias `[out]`: added where present, also in a model whose checkpoint has none.
-      lora_a `[in, R]`, lora_b `[R, out]`, lora_scale `[]` or `[out]`: the low-rank update
+      bias `[out]`: added where present, even if the checkpoint has none. lora_a `[in, R]`, lora_b
+      `[R, out]`, lora_scale `[]` or `[out]`: the low-rank update
         `(x @ lora_a @ lora_b) * lora_scale` of Hu et al. 2021, https://arxiv.org/abs/2106.09685.
-      lora_e `[R]`: factors between lora_a and lora_b.
-      lora_magnitude `[out]`, lora_norm `[out]`: the lengths of the adapted kernel's columns, and
-        those of the kernel's columns (Liu et al. 2024, https://arxiv.org/abs/2402.09353).
-      ia3_in `[in]`, ia3 `[out]`: factors of the input and of the output, the bias and the low-rank
+      lora_e `[R]`: factors between lora_a and lora_b. lora_magnitude `[out]`, lora_norm `[out]`:
+      the lengths of the adapted kernel's columns, and those of the base kernel's columns (Liu et
+      al. 2024, https://arxiv.org/abs/2402.09353). ia3_in `[in]`, ia3 `[out]`: factors of the input
+      and of the output, the bias and the low-rank
         update included (Liu et al. 2022, https://arxiv.org/abs/2205.05638).
     """
 
@@ -34,7 +34,7 @@ class Dense(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*batch D"]) -> Float[Array, "*batch E"]:
         """Map `[..., in]` to `[..., out]`."""
-        # One matrix product of two dimensions: on a CPU XLA runs it 1.6 times as fast as three.
+        # Flatten to a product of 2-D arrays: on a CPU, XLA runs it 1.6 times as fast as with 3-D.
         flat = self._scaled(x.reshape(-1, x.shape[-1]), "ia3_in")
         kernel = self.param("kernel", INITIAL_WEIGHTS, (x.shape[-1], self.features))
         y = flat @ kernel.astype(x.dtype)
@@ -63,10 +63,10 @@ class Dense(nn.Module):
         return (inner @ up) * (scale[None] if scale.ndim else scale)
 
     def _stretch(self, kernel: Float[Array, "D E"]) -> Float[Array, " E"]:
-        """Return the factors that give each column of the adapted kernel its own length.
+        """Return the factors that stretch each column of the adapted kernel to its trained length.
 
-        The lengths come from small products: the adapted kernel would be a copy for each run. They
-        pass no gradient on, as in section 4.3 of the paper.
+        The lengths are computed from small products, since the adapted kernel itself would be a
+        copy for each run. No gradient goes through them, as in section 4.3 of the paper.
         """
         names = ("lora_a", "lora_b", "lora_scale", "lora_norm")
         down, up, scale, norm = (jax.lax.stop_gradient(self._leaf(name)) for name in names)

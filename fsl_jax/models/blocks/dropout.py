@@ -15,9 +15,9 @@ PRNGKey = Key[Array, ""] | UInt32[Array, "2"]
 class Dropout:
     """Inverted dropout at a static rate; a rate of 0 draws nothing and costs nothing.
 
-    Each call draws from a key of its own, folded from the numbers of the layer and of the position
-    in it, so that a stack gives the same numbers in one section or two. Attention weights are not
-    dropped: drawing a mask for each of them costs more than the attention itself on a CPU.
+    Each call draws from its own key, which folds in the numbers of the layer and of the position in
+    it. So a stack gives the same results in one section or in two. Attention weights are not
+    dropped: on a CPU, drawing a mask for each of them costs more than the attention itself.
 
     Attributes:
       rate: probability that an activation is set to zero, in [0, 1).
@@ -36,16 +36,16 @@ class Dropout:
             )
 
     def within(self, number: int | UInt32[Array, ""]) -> "Dropout":
-        """Return the dropout of one layer, or of another part that has a number."""
+        """Return the dropout of one layer, or of another numbered part."""
         if self.key is None or not self.rate:
             return self
         return Dropout(self.rate, jax.random.fold_in(self.key, number))
 
     def __call__(self, x: Float[Array, "*batch D"], position: int) -> Float[Array, "*batch D"]:
-        """Drop activations of `x` at a position of the layer, which has a number."""
+        """Drop activations of `x` at a numbered position of the layer."""
         if self.key is None or not self.rate:
             return x
-        # Half a random word decides about one activation: threefry is the cost of dropout.
+        # Use half a random word for each activation: drawing them is the main cost of dropout.
         threshold = round(self.rate * 2**16)
         key = jax.random.fold_in(self.key, position)
         words = jax.random.bits(key, (*x.shape[:-1], -(-x.shape[-1] // 2)), jnp.uint32)

@@ -10,12 +10,12 @@ from fsl_jax.models.blocks.dense import INITIAL_WEIGHTS
 
 
 class Embedding(nn.Module):
-    """A table of vectors, looked up by number.
+    """A table of vectors, looked up by id.
 
     Added leaves:
-      prompt `[P, D]`: vectors that come before those of all rows (Lester et al. 2021,
-        https://arxiv.org/abs/2104.08691).
-      suffix `[P, D]`: vectors of the numbers that follow the table's (see `suffix_tokens`).
+      prompt `[P, D]`: vectors that come before the tokens of every row (Lester et al. 2021,
+      https://arxiv.org/abs/2104.08691). suffix `[P, D]`: vectors of the ids that follow those of
+      the table (see `suffix_tokens`).
     """
 
     size: int
@@ -30,8 +30,8 @@ class Embedding(nn.Module):
         """Look up vectors.
 
         Args:
-          ids: their numbers.
-          length: S, if it is not T. The S - T vectors of `prompt` come before the others.
+          ids: the ids of the vectors.
+          length: S, by default T. The S - T vectors of `prompt` come before the others.
 
         Returns:
           `[B, S, D]` in the model's dtype.
@@ -59,7 +59,7 @@ class Embedding(nn.Module):
 
         Args:
           hidden: the hidden states.
-          rows: the numbers of the vectors that are wanted; all unless given.
+          rows: the ids of the vectors to use; by default all.
 
         Returns:
           float32 products with V vectors.
@@ -67,8 +67,8 @@ class Embedding(nn.Module):
         table = self.embedding if rows is None else self.embedding[rows]
         table = table.astype(hidden.dtype)
         flat = hidden.reshape(-1, hidden.shape[-1])
-        # On a CPU XLA takes nine times as long for two vectors when they come first, and twice as
-        # long for 256: the barrier keeps it from putting them there.
+        # If XLA makes the vectors the first operand, a CPU takes nine times as long for two vectors
+        # and twice as long for 256. The barrier prevents this.
         swapped = target_platform() == "cpu"
         first, second = (table, flat) if swapped else (flat, table)
         axes = (((1,), (1,)), ((), ()))

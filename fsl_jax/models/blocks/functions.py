@@ -1,8 +1,9 @@
 """Functions inside a layer, with gradients that keep only the inputs.
 
-JAX would keep several arrays of the size of the activations for each function. In a scan over
-layers, each of these is copied into a stack in the forward pass and out of it in the backward pass.
-Unless a docstring says otherwise, a function computes in float32 and returns its input's dtype.
+By default, JAX keeps several arrays of the size of the activations for each function. In a scan
+over layers, each of them is copied into a stack in the forward pass and out of it in the backward
+pass. Unless a docstring says otherwise, a function computes in float32 and returns its input's
+dtype.
 """
 
 import functools
@@ -56,7 +57,7 @@ def _normal_cdf(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 @jax.custom_vjp
 def tanh_gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Apply GELU's approximation by a hyperbolic tangent (`gelu_new`, `gelu_pytorch_tanh`)."""
+    """Apply the tanh approximation of GELU (`gelu_new`, `gelu_pytorch_tanh`)."""
     x32 = x.astype(jnp.float32)
     return (0.5 * x32 * (1 + _tanh_of_cubic(x32))).astype(x.dtype)
 

@@ -2,7 +2,7 @@
 
 Every family uses these names:
 
-- `masked_lm`: the token behind a mask, for encoders;
+- `masked_lm`: the masked token, for encoders;
 - `causal_lm`, `seq2seq_lm`: the next token, by the output embedding that every decoder has;
 - `sequence_classification`: the class of a text;
 - `token_classification`: the class of each token;

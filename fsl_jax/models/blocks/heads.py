@@ -1,10 +1,10 @@
-"""Running a head: from the hidden states of a model to logits or features.
+"""Run a head, from the hidden states of a model to logits or features.
 
 `head_kinds.py` lists the kinds. A head's leaves are at the top of the parameter tree.
 
-In an encoder-decoder, heads read the encoder alone, except to classify texts. For this the decoder
-reads the text a second time, shifted by one token, and its hidden state at the last token stands
-for the text.
+In an encoder-decoder, heads read only the encoder, except to classify texts. To classify, the
+decoder reads the text again, shifted by one token, and its hidden state at the last token
+represents the text.
 """
 
 import dataclasses
@@ -40,14 +40,14 @@ from fsl_jax.models.blocks.pooling import POOLINGS
 from fsl_jax.models.outputs import ModelOutput, Params
 from fsl_jax.models.tensors.stored import Shape
 
-# The number that dropout folds in for heads, far above those of layers.
+# The number that dropout folds into its key for heads, far above those of layers.
 _HEAD = 2**16
 
 
 def decoder_options(
     config: Any, head: str, tokens: Int[Array, "B T"], mask: Bool[Array, "*shape"]
 ) -> dict[str, Any]:
-    """Return the arguments that an encoder-decoder needs for a head, to run its decoder or not.
+    """Return the arguments for running an encoder-decoder with a head.
 
     Args:
       config: of the model.
@@ -87,7 +87,7 @@ def apply_head(
     mask: Bool[Array, "*shape"],
     dropout: Dropout = NO_DROPOUT,
 ) -> ModelOutput:
-    """Run a head on the hidden states of a model, and add its result to the model's output.
+    """Run a head on the hidden states of a model, and add the result to the model's output.
 
     Args:
       config: of the model.

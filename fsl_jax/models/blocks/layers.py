@@ -1,8 +1,7 @@
-"""The layers that every family is built from, with every hook that an adaptation has.
+"""The layers of all families, with hooks for the leaves that adaptations add.
 
-A layer applies an added leaf where it finds one beside its weight, and does nothing where it does
-not. Only the files listed here compute with a weight and an added leaf. `added_leaves.py` has one
-entry for each kind of leaf that they read.
+A layer applies an added leaf if it finds one beside its weight. Only the files listed here compute
+with added leaves. `added_leaves.py` has one entry for each kind of leaf that they read.
 
 Weights and activations are in the model's dtype. A leaf in another one, such as a float32 leaf that
 is trained beside a bfloat16 base, is cast when it is read. Norms compute in float32.

@@ -20,11 +20,11 @@ def learned_prefix(
     Args:
       attention: the module of the attention.
       keys: the keys of the tokens; their shape and dtype are read.
-      seen_from: by token, the number of the first vector of the prefix that it sees; all are seen
-        unless given.
+      seen_from: for each token, the number of the first vector of the prefix that it sees; by
+        default a token sees all.
 
     Returns:
-      The prefix, to be attended to beside the keys of the tokens; None if the layer has none.
+      The prefix, which tokens attend to beside their own keys; None if the layer has none.
     """
     if not attention.has_variable("params", "prefix_key"):
         return None

@@ -18,7 +18,7 @@ class WordEmbeddings(nn.Module):
 
     def setup(self):
         """Name the parts."""
-        # The dtype is that of embedded tokens, and the head embeds none.
+        # `dtype` is that of embedded tokens, and the head embeds none.
         dtype = jnp.dtype("float32")
         self.word = Embedding(self.config.vocab_size, self.config.hidden_size, dtype)
 

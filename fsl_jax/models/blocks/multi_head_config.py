@@ -9,14 +9,14 @@ from fsl_jax.models.attention.self_attention import require_implementation
 
 @dataclasses.dataclass(frozen=True)
 class MultiHeadConfig:
-    """Sizes of a model in which each attention head has keys and values of its own.
+    """Sizes of a model in which each attention head has its own keys and values.
 
     Attributes:
       vocab_size: rows of the word embedding, `V`.
       hidden_size: model width, `D`.
       mlp_size: width between the two matrices of the multilayer perceptron.
       num_layers: layers, `L`.
-      num_heads: attention heads, `H`; they divide `D` among them.
+      num_heads: attention heads, `H`, each of width `D / H`.
       max_length: the longest sequence, in tokens.
       attention: the implementation, as in `fsl_jax.models.attention.self_attention`.
     """
@@ -39,7 +39,7 @@ class MultiHeadConfig:
 
     @property
     def num_kv_heads(self) -> int:
-        """The number of heads of keys and values, which is that of attention heads."""
+        """The number of heads of keys and values, equal to the number of attention heads."""
         return self.num_heads
 
     def layers_of(self, path: str) -> int:

@@ -1,4 +1,4 @@
-"""Lengths, masks and positions of what a method puts before the tokens.
+"""Lengths, masks and positions of soft prompts and prefixes before the tokens.
 
 A soft prompt is vectors before the embedded tokens, `embeddings/word/prompt [P, D]`. A learned
 prefix is keys and values before those of the tokens in every layer,
@@ -38,7 +38,7 @@ def decoder_prefix_length(params: Mapping[str, Any]) -> int:
 
 
 def reserved_positions(params: Mapping[str, Any]) -> int:
-    """Return the number of positions that are taken before the first token of the text."""
+    """Return the number of positions before the first token of the text."""
     return prompt_length(params) + prefix_length(params)
 
 
@@ -60,7 +60,7 @@ def prepend_prompt(
     position_ids: Int[Array, "_ T"] | None,
     causal: bool,
 ) -> tuple[Bool[Array, "B S"] | Bool[Array, "B S S"], Int[Array, "_ S"] | None]:
-    """Extend mask and positions by a soft prompt before the tokens; `S = P + T`.
+    """Extend the mask and the positions by a soft prompt before the tokens; `S = P + T`.
 
     Args:
       prompt_mask: `[P]`, above 0 for the real vectors of the prompt.
@@ -69,7 +69,7 @@ def prepend_prompt(
       causal: whether no token sees a later one.
 
     Returns:
-      The mask of prompt and tokens, and their positions; None if `position_ids` is None.
+      The mask of prompt and tokens, and their positions, which are None if `position_ids` is None.
     """
     is_real = prompt_mask > 0
     if position_ids is not None:

@@ -1,4 +1,4 @@
-"""Rows of a batch with parameters of their own beside the shared ones.
+"""Batches in which each row has its own parameters beside the shared ones.
 
 All rows run at once under `jax.vmap`, each as if it were alone. The shared parameters are not
 mapped, so that each frozen weight takes one matrix product for all rows.
@@ -18,7 +18,7 @@ from fsl_jax.models.blocks.added_leaves import neutral_value
 from fsl_jax.models.outputs import KeyValues, Params
 
 NO_ADAPTER = -1
-"""The index of a row that has the shared parameters alone."""
+"""The index of a row that has only the shared parameters."""
 
 
 @struct.dataclass
@@ -27,13 +27,13 @@ class RowParams:
 
     Attributes:
       shared: the parameter tree that all rows have.
-      own: by path, leaves `[N, ...]` that are added to the tree, or that replace leaves of it.
-      index: int32 `[B]`, the number of each row's leaves, from 0 to N - 1, or -1 for none. Another
-        number gives a row of NaN. None means that row i has leaves i, as after `take`.
+      own: leaves `[N, ...]` by path, which are added to the shared tree or replace its leaves.
+      index: int32 `[B]`, the number of each row's leaves, from 0 to N - 1, or -1 for none. Any
+        other number gives a row of NaN. None means that row i has leaves i, as after `take`.
       reparametrize: computes the leaves that the model reads from the tree of a row; None if the
         model reads the tree as it is.
-      neutral: returns the value with which the added leaf at a path changes nothing; rows of none
-        get it. The default knows the leaves that the model reads.
+      neutral: returns the value with which the added leaf at a path changes nothing. Rows without
+        leaves of their own get this value. The default knows the leaves that the model reads.
     """
 
     shared: Any
@@ -47,7 +47,7 @@ class RowParams:
         return dataclasses.replace(self, own=self.chosen(self.index[rows]), index=None)
 
     def chosen(self, index: Int[Array, " B"]) -> Params:
-        """Return the leaves of each row by path, `[B, ...]`; for a row of none the shared ones."""
+        """Return the leaves of each row by path, `[B, ...]`; index -1 gives the shared ones."""
         base, leaves = _present(self.shared), {}
         for path, leaf in self.own.items():
             shared = base.get(path)
@@ -57,7 +57,7 @@ class RowParams:
         return leaves
 
     def shapes_of_one(self) -> Params:
-        """Return the tree of one row, with shapes for leaves."""
+        """Return the tree of one row, with shapes as leaves."""
         first = {
             path: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
             for path, leaf in self.own.items()
@@ -65,7 +65,7 @@ class RowParams:
         return jax.eval_shape(self.with_own, first)
 
     def with_own(self, own: Params) -> Params:
-        """Return the shared tree with more leaves, by path, as the model reads it."""
+        """Return the shared tree with these leaves, given by path, as the model reads it."""
         tree = unflatten_dict(_present(self.shared) | own, sep="/")
         return self.reparametrize(tree) if self.reparametrize else tree
 
@@ -84,11 +84,11 @@ def map_rows(function: Callable[..., Any], params: RowParams, *arguments: Any) -
     Args:
       function: `function(tree, *arguments)`, for a batch that has one tree.
       params: the parameters of B rows.
-      *arguments: trees of arrays `[B * C, ...]` and of `KeyValues`; C rows side by side have the
-        same parameters.
+      *arguments: trees of arrays `[B * C, ...]` and of `KeyValues`; each C consecutive rows have
+        the same parameters.
 
     Returns:
-      The function's results, those of all rows joined on the axes of the batch.
+      The function's results for all rows, joined on the batch axes.
     """
     own = params.own if params.index is None else params.chosen(params.index)
     rows = next(iter(own.values())).shape[0]
@@ -116,16 +116,16 @@ def _present(params: Params) -> Params:
 
 
 def _rows_of(leaf: Array, shared: Array, index: Int[Array, " B"]) -> Array:
-    """Return the rows of a leaf `[N, ...]` by number; for a row of none the shared leaf."""
+    """Return the rows of a leaf `[N, ...]` by number; the number -1 gives the shared leaf."""
     is_none = (index == NO_ADAPTER).reshape(-1, *[1] * (leaf.ndim - 1))
-    # A number that only the compiled program sees cannot be refused: it gives no numbers.
+    # A traced number cannot raise an error, so an invalid one gives NaN.
     position = jnp.where(index < NO_ADAPTER, leaf.shape[0], jnp.maximum(index, 0))
     picked = leaf.at[position].get(mode="fill", fill_value=jnp.nan)
     return jnp.where(is_none, shared[None].astype(leaf.dtype), picked)
 
 
 def _by_batch_axis(change: Callable[[Any, int], Array], tree: Any) -> Any:
-    """Change arrays, given the axis of their batch: 1 of keys and values, 0 of all else."""
+    """Apply a function to each array and its batch axis: 1 for keys and values, else 0."""
 
     def of_node(node: Any) -> Any:
         if not isinstance(node, KeyValues):

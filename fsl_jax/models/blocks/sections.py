@@ -1,4 +1,4 @@
-"""Cutting stacked layers into two sections, `layers` and `top_layers`, each with its own scan.
+"""Cut stacked layers into two sections, `layers` and `top_layers`, each with its own scan.
 
 The sections are at the top of the parameter tree, or in the decoder of an encoder-decoder.
 """
@@ -39,7 +39,7 @@ def join_sections(params: Params) -> Params:
 
 
 def cut_like(params: Params, other: Params) -> Params:
-    """Cut the stacked layers of a tree at the depths at which another tree is cut."""
+    """Cut the stacked layers of a tree at the same depths as another tree."""
     cut = {
         name: cut_like(part, other.get(name, {})) if isinstance(part, dict) else part
         for name, part in params.items()

@@ -1,4 +1,4 @@
-"""Running stacked layers: a scan over leaves that are stacked on a leading axis."""
+"""Run stacked layers with a scan over leaves that are stacked on a leading axis."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -20,14 +20,14 @@ _REMATERIALIZED = ContextVar("rematerialized", default=False)
 
 @contextlib.contextmanager
 def rematerialized_layers(rematerialized: bool = True) -> Iterator[None]:
-    """Rematerialize the layers of whatever is traced in this context.
+    """Rematerialize the layers of all functions that are traced in this context.
 
     The gradient then keeps only the input of each layer and computes the rest again in the backward
     pass. That is a third more arithmetic, and memory grows with one layer instead of all
     (Chen et al., 2016, https://arxiv.org/abs/1604.06174).
 
     Args:
-      rematerialized: False leaves layers as they are.
+      rematerialized: False does not rematerialize.
     """
     token = _REMATERIALIZED.set(rematerialized)
     try:
@@ -69,7 +69,7 @@ def run_stack(
     """
     layers = depth(stack)
     numbers = jnp.arange(first, first + layers, dtype=jnp.uint32)
-    # A loop costs a GPU about 8 µs an iteration, and keeps XLA from recording its command buffers.
+    # On a GPU, a loop costs about 8 µs per iteration and prevents XLA's command buffers.
     unroll = max(1, layers) if target_platform() == "gpu" else 1
 
     stacked, shared = _split(stack, layers)
@@ -97,7 +97,7 @@ def _split(stack: Params, layers: int) -> tuple[Params, Params]:
 
 
 def _join(stacked: Params, shared: Params) -> Params:
-    """Return one layer's tree; undoes `_split`."""
+    """Return one layer's tree; the inverse of `_split`."""
     return jax.tree.map(
         lambda leaf, other: other if leaf is None else leaf,
         stacked,

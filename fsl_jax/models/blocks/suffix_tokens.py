@@ -1,11 +1,11 @@
-"""The suffix: a soft prompt after the tokens, whose vectors are tokens of their own.
+"""The suffix: a soft prompt after the tokens, whose vectors have their own token ids.
 
 The vectors are `embeddings/word/suffix [P, D]`. They extend the vocabulary: vector `i` has the
 token id `V + i`. A caller that has a whole text appends these ids, so the model need not know where
 a text ends. Beside the vectors, `suffix_mask [P]` is 1 for a real vector and 0 for padding.
 
-In a decoder no token sees what comes after it. So the keys and values of a text do not depend on
-the suffix. They are computed once and serve every suffix that is tried.
+In a decoder no token sees later tokens. So the keys and values of a text do not depend on the
+suffix. They are computed once and used with every suffix.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ def suffix_tokens(
 
 
 def without_suffix(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters without the suffix, for reading a text that it does not follow."""
+    """Return the parameters without the suffix, for reading a text without it."""
     leaves = {
         name: leaf for name, leaf in _word_leaves(params).items() if not name.startswith("suffix")
     }
@@ -60,8 +60,8 @@ def append_suffix(
 ) -> tuple[Int[Array, "B TP"], Bool[Array, "B TP"] | Bool[Array, "B T S"]]:
     """Append the suffix to texts; without a suffix, return them unchanged.
 
-    The last real token of a row is then a token of the suffix, and the next token is predicted
-    from there.
+    The last real token of a row is then a token of the suffix, from which the next token is
+    predicted.
 
     Args:
       params: the parameters.

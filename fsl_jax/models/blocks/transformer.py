@@ -14,13 +14,13 @@ from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 
 Mask = Bool[Array, "B T"] | Bool[Array, "B T S"]
 
-# The number that dropout folds in for the embeddings; the layers' numbers come after it.
+# The number that dropout folds into its key for the embeddings; those of layers come after it.
 _EMBEDDINGS = 0
 
 
 @runtime_checkable
 class AttentionInputs(Protocol):
-    """The inputs of a model's layers beside the activations: masks, positions, a prefix."""
+    """The inputs of a model's layers besides the activations: masks, positions, a prefix."""
 
     @property
     def positions(self) -> Int[Array, "B T"]:
@@ -38,7 +38,7 @@ class AttentionInputs(Protocol):
         """
 
     def arguments(self, inputs: Any) -> tuple[Any, ...]:
-        """Return a layer's arguments between activations and dropout, given its `inputs`."""
+        """Return a layer's arguments between activations and dropout, from its `inputs`."""
 
 
 class Transformer(nn.Module):
@@ -81,7 +81,8 @@ class Transformer(nn.Module):
         Args:
           x: the activations after the last layer.
           attention_inputs: from the method of that name.
-          section_outputs: for each section that ran, what its layers returned beside activations.
+          section_outputs: for each section that ran, the outputs of its layers other than
+            activations.
           unembed: whether to compute logits.
         """
         raise NotImplementedError
@@ -97,7 +98,7 @@ class Transformer(nn.Module):
         dropout: Dropout = NO_DROPOUT,
         unembed: bool = True,
     ) -> ModelOutput:
-        """Run all layers, or those after the trunk. See `Pretrained.apply`."""
+        """Run all layers, or only those after the trunk. See `Pretrained.apply`."""
         # The keys and values of a prefix already include those of the soft prompt.
         prompt = 0 if prefix is not None else self._prompt_length()
         attention_inputs = self._attention_inputs(attention_mask, position_ids, prefix)

@@ -1,4 +1,4 @@
-"""The contents of a checkpoint, whatever its format."""
+"""The contents of a checkpoint in any format."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -18,10 +18,11 @@ class Checkpoint:
     Attributes:
       config: the model's config.
       tokenizer: the model's tokenizer.
-      leaves: the paths and leaves of the parameter tree, to be read one by one.
+      leaves: an iterator over the paths and leaves of the parameter tree, which are read one by
+        one.
       sha256: the SHA-256 of the weights file in hex; for several files, the hash of their names and
         hashes.
-      labels: the names of the classes, if a head that classifies was asked for and is there.
+      labels: the names of the classes, if the checkpoint has a requested head that classifies.
       end_tokens: the tokens that end a generated text, if the checkpoint names any.
     """
 

@@ -1,4 +1,4 @@
-"""Reading a Hugging Face directory: `config.json`, safetensors files and `tokenizer.json`."""
+"""Read a Hugging Face directory: `config.json`, safetensors files and `tokenizer.json`."""
 
 import json
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ FILES = (
     "special_tokens_map.json",
     "chat_template.jinja",
 )
-"""Patterns of the names of files that are read from a directory."""
+"""Patterns for the names of the files that are read from a directory."""
 
 
 def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
@@ -41,7 +41,7 @@ def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
 
     Args:
       directory: a directory with `config.json`, `tokenizer.json` and safetensors files.
-      head: the kind of head that is read too if the checkpoint has it. Other heads are left out.
+      head: the kind of head to read as well, if the checkpoint has it. Other heads are left out.
 
     Returns:
       The checkpoint.
@@ -74,7 +74,7 @@ def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
     return Checkpoint(config, tokenizer, leaves, weights_sha256(files), labels, ends)
 
 
-# Advice for a directory that has such a file, but lacks a file that is needed.
+# Advice for a directory with such a file that lacks a required file.
 _HINTS = {
     "adapter_config.json": "It holds an adapter: load the model that it was made for, and give the "
     "adapter to what takes one.",
@@ -106,7 +106,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 def _read_tokenizer(
     directory: Path, special_tokens: Mapping[str, str]
 ) -> "PreTrainedTokenizerFast":
-    # Imported here because it takes most of a second, and models without files do not need it.
+    # Import here: it takes most of a second, and models without files do not need it.
     from transformers import PreTrainedTokenizerFast
 
     try:

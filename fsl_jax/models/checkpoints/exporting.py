@@ -1,4 +1,4 @@
-"""Writing a model as a Hugging Face directory, which transformers and other programs load."""
+"""Write a model as a Hugging Face directory, which transformers and other programs can load."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ from fsl_jax.models.tensors.tensor_files import encode_tensors
 from fsl_jax.models.tensors.writing import write_tensors
 
 SHARD_BYTES = 2 * 10**9
-"""The most bytes of one file with weights. A file is in memory twice while it is written."""
+"""The maximum size of one weights file. A file is in memory twice while it is written."""
 
 _SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
@@ -34,9 +34,9 @@ def export(
     params: Params | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> epath.Path:
-    """Write safetensors files, `config.json` and the tokenizer, with the model's head if any.
+    """Write safetensors files, `config.json` and the tokenizer, including the model's head.
 
-    On a local disk the directory appears whole or not at all. Tied weights are written once, as
+    On a local disk the directory appears complete or not at all. Tied weights are written once, as
     Hugging Face does.
 
     Args:
@@ -44,15 +44,15 @@ def export(
       directory: the directory to write; it must be empty or not exist.
       params: fine-tuned or merged parameters in the same tree; by default the model's own. Layers
         that were cut into `layers` and `top_layers` are joined again.
-      shard_bytes: the most bytes of weights in one file.
+      shard_bytes: the maximum number of bytes of weights in one file.
 
     Returns:
       The directory.
 
     Raises:
       InputError: the directory is not empty, or the parameters do not fit the model. Such files
-        cannot hold the leaves that an adaptation adds.
-      OSError: the directory could not be written; nothing stays behind.
+        cannot hold added leaves.
+      OSError: the directory could not be written; no partial files are left.
     """
     directory = epath.Path(directory)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
@@ -63,8 +63,8 @@ def export(
     tensors = dict(write_tensors(leaves, tensor_map_of(config, head)))
     with staged_directory(directory) as staging:
         _write_weights(staging, tensors, shard_bytes)
-        # The model's values win over the tokenizer's: positions may be counted from the padding
-        # token's number.
+        # The model's values override the tokenizer's: positions may be counted from the padding
+        # token's id.
         values = _other_values(pretrained, leaves.values()) | json_of(config, head, labels)
         (staging / "config.json").write_text(json.dumps(values, indent=2) + "\n")
         pretrained.tokenizer.save_pretrained(staging)
@@ -107,7 +107,7 @@ def _write_weights(
 
 
 def _other_values(pretrained: Pretrained, leaves: Iterable[Any]) -> dict[str, Any]:
-    """Return the dtype and the special tokens for `config.json`; generation stops at these."""
+    """Return the dtype, the special tokens and generation's end tokens for `config.json`."""
     tokens = {name: getattr(pretrained.tokenizer, name) for name in _SPECIAL_TOKENS}
     if ends := list(pretrained.end_tokens):
         tokens["eos_token_id"] = ends if len(ends) > 1 else ends[0]

@@ -1,7 +1,7 @@
-"""Reading `generation_config.json`: the tokens that begin and end a generated text.
+"""Read `generation_config.json`: the tokens that begin and end a generated text.
 
-The file's defaults for sampling (temperature, top-p, …) are not applied. So a call gives the same
-result whatever file lies beside the weights.
+The file's defaults for sampling (temperature, top-p, …) are not applied. So the result of a call
+does not depend on this file.
 """
 
 import json
@@ -16,7 +16,7 @@ from fsl_jax.errors import InputError
 FILE = "generation_config.json"
 
 _START, _END = "decoder_start_token_id", "eos_token_id"
-# Fields that make a model choose other tokens than the likeliest, even without sampling.
+# Fields that change the chosen tokens even without sampling.
 _NOT_APPLIED = (
     "bad_words_ids",
     "begin_suppress_tokens",
@@ -39,7 +39,7 @@ def read_generation_config(directory: Path) -> dict[str, Any]:
       directory: a directory that a Hugging Face model was saved to.
 
     Returns:
-      The values of the file; none if there is no file.
+      The values of the file; empty if there is no file.
 
     Raises:
       InputError: the file is damaged.
@@ -64,7 +64,7 @@ def read_generation_config(directory: Path) -> dict[str, Any]:
 
 
 def with_start(values: Mapping[str, Any], generation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of `config.json`, with the decoder's first token from the other file."""
+    """Return the values of `config.json`, with the decoder's start token from `generation`."""
     start = generation.get(_START)
     return dict(values) if start is None else {**values, _START: start}
 
@@ -76,14 +76,15 @@ def end_tokens(
 
     Args:
       directory: the model's directory, for errors.
-      values: the values of `config.json`, which count if `generation_config.json` names no token.
+      values: the values of `config.json`, which are used if `generation_config.json` names no
+        token.
       generation: the values of `generation_config.json`.
 
     Returns:
-      The tokens' numbers, each once, in ascending order; none if neither file names a token.
+      The token ids, each once, in ascending order; empty if neither file names a token.
 
     Raises:
-      InputError: a file has something other than the number of a token or a list of numbers.
+      InputError: the value in a file is not a token id or a list of token ids.
     """
     named, name = generation.get(_END), FILE
     if named is None:

@@ -1,4 +1,4 @@
-"""Reading a model from one GGUF file, whose weights are converted once and then cached."""
+"""Read a model from one GGUF file, whose weights are converted once and then cached."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from fsl_jax.models.gguf.reader import read_gguf
 from fsl_jax.models.tensors.reading import read_leaves
 from fsl_jax.models.tensors.stored import in_memory
 
-# Part of the names of cached files; change it whenever the same file gives other leaves. It
-# stands for files of all families, whatever its words say.
+# Part of the names of cached files. Change it whenever the same file gives different leaves.
+# Despite its wording, it is used for all families.
 _VERSION = "llama-1"
 
 
 def read_gguf_checkpoint(path: Path) -> Checkpoint:
-    """Read a model from a GGUF file, or from the cache if it was read before.
+    """Read a model from a GGUF file, with weights from the cache if the file was read before.
 
     Args:
       path: the file.
@@ -30,7 +30,7 @@ def read_gguf_checkpoint(path: Path) -> Checkpoint:
       InputError: the file is damaged, the architecture is unknown, or the weights do not fit the
         metadata.
     """
-    # Imported here: transformers takes most of a second, and models without files do not need it.
+    # Import here: transformers takes most of a second, and models without files do not need it.
     from fsl_jax.models.gguf.token_roles import gguf_end_tokens
     from fsl_jax.models.gguf.tokenizer import gguf_tokenizer
 

@@ -1,4 +1,4 @@
-"""The words of `config.json` about heads: the architecture with a head, and names of classes."""
+"""The fields of `config.json` about heads: the architecture, and the names of classes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ ENDINGS = {
     "sequence_classification": ("ForSequenceClassification",),
     "token_classification": ("ForTokenClassification",),
 }
-"""The endings of the names of architectures with a head; the first one is what is written."""
+"""The endings of architecture names by kind of head; the first one is used for writing."""
 
 _PLAIN_ENDING = r"(Model|LMHeadModel|ForCausalLM|ForConditionalGeneration)$"
 
@@ -46,7 +46,7 @@ def json_of(config: Config, head: str | None = None, labels: Sequence[str] = ())
 
 
 def label_names(source: str, values: Mapping[str, Any], count: int) -> tuple[str, ...]:
-    """Return the names of a classifier's classes, as `config.json` has them or else numbered.
+    """Return the names of a classifier's classes from `config.json`, or numbered names.
 
     Args:
       source: the config's file, for errors.
@@ -57,7 +57,7 @@ def label_names(source: str, values: Mapping[str, Any], count: int) -> tuple[str
       A name for each class.
 
     Raises:
-      InputError: the file names other classes than 0 to `count - 1`.
+      InputError: the classes in the file are not 0 to `count - 1`.
     """
     named = values.get("id2label")
     if named is None:

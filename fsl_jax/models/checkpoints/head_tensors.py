@@ -1,4 +1,4 @@
-"""The tensors of a model with a head: their names and shapes, and which a checkpoint has."""
+"""The names and shapes of the tensors of a model with a head, and those that a checkpoint has."""
 
 import dataclasses
 import re
@@ -16,10 +16,10 @@ from fsl_jax.models.tensors.stored import Shape, StoredTensor
 from fsl_jax.models.tensors.tensor_map import TensorMap
 
 CLASSES = "classifier/output/kernel"
-"""The path of the leaf whose last axis is the classes of a head that classifies."""
+"""The path of the leaf whose last axis is the classes of a head."""
 
 _UNEMBEDDING = "unembedding/kernel"
-# A head that finds where in a text an answer begins and ends.
+# A question-answering head, which finds where an answer begins and ends in a text.
 _ANSWERS = r"qa_outputs\.(weight|bias)"
 
 
@@ -50,8 +50,8 @@ def tensor_map_of(config: Config, head: str | None = None, stored: bool = True) 
       stored: True if the checkpoint has the head.
 
     Returns:
-      The family's tensor map and the head's in one. If there is a head, the names of the model's
-      own tensors have the family's prefix.
+      The family's tensor map joined with the head's. With a head, the names of the model's tensors
+      have the family's prefix.
     """
     model = FAMILIES[config.family].tensor_map(config)
     heads = FAMILIES[config.family].heads(config)
@@ -81,7 +81,7 @@ def tensors_to_read(
     values: Mapping[str, Any],
     tensors: Mapping[str, StoredTensor],
 ) -> tuple[TensorMap, dict[str, Shape]]:
-    """Decide which tensors of a checkpoint are read, and log which heads are left out.
+    """Choose the tensors of a checkpoint to read, and log the heads that are left out.
 
     Args:
       config: the model's config.
@@ -94,8 +94,8 @@ def tensors_to_read(
       it by path.
 
     Raises:
-      InputError: the family has this head in another form only, or the head needs a decoder and the
-        checkpoint lacks it.
+      InputError: the checkpoint has this head in an unsupported form, or the head needs a decoder
+        that the checkpoint lacks.
     """
     heads = FAMILIES[config.family].heads(config)
     stored = [kind for kind, head_map in heads.items() if _has(kind, head_map, values, tensors)]
@@ -126,14 +126,14 @@ def _pattern(tensor: str) -> str:
 
 
 def _prefixed(tensor_map: TensorMap, tensor: str) -> str:
-    # The output embedding stands beside the model, not in it, so its name has no prefix.
+    # The output embedding is beside the model, not inside it, so its name has no prefix.
     if tensor.startswith("lm_head."):
         return tensor
     return tensor_map.prefix + tensor_map.canonical(tensor)
 
 
 def _answering(config: Config, tensor_map: TensorMap) -> TensorMap:
-    """Return the tensor map for a checkpoint whose head answers questions."""
+    """Return the tensor map for a checkpoint with a question-answering head."""
     renames = FAMILIES[config.family].answering_renames
     return dataclasses.replace(tensor_map, renamed=(*tensor_map.renamed, *renames))
 
@@ -158,6 +158,6 @@ def _has(
 
 
 def _stored_labels(tensor_map: TensorMap, tensors: Mapping[str, StoredTensor]) -> int:
-    """Return the number of a head's classes; 1 if its tensor is missing, as reading then tells."""
+    """Return the number of a head's classes; 1 if its tensor is missing, which reading reports."""
     names = [rule.tensor for rule in tensor_map.rules if rule.path == CLASSES]
     return next((tensors[name].shape[0] for name in names if name in tensors), 1)

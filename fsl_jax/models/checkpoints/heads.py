@@ -1,4 +1,4 @@
-"""The heads that a model can have, and checks of the one that a user asks for."""
+"""The heads that a model can have, and checks of the requested head."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from fsl_jax.models.families.registry import FAMILIES, Config
 
 
 def known_heads(config: Config) -> tuple[str, ...]:
-    """Return the kinds of head that a model with this config can have."""
+    """Return the kinds of heads that a model with this config can have."""
     family_heads = tuple(FAMILIES[config.family].heads(config))
     if config.is_encoder_decoder:
         return ("seq2seq_lm", *family_heads, "mean_features")
@@ -25,7 +25,7 @@ def require_head(name: str, config: Config, head: str, num_labels: int | None) -
       num_labels: the number of classes that the user asks for; None if they do not say.
 
     Raises:
-      InputError: the head is unknown, the family does not have it, or the number does not suit it.
+      InputError: the head is unknown, the family does not have it, or `num_labels` does not fit it.
     """
     kinds = (MASKED_LM, *LANGUAGE_MODELS, *CLASSIFIERS, *FEATURES)
     if head not in kinds:
@@ -61,7 +61,7 @@ def require_special_tokens(name: str, config: Config, head: str | None, tokenize
     needed = {
         "mask_token": head == MASKED_LM,
         "cls_token": head == "cls_features" or (classifies and not reads_last_token),
-        # At this token the decoder has read the whole text a second time.
+        # At this token the decoder has read the whole text again.
         "eos_token": classifies and config.is_encoder_decoder,
     }
     for token, is_needed in needed.items():

@@ -1,4 +1,4 @@
-"""Drawing a head that a checkpoint lacks."""
+"""Draw a head that a checkpoint lacks."""
 
 from collections.abc import Mapping
 
@@ -28,15 +28,14 @@ def with_head(
       config: the model's config.
       head: the kind of head.
       num_labels: the number of a classifier's classes; None for the checkpoint's number.
-      key: a threefry key, from which the leaves are drawn.
-      leaves: the leaves of the checkpoint by path, with the head if it has it.
+      key: a threefry key for drawing the leaves.
+      leaves: the leaves of the checkpoint by path, including those of the head if it has them.
 
     Returns:
       The leaves of the model with the head.
 
     Raises:
-      InputError: the checkpoint has another number of classes than was asked for, or nothing tells
-        the number.
+      InputError: the checkpoint has a different number of classes, or the number is unknown.
     """
     labels = _labels(source, head, num_labels, leaves)
     kept = {path: leaf for path, leaf in leaves.items() if not is_unused(head, path)}
@@ -44,7 +43,7 @@ def with_head(
     if not absent:
         return kept
     logging.warning(
-        "%s: the checkpoint has no head %s. These leaves are drawn anew, and know nothing until "
+        "%s: the checkpoint has no head %s. These leaves are drawn at random, and useless until "
         "they are trained: %s",
         source,
         head,
@@ -67,7 +66,7 @@ def _labels(
     labels = stored or num_labels or 0
     if not labels and head in CLASSIFIERS:
         raise InputError(
-            f"{source}: the checkpoint has no head {head}, so one is drawn anew. Say how many "
-            "classes it is to have, with num_labels."
+            f"{source}: the checkpoint has no head {head}, so one is drawn at random. Say how many "
+            "classes it must have, with num_labels."
         )
     return labels

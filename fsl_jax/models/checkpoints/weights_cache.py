@@ -1,10 +1,9 @@
-"""A cache of converted weights, in files that are mapped into memory.
+"""A cache of converted weights, in memory-mapped files.
 
 An entry is one safetensors file. Its name holds the SHA-256 of the original weights, the version of
-the conversion, and a digest of its own bytes. A file whose bytes do not give the digest in its name
-is damaged, and is made again. Most arrays begin on a multiple of 64 bytes. On a CPU,
-`jax.device_put` uses such an array without a copy, and processes that run at the same time share
-it.
+the conversion, and a digest of its own bytes. A file whose bytes do not match the digest in its
+name is damaged, and is made again. Most arrays are aligned to 64 bytes. On a CPU, `jax.device_put`
+uses such an array without a copy, and processes that run at the same time share it.
 """
 
 import contextlib
@@ -39,7 +38,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CachedWeights:
-    """Converted weights, and the hash of the original ones.
+    """Converted weights, and the hash of the original weights.
 
     Attributes:
       arrays: arrays by path, such as "layers/attention/query/kernel"; nothing may write to them.
@@ -56,16 +55,16 @@ def cached_weights(
 ) -> CachedWeights:
     """Return converted weights, from the cache if an earlier process converted them.
 
-    A process that is killed leaves no half-written entry behind, and processes may race. If an
-    entry cannot be written, because the disk is full for example, the weights are returned all the
-    same, with a warning.
+    A killed process leaves no half-written entry, and several processes may call this at once. If
+    an entry cannot be written, for example because the disk is full, the weights are still
+    returned, with a warning.
 
     Args:
       files: the original files.
-      version: the version of the conversion, which becomes part of a file's name. Another version
-        makes the entry anew and removes the old one.
+      version: the version of the conversion, which becomes part of the file's name. A new version
+        makes a new entry and removes the old one.
       build: makes the weights, float32, float16 or bfloat16 arrays by path. It must always make the
-        same ones.
+        same weights.
 
     Returns:
       The weights, equal to those that `build` returns.
@@ -118,10 +117,10 @@ def _digest(content: np.ndarray) -> str:
 
 
 def _read(path: Path, digest: str) -> Arrays | None:
-    """Map an entry into memory; log why it cannot be used and return None if so."""
+    """Map an entry into memory; if it cannot be used, log the reason and return None."""
     try:
         content = np.memmap(path, np.uint8, "r")
-    # Mapping an empty file is a ValueError.
+    # Mapping an empty file raises a ValueError.
     except (OSError, ValueError) as error:
         logging.warning("cached weights %s cannot be read and are made again: %s", path, error)
         return None
@@ -139,7 +138,7 @@ def _arrays(content: np.ndarray) -> Arrays:
     for name, entry in header.items():
         first, last = entry["data_offsets"]
         data = content[start + first : start + last].view(_DTYPES[entry["dtype"]])
-        # A plain array, because each slice of a memmap is an object of that slower class.
+        # A plain array, because slices of a memmap are memmaps too, which are slower.
         arrays[name] = np.asarray(data).reshape(entry["shape"])
     return arrays
 
@@ -155,7 +154,7 @@ def _write(arrays: Arrays, prefix: str) -> Arrays:
         content = np.memmap(staging, np.uint8, "r")
         digest = _digest(content)
         path = directory / f"{prefix}{digest}.safetensors"
-        # Another process was quicker. Its file stays: on a network file system, a process that has
+        # Another process was quicker. Keep its file: on a network file system, a process that has
         # mapped a file loses it when the file is replaced.
         if path.exists() and (written := _read(path, digest)) is not None:
             return written
@@ -167,11 +166,11 @@ def _write(arrays: Arrays, prefix: str) -> Arrays:
 
 
 def _write_safetensors(arrays: Arrays, path: Path) -> None:
-    # The file has no gaps, so arrays that would break the alignment of later ones come last.
+    # The file has no gaps, so arrays that would break the alignment of later arrays come last.
     ordered = dict(
         sorted(arrays.items(), key=lambda item: (item[1].nbytes % _ALIGNMENT != 0, item[0]))
     )
-    # Nothing is synced to the disk: if a crash loses bytes, the digest tells.
+    # There is no need to sync to disk: if a crash loses bytes, the digest shows it.
     with path.open("xb") as file:
         file.write(_header(ordered))
         for array in ordered.values():
@@ -194,9 +193,9 @@ def _header(arrays: Arrays) -> bytes:
 
 
 def _remove_abandoned(directory: Path) -> None:
-    """Remove the files that writers left when they were killed."""
+    """Remove the files that killed writers left."""
     for path in directory.glob(".*.staging"):
-        # Another process may rename or remove it meanwhile.
+        # Another process may rename or remove the file meanwhile.
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > _STAGING_SECONDS:
                 path.unlink()
@@ -211,5 +210,5 @@ def _remove_others(entry: Path) -> None:
 
 
 def _directory() -> Path:
-    # Always a local path, because weights are mapped into memory from there.
+    # Always a local path, because the weights are memory-mapped from there.
     return Path(cache_directory())

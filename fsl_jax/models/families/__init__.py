@@ -1,1 +1,1 @@
-"""The families of models, one folder each, and the registry that lists them."""
+"""The model families, one folder each, and their registry."""

@@ -1,4 +1,4 @@
-"""The part of a config that every family has, which is all that other code may rely on."""
+"""The part of a config that every family has. Other code relies on nothing else."""
 
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 class Config(Protocol):
     """The config of a model of any family: a frozen dataclass of its sizes.
 
-    A config may have more fields, which the family alone reads. One that has `attention` lets users
-    choose how attention is computed; without it the family has one implementation of its own.
+    A config may have more fields, which only the family reads. If it has a field `attention`, users
+    can choose the implementation of attention; otherwise the family has its own.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -31,7 +31,7 @@ class Config(Protocol):
 
     @property
     def num_layers(self) -> int:
-        """The number of layers, `L`; of the encoder's layers if there is a decoder too."""
+        """The number of layers, `L`; in an encoder-decoder, of the encoder's layers."""
 
     @property
     def num_heads(self) -> int:
@@ -51,11 +51,11 @@ class Config(Protocol):
 
     @property
     def is_decoder(self) -> bool:
-        """True for a decoder alone, whose tokens see those before them."""
+        """True for a decoder-only model, whose tokens see the tokens before them."""
 
     @property
     def is_encoder_decoder(self) -> bool:
-        """True for an encoder and a decoder, which has `decoder_start_token` in its config."""
+        """True for an encoder-decoder, whose config has a `decoder_start_token`."""
 
     def layers_of(self, path: str) -> int:
         """Return the number of layers in the stack that the leaf at `path` belongs to."""

@@ -1,4 +1,4 @@
-"""The facts about a family of models, gathered in one object that all other code reads."""
+"""The facts about a model family, in one object that all other code reads."""
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
@@ -18,9 +18,9 @@ class GGUFLayout:
     """The layout of a family's GGUF files.
 
     Attributes:
-      architecture: the value of `general.architecture` in the file. A file with it may hold a model
-        of another family: a sliding window makes a Mistral of a Llama, for example.
-      config: makes the config from the file's name, its metadata, and its tensors by name.
+      architecture: the value of `general.architecture` in the file. A file with this value may hold
+        a model of another family: for example, a Llama with a sliding window is a Mistral.
+      config: makes the config from the file's name, its metadata and its tensors by name.
       tensor_map: makes the tensor map of a file from the config.
     """
 
@@ -42,16 +42,16 @@ class Family:
       heads: makes the tensor maps of the heads that a checkpoint may have, by kind of head as in
         `fsl_jax.models.blocks.head_kinds`.
       classifier: how Hugging Face's models of this family classify texts.
-      special_tokens: the tokens by role that a tokenizer has if its files do not name them.
-      gguf: the layout of GGUF files; None if there are none, or if those of another family are
-        read.
-      architecture_stem: the beginning of the names of architectures that have a head; by default it
-        is the name of the plain model without its ending.
-      answering_renames: pairs of a former and a present part of tensors' names, for checkpoints
-        whose head answers questions.
+      special_tokens: the special tokens by role, for a tokenizer whose files do not name them.
+      gguf: the layout of GGUF files; None if there is no such layout, or if another family's is
+        used.
+      architecture_stem: the start of the class names of models with a head, such as `Bert`; by
+        default the name of the plain model without its ending.
+      answering_renames: pairs of an old and a new part of tensor names, for checkpoints with a
+        question-answering head.
       other_linear_layers: the names of Hugging Face's linear layers that the tensor map may lack.
-        PEFT would adapt them too if a name in its config matched them. Those of all families
-        are avoided for every model.
+        PEFT would adapt them too if its config matched their names. Those of all families are
+        avoided for every model.
       vllm_adapters: True if vLLM serves models of this family with LoRA adapters.
       vllm_embeddings: the architectures that vLLM serves for their embeddings, without adapters, as
         its documentation lists them (docs/models/pooling_models/embed.md, read in November 2026).

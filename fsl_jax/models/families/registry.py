@@ -1,4 +1,4 @@
-"""All families of models, and what is done alike for a config of any of them."""
+"""All model families, and functions for a config of any family."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def module_of(config: Config, dtype: Any = jnp.float32) -> nn.Module:
 
 
 def initialise(config: Config, key: PRNGKey, dtype: Any = jnp.float32) -> Params:
-    """Draw random parameters, for tests and for models that start from nothing.
+    """Draw random parameters, for tests and for training from scratch.
 
     Args:
       config: the config of a model of any family.
@@ -65,6 +65,6 @@ def initialise(config: Config, key: PRNGKey, dtype: Any = jnp.float32) -> Params
 
 
 def parameter_shapes(config: Config) -> dict[str, Shape]:
-    """Return the shape of each leaf by path, as a checkpoint with this config must have them."""
+    """Return the shapes that the leaves of a checkpoint with this config must have, by path."""
     tree = jax.eval_shape(lambda: initialise(config, jax.random.key(0)))
     return {path: leaf.shape for path, leaf in flatten_dict(tree, sep="/").items()}

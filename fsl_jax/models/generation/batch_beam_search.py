@@ -1,4 +1,4 @@
-"""Beam search for one batch: runs the compiled programs, and ends beams at stop strings."""
+"""Beam search for one batch: run the compiled programs, and end beams at stop strings."""
 
 import dataclasses
 from typing import Any
@@ -24,14 +24,14 @@ def search_beams(
     batch: DecodeBatch,
     settings: GenerationSettings,
 ) -> FinishedBeams:
-    """Return the best beams of each prompt, or drawn ones.
+    """Return the best or the drawn beams of each prompt.
 
     Args:
       reader: the model.
       params: the parameter tree.
-      capacity: the highest number of tokens of a beam, `N`.
+      capacity: the maximum number of tokens of a beam, `N`.
       batch: the prompts.
-      settings: of the generation.
+      settings: the settings of the generation.
 
     Returns:
       The finished beams, as NumPy arrays.
@@ -60,9 +60,9 @@ def _search_step_by_step(
     options: BeamOptions,
     settings: GenerationSettings,
 ) -> BeamState:
-    """Search with stop strings, which the host looks for after each token.
+    """Search with stop strings, for which the host looks after each token.
 
-    A beam that ends changes which beams are continued, so no step can be computed ahead.
+    When a beam ends, other beams are continued, so no step can be computed ahead.
     """
     settle = program(beam_search.settle, donated=0)
     propose = program(beam_search.propose, reader, donated=1)

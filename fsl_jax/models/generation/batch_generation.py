@@ -1,4 +1,4 @@
-"""Continuing one batch of prompts: runs the compiled programs, and looks for stop strings."""
+"""Continue one batch of prompts: run the compiled programs, and look for stop strings."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -45,11 +45,11 @@ def continue_batch(
 
     Args:
       reader: the model.
-      params: the parameter tree, or those of all prompts.
+      params: the parameter tree, or the parameters of each prompt's row.
       batch: the prompts.
       keys: threefry keys of all prompts, `[prompts, copies]`.
       end_tokens: the tokens that end a continuation.
-      settings: of the generation.
+      settings: the settings of the generation.
 
     Returns:
       The continuations of each prompt of the batch, in its order.
@@ -99,9 +99,9 @@ def _decode(
 def _collect(
     state: DecodeState, stopped: dict[int, int], settings: GenerationSettings
 ) -> list[list[ScoredTokens]]:
-    """Collect each prompt's continuations from the state.
+    """Collect the continuations of each prompt from the state.
 
-    `stopped` has the number of tokens to keep of each row with a stop string.
+    `stopped` has the number of tokens to keep for each row with a stop string.
     """
     tokens, log_probs, lengths, done = jax.device_get(
         (state.tokens, state.log_probs, state.lengths, state.done)
@@ -124,7 +124,7 @@ def _search(
     batch: DecodeBatch,
     settings: GenerationSettings,
 ) -> list[list[ScoredTokens]]:
-    """Search by beams, and leave out slots that the search could not fill."""
+    """Run a beam search, and leave out slots that the search could not fill."""
     best = search_beams(reader, params, capacity, batch, settings)
     return [
         [

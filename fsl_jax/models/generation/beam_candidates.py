@@ -1,4 +1,4 @@
-"""Candidates of a beam search: proposing them, and keeping the finished ones."""
+"""Propose the candidates of a beam search, and keep the finished ones."""
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +19,11 @@ from fsl_jax.models.generation.sampling import draw_several, process
 def propose_candidates(
     state: BeamState, logits: Float[Array, "R V"], batch: DecodeBatch, options: BeamOptions
 ) -> Candidates:
-    """Continue every beam by one token: by the best of all continuations, or by drawn ones.
+    """Continue the beams by one token, with the best or with drawn continuations.
 
     Args:
       state: the open beams.
-      logits: of the next token of each beam, float32 `[B * K, V]`.
+      logits: the logits of the next token of each beam, float32 `[B * K, V]`.
       batch: the prompts.
       options: of the search.
 
@@ -31,7 +31,7 @@ def propose_candidates(
       The candidates.
     """
     prompts, beams = state.scores.shape
-    # So many per beam that K open ones are left even if all the others end.
+    # Enough per beam that K open candidates are left even if all others end.
     per_beam = min(max(2, 1 + batch.end_tokens.shape[0]), logits.shape[1])
     log_probs = jax.nn.log_softmax(logits, axis=-1)
     log_probs = process(log_probs, state.seen, options.sampling, at_least=per_beam)
@@ -51,7 +51,7 @@ def propose_candidates(
 def merge_finished(
     state: BeamState, candidates: Candidates, ended: Bool[Array, "B M"], options: BeamOptions
 ) -> FinishedBeams:
-    """Return the best of the finished beams and of the candidates that have ended.
+    """Return the best among the finished beams and the candidates that have ended.
 
     Args:
       state: the state that the candidates were proposed from.
@@ -63,7 +63,7 @@ def merge_finished(
       The `K` best finished beams.
     """
     beams, scores = state.scores.shape[1], candidates.scores
-    # The candidates after the first K are there to be continued, not to be returned.
+    # The candidates after the first K can be continued, but not returned.
     among_best = (jnp.arange(scores.shape[1]) < beams)[None, :]
     counted = ended & among_best & (scores > LOWEST_VALID)
     allowed = counted & state.improvable[:, None]

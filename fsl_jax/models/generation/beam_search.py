@@ -1,14 +1,14 @@
-"""Beam search and beam sampling, as transformers does them with `early_stopping=False`.
+"""Beam search and beam sampling, as in transformers with `early_stopping=False`.
 
-For each prompt the `K` best open beams are continued by every token. The best of these candidates
-that end are kept among the `K` best finished ones. Finished beams are ranked by their
-log-probability over their length to the power of the length penalty. A prompt is closed once its
-best open beam, at its present length, ranks below the worst of `K` finished ones. Open beams at the
-limit count as finished. With a temperature, the candidates are not the best ones but are drawn with
-their probabilities.
+For each prompt the `K` best open beams are continued by every token. The best candidates that end
+are kept among the `K` best finished beams. Finished beams are ranked by their log-probability
+divided by their length to the power of the length penalty. A prompt is closed once its best open
+beam, at its present length, ranks below the worst of `K` finished beams. Open beams at the limit
+count as finished. With a temperature, the candidates are drawn by their probabilities instead of
+taking the best.
 
-A step has two halves, `propose` and `settle`. Between them a host can end candidates for reasons of
-its own. If it has none, `run` takes all steps in one loop.
+A step has two halves, `propose` and `settle`. Between them the host can end candidates, for example
+at stop strings. If it need not, `run` takes all steps in one loop.
 """
 
 import dataclasses
@@ -50,7 +50,7 @@ def start(
 
     Args:
       reader: the model.
-      capacity: the highest number of tokens of a beam, `N`.
+      capacity: the maximum number of tokens of a beam, `N`.
       beams: the number of beams, `K`.
       params: the parameter tree.
       batch: the prompts.
@@ -62,7 +62,7 @@ def start(
     read, logits, positions, seen = read_prompts(reader, params, batch, beams, options.sampling)
     prompts = len(batch.input_ids)
     tokens = jnp.zeros((prompts, beams, capacity), jnp.int32)
-    # All beams of a prompt begin alike: only the first one counts.
+    # All beams of a prompt start out equal, so only the first one counts.
     scores = jnp.tile(jnp.where(jnp.arange(beams) == 0, 0.0, LOWEST)[None], (prompts, 1))
     none = jnp.zeros((prompts, beams), bool)
     slots = reader.decoder_length(params, batch.input_ids) + capacity - 1
@@ -89,7 +89,7 @@ def run(
     batch: DecodeBatch,
     options: BeamOptions,
 ) -> BeamState:
-    """Search until nothing better is expected for any prompt, or the limit is reached.
+    """Search until no prompt can get a better beam, or the limit is reached.
 
     Args:
       reader: the model.
@@ -136,7 +136,7 @@ def propose(
 
 
 def settle(state: BeamState, candidates: Candidates, options: BeamOptions) -> BeamState:
-    """Keep the best candidates that have ended, and continue with the best that have not.
+    """Keep the best candidates that have ended, and continue with the best open ones.
 
     Args:
       state: the state that the candidates were proposed from.

@@ -6,12 +6,12 @@ from flax import struct
 
 from fsl_jax.models.generation.sampling import Sampling
 
-# The fields are traced leaves of trees, so their annotations cannot be checked as shapes.
+# The fields are traced leaves of pytrees, so their annotations cannot be checked as shapes.
 
 LOWEST = -1e9
-"""A number lower than any score, finite so that sums remain numbers."""
+"""A number lower than any score, but finite, so that sums stay finite."""
 
-# A score to which LOWEST was added is below this; any other is above.
+# A score to which LOWEST was added is below this; all other scores are above.
 LOWEST_VALID = LOWEST / 2
 """The limit of valid scores: a beam below it only fills a slot, and is never returned."""
 
@@ -22,9 +22,10 @@ class FinishedBeams:
 
     Attributes:
       tokens: int32 `[B, K, N]`.
-      scores: log-probability over length to the power of the penalty, float32 `[B, K]`.
-      lengths: the number of tokens that count, the last one included, int32 `[B, K]`.
-      stopped: bool `[B, K]`, True if a token or a string ended it, False if the limit did.
+      scores: log-probability divided by length to the power of the length penalty, float32 `[B,
+        K]`.
+      lengths: the number of tokens, including the end token, int32 `[B, K]`.
+      stopped: bool `[B, K]`, True if a token or a stop string ended it, False if the limit did.
       filled: bool `[B, K]`, False for a slot without a continuation.
     """
 
@@ -37,14 +38,14 @@ class FinishedBeams:
 
 @struct.dataclass
 class Candidates:
-    """The `M` candidates that continue each prompt's open beams, the best or first drawn first.
+    """The `M` candidates that continue each prompt's open beams, in order of score or drawing.
 
     Attributes:
       tokens: int32 `[B, M, N]`, the new token included.
       chosen: the new token, int32 `[B, M]`.
-      scores: log-probabilities of all tokens together, float32 `[B, M]`.
+      scores: total log-probabilities of all tokens, float32 `[B, M]`.
       parents: the beams that they continue, int32 `[B, M]`, from 0 to `K - 1`.
-      stopped: bool `[B, M]`, True if a token or a string has ended the candidate.
+      stopped: bool `[B, M]`, True if a token or a stop string has ended the candidate.
     """
 
     tokens: Any
@@ -56,17 +57,17 @@ class Candidates:
 
 @struct.dataclass
 class BeamState:
-    """The state of a search after `step` tokens of each beam.
+    """The state of a search when each beam has `step` tokens.
 
     Attributes:
-      cache: of all tokens that were read, `[L, B * K, S, H_kv, Dh]`.
+      cache: the keys and values of all tokens read so far, `[L, B * K, S, H_kv, Dh]`.
       encoded: keys and values of an encoder's tokens, or None.
-      positions: of the last token of the beams, int32 `[B * K]`.
+      positions: the positions of the beams' last tokens, int32 `[B * K]`.
       seen: bool `[B * K, V]` for the repetition penalty, or None.
-      tokens: of the open beams, int32 `[B, K, N]`.
+      tokens: the tokens of the open beams, int32 `[B, K, N]`.
       scores: log-probabilities of the open beams, float32 `[B, K]`.
       finished: the best finished beams.
-      improvable: bool `[B]`, False once nothing better is expected for a prompt.
+      improvable: bool `[B]`, False once a prompt can get no better beam.
       step: int32 `[]`.
     """
 
@@ -89,7 +90,7 @@ class BeamOptions:
       sampling: applied to log-probabilities, as in transformers; with a temperature, beams are
         drawn.
       length_penalty: float32 `[]`.
-      limit: the highest number of tokens of a continuation, int32 `[]`.
+      limit: the maximum number of tokens of a continuation, int32 `[]`.
     """
 
     sampling: Sampling

@@ -1,8 +1,8 @@
 """The key-value cache of generation: allocated at its full length, written one slot at a time.
 
 If all layers have a sliding window, no token sees further back than the window. The cache is then a
-ring of that many slots, and a token replaces the one that is a window before it. Masks depend on
-positions, so the order of slots does not matter.
+ring buffer with one slot for each position of the window, and each new token replaces the oldest.
+Masks depend on positions, so the order of slots does not matter.
 
 If only some layers have a window (Gemma), all layers share one stacked cache that is as long as the
 full layers need, and the window is only in the masks.
@@ -17,11 +17,11 @@ from fsl_jax.models.outputs import KeyValues
 
 
 def allocate(read: KeyValues, slots: int, copies: int, window: int | None = None) -> KeyValues:
-    """Allocate a cache that begins with the tokens that were read.
+    """Allocate a cache that starts with the keys and values of a prompt.
 
     Args:
       read: keys and values of a prompt, `[L, B, T, H_kv, Dh]`.
-      slots: the highest number of tokens, the `T` of the prompt included.
+      slots: the maximum number of tokens, including the `T` tokens of the prompt.
       copies: the number of rows that continue each row of the prompt.
       window: the longest window of any layer; None if a layer sees all tokens.
 
@@ -54,7 +54,7 @@ def append(cache: KeyValues, new: KeyValues, written: Int[Array, ""]) -> KeyValu
     """Write one token of each row into the cache.
 
     Args:
-      cache: of `S` slots.
+      cache: a cache of `S` slots.
       new: keys and values of one token, `[L, B, 1, H_kv, Dh]`.
       written: the number of tokens written before; from `S` on, the oldest is replaced.
 

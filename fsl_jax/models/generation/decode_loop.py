@@ -1,4 +1,4 @@
-"""Greedy and sampled decoding: read a prompt once, then one token after the other in a loop."""
+"""Greedy and sampled decoding: read a prompt once, then one token at a time in a loop."""
 
 import dataclasses
 from typing import Any
@@ -13,12 +13,12 @@ from fsl_jax.models.generation.cache import allocate, append
 from fsl_jax.models.generation.prompt_reader import PromptOutput, PromptReader
 from fsl_jax.models.generation.sampling import Sampling, choose, mark_seen, seen_in
 
-# The fields below are traced leaves of trees, so their annotations cannot be checked as shapes.
+# The fields below are traced leaves of pytrees, so their annotations cannot be checked as shapes.
 
 
 @struct.dataclass
 class DecodeBatch:
-    """Prompts to be continued; `R = B * copies` rows continue the `B` prompts.
+    """Prompts to continue; `R = B * copies` rows continue the `B` prompts.
 
     Rows that continue one prompt are neighbours.
 
@@ -27,7 +27,7 @@ class DecodeBatch:
       mask: bool `[B, T]`, True where a token is real.
       keys: threefry keys `[R]`, one per row.
       idle: bool `[B]`, True for prompts that only fill the batch.
-      end_tokens: int32 `[E]`, the tokens that end a continuation; they are part of it.
+      end_tokens: int32 `[E]`, the tokens that end a continuation, which includes them.
     """
 
     input_ids: Any
@@ -39,15 +39,15 @@ class DecodeBatch:
 
 @struct.dataclass
 class DecodeState:
-    """The state of the loop after `step` tokens of each row.
+    """The state of the loop when each row has `step` tokens.
 
     Attributes:
-      cache: of all tokens that were read, `[L, R, S, H_kv, Dh]`.
+      cache: the keys and values of all tokens read so far, `[L, R, S, H_kv, Dh]`.
       encoded: keys and values of an encoder's tokens, or None.
       last: the last token chosen, which is read next, int32 `[R]`.
-      positions: of that token, int32 `[R]`.
+      positions: the positions of those tokens, int32 `[R]`.
       tokens: all tokens chosen, int32 `[R, N]`.
-      log_probs: of each of them, float32 `[R, N]`.
+      log_probs: the log-probability of each of these tokens, float32 `[R, N]`.
       lengths: the number of tokens that count, up to the one that ended the row, int32 `[R]`.
       done: bool `[R]`, True once a row has ended.
       seen: bool `[R, V]` for the repetition penalty, or None.
@@ -78,7 +78,7 @@ def start(
 
     Args:
       reader: the model.
-      capacity: the highest number of tokens of a row, `N`.
+      capacity: the maximum number of tokens of a row, `N`.
       copies: the number of rows that continue each prompt.
       params: the parameter tree.
       batch: the prompts.
@@ -115,7 +115,7 @@ def run(
     sampling: Sampling,
     limit: Int[Array, ""],
 ) -> DecodeState:
-    """Choose tokens until every row has ended or has `limit` of them.
+    """Choose tokens until every row has ended or has `limit` tokens.
 
     Args:
       reader: the model.
@@ -143,7 +143,7 @@ def run(
 def read_prompts(
     reader: PromptReader, params: AnyParams, batch: DecodeBatch, copies: int, sampling: Sampling
 ) -> tuple[PromptOutput, Float[Array, "R V"], Int[Array, " R"], Bool[Array, "R V"] | None]:
-    """Read the prompts, and repeat what each of the rows that continue them starts from.
+    """Read the prompts, and repeat their output for the rows that continue them.
 
     Args:
       reader: the model.
@@ -181,7 +181,7 @@ def repeat_encoded(encoded: Any, copies: int) -> Any:
 def _advance(
     state: DecodeState, logits: Float[Array, "R V"], batch: DecodeBatch, sampling: Sampling
 ) -> DecodeState:
-    """Choose the next token of each row; rows that have ended do not grow longer."""
+    """Choose the next token of each row; rows that have ended do not grow."""
     step = state.step
     tokens, log_probs = choose(logits, state.seen, sampling, batch.keys, step)
     return dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Continuing prompts greedily, by sampling, or by beam search: the public function."""
+"""Continue prompts greedily, by sampling, or by beam search: the public function."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -31,11 +31,11 @@ class Continuation:
     """A continuation of a prompt.
 
     Attributes:
-      text: without special tokens, and cut before the stop string that ended it.
-      score: for greedy and sampled continuations the sum of the log-probabilities of `tokens` after
-        all processing of the logits, which transformers calls transition scores with
-        `normalize_logits=True`; for beams that sum, divided by the number of tokens to the power of
-        the length penalty, which transformers calls `sequences_scores`.
+      text: the text without special tokens, cut before the stop string that ended it.
+      score: for greedy and sampled continuations, the sum of the log-probabilities of `tokens`
+        after all processing of the logits (transition scores with `normalize_logits=True` in
+        transformers). For beams, that sum divided by the number of tokens to the power of the
+        length penalty (`sequences_scores` in transformers).
       tokens: all tokens that were scored, including the token or the stop string that ended them.
       ended: "stop" if a token or a string ended it, "length" if `max_new_tokens` did.
     """
@@ -71,7 +71,7 @@ def generate(
     >>> smollm2 = fsl_jax.load("smollm2-135m")
     >>> [[continuation]] = fsl_jax.models.generate(smollm2, ["The capital of France is"])
 
-    The sampling defaults in a checkpoint's `generation_config.json` are not applied, so that a call
+    The sampling defaults in a checkpoint's `generation_config.json` are not applied, so a call
     means the same for every model.
 
     The logits are processed in the order of transformers: repetition penalty, temperature, top-k,
@@ -79,33 +79,34 @@ def generate(
 
     Args:
       pretrained: a decoder, or an encoder-decoder.
-      prompts: texts; with `chat`, messages of a user, or lists of messages, each a mapping with
-        `role` and `content`.
-      params: a tree like `pretrained.params`, such as an adapter's; `pretrained.params` by default.
-        Or, from `fsl_jax.adapt.row_params`, the parameters of as many rows as there are prompts, so
-        that each prompt is continued with its own adapter.
-      max_new_tokens: the highest number of tokens of a continuation. Together with the prompt they
+      prompts: texts; with `chat`, user messages, or lists of messages, each a mapping with `role`
+        and `content`.
+      params: a tree like `pretrained.params`, for example with an adapter; by default
+        `pretrained.params`. To continue each prompt with its own adapter, pass the result of
+        `fsl_jax.adapt.row_params`, with one row for each prompt.
+      max_new_tokens: the maximum number of tokens of a continuation. Together with the prompt they
         must fit in the model's longest sequence.
-      temperature: the divisor of the logits; 0 takes the likeliest token.
+      temperature: the divisor of the logits; 0 always takes the likeliest token.
       top_k: when sampling, the number of likeliest tokens to choose among.
       top_p: when sampling, the total probability of the likeliest tokens to choose among.
-      min_p: when sampling, the lowest probability to choose, as a share of the likeliest token's.
+      min_p: when sampling, the lowest probability of a token, relative to that of the likeliest
+        token.
       repetition_penalty: the divisor of the logits of tokens that occurred in the prompt or after
-        it (the factor, if a logit is negative); 1 has no effect. Beam search applies it to
+        it; a negative logit is multiplied instead. 1 has no effect. Beam search applies it to
         log-probabilities.
       num_beams: above 1, the number of beams of a beam search, as in transformers with
         `early_stopping=False`. With a temperature it is beam sampling, which draws the tokens that
-        continue the beams; for each beam at least two tokens then remain, and at least one more
-        than there are end tokens.
-      length_penalty: of beam search; above 0 it favours long continuations.
+        continue the beams. Then at least two tokens remain for each beam, and at least one more
+        than the number of end tokens.
+      length_penalty: for beam search; above 0 it favours long continuations.
       num_return_sequences: the number of continuations of each prompt: the best beams, or samples.
       stop: strings that end a continuation.
-      stop_tokens: tokens that end a continuation beside the model's own: token ids, or tokens as
-        the vocabulary spells them. The model's own are all those in `generation_config.json`, or
-        else the end of sequence in `config.json`, a GGUF file or the tokenizer.
-      chat: whether to put prompts into the tokenizer's chat template.
-      seed: of sampling. Samples depend on the seed, on the prompt, and on the number of equal
-        prompts before it in the list, and on no other prompt.
+      stop_tokens: further tokens that end a continuation: token ids, or tokens as the vocabulary
+        spells them. The model's end tokens are always used: those in `generation_config.json`, or
+        else the end-of-sequence token in `config.json`, a GGUF file or the tokenizer.
+      chat: whether to format prompts with the tokenizer's chat template.
+      seed: the seed of sampling. Samples depend only on the seed, the prompt, and the number of
+        equal prompts before it in the list.
       batch_size: the number of prompts that are continued at a time.
 
     Returns:
@@ -113,7 +114,8 @@ def generate(
       are fewer only if beam sampling left fewer tokens to choose from.
 
     Raises:
-      InputError: the settings, the prompts or the model cannot be used; it lists all problems.
+      InputError: the settings, the prompts or the model cannot be used; the error lists all
+        problems.
     """
     settings = GenerationSettings(
         max_new_tokens,

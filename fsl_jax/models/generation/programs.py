@@ -1,4 +1,4 @@
-"""Compiled functions of generation: one per model, capacity and number of copies."""
+"""Compiled functions for generation: one per model, capacity and number of copies."""
 
 import functools
 from collections.abc import Callable
@@ -13,9 +13,9 @@ def program(function: Callable[..., Any], *static: Any, donated: int | None = No
 
     Args:
       function: the function to compile.
-      *static: its first arguments.
+      *static: the fixed first arguments.
       donated: the index, among the remaining arguments, of a state that the function replaces. Its
-        buffers are reused for the result, so that there is one cache and not two.
+        buffers are reused for the result, so that there is only one cache.
 
     Returns:
       The compiled function of the remaining arguments.

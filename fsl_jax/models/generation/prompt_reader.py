@@ -1,4 +1,4 @@
-"""Reading a prompt with a model, and then one token after the other."""
+"""Read a prompt with a model, and then one token at a time."""
 
 import dataclasses
 from typing import Any
@@ -19,18 +19,18 @@ from fsl_jax.models.blocks.suffix_tokens import append_suffix, suffix_length
 from fsl_jax.models.outputs import KeyValues, Params
 from fsl_jax.models.pretrained import Pretrained
 
-# The fields below are traced leaves of trees, so their annotations cannot be checked as shapes.
+# The fields below are traced leaves of pytrees, so their annotations cannot be checked as shapes.
 
 
 @struct.dataclass
 class PromptOutput:
-    """The model's output for prompts of `B` rows.
+    """The model's output for `B` prompts.
 
     Attributes:
-      logits: of the first token after the prompt, float32 `[B, V]`.
-      key_values: of the decoder's tokens so far, `[L, B, T, H_kv, Dh]`.
+      logits: the logits of the first token after the prompt, float32 `[B, V]`.
+      key_values: the keys and values of the decoder's tokens so far, `[L, B, T, H_kv, Dh]`.
       encoded: keys and values of an encoder's tokens, for cross-attention; None without an encoder.
-      positions: of the last token that the decoder has read, int32 `[B]`.
+      positions: the positions of the last token that the decoder has read, int32 `[B]`.
       decoder_ids: the tokens that the decoder has read, int32 `[B, T]`.
       decoder_mask: True where they are real, `[B, T]`.
     """
@@ -47,14 +47,14 @@ class PromptOutput:
 class PromptReader:
     """A model without its weights, which reads prompts and then single tokens.
 
-    Readers with equal modules are equal, so that their compiled programs are shared. Given the
-    parameters of rows, it reads each row with its own.
+    Readers with equal modules are equal, so that they share compiled programs. With the parameters
+    of rows, each row is read with its own parameters.
 
     Attributes:
-      module: the Flax module, by which readers are compared.
+      module: the Flax module, which decides whether readers are equal.
       pretrained: the model, with an empty parameter tree.
-      max_length: the highest number of tokens, without those that a method adds.
-      max_decoder_length: the highest number of tokens of an encoder-decoder's decoder.
+      max_length: the maximum number of tokens, without those that a method adds.
+      max_decoder_length: the maximum number of tokens of an encoder-decoder's decoder.
     """
 
     module: nn.Module
@@ -64,7 +64,7 @@ class PromptReader:
 
     @classmethod
     def for_model(cls, pretrained: Pretrained, params: AnyParams | None = None) -> "PromptReader":
-        """Make the reader of a model with `params`, or with the model's own parameters."""
+        """Make the reader of a model with `params`; by default the model's own parameters."""
         params = pretrained.params if params is None else one_tree(params)
         positions, module = pretrained.config.max_length, pretrained.module
         max_length = positions - reserved_positions(params) - suffix_length(params)
@@ -79,13 +79,13 @@ class PromptReader:
 
     @property
     def window(self) -> int | None:
-        """The window of all layers, the token itself included; None if a layer sees all tokens."""
+        """The sliding window, including the token itself; None if a layer sees all tokens."""
         config: Any = self.pretrained.config
         sliding = getattr(config, "sliding", ())
         return config.window if sliding and all(sliding) else None
 
     def cache_window(self, params: AnyParams) -> int | None:
-        """Return the window of a ring cache; None if the cache has to hold all tokens.
+        """Return the window of a ring cache; None if the cache must hold all tokens.
 
         A ring keeps the last columns. With a soft prompt there may be padding between prompt and
         text, and a suffix that is shorter in some rows is padded too. Tokens that are close in
@@ -106,9 +106,9 @@ class PromptReader:
         """Read prompts.
 
         Args:
-          params: the parameter tree, or those of the rows.
-          ids: int32 `[B, T]`. A decoder's prompts end in the last column; those of an encoder may
-            end in any.
+          params: the parameter tree, or the parameters of the rows.
+          ids: int32 `[B, T]`. A decoder's prompts must end in the last column; an encoder's may end
+            in any.
           mask: True where a token is real, `[B, T]`.
 
         Returns:
@@ -137,10 +137,11 @@ class PromptReader:
         """Read one more token of each row.
 
         Args:
-          params: the parameter tree, or those of the prompts; B / copies rows continue each prompt.
+          params: the parameter tree, or the parameters of the prompts' rows; the same number of
+            rows continues each prompt.
           tokens: int32 `[B]`.
-          positions: of these tokens, int32 `[B]`.
-          cache: of the decoder's tokens before.
+          positions: the positions of these tokens, int32 `[B]`.
+          cache: the cache of the decoder's earlier tokens.
           encoded: from `read`.
 
         Returns:

@@ -20,18 +20,18 @@ Prompt = str | Sequence[Mapping[str, str]]
 """A text, or the messages of a chat, each with `role` and `content`."""
 
 MULTIPLE = 64
-"""The capacity for new tokens is a multiple of this, so that few programs are compiled."""
+"""The capacity for new tokens is a multiple of this, to compile few programs."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PromptBatch:
-    """Prompts that are continued together.
+    """Prompts that are continued in one batch.
 
     Attributes:
-      indices: their indices among all prompts; any further rows only fill the batch.
+      indices: their indices among all prompts; further rows only fill the batch.
       input_ids: int32 `[B, T]`.
       mask: bool `[B, T]`, True where a token is real.
-      capacity: the highest number of new tokens of a row, `N`.
+      capacity: the maximum number of new tokens of a row, `N`.
     """
 
     indices: list[int]
@@ -47,12 +47,12 @@ def tokenize(
 
     Args:
       pretrained: the model.
-      prompts: texts; with `chat`, messages of a user, or whole conversations.
-      chat: whether to put them into the tokenizer's chat template.
+      prompts: texts; with `chat`, user messages or whole conversations.
+      chat: whether to format them with the tokenizer's chat template.
       problems: the list to which problems are added.
 
     Returns:
-      The token ids of each prompt; none for a prompt with a problem.
+      The token ids of each prompt; empty for a prompt with a problem.
     """
     tokenizer = pretrained.tokenizer
     if chat and not tokenizer.chat_template:
@@ -62,7 +62,7 @@ def tokenize(
         _apply_template(tokenizer, index, each, chat, problems)
         for index, each in enumerate(prompts)
     ]
-    # A chat template writes the special tokens itself.
+    # A chat template adds the special tokens itself.
     encoded = [
         [] if text is None else tokenizer(text, add_special_tokens=not chat)["input_ids"]
         for text in texts
@@ -131,9 +131,9 @@ def _remedy(free: int) -> str:
 
 
 def row_seeds(encoded: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """Return two numbers for each prompt, from which its random keys are made.
+    """Return the two numbers from which each prompt's random keys are made.
 
-    They are a checksum of its tokens, and the number of equal prompts before it. So a continuation
+    They are a checksum of its tokens and the number of equal prompts before it. So a continuation
     does not depend on other prompts.
     """
     before: Counter[int] = Counter()
@@ -153,7 +153,7 @@ def batches(
     Args:
       reader: the model.
       encoded: token ids of all prompts.
-      settings: of the generation.
+      settings: the settings of the generation.
 
     Yields:
       Batches. The number of rows is a power of two or `batch_size`. Prompts are padded to the

@@ -1,6 +1,6 @@
-"""Choosing the next token: processing the logits in the order of transformers, and drawing.
+"""Choose the next token: process the logits in the order of transformers, and draw.
 
-Except for ties, the same tokens remain as with the logits processors of transformers.
+Except for ties, the logits processors of transformers keep the same tokens.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, Key
 
-# The fields below are traced leaves of trees; None leaves a step out.
+# The fields below are traced leaves of pytrees; None leaves a step out.
 
 
 @struct.dataclass
@@ -20,12 +20,12 @@ class Sampling:
     Attributes:
       temperature: the divisor of logits, float32 `[]` above 0; None takes the likeliest token.
       top_k: the number of likeliest tokens that remain. A Python number, not traced.
-      top_p: float32 `[]`; the fewest likeliest tokens remain that together have this probability
+      top_p: float32 `[]`; keeps the smallest set of likeliest tokens with this total probability
         (https://arxiv.org/abs/1904.09751).
-      min_p: float32 `[]`; the tokens remain whose probability is at least this share of the
-        likeliest token's (https://arxiv.org/abs/2407.01082).
-      repetition_penalty: float32 `[]`; the logit of a token that was seen is divided by it if
-        positive, and multiplied by it if negative (https://arxiv.org/abs/1909.05858).
+      min_p: float32 `[]`; keeps tokens whose probability is at least this share of the likeliest
+        token's (https://arxiv.org/abs/2407.01082).
+      repetition_penalty: float32 `[]`; a positive logit of a token that was seen is divided by it,
+        a negative one multiplied (https://arxiv.org/abs/1909.05858).
     """
 
     temperature: Any = None
@@ -41,13 +41,13 @@ def process(
     sampling: Sampling,
     at_least: int = 1,
 ) -> Float[Array, "B V"]:
-    """Apply all steps of `sampling` to logits, one after the other.
+    """Apply all steps of `sampling` to logits, in order.
 
     Args:
       logits: float32 `[B, V]`.
       seen: `[B, V]`, True for tokens of the prompt and its continuation; None without a penalty.
       sampling: the steps.
-      at_least: the number of tokens that remain even if the steps would leave fewer.
+      at_least: the minimum number of tokens to keep.
 
     Returns:
       float32 `[B, V]`; minus infinity for a token that cannot be chosen.
@@ -98,7 +98,7 @@ def choose(
 def likeliest(logits: Float[Array, "B V"]) -> Int[Array, " B"]:
     """Return the first index of the largest logit of each row.
 
-    On a CPU this takes two thirds of the time of `argmax`, which XLA does not vectorise.
+    On a CPU this takes two thirds of the time of `argmax`, which XLA does not vectorise there.
     """
     largest = jnp.max(logits, axis=-1, keepdims=True)
     numbers = jax.lax.broadcasted_iota(jnp.int32, logits.shape, 1)
@@ -146,7 +146,7 @@ def draw_several(
 ) -> tuple[Float[Array, "B M"], Int[Array, "B M"]]:
     """Draw indices of each row without replacement, by the softmax of the row's scores.
 
-    With Gumbel noise added, the largest scores are such draws, in their order
+    After adding Gumbel noise, the indices of the largest scores are such draws, in order
     (https://arxiv.org/abs/1903.06059).
 
     Args:
@@ -177,7 +177,7 @@ def mark_seen(
 def seen_in(
     input_ids: Int[Array, "B T"], mask: Bool[Array, "B T"], vocab_size: int
 ) -> Bool[Array, "B V"]:
-    """Return a mask of the vocabulary: True for tokens that are in the prompt, without padding."""
+    """Return a mask of the vocabulary, True for the real tokens of the prompt."""
     rows = jnp.arange(len(input_ids))[:, None]
     none = jnp.zeros((len(input_ids), vocab_size), bool)
     return none.at[rows, input_ids].max(mask)

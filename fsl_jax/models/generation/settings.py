@@ -1,4 +1,4 @@
-"""The settings of generation, and the checks of their values."""
+"""The settings of generation, and checks of their values."""
 
 import dataclasses
 import math
@@ -35,7 +35,7 @@ class GenerationSettings:
 
     @property
     def sampling(self) -> Sampling:
-        """The steps by which tokens are chosen, with numbers as float32 arrays."""
+        """The steps for choosing tokens, with numbers as float32 arrays."""
 
         def number(value: float | None) -> jnp.ndarray | None:
             return None if value is None else jnp.float32(value)
@@ -51,7 +51,7 @@ class GenerationSettings:
         )
 
     def problems(self) -> list[str]:
-        """List the problems that need no model to be seen; one line each."""
+        """List the problems that can be found without a model; one line each."""
         return [*self._out_of_range(), *self._incompatible()]
 
     def _out_of_range(self) -> list[str]:

@@ -1,10 +1,10 @@
-"""Ending continuations: by tokens, seen while decoding, and by strings, seen in the text.
+"""End continuations: at tokens, found while decoding, and at strings, found in the text.
 
 A stop string can begin and end inside tokens, and many sequences of tokens can spell it. So the
-host looks for it in the text. The device would have to wait for this after each token; instead the
-loop runs `CHUNK` steps in between. Steps after a stop string are thrown away, at most `CHUNK - 1`
-for each continuation. The host tells the loop which rows have ended, and the loop ends with the
-last of them.
+host looks for it in the text. So that the device need not wait for the host after each token, the
+loop runs `CHUNK` steps between two checks. Steps after a stop string are thrown away, at most
+`CHUNK - 1` for each continuation. The host tells the loop which rows have ended, and the loop ends
+when all rows have.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def all_end_tokens(
 ) -> list[int]:
     """Return the tokens that end a continuation: the checkpoint's and `stop_tokens`.
 
-    If the checkpoint names none, the tokenizer's end of sequence takes their part.
+    If the checkpoint names none, the tokenizer's end-of-sequence token is used.
 
     Args:
       pretrained: the model.
@@ -33,7 +33,7 @@ def all_end_tokens(
       problems: the list to which problems are added.
 
     Returns:
-      Token ids, each once, ascending.
+      Token ids, each once, in ascending order.
     """
     tokenizer = pretrained.tokenizer
     ends = set(pretrained.end_tokens)
@@ -59,12 +59,12 @@ def stop_length(
 
     Args:
       tokenizer: the tokenizer.
-      tokens: of a continuation, from its beginning.
+      tokens: the tokens of a continuation, from its start.
       stop: the strings.
-      checked: the number of first tokens that are known to contain no stop string.
+      checked: the number of leading tokens that are known to contain no stop string.
 
     Returns:
-      The least number of tokens with a stop string in their text, or None without a stop string.
+      The smallest number of tokens whose text has a stop string, or None.
     """
     if not has_stop(tokenizer, tokens, stop):
         return None
@@ -94,7 +94,7 @@ def stopped_rows(
     stop: Sequence[str],
     checked: int,
 ) -> dict[int, int]:
-    """Find the rows that a stop string has ended, and the number of tokens that they keep.
+    """Find the rows that a stop string has ended, and the number of tokens that each keeps.
 
     Args:
       tokenizer: the tokenizer.
@@ -102,7 +102,7 @@ def stopped_rows(
       done: bool `[R]`, True for rows that ended in an earlier chunk.
       lengths: int `[R]`, the number of tokens of each row that count.
       stop: the strings.
-      checked: the number of first tokens that were checked before.
+      checked: the number of leading tokens that were checked before.
 
     Returns:
       The number of tokens by row; rows without a stop string are left out.

@@ -1,7 +1,7 @@
-"""Expanding blocks of quantized weights to float32: one function for each number format.
+"""Expand blocks of quantized weights to float32: one function for each number format.
 
-Each writes the weights of blocks `[n]` into `weights`, float32 `[n, block_length]`. The blocks are
-those of ggml (https://github.com/ggml-org/llama.cpp/blob/master/ggml/src/ggml-common.h).
+Each function writes the weights of blocks `[n]` into `weights`, float32 `[n, block_length]`. The
+block layouts are ggml's (https://github.com/ggml-org/llama.cpp/blob/master/ggml/src/ggml-common.h).
 """
 
 import numpy as np
@@ -18,13 +18,13 @@ def _nibbles(quants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _halves(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Split each block in two halves: some formats keep them in the low and in the high nibbles."""
+    """Split each block in two halves, which some formats keep in the low and the high nibbles."""
     middle = weights.shape[1] // 2
     return weights[:, :middle], weights[:, middle:]
 
 
 def _fifth_bits(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the fifth bits, shifted to bit 4, of the first and the second half of a block."""
+    """Return the fifth bits of the first and the second half of a block, shifted to bit 4."""
     bits = np.unpackbits(blocks["high_bits"], axis=1, bitorder="little") << np.uint8(4)
     return _halves(bits)
 
@@ -80,8 +80,8 @@ def expand_q5_1(blocks: np.ndarray, weights: np.ndarray) -> None:
 def _scales_and_minimums(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Unpack the six-bit scales and minimums of eight groups, `[n, 12]` to two `[n, 8]`.
 
-    The first four of each are the low six bits of bytes 0-3 and 4-7; the last four have their low
-    bits in bytes 8-11 and their high two bits on top of the first four.
+    The first four scales and minimums are the low six bits of bytes 0-3 and 4-7. The last four have
+    their low four bits in bytes 8-11, and their high two bits in the top bits of bytes 0-3 and 4-7.
     """
     first, second, third = packed[:, 0:4], packed[:, 4:8], packed[:, 8:12]
     low, high = _nibbles(third)
@@ -104,7 +104,7 @@ def _expand_in_groups(blocks: np.ndarray, quants: np.ndarray, weights: np.ndarra
 def _nibble_groups(quants: np.ndarray) -> np.ndarray:
     """Split bytes `[n, 128]` into nibbles `[n, 8, 32]`.
 
-    Each run of 32 bytes holds one group in its low nibbles and the next group in its high ones.
+    Each run of 32 bytes holds one group in its low nibbles and the next group in its high nibbles.
     """
     low, high = _nibbles(quants.reshape(-1, 4, 1, 32))
     return np.concatenate([low, high], axis=2).reshape(-1, 8, 32)
@@ -124,8 +124,9 @@ def expand_q5_k(blocks: np.ndarray, weights: np.ndarray) -> None:
 
 def expand_q6_k(blocks: np.ndarray, weights: np.ndarray) -> None:
     """Expand sixteen groups of 16 six-bit integers, each with a scale."""
-    # Each half of 128 weights: 64 bytes whose low nibbles belong to the first 64 weights and whose
-    # high ones to the last; 32 bytes with the upper two bits of four weights that lie 32 apart.
+    # Each half of 128 weights has 64 bytes whose low nibbles belong to the first 64 weights and
+    # whose high nibbles belong to the last 64; and 32 bytes, each with the upper two bits of four
+    # weights that are 32 apart.
     low, high = _nibbles(blocks["quants"].reshape(-1, 2, 1, 64))
     low_bits = np.concatenate([low, high], axis=2).reshape(-1, 2, 4, 32)
     shift = np.arange(0, 8, 2, dtype=np.uint8)[None, None, :, None]

@@ -19,17 +19,17 @@ _LLAMA3_WORDS = (
 
 
 def _gpt2_words() -> pre_tokenizers.PreTokenizer:
-    """Split into words, numbers and runs of signs, as in GPT-2."""
+    """Split into words, numbers and runs of punctuation, as in GPT-2."""
     return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
 
 
 def _single_digits() -> pre_tokenizers.PreTokenizer:
-    """Split off every digit, and split the rest as in GPT-2."""
+    """Split off each digit, and split the rest as in GPT-2."""
     return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _gpt2_words()])
 
 
 def _llama3_words() -> pre_tokenizers.PreTokenizer:
-    """Split into words in any case, and up to three digits at a time."""
+    """Split into words, ignoring case in contractions, and into groups of up to three digits."""
     return _split_by(_LLAMA3_WORDS)
 
 
@@ -47,7 +47,7 @@ def _split_by(expression: str) -> pre_tokenizers.PreTokenizer:
     )
 
 
-# The format's own words for ways to cut a text; a model of any family may have any of them.
+# The format's names for ways to split a text. A model of any family may have any of them.
 _PRE_TOKENIZERS: dict[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
     "gpt-2": _gpt2_words,
     "roberta-bpe": _gpt2_words,
@@ -64,8 +64,8 @@ def byte_level_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     """Build a tokenizer of byte-level byte-pair encoding.
 
     A text is split into words before the merges apply. A GGUF file has only a name for this rule,
-    `tokenizer.ggml.pre`. An unknown name is an error, since another rule would give other tokens
-    without any warning.
+    `tokenizer.ggml.pre`. An unknown name is an error, since another rule would silently give other
+    tokens.
 
     Args:
       metadata: `GGUFFile.metadata`.
@@ -82,7 +82,7 @@ def byte_level_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     is_llama3 = _PRE_TOKENIZERS[pre] is _llama3_words
     tokens = vocabulary(metadata)
     special = special_tokens(metadata, tokens)
-    # In Llama 3, a word that is in the vocabulary is one token, whatever the merges would give.
+    # In Llama 3, a word in the vocabulary is always one token, even if the merges give others.
     tokenizer = Tokenizer(_byte_pairs(tokens, _merges(metadata), ignore_merges=is_llama3))
     if _PRE_TOKENIZERS[pre] is _qwen2_words:
         tokenizer.normalizer = normalizers.NFC()

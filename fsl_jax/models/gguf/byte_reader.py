@@ -1,7 +1,7 @@
 """Checked reading of numbers and strings from a GGUF file.
 
-Nothing that a file says about itself is trusted: every count and length is checked against the size
-of the file before anything is allocated for it.
+The file's contents are not trusted: every count and length is checked against the size of the file
+before memory is allocated for it.
 """
 
 import struct
@@ -17,7 +17,7 @@ NUMBERS = {
     0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", 7: "<u1",
     10: "<u8", 11: "<i8", 12: "<f8",
 }  # fmt: skip
-"""The dtype of each metadata type that is a number; those above and these are all types."""
+"""The dtype of each metadata type that is a number. With those above, these are all types."""
 
 FETCH_AGAIN = "It may be damaged or cut short: fetch it again."
 _LONGEST_MESSAGE = 300
@@ -28,9 +28,9 @@ class ByteReader:
 
     Attributes:
       path: the file.
-      bytes: its content, uint8, mapped and not in memory.
-      view: the same as a memoryview.
-      position: where the next value is read.
+      bytes: its content, uint8, memory-mapped.
+      view: the same content as a memoryview.
+      position: the offset of the next value to read.
     """
 
     def __init__(self, path: Path):

@@ -1,4 +1,4 @@
-"""The sizes of a model in the metadata of a GGUF file."""
+"""Read the sizes of a model from the metadata of a GGUF file."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +10,10 @@ _EMBEDDING = "token_embd.weight"
 
 
 class GGUFConfigReader(ConfigReader):
-    """The metadata of the model's architecture, by keys without its name as a prefix.
+    """A reader of the metadata of the model's architecture, by keys without its prefix.
 
     Attributes:
-      architecture: of the model, the value of `general.architecture`.
+      architecture: the model's architecture, the value of `general.architecture`.
       values: the metadata whose keys begin with the architecture's name and a dot.
     """
 
@@ -28,7 +28,7 @@ class GGUFConfigReader(ConfigReader):
         super().__init__(f"{source} ({prefix}* metadata)", self.values)
 
     def rows(self, tensors: Mapping[str, StoredTensor], name: str = _EMBEDDING) -> int:
-        """Return the number of rows of a tensor, for sizes that the metadata may lack."""
+        """Return the number of rows of a tensor, for a size that the metadata may lack."""
         if name not in tensors:
             self.problem(name, None, "a tensor of that name")
             return 1

@@ -1,4 +1,4 @@
-"""The metadata of a GGUF file: reading them, and looking up a value of the right type."""
+"""Read the metadata of a GGUF file, and look up values with a check of their type."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +15,13 @@ CONVERT_AGAIN = "Convert the model again with a current llama.cpp."
 
 
 def metadata_value(metadata: Metadata, key: str, kind: type, default: Any) -> Any:
-    """Return a value of the metadata, or `default` without one.
+    """Return a value of the metadata, or `default` if the key is missing.
 
     Args:
       metadata: `GGUFFile.metadata`.
-      key: of the value.
-      kind: the type that the value must have.
-      default: for metadata without the key.
+      key: the key of the value.
+      kind: the required type of the value.
+      default: the result for a missing key.
 
     Returns:
       The value.
@@ -42,7 +42,7 @@ def read_metadata(reader: ByteReader, count: int) -> dict[str, Any]:
     """Read `count` entries of metadata.
 
     Args:
-      reader: at the first entry.
+      reader: a reader at the first entry.
       count: the number of entries.
 
     Returns:

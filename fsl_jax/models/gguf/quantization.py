@@ -23,7 +23,7 @@ from fsl_jax.models.gguf.block_expansion import (
     expand_q8_0,
 )
 
-# The number of blocks that are expanded at a time: the result stays in the processor's cache.
+# The number of blocks to expand at a time, so that the result stays in the processor's cache.
 _BLOCKS_AT_A_TIME = 8192
 
 
@@ -36,7 +36,7 @@ class Quantization:
       code: its number in a file.
       block_length: weights in a block.
       block: the dtype of a block.
-      expand: writes blocks `[n]` as float32 weights into `[n, block_length]`.
+      expand: writes the weights of blocks `[n]` into a float32 array `[n, block_length]`.
     """
 
     name: str
@@ -50,7 +50,7 @@ def dequantize(blocks: np.ndarray, quantization: Quantization) -> np.ndarray:
     """Expand quantized weights.
 
     Args:
-      blocks: the bytes of whole blocks, uint8 `[n * quantization.block.itemsize]`.
+      blocks: the bytes of complete blocks, uint8 `[n * quantization.block.itemsize]`.
       quantization: their format.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Reading GGUF files: the metadata at once, tensors on request.
+"""Read GGUF files: the metadata at once, tensors on request.
 
 The layout is described in https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 """
@@ -15,7 +15,7 @@ from fsl_jax.models.gguf.tensors import GGUFTensor, read_tensors
 
 _VERSIONS = (2, 3)
 _DEFAULT_ALIGNMENT = 32
-# The least size of an entry in the file, which bounds the number of entries.
+# The minimum size of an entry in the file, which bounds the number of entries.
 _LEAST_METADATA_BYTES = 8 + 4 + 1
 _LEAST_TENSOR_BYTES = 8 + 4 + 8 + 4 + 8
 
@@ -40,10 +40,10 @@ def read_gguf(path: str | Path) -> GGUFFile:
       path: the file.
 
     Returns:
-      The metadata, and the tensors to load one by one; they keep the file mapped, not in memory.
+      The metadata, and the tensors to load one by one from the memory-mapped file.
 
     Raises:
-      InputError: there is no such file, or it is truncated, malformed, or of an unknown version or
+      InputError: the file does not exist, is truncated or malformed, or has an unknown version or
         number format.
     """
     path = Path(path)

@@ -29,16 +29,16 @@ SPACE = "\u2581"
 """The character that SentencePiece writes for a space."""
 
 _BYTES = {f"<0x{number:02X}>" for number in range(256)}
-# Keys of normalisations beyond spaces; none of these models has one.
+# The keys of normalisations other than those of spaces; none of these models has one.
 _NORMALISATIONS = ("precompiled_charsmap", "remove_extra_whitespaces")
 
 
 def sentencepiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     """Build a tokenizer that gives the tokens of SentencePiece's byte-pair encoding.
 
-    SentencePiece has no merges: of all neighbours that form a token, it joins those with the
-    highest score first. The merges follow from that. In a text with special tokens, each part
-    between them is encoded separately, as in llama.cpp.
+    SentencePiece has no list of merges. Among all neighbours that form a token, it first joins
+    those with the highest score. The merges are derived from the scores. In a text with special
+    tokens, each part between them is encoded separately, as in llama.cpp.
 
     Args:
       metadata: `GGUFFile.metadata`.
@@ -85,7 +85,7 @@ def _require_plain_text(metadata: Metadata) -> None:
 
 
 def _has_bytes(tokens: list[str], kinds: np.ndarray) -> bool:
-    """Return True if there is a token for each byte, into which unknown characters are split."""
+    """Return True if there is a token for each byte, for encoding unknown characters."""
     byte_tokens = {tokens[index] for index in np.flatnonzero(kinds == BYTE)}
     if byte_tokens and byte_tokens != _BYTES:
         raise InputError(
@@ -96,9 +96,9 @@ def _has_bytes(tokens: list[str], kinds: np.ndarray) -> bool:
 
 
 def _merges(tokens: list[str], kinds: np.ndarray, scores: np.ndarray) -> list[tuple[str, str]]:
-    """Return all pairs of normal tokens that form a normal token, in the order in which they join.
+    """Return all pairs of normal tokens that form a normal token, in the order of merging.
 
-    Of pairs that form the same token, the one with the longer left part comes first: where the two
+    Among pairs that form the same token, the pair with the longer left part comes first: if both
     overlap in a run of one letter, it is further left.
     """
     normal = {tokens[index]: float(scores[index]) for index in np.flatnonzero(kinds == NORMAL)}
@@ -114,9 +114,9 @@ def _merges(tokens: list[str], kinds: np.ndarray, scores: np.ndarray) -> list[tu
 
 
 def _require_order(scores: dict[str, float]) -> None:
-    """Raise an error if two tokens have the same score, so that their order is not known.
+    """Raise an error if two tokens have the same score, so that their order is unknown.
 
-    SentencePiece then joins the one further left in the text first, which merges cannot express.
+    SentencePiece then first joins the token further left in the text, which merges cannot express.
     """
     often = Counter(scores.values())
     if open_scores := [score for score, count in often.items() if count > 1]:
@@ -132,14 +132,15 @@ def _require_order(scores: dict[str, float]) -> None:
 
 
 def first_space(tokens: list[str], kinds: np.ndarray) -> normalizers.Normalizer:
-    """Make the step that puts a space before a text, but not before user-defined tokens.
+    """Make the normalisation step that puts a space before a text, but not before user-defined
+    tokens.
 
-    These tokens are themselves normalised before they are looked for. A text that consists of one
-    of them gets no space either, although SentencePiece gives it one.
+    These tokens are normalised themselves before matching. A text that consists of only one of them
+    gets no space either, although SentencePiece adds one.
 
     Args:
-      tokens: of the vocabulary.
-      kinds: of the tokens.
+      tokens: the tokens of the vocabulary.
+      kinds: the kinds of the tokens.
 
     Returns:
       The normalisation step.

@@ -1,4 +1,4 @@
-"""The tensors of a GGUF file: their directory, and loading them one by one."""
+"""Read the directory of a GGUF file's tensors, and load tensors one by one."""
 
 import dataclasses
 import math
@@ -66,9 +66,9 @@ def read_tensors(reader: ByteReader, count: int, alignment: int) -> dict[str, GG
     """Read the directory of tensors.
 
     Args:
-      reader: at the directory.
+      reader: a reader at the start of the directory.
       count: the number of tensors.
-      alignment: in bytes, of each tensor's data.
+      alignment: the alignment of each tensor's data, in bytes.
 
     Returns:
       Tensors by name, in the file's order.
@@ -83,7 +83,7 @@ def read_tensors(reader: ByteReader, count: int, alignment: int) -> dict[str, GG
     for entry in entries:
         if entry.name in tensors:
             raise reader.malformed(f"tensor {entry.name!r} occurs twice")
-        # Tensors follow one another; a wrong offset would read another tensor's weights.
+        # Tensors are contiguous; a wrong offset would read another tensor's weights.
         if entry.offset != expected:
             raise reader.malformed(
                 f"tensor {entry.name!r} should start at {expected} of the data, after the ones "
@@ -106,7 +106,7 @@ def _read_entry(reader: ByteReader, index: int) -> _Entry:
         raise reader.malformed(
             f"tensor {name!r} has {dimensions} dimensions, not 1 to {_MAX_DIMENSIONS}"
         )
-    # The file has the fastest dimension first.
+    # In the file, the fastest-varying dimension comes first.
     shape = tuple(reader.number("<Q", f"the shape of {name}") for _ in range(dimensions))[::-1]
     format = _read_format(reader, name)
     if 0 in shape or shape[-1] % format.block_length:

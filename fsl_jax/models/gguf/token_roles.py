@@ -15,8 +15,8 @@ ROLES = {
 }
 """The key of each role's token id, after `tokenizer.ggml.`, by the role's name in transformers."""
 
-# GGUF's own name for the architecture of encoders, RoBERTa included. Around texts, RoBERTa's
-# tokenizers put the tokens that decoders call begin and end of sequence.
+# GGUF's name for the architecture of encoders, including RoBERTa. RoBERTa's tokenizers put the
+# tokens around a text that decoders call begin and end of sequence.
 _ENCODER = "bert"
 # The ends of a text, of a turn and of a message.
 _END_KEYS = ("eos_token_id", "eot_token_id", "eom_token_id")

@@ -1,4 +1,4 @@
-"""Building the tokenizer that a GGUF file has in its metadata, without PyTorch."""
+"""Build the tokenizer that a GGUF file has in its metadata, without PyTorch."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from fsl_jax.models.gguf.sentencepiece import sentencepiece_tokenizer
 from fsl_jax.models.gguf.unigram import unigram_tokenizer
 from fsl_jax.models.gguf.wordpiece import wordpiece_tokenizer
 
-# The format's own words for tokenizers; a model of any family may have any of them.
+# The format's names for tokenizers. A model of any family may have any of them.
 _MODELS: dict[str, Callable[[Metadata], PreTrainedTokenizerFast]] = {
     "gpt2": byte_level_tokenizer,
     "bert": wordpiece_tokenizer,

@@ -1,4 +1,4 @@
-"""The parts that tokenizers of all kinds share: whole tokens, ends of sequences, the wrapper."""
+"""The shared parts of all kinds of tokenizers: whole tokens, ends of sequences, the wrapper."""
 
 from collections.abc import Iterable, Mapping
 
@@ -20,13 +20,13 @@ def add_whole_tokens(
     normalized: bool = False,
     mask: str | None = None,
 ) -> None:
-    """Make control tokens and user-defined tokens match as a whole, before a text is split.
+    """Make control tokens and user-defined tokens match as a whole before a text is split.
 
     Args:
       tokenizer: the tokenizer to which they are added.
-      tokens: of the vocabulary.
-      kinds: of the tokens.
-      normalized: whether user-defined tokens are looked for in the normalised text.
+      tokens: the tokens of the vocabulary.
+      kinds: the kinds of the tokens.
+      normalized: whether user-defined tokens are matched in the normalised text.
       mask: the mask token, which includes the space before it.
     """
     whole = np.flatnonzero(np.isin(kinds, (UNKNOWN, CONTROL, USER_DEFINED)))
@@ -72,7 +72,7 @@ def add_ends(
         )
     first = [special["bos_token"]] if begins else []
     last = [special["eos_token"]] if ends else []
-    # RoBERTa puts two ends between the texts of a pair, and takes both for one sequence.
+    # RoBERTa puts two end tokens between the texts of a pair, and gives both texts the same type.
     second = [*last, "$B"] if encodes else [*(f"{token}:1" for token in first), "$B:1"]
     if first or last:
         tokenizer.post_processor = processors.TemplateProcessing(

@@ -21,9 +21,9 @@ def unigram_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     """Build a tokenizer of SentencePiece's unigram language model.
 
     Characters are normalised by the table in the file, as in the fast tokenizers of transformers.
-    There are differences from SentencePiece: combining marks are lost after a character that the
-    table replaces, and in scripts that need six bytes or more they are not composed. If two ways to
-    split a text are equally likely, rounding decides.
+    This differs from SentencePiece: combining marks are lost after a character that the table
+    replaces, and in scripts that need six bytes or more they are not composed. If two ways to split
+    a text are equally likely, rounding decides.
 
     Args:
       metadata: `GGUFFile.metadata`.
@@ -70,7 +70,7 @@ def _replace(expression: str, content: str) -> normalizers.Normalizer:
 
 
 def _character_table(metadata: Metadata) -> list[normalizers.Normalizer]:
-    """Return the step that applies the table of characters; none without a table."""
+    """Return the step that applies the table of characters, or None without a table."""
     table = metadata_value(metadata, _CHARACTERS, np.ndarray, np.zeros(0, np.uint8))
     if not len(table):
         return []

@@ -9,7 +9,7 @@ NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 """The kinds of tokens in `tokenizer.ggml.token_type`."""
 
 SHOWN_PROBLEMS = 5
-"""The number of problems that a message shows, if a vocabulary has many of one kind."""
+"""The maximum number of problems of one kind that a message shows."""
 
 
 def vocabulary(metadata: Metadata) -> list[str]:
@@ -19,7 +19,7 @@ def vocabulary(metadata: Metadata) -> list[str]:
       metadata: `GGUFFile.metadata`.
 
     Returns:
-      The tokens; no two are equal.
+      The tokens, which are all different.
 
     Raises:
       InputError: there are no tokens, or a token occurs twice.
@@ -36,7 +36,7 @@ def vocabulary(metadata: Metadata) -> list[str]:
 
 
 def token_kinds(metadata: Metadata, tokens: list[str]) -> np.ndarray:
-    """Return the kind of each token; without kinds in the file, all are normal."""
+    """Return the kind of each token; if the file has no kinds, all are normal."""
     normal = np.full(len(tokens), NORMAL, np.int32)
     kinds = metadata_value(metadata, "tokenizer.ggml.token_type", np.ndarray, normal)
     return _require_one_per_token(kinds, tokens, "token types")

@@ -17,15 +17,16 @@ _ROLES = {
     "sep_token": ROLES["eos_token"],
     **{role: ROLES[role] for role in ("unk_token", "pad_token", "mask_token")},
 }
-# In a file that has these too, they take precedence.
+# If a file has these keys too, they take precedence.
 _PREFERRED_ROLES = {"cls_token": "cls_token_id", "sep_token": "seperator_token_id"}
 
 
 def wordpiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     """Build BERT's tokenizer (https://arxiv.org/abs/1810.04805).
 
-    GGUF files do not say whether the case of letters matters. It does if an ordinary token has a
-    capital letter. If not, letters are lowercased and lose their accents, as in BERT's tokenizer.
+    GGUF files do not say whether the tokenizer is cased. It is cased if an ordinary token has a
+    capital letter. Otherwise letters are lowercased and lose their accents, as in BERT's uncased
+    tokenizer.
 
     Args:
       metadata: `GGUFFile.metadata`.
@@ -66,8 +67,8 @@ def _is_bracketed(token: str) -> bool:
 
 
 def _piece(token: str) -> str:
-    """Return a token in BERT's spelling: it marks the inside of words, GGUF their beginning."""
-    # Older files leave all tokens in brackets as they are.
+    """Return a token in BERT's spelling, which marks word insides; GGUF marks word starts."""
+    # In older files, all tokens in brackets are unchanged.
     if _is_bracketed(token):
         return token
     begins = token.startswith(_SPACE) and token != _SPACE

@@ -1,1 +1,1 @@
-"""Tensors of checkpoints: their names, their files, and their place on devices."""
+"""Tensors of checkpoints: their names, their files, and their placement on devices."""

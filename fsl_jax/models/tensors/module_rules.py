@@ -1,4 +1,4 @@
-"""The tensor rules of whole modules, from which families put their tensor maps together."""
+"""The tensor rules of whole modules, from which families build their tensor maps."""
 
 from collections.abc import Mapping
 
@@ -42,7 +42,7 @@ def norm_rules(norms: Mapping[str, str], *, bias: bool = True) -> tuple[TensorRu
 def output_rules(tied: bool) -> tuple[tuple[TensorRule, ...], tuple[str, ...]]:
     """Return the rules of a decoder's output embedding, and patterns of tensors to ignore.
 
-    A tied output embedding has no rule; some checkpoints hold a copy of it, which is ignored.
+    A tied output embedding has no rule; some checkpoints have a copy of it, which is ignored.
     """
     if tied:
         return (), (r"lm_head\.weight",)

@@ -1,4 +1,4 @@
-"""Putting a leaf onto devices while it is read, so that each device gets its part only."""
+"""Put a leaf onto devices while reading it, so that each device gets only its own part."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from fsl_jax.models.tensors.stored import StoredLeaf
 def place_leaf(leaf: StoredLeaf, dtype: Any, sharding: Sharding | None) -> jax.Array:
     """Read a leaf and put it onto devices.
 
-    The host's memory holds one layer as the checkpoint has it, and each part that a device of this
-    process is to get, once and until the device has it.
+    Host memory holds one layer in the checkpoint's dtype, and one copy of each part for the devices
+    of this process, until the devices have it.
 
     Args:
       leaf: a leaf of a checkpoint.
@@ -42,7 +42,7 @@ def place_leaf(leaf: StoredLeaf, dtype: Any, sharding: Sharding | None) -> jax.A
             device for device, index in indices.items() if _bounds(index, leaf.shape) == bounds
         ]
         arrays |= {device: jax.device_put(buffers[bounds], device) for device in holders}
-        # A part that a device has is freed here at once, before the next part or leaf.
+        # Free each part as soon as its device has it, before the next part or leaf.
         jax.block_until_ready(list(arrays.values()))
         del buffers[bounds]
     return jax.make_array_from_single_device_arrays(
@@ -58,7 +58,7 @@ def _bounds(index: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[tuple[int
 def _fill(
     buffer: np.ndarray, array: np.ndarray, index: tuple[slice, ...], layer: int | None
 ) -> None:
-    """Copy a device's part of a leaf, or of one layer; layers are never spread over devices."""
+    """Copy a device's part of a leaf or of one layer; the layer axis is never sharded."""
     if layer is None:
         buffer[...] = array[index]
     else:

@@ -1,4 +1,4 @@
-"""Reading a checkpoint: from its tensors to the leaves of the parameter tree."""
+"""Read a checkpoint: from its tensors to the leaves of the parameter tree."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -31,9 +31,8 @@ def read_leaves(
     tensor_map: TensorMap,
     shapes: Mapping[str, Shape],
 ) -> Iterator[tuple[str, StoredLeaf]]:
-    """Find the leaves of a parameter tree in a checkpoint.
-
-    This checks every name and every shape, and reads no tensor.
+    """Find the leaves of a parameter tree in a checkpoint. This checks every name and every shape,
+    without reading a tensor.
 
     Args:
       source: the checkpoint, for errors.
@@ -45,7 +44,8 @@ def read_leaves(
       An iterator over paths and leaves, which can be read one at a time.
 
     Raises:
-      InputError: tensors are unknown, missing, duplicate, or of the wrong shape. It lists them all.
+      InputError: tensors are unknown, missing, duplicate, or of the wrong shape. The error lists
+        all.
     """
     targets = dict(_targets(tensor_map, shapes))
     stored_names, problems = _match(tensors, tensor_map, targets)

@@ -1,4 +1,4 @@
-"""Finding the tensors in a directory's safetensors files: one file, or shards with an index."""
+"""Find the tensors in a directory's safetensors files: one file, or shards with an index."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ class SafetensorsTensor:
         """Read the tensor in the dtype of the file.
 
         Raises:
-          InputError: the tensor is not of a floating-point type that can be computed with.
+          InputError: the dtype is not a supported floating-point type.
         """
         if self.dtype not in _DTYPES:
             raise InputError(
@@ -76,7 +76,7 @@ def open_tensors(files: list[Path]) -> Mapping[str, SafetensorsTensor]:
       The tensors by name.
 
     Raises:
-      InputError: a file is truncated or malformed, or two files hold a tensor of the same name.
+      InputError: a file is truncated or malformed, or two files have a tensor of the same name.
     """
     tensors: dict[str, SafetensorsTensor] = {}
     homes: dict[str, str] = {}
@@ -92,7 +92,7 @@ def open_tensors(files: list[Path]) -> Mapping[str, SafetensorsTensor]:
             tensors[name] = SafetensorsTensor(name, shape, dtype, file)
     if problems:
         raise problems_error(
-            f"{files[0].parent}: tensors are there twice. Fetch it again:", problems
+            f"{files[0].parent}: tensors are duplicated. Fetch it again:", problems
         )
     return tensors
 

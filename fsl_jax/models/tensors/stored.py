@@ -1,4 +1,4 @@
-"""Tensors and leaves that are still in their checkpoint, to be read when they are needed."""
+"""Tensors and leaves that are still in their checkpoint, and are read when needed."""
 
 import dataclasses
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class StoredLeaf:
         """Read the whole leaf, one layer at a time.
 
         Args:
-          dtype: the dtype of the result; by default it is the checkpoint's.
+          dtype: the dtype of the result; by default the checkpoint's.
 
         Returns:
           The leaf.
@@ -56,5 +56,5 @@ class StoredLeaf:
 
 
 def in_memory(array: np.ndarray) -> StoredLeaf:
-    """Return a leaf whose numbers are in memory already."""
+    """Return a leaf whose values are already in memory."""
     return StoredLeaf(array.shape, lambda _: array)

@@ -1,4 +1,4 @@
-"""Encoding tensors as the bytes of a safetensors file, and decoding them."""
+"""Encode tensors as the bytes of a safetensors file, and decode them."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ def encode_tensors(tensors: Mapping[str, np.ndarray]) -> bytes:
     Returns:
       The file's contents, which are the same for the same tensors.
     """
-    # PEFT writes this format, which tells readers that the tensors are laid out as PyTorch's.
+    # PEFT writes this format too, which says that the tensors have PyTorch's layout.
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     return safetensors.numpy.save(contiguous, metadata={"format": "pt"})
 
@@ -35,10 +35,10 @@ def decode_tensors(data: bytes, path: epath.Path) -> dict[str, np.ndarray]:
       path: the file, for errors.
 
     Returns:
-      The tensors by name in float32, whatever dtype they were saved in.
+      The tensors by name, converted to float32.
 
     Raises:
-      InputError: the file is malformed or cut short, or holds something other than floats.
+      InputError: the file is malformed or truncated, or has tensors that are not floating-point.
     """
     try:
         entries = safetensors.deserialize(data)

@@ -1,4 +1,4 @@
-"""The names of a checkpoint's tensors and the paths of leaves: one tensor map for each family."""
+"""Tensor maps, which map a checkpoint's tensor names to paths of leaves; one for each family."""
 
 import dataclasses
 import re
@@ -11,12 +11,12 @@ from fsl_jax.models.tensors.stored import Shape
 
 @dataclasses.dataclass(frozen=True)
 class Transform:
-    """A change of a tensor into a leaf, and the way back.
+    """A change of a tensor into a leaf, and its inverse.
 
     Attributes:
       to_leaf: makes the leaf of one layer from the tensor.
       to_tensor: makes the tensor from the leaf of one layer.
-      tensor_shape: gives the tensor's shape from that of the leaf.
+      tensor_shape: computes the tensor's shape from the leaf's.
     """
 
     to_leaf: Callable[[np.ndarray], np.ndarray] = lambda tensor: tensor
@@ -33,12 +33,13 @@ class TensorRule:
     """One rule of a tensor map, from a tensor to a leaf.
 
     Attributes:
-      tensor: the tensor's name in a checkpoint; `{layer}` stands for the number of a layer.
+      tensor: the tensor's name in a checkpoint, with `{layer}` for the number of a layer.
       path: the leaf's path in the tree. If the name has `{layer}`, the leaf is stacked.
       transform: the change of the tensor of one layer into the leaf.
-      part: the number of the leaf's part in the tensor, and the number of parts, which are equal.
-        In a tensor of queries, keys and values, the keys are (1, 3). Other rules have the others.
-      axis: the axis of the tensor along which the parts lie.
+      part: the index of the leaf's part in the tensor, and the number of parts, which have equal
+        sizes. In a joined tensor of queries, keys and values, the keys are (1, 3). Other rules have
+        the other parts.
+      axis: the axis of the tensor along which the parts are joined.
     """
 
     tensor: str
@@ -48,7 +49,7 @@ class TensorRule:
     axis: int = -1
 
     def tensor_shape(self, leaf_shape: Shape) -> Shape:
-        """Return the shape of the whole tensor, given that of the leaf in one layer."""
+        """Return the shape of the whole tensor, given the shape of the leaf in one layer."""
         shape = list(self.transform.tensor_shape(leaf_shape))
         if self.part[1] > 1:
             shape[self.axis] *= self.part[1]
@@ -67,8 +68,8 @@ class TensorMap:
 
     Attributes:
       rules: one rule for each leaf.
-      prefix: the beginning of names that some checkpoints have and others lack, such as "bert.".
-      renamed: pairs of a former part of names and its present form, which the rules have.
+      prefix: a prefix of names that only some checkpoints have, such as "bert.".
+      renamed: pairs of an old part of names and its new form, which the rules use.
       ignored: regular expressions for tensors that are left out on purpose, such as buffers, and
         heads that the model does not have. They match whole names without the prefix.
     """
@@ -79,7 +80,7 @@ class TensorMap:
     ignored: tuple[str, ...] = ()
 
     def canonical(self, tensor: str) -> str:
-        """Return a tensor's name without the prefix and without former parts."""
+        """Return a tensor's name without the prefix, and with old parts replaced by new ones."""
         for former, present in self.renamed:
             tensor = tensor.replace(former, present)
         return tensor.removeprefix(self.prefix)

@@ -1,4 +1,4 @@
-"""Writing a checkpoint: from the leaves of the parameter tree to tensors."""
+"""Write a checkpoint: from the leaves of the parameter tree to tensors."""
 
 from collections.abc import Iterator, Mapping
 

@@ -1,4 +1,4 @@
-"""Measures of soft prompts: the words nearest to them, and their distances from one another."""
+"""Measures of soft prompts: the nearest words, and the distances between prompts."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ class Neighbour:
     Attributes:
       word: the text of the token.
       token_id: the token's row in the table of embeddings.
-      distance: from the vector, in the measure that was asked for.
+      distance: the distance from the vector, in the requested measure.
     """
 
     word: str
@@ -33,7 +33,7 @@ class Neighbour:
 def distances(
     left: Float[np.ndarray, "M D"], right: Float[np.ndarray, "K D"], measure: str = "cosine"
 ) -> Float[np.ndarray, "M K"]:
-    """Compute the distance of each vector on the left from each on the right.
+    """Compute the distance of each left vector from each right vector.
 
     Args:
       left: M vectors.
@@ -62,13 +62,13 @@ def nearest_words(
 
     Args:
       vectors: a soft prompt.
-      table: the word embedding, with the rows of special and unused tokens.
-      tokenizer: of the model.
+      table: the word embedding, including the rows of special and unused tokens.
+      tokenizer: the tokenizer of the model.
       count: the number of neighbours of each vector.
       measure: as for `distances`.
 
     Returns:
-      For each vector its neighbours, the nearest first.
+      For each vector its neighbours, nearest first.
     """
     all_distances = distances(vectors, table, measure)
 
@@ -86,14 +86,14 @@ def nearest_words(
 def prompt_distances(
     prompts: Float[np.ndarray, "N P D"], measure: str = "cosine", matched: bool = False
 ) -> Float[np.ndarray, "N N"]:
-    """Compute how far prompts are from one another, as the mean over pairs of their vectors.
+    """Compute the distances between prompts, as the mean over pairs of their vectors.
 
     Args:
       prompts: N prompts of one length.
       measure: as for `distances`.
-      matched: if false, compare the vectors at the same position. If true, pair each vector with
-        one of the other prompt, so that the mean is least: then two prompts that hold the same
-        vectors in another order are 0 apart.
+      matched: if False, compare the vectors at the same position. If True, pair each vector with
+        one of the other prompt such that the mean is smallest. Two prompts with the same vectors in
+        another order then have distance 0.
 
     Returns:
       A symmetric matrix. Its diagonal is the mean over all pairs of different positions within a
@@ -127,7 +127,7 @@ def _between(block: np.ndarray, matched: bool) -> float:
 def mean_distances(
     between: Float[np.ndarray, "N N"], starts: Sequence[str], seeds: Sequence[int]
 ) -> dict[str, float]:
-    """Average the distances of prompts by what the two prompts have in common.
+    """Average the distances of prompts, grouped by whether they share a start or a seed.
 
     Args:
       between: from `prompt_distances`.
@@ -135,9 +135,9 @@ def mean_distances(
       seeds: the seed of each prompt.
 
     Returns:
-      The mean within a prompt, and the means between prompts of one start and different seeds, of
-      one seed and different starts, and of different seeds and starts. A kind that has no pair is
-      left out.
+      The mean within a prompt, and the means between prompts with the same start and different
+      seeds, with the same seed and different starts, and with different seeds and starts. A group
+      without pairs is left out.
     """
     kinds: dict[str, Callable[[int, int], bool]] = {
         WITHIN: lambda one, other: one == other,

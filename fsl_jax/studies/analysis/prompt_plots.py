@@ -1,6 +1,6 @@
-"""Pictures of soft prompts: norms, distances, maps among the vocabulary, the worth of a position.
+"""Plots of soft prompts: norms, distances, maps with the vocabulary, and the value of a position.
 
-In every picture, a colour stands for a start.
+In every plot, each start has its own colour.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,9 +66,9 @@ def draw_distances(
     """Draw matrices of the distances of prompts, side by side and on one scale.
 
     Args:
-      matrices: by title, from `prompt_distances`.
-      starts: what each prompt began as; prompts of one start are drawn together.
-      seeds: of each prompt.
+      matrices: matrices from `prompt_distances`, by title.
+      starts: the start of each prompt; prompts with the same start are drawn together.
+      seeds: the seed of each prompt.
 
     Returns:
       The figure.
@@ -94,11 +94,11 @@ def draw_distances(
 
 
 def draw_maps(maps: Mapping[str, Map], starts: Sequence[str]) -> Figure:
-    """Draw the vectors of prompts among words of the vocabulary, on maps side by side.
+    """Draw the vectors of prompts and words of the vocabulary on maps, side by side.
 
     Args:
-      maps: by title.
-      starts: what each of the N prompts began as.
+      maps: the maps by title.
+      starts: the start of each of the N prompts.
 
     Returns:
       The figure.
@@ -118,16 +118,16 @@ def draw_maps(maps: Mapping[str, Map], starts: Sequence[str]) -> Figure:
 
 
 def draw_removals(removals: Removals, starts: Sequence[str], metric: str = "accuracy") -> Figure:
-    """Draw the change of the metric when a position of the prompt is taken away.
+    """Draw the change of the metric when a position of the prompt is removed.
 
     Args:
-      removals: of N prompts of length P.
-      starts: what each prompt began as.
+      removals: the removals of N prompts of length P.
+      starts: the start of each prompt.
       metric: the name of the metric.
 
     Returns:
       The figure: a point for each run and position, and the mean over the runs of each start. On
-      the right is the change when the whole prompt is taken away.
+      the right is the change when the whole prompt is removed.
     """
     figure = Figure(figsize=(8.0, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -144,11 +144,11 @@ def draw_removals(removals: Removals, starts: Sequence[str], metric: str = "accu
         axes.scatter(columns, of_start.mean(axis=0), s=48, color=colour, marker=marker, label=start)
     axes.axhline(0, color=PALE, linewidth=1.2, linestyle=":")
     axes.set_xticks(range(length + 1), [*map(str, range(1, length + 1)), "all"])
-    axes.set_xlabel("position that is taken away")
+    axes.set_xlabel("removed position")
     axes.set_ylabel(f"change of {metric} (points)")
     add_legend(figure, [axes], in_one_row=True)
     tidy(axes, grid="y")
-    add_title(figure, "What a position is worth", "small: one seed · large: mean over seeds")
+    add_title(figure, "The value of each position", "small: one seed · large: mean over seeds")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Soft prompts trained side by side: snapshots during training, and the worth of each position."""
+"""Soft prompts trained together: snapshots during training, and the value of each position."""
 
 import dataclasses
 
@@ -35,8 +35,7 @@ class TrainedPrompts:
     Attributes:
       prepared: the program's data, formulation and stacked parameters.
       steps: the number of optimiser steps before each snapshot, from 0.
-      prompts: the snapshots, float32 `[S, N, P, D]`; a prompt that is shorter than the longest one
-        ends in vectors of zeros.
+      prompts: the snapshots, float32 `[S, N, P, D]`; shorter prompts are padded with zeros.
       last: the trained leaves after the last step, `[N, ...]`.
       losses: training loss by step, `[N, steps]`.
     """
@@ -65,7 +64,7 @@ class Removals:
 
     Attributes:
       whole: with the whole prompt, `[N]`.
-      without: without one position, `[N, P]`; NaN at positions that a shorter prompt does not have.
+      without: without one position, `[N, P]`; NaN at positions beyond the end of a shorter prompt.
       none: without the prompt, `[N]`.
     """
 
@@ -75,12 +74,13 @@ class Removals:
 
 
 def train_prompts(config: StudyConfig, pretrained: Pretrained, dataset: Dataset) -> TrainedPrompts:
-    """Train soft prompts at once, and keep a snapshot of them after each dispatch.
+    """Train soft prompts together, and keep a snapshot of them after each dispatch.
 
     On a CPU a dispatch is a step; elsewhere it ends at a validation.
 
     Args:
-      config: the runs: methods `prompt_tuning`, seeds, and learning rates for one model.
+      config: the config with the runs: `prompt_tuning` methods, seeds and learning rates for one
+        model.
       pretrained: the model.
       dataset: the data.
 
@@ -119,15 +119,15 @@ def train_prompts(config: StudyConfig, pretrained: Pretrained, dataset: Dataset)
 def accuracies_without(
     trained: TrainedPrompts, examples: tuple[Example, ...], batch_size: int = 8
 ) -> Removals:
-    """Evaluate the trained models with positions of their prompts taken away.
+    """Evaluate the trained models after removing positions of their prompts.
 
-    A position is taken away by its entry of `prompt_mask`: nothing attends to it, and all later
+    A position is removed through its entry in `prompt_mask`: nothing attends to it, and all later
     positions move up, as if the prompt were shorter. Nothing is trained again.
 
     Args:
       trained: N prompts of length P.
       examples: E examples.
-      batch_size: examples that N * (P + 2) models read at a time.
+      batch_size: the number of examples that the N * (P + 2) models read at a time.
 
     Returns:
       The accuracies.

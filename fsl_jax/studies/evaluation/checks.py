@@ -20,7 +20,7 @@ def require_known_labels(dataset: Dataset, labels: tuple[str, ...]) -> None:
       labels: the labels that the adapter was trained for.
 
     Raises:
-      InputError: the data has other labels, all of which are named.
+      InputError: the data has other labels; the error names all of them.
     """
     unknown = [repr(label) for label in dataset.labels if label not in labels]
     if unknown:
@@ -39,7 +39,7 @@ def require_head(adapter: Adapter, formulation: Formulation) -> None:
       formulation: its formulation.
 
     Raises:
-      InputError: leaves of the head are missing or of another shape, all of which are named.
+      InputError: leaves of the head are missing or of another shape; the error names all of them.
     """
     expected = jax.eval_shape(lambda: formulation.prepare({}, jax.random.key(0)))
     leaves = flatten(adapter.params)
@@ -55,14 +55,14 @@ def require_head(adapter: Adapter, formulation: Formulation) -> None:
 
 
 def require_finite(logits: Float[np.ndarray, "E C"], directory: epath.PathLike) -> None:
-    """Raise an error unless all class logits are numbers.
+    """Raise an error unless all class logits are finite.
 
     Args:
-      logits: of the examples.
-      directory: of the adapter.
+      logits: the class logits of the examples.
+      directory: the directory of the adapter.
 
     Raises:
-      InputError: logits are infinite or NaN; the number of texts is named.
+      InputError: logits are infinite or NaN; the error gives the number of texts.
     """
     failed = int((~np.isfinite(logits)).any(axis=1).sum())
     if failed:

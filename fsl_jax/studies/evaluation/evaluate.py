@@ -37,14 +37,13 @@ def evaluate_adapter(
     Args:
       pretrained: the base model.
       directory: the adapter's directory, from a study or from PEFT.
-      dataset: the data. An adapter that PEFT made does not name its labels, so those of the data
-        are used.
-      max_test: test examples at most; None for all.
+      dataset: the data. An adapter from PEFT does not name its labels, so those of the data are
+        used.
+      max_test: the maximum number of test examples; None for all.
       batch_size: the number of examples that are read at a time.
-      template: text with the field `{text}`, for an adapter that PEFT made. An adapter from a
-        study has its own.
-      verbalizer: words by label, for an adapter that PEFT made. A label that is not named stands
-        for itself.
+      template: text with the field `{text}`, for an adapter from PEFT. An adapter from a study has
+        its own.
+      verbalizer: words by label, for an adapter from PEFT. A missing label is its own label word.
 
     Returns:
       The evaluation.

@@ -41,7 +41,7 @@ class Evaluation:
 
     Attributes:
       adapter: the adapter.
-      formulation: it made tokens of the examples, and class logits of the model's output.
+      formulation: the formulation with which the logits were computed.
       dataset: the data.
       examples: the examples that were evaluated.
       logits: float32 `[E, C]`.
@@ -66,14 +66,15 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """The share of examples whose most probable label is their own, from 0 to 1."""
+        """The share of examples whose most probable label is correct, from 0 to 1."""
         return float(np.trace(self.confusion)) / len(self.examples)
 
     @property
     def classes(self) -> dict[str, dict[str, Any]]:
         """The counts of each label, and its precision, recall and F1.
 
-        A share of nothing is None, such as the precision of a label that was never predicted.
+        A share with denominator 0 is None, such as the precision of a label that was never
+        predicted.
         """
         rows = {}
         for index, label in enumerate(self.formulation.labels):

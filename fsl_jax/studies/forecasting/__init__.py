@@ -1,1 +1,1 @@
-"""Forecasting the time and memory that a study needs."""
+"""Forecast the time and memory that a study needs."""

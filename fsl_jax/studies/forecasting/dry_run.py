@@ -1,4 +1,4 @@
-"""The dry run of a study: its programs, the memory that they need, and about how long they take."""
+"""The dry run of a study: its programs, with their memory and approximate time."""
 
 from etils import epath
 
@@ -22,7 +22,7 @@ def dry_run(config: StudyConfig, output: epath.PathLike, options: RunOptions) ->
       options: the options of this invocation; the memory limit is used.
 
     Returns:
-      A table of the programs, with the memory that each needs and the time that it may take.
+      A table of the programs, with the memory and the approximate time of each.
     """
     programs = plan_programs(config)
     dataset = load_study_data(config)

@@ -1,4 +1,4 @@
-"""Counting the floating-point operations of a program.
+"""Count the floating-point operations of a program.
 
 The functions that a program runs are traced with shapes, and their matrix products are counted.
 """
@@ -60,13 +60,13 @@ def fit_operations(study: RunningStudy, planned: PlannedProgram) -> float:
     pool = pool_shapes(prepared.formulation, stack.shared, stack.mask, arrays)
     _, chunks, size = prepared.runs.validation.shape
     forward = _forward_operations(prepared, pool, size) / size
-    # If the lower layers are computed once for each example, they are left out of `forward`.
+    # If the lower layers are computed once for each example, `forward` leaves them out.
     cached = 0.0
     if pool.keys() != arrays.keys():
         cached = _forward_operations(prepared, arrays, size) / size - forward
     validation = config.evaluations * chunks * size * forward
     training = config.steps * _step_operations(prepared, pool) + validation
-    # The test set is read by the run that is selected for each method and seed.
+    # The selected run of each method and seed reads the test set.
     selected = len({(run.method_text, run.seed) for run in planned.runs})
     testing = len(study.test) * (selected * forward + cached)
     return len(planned.runs) * training + len(arrays["label"]) * cached + testing
@@ -106,7 +106,7 @@ def _run_operations(prepared: Prepared, function: Callable[..., Any], pool: Pool
 
 
 def prompt_operations(study: RunningStudy, planned: PlannedProgram) -> float:
-    """Count the operations of asking a model; the shared start of the prompts is read once a split.
+    """Count the operations of prompting; the shared start of the prompts is read once per split.
 
     Args:
       study: the study.
@@ -123,7 +123,7 @@ def prompt_operations(study: RunningStudy, planned: PlannedProgram) -> float:
 def _query_operations(
     formulation: TemplateFormulation, queries: Sequence[Example], text: str
 ) -> int:
-    """Count the operations of queries of their mean length after a text, which is read once."""
+    """Count the operations of queries of mean length after a text that is read once."""
     tokens, _ = formulation.tokenize(queries, text)
     shared = shared_beginning(formulation, tokens)
     mean = math.ceil(sum(map(len, tokens)) / len(tokens))

@@ -1,4 +1,4 @@
-"""Forecasting how long a series of studies still takes, some of which may have finished."""
+"""Forecast the remaining time of a series of studies, some of which may have finished."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ A shorter one spends most of its time on loading models, so it tells little abou
 
 
 def program_seconds(config: StudyConfig, output: epath.PathLike) -> dict[str, float]:
-    """Estimate how long each program of a study takes; nothing is compiled, run or written.
+    """Estimate the time of each program of a study, without compiling, running or writing.
 
     Args:
       config: the study's config.
@@ -39,14 +39,14 @@ def program_seconds(config: StudyConfig, output: epath.PathLike) -> dict[str, fl
 
 
 def seconds_left(seconds: Mapping[str, float], output: epath.PathLike) -> float:
-    """Estimate how long a study still takes, which may have been started and stopped.
+    """Estimate the remaining time of a study, which may have been started and stopped.
 
     Args:
-      seconds: of each program by its name.
+      seconds: the seconds of each program by name.
       output: the study's directory.
 
     Returns:
-      The seconds of the programs that have not finished in that directory.
+      The total seconds of the programs that have not finished in that directory.
     """
     directory = epath.Path(output)
     left = (name for name in seconds if not records_file(directory, name).exists())
@@ -56,16 +56,15 @@ def seconds_left(seconds: Mapping[str, float], output: epath.PathLike) -> float:
 class TimeLeft:
     """The time left of studies that run one after the other.
 
-    The assumed times are corrected by the times that the finished studies took. A study that had
+    The assumed times are corrected by the measured times of finished studies. A study that had
     little left to do does not count, since it takes a few seconds at any speed.
     """
 
     def __init__(self, assumed: Sequence[float]):
-        """Start with no study done.
+        """Start before any study is done.
 
         Args:
-          assumed: the seconds that each study is assumed to take, in their order; 0 for a study
-            that has finished.
+          assumed: the assumed seconds of each study, in order; 0 for a finished study.
         """
         self._left = list(assumed)
         self._worth = WORTH_MEASURING * sum(assumed)
@@ -73,7 +72,7 @@ class TimeLeft:
 
     @property
     def measured(self) -> bool:
-        """True once a study was done that tells the speed."""
+        """True once a finished study has shown the speed."""
         return self._assumed > 0
 
     @property

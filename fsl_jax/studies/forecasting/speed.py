@@ -1,4 +1,4 @@
-"""The speed at which models are assumed to run on a device, before any has run."""
+"""The assumed speed of models on a device, before any model has run."""
 
 import time
 
@@ -19,7 +19,7 @@ def assumed_speed(mesh: jax.sharding.Mesh | None = None) -> float:
       mesh: the mesh, if there are several devices.
 
     Returns:
-      Floating-point operations a second, of all devices together.
+      Floating-point operations per second, for all devices together.
     """
     square = jnp.ones((SIZE, SIZE), jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16)
     product = jax.jit(jnp.matmul)

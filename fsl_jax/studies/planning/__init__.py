@@ -1,1 +1,1 @@
-"""Planning a study: its config, its runs, and the programs that carry them out."""
+"""Plan a study: its config, its runs, and the programs that carry them out."""

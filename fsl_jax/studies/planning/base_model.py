@@ -1,4 +1,4 @@
-"""Loading the base model of a study or an evaluation from values of flags."""
+"""Load the base model of a study or an evaluation from flag values."""
 
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -14,10 +14,10 @@ def load_base(
     """Load a base model.
 
     Args:
-      name: as `fsl_jax.load` takes it.
-      dtype: `float32`, `bfloat16`, or `auto`, which is what `fsl_jax.load` does by default.
+      name: the name, as for `fsl_jax.load`.
+      dtype: `float32`, `bfloat16`, or `auto` for the default of `fsl_jax.load`.
       mesh: the mesh, if there are several devices.
-      attention: as `fsl_jax.load` takes it.
+      attention: the implementation of attention, as for `fsl_jax.load`.
 
     Returns:
       The model.

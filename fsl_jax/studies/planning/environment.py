@@ -1,4 +1,4 @@
-"""The environment of a study: versions, devices, threads, and options that change numbers."""
+"""The environment of a study: versions, devices, threads, and options that change results."""
 
 import importlib.metadata
 import os
@@ -16,7 +16,7 @@ def versions() -> dict[str, str]:
     """Return the versions that results depend on.
 
     Returns:
-      A version for "python" and for each of `PACKAGES`; "not installed" for a package that is used
+      The versions of "python" and of each of `PACKAGES`; "not installed" for a package that is used
       from its sources.
     """
     return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
@@ -25,8 +25,8 @@ def versions() -> dict[str, str]:
 def describe() -> dict[str, Any]:
     """Describe the environment of this process.
 
-    The description is the same on every start with the same machine and options. Call it after
-    `jax.distributed` is started and the options of jax are set, since it asks for devices.
+    The description is always the same for the same machine and options. Call this after
+    `jax.distributed` is started and JAX is configured, since it queries the devices.
 
     Returns:
       JSON values: "versions"; "platform" (operating system and machine), "processor"; "backend",
@@ -60,14 +60,14 @@ def _version(package: str) -> str:
 
 
 def _threads() -> int:
-    """Return the number of processors that this process may use, by which XLA sizes its pool."""
+    """Return the number of processors for this process, which sets the size of XLA's pool."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _processor() -> str:
-    """Return the processor's name, which Linux has in a file only."""
+    """Return the processor's name, which Linux has only in a file."""
     path = Path("/proc/cpuinfo")
     named = re.search(r"^model name\s*:\s*(.+)$", path.read_text(), re.M) if path.exists() else None
     return named.group(1) if named else platform.processor() or platform.machine()

@@ -1,11 +1,11 @@
-r"""Fields of a dataclass that flags set: the help text and the choices stand beside the default.
+r"""Dataclass fields that flags set, with the help text and the choices beside the default.
 
     @dataclasses.dataclass(frozen=True)
     class CountFlags:
         path: str = flag_field("The file to read.")
         at_least: int = flag_field("Leave out words with fewer characters.", 1)
 
-`experiments/dataclass_flags.py` defines the flags and makes the dataclass of what was parsed.
+`experiments/dataclass_flags.py` defines the flags and makes the dataclass from the parsed flags.
 Nothing here imports JAX, so that `--help` is fast.
 """
 
@@ -19,18 +19,19 @@ _METADATA = "flag"
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    r"""The facts about a flag that its field's name, type and default do not tell.
+    r"""The facts about a flag besides its field's name, type and default.
 
     Attributes:
       help: the help text.
-      name: the flag's name; empty if it is the field's.
-      choices: the values that are accepted; empty if every value is.
-      kind: names the thing that is chosen, for the error of `require_choices`. A class that calls
-        it checks its choices itself; if `kind` is empty, the command line's parser checks them.
-      scoped: the value is a list whose entries may be for certain models and methods only; see
-        `scoped_list`.
-      repeated: the flag may be given several times, and each value is an entry of the field.
-      escaped: `\n`, written as two characters, stands for a new line.
+      name: the flag's name; empty if it is the same as the field's.
+      choices: the accepted values; empty if every value is accepted.
+      kind: the kind of thing that is chosen, for the error of `require_choices`, which the class
+        then calls to check its choices. If `kind` is empty, the command-line parser checks them.
+      scoped: True if the value is a list whose entries may be for certain models and methods only;
+        see `scoped_list`.
+      repeated: True if the flag may be given several times; each value is then an entry of the
+        field.
+      escaped: True if `\n`, written as two characters, means a new line.
     """
 
     help: str
@@ -47,25 +48,25 @@ def flag_field(help: str, default: Any = dataclasses.MISSING, **more: Any) -> An
 
     Args:
       help: the help text of the flag.
-      default: of the field; without one, the flag is required.
+      default: the default of the field; without a default, the flag is required.
       **more: other attributes of `Flag`.
 
     Returns:
-      What `dataclasses.field` returns.
+      The result of `dataclasses.field`.
     """
     return dataclasses.field(default=default, metadata={_METADATA: Flag(help, **more)})
 
 
 def same_flag(dataclass: type, name: str, *, required: bool = False) -> Any:
-    """Return a field like that of another dataclass: default, choices and help text are shared.
+    """Return a field with the default, choices and help text of another dataclass's field.
 
     Args:
       dataclass: the other dataclass.
       name: its field. The parser of the command line checks the choices of the new field.
-      required: leave out the default, so that the new flag is required.
+      required: True leaves out the default, so that the new flag is required.
 
     Returns:
-      What `dataclasses.field` returns.
+      The result of `dataclasses.field`.
     """
     (field,) = (each for each in dataclasses.fields(dataclass) if each.name == name)
     flag = dataclasses.replace(flag_of(field), kind="")
@@ -85,7 +86,7 @@ def require_choices(config: Any) -> None:
       config: an instance of a dataclass whose fields `flag_field` made.
 
     Raises:
-      InputError: a value is not among the choices; the nearest ones are named.
+      InputError: a value is not among the choices; the error names the nearest choices.
     """
     for field in dataclasses.fields(config):
         flag, value = flag_of(field), getattr(config, field.name)

@@ -1,4 +1,4 @@
-"""Formulations from the config of a study."""
+"""Make formulations from the config of a study."""
 
 from typing import Any
 
@@ -22,12 +22,13 @@ def make_formulation(
     """Make the formulation of a program.
 
     Args:
-      kind: `head`, `template`, or `auto`, which is a template for language models and a head for
-        the rest.
+      kind: `head`, `template`, or `auto`, which means a template for language models and a head for
+        other models.
       pretrained: the model.
       labels: the classes.
       config: the study's config.
-      reserved_positions: how many positions of the model the methods take beside a text.
+      reserved_positions: the number of the model's positions that the methods take in addition to a
+        text.
 
     Returns:
       The formulation.
@@ -50,13 +51,13 @@ def make_formulation(
 
 
 def describe_formulation(formulation: Formulation) -> dict[str, Any]:
-    """Describe a formulation by JSON values, from which `restore_formulation` makes it again.
+    """Describe a formulation as JSON values, from which `restore_formulation` can make it.
 
     Args:
       formulation: a head or a template.
 
     Returns:
-      The name of the formulation, its labels, and what else it was made with.
+      The name of the formulation, its labels, and its other arguments.
     """
     common = {
         "name": formulation.name,
@@ -79,7 +80,7 @@ def restore_formulation(described: dict[str, Any], pretrained: Pretrained) -> Fo
     """Make the formulation that `describe_formulation` described.
 
     Args:
-      described: what `describe_formulation` returned.
+      described: the result of `describe_formulation`.
       pretrained: the model.
 
     Returns:

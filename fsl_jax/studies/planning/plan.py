@@ -1,4 +1,4 @@
-"""Planning a study: its runs are grouped into programs, which are compiled once each."""
+"""Plan a study: group its runs into programs, each of which is compiled once."""
 
 import dataclasses
 from typing import Any
@@ -10,7 +10,7 @@ from fsl_jax.studies.planning.written_method import WrittenMethod
 
 
 def plan_programs(config: StudyConfig) -> list[PlannedProgram]:
-    """Group the runs of a study by what can be stacked; nothing is loaded.
+    """Group the runs of a study that can be stacked, without loading models or data.
 
     Args:
       config: the study's config.
@@ -19,7 +19,8 @@ def plan_programs(config: StudyConfig) -> list[PlannedProgram]:
       The programs in the order of models and methods.
 
     Raises:
-      InputError: an unknown method, or a list that names a model or method that is not there.
+      InputError: a method is unknown, or a list names a model or method that the study does not
+        have.
     """
     flags = read_scoped_flags(config)
     programs: dict[tuple[Any, ...], PlannedProgram] = {}
@@ -36,7 +37,7 @@ def plan_programs(config: StudyConfig) -> list[PlannedProgram]:
 
 
 def _stacking_key(planned: PlannedProgram) -> tuple[Any, ...]:
-    """Return the key by which programs are joined: runs with the same key can be stacked."""
+    """Return the key for joining programs: runs with the same key can be stacked."""
     method = planned.runs[0].method
     structure = (method.name, *method.structure)
     return planned.model, planned.formulation, structure, planned.steps, planned.batch_size
@@ -45,7 +46,7 @@ def _stacking_key(planned: PlannedProgram) -> tuple[Any, ...]:
 def _plan_method(
     config: StudyConfig, flags: ScopedFlags, model: str, written: WrittenMethod
 ) -> PlannedProgram:
-    """Plan the runs of one method with one model as a program of their own, with number 0."""
+    """Plan the runs of one method with one model as a separate program, with number 0."""
     method = written.method
     title = f"{model.strip('/').split('/')[-1]}-{method.name}"
     if not method.trains:

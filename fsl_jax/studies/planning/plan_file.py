@@ -26,14 +26,14 @@ def describe_plan(
       data: from `describe_data`.
 
     Returns:
-      The plan without its `programs`, which `describe_programs` gives.
+      The plan without its `programs`, which `describe_programs` returns.
     """
     plan = {"question": dataclasses.asdict(config), "environment": environment, "data": data}
     return json.loads(json.dumps(plan))
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
-    """Return what identifies the data of a study, its hash included, as JSON values."""
+    """Return JSON values that identify the data of a study, including its hash."""
     return {
         "name": dataset.name,
         "sha256": dataset.sha256,
@@ -55,7 +55,7 @@ def read_plan(directory: epath.Path) -> dict[str, Any] | None:
       The plan as JSON values, or None if no study was started there.
 
     Raises:
-      InputError: the directory holds results but no plan.
+      InputError: the directory has results but no plan.
     """
     path = directory / "plan.json"
     if path.exists():
@@ -66,12 +66,12 @@ def read_plan(directory: epath.Path) -> dict[str, Any] | None:
 
 
 def describe_programs(programs: Iterable[PlannedProgram]) -> list[dict[str, Any]]:
-    """Return the part `programs` of a plan, in which each method is its text."""
+    """Return the `programs` of a plan, with each method as its text."""
     return [_describe_program(program) for program in programs]
 
 
 def read_programs(plan: Mapping[str, Any]) -> list[PlannedProgram]:
-    """Return the programs of a plan that was read from a file, with their methods parsed."""
+    """Return the programs of a plan from a file, with parsed methods."""
     parse = functools.cache(WrittenMethod.parse)
     return [_read_program(program, parse) for program in plan["programs"]]
 
@@ -79,15 +79,15 @@ def read_programs(plan: Mapping[str, Any]) -> list[PlannedProgram]:
 def require_same_study(
     existing: Mapping[str, Any], asked: Mapping[str, Any], directory: epath.Path
 ) -> None:
-    """Raise an error if a directory holds another study.
+    """Raise an error if a directory has another study.
 
     Args:
-      existing: the plan that the directory holds.
-      asked: from `describe_plan`, for the flags and machine of this invocation.
+      existing: the plan in the directory.
+      asked: the result of `describe_plan` for the flags and machine of this invocation.
       directory: the directory.
 
     Raises:
-      InputError: the plans differ; all differences are listed.
+      InputError: the plans differ; the error lists all differences.
     """
     differences = [
         f"{part}.{name}: there {json.dumps(existing[part].get(name))}, "
@@ -98,7 +98,7 @@ def require_same_study(
     ]
     if differences:
         raise problems_error(
-            f"{directory} holds a study that was begun otherwise. Go on with it under the same "
+            f"{directory} holds a study that was started differently. Continue it with the same "
             "flags on the same kind of machine, or give another --output. The differences:",
             differences,
         )

@@ -1,4 +1,4 @@
-"""The programs of a study as they are planned, and the runs in them."""
+"""The planned programs of a study, and their runs."""
 
 import dataclasses
 
@@ -12,8 +12,8 @@ class PlannedRun:
 
     Attributes:
       written: the method with its text.
-      seed: of the split, the initialisation and the order of batches.
-      learning_rate: its peak; None where nothing is trained.
+      seed: the seed of the split, the initialisation and the order of batches.
+      learning_rate: the peak learning rate; None if nothing is trained.
     """
 
     written: WrittenMethod
@@ -27,27 +27,27 @@ class PlannedRun:
 
     @property
     def method_text(self) -> str:
-        """The method as it was written, settings included."""
+        """The text of the method as it was written, including settings."""
         return self.written.text
 
 
 @dataclasses.dataclass(frozen=True)
 class PlannedProgram:
-    """Runs that one compiled program carries out, all at once or in groups.
+    """The runs that one compiled program carries out, all at once or in groups.
 
     Attributes:
       number: the index in the plan, from 0.
       title: the model and the method in a few words, for directories and progress.
       model: the model as it was written.
       formulation: `head`, `template` or `auto`.
-      steps: optimiser steps; 0 where nothing is trained.
-      batch_size: examples a step; 0 where nothing is trained.
+      steps: the number of optimiser steps; 0 if nothing is trained.
+      batch_size: the number of examples per step; 0 if nothing is trained.
       runs: the runs, in the order of the results.
-      size: how many runs the program carries out at once; 0 until it is compiled.
+      size: the number of runs that the program carries out at once; 0 until it is compiled.
       steps_per_dispatch: optimiser steps in one call of the program; 0 until it is compiled.
-      tokens: T, the length that training examples are padded to; 0 until it is compiled.
-      memory: bytes that the program needs on a device, by the compiler's figure; 0 until it is
-        compiled.
+      tokens: T, the padded length of training examples; 0 until it is compiled.
+      memory: the bytes that the program needs on a device, as reported by the compiler; 0 until it
+        is compiled.
     """
 
     number: int
@@ -64,16 +64,16 @@ class PlannedProgram:
 
     @property
     def name(self) -> str:
-        """The unique name, which files and directories have too: `00-minilm-l6-lora`."""
+        """The unique name, also used for files and directories: `00-minilm-l6-lora`."""
         return f"{self.number:02d}-{self.title}"
 
     @property
     def trains(self) -> bool:
-        """True if the methods train something; False if they only ask the model."""
+        """True if the methods train something; False if they only prompt the model."""
         return self.runs[0].method.trains
 
     @property
     def groups(self) -> list[range]:
-        """The indices of the runs that are carried out at once, for each group."""
+        """For each group, the indices of the runs that are carried out at once."""
         count = len(self.runs)
         return [range(at, min(at + self.size, count)) for at in range(0, count, self.size)]

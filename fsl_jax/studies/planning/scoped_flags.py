@@ -1,4 +1,4 @@
-"""The flags of a study that may differ by model and method, read from its config."""
+"""Read the flags of a study that may differ by model and method."""
 
 import dataclasses
 from typing import Any
@@ -15,9 +15,9 @@ class ScopedFlags:
 
     Attributes:
       methods: the methods.
-      learning_rates: the learning rates to choose from; empty for each method's own.
-      steps: the optimiser steps of a run.
-      batch_sizes: the examples of a step.
+      learning_rates: the learning rates to choose from; empty for the defaults of each method.
+      steps: the number of optimiser steps of a run.
+      batch_sizes: the number of examples per step.
     """
 
     methods: ScopedList[WrittenMethod]
@@ -26,12 +26,12 @@ class ScopedFlags:
     batch_sizes: ScopedList[int]
 
     def methods_for(self, model: str) -> tuple[WrittenMethod, ...]:
-        """Return the methods for all models and those for this one, each once."""
+        """Return the methods for all models and for this model, each once."""
         fitting = [entry.value for entry in self.methods.entries if entry.applies_to(model)]
         return tuple(dict.fromkeys(fitting))
 
     def learning_rates_for(self, model: str, written: WrittenMethod) -> tuple[float, ...]:
-        """Return the learning rates of a method, its own where the flag names none for it."""
+        """Return the learning rates of a method; by default those of the method itself."""
         return self.learning_rates.values_for(*_names(model, written)) or (
             written.method.learning_rates
         )
@@ -101,7 +101,7 @@ def _require_methods(flags: ScopedFlags, models: tuple[str, ...]) -> None:
 
 
 def _names(model: str, written: WrittenMethod) -> tuple[str, str, str]:
-    """Return the names by which entries can be for a model with a method."""
+    """Return the names that the scope of an entry for this model and method may have."""
     return model, written.text, written.method.name
 
 

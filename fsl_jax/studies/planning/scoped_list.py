@@ -11,10 +11,10 @@ Value = TypeVar("Value")
 
 @dataclasses.dataclass(frozen=True)
 class ScopedValue(Generic[Value]):
-    """One entry of a list: a value, and what it is for.
+    """One entry of a list: a value and its scope.
 
     Attributes:
-      scope: the names of models and methods before the value; empty if it is for all.
+      scope: the names of models and methods before the value; empty if the value is for all.
       value: the value.
     """
 
@@ -22,7 +22,7 @@ class ScopedValue(Generic[Value]):
     value: Value
 
     def applies_to(self, *names: str) -> bool:
-        """Return True if every name in the scope is one of these.
+        """Return True if every name in the scope is one of these names.
 
         Args:
           *names: the names of a model and a method, the method's with and without its settings.
@@ -54,17 +54,17 @@ class ScopedList(Generic[Value]):
         return tuple(entry.value for entry in fitting if len(entry.scope) == longest)
 
     def scope_names(self) -> set[str]:
-        """Return all names that entries are for."""
+        """Return all names in the scopes of entries."""
         return {name for entry in self.entries for name in entry.scope}
 
 
 def parse_scoped_list(text: str, read: Callable[[str], Value], flag: str) -> ScopedList[Value]:
-    """Read a list of values.
+    """Parse a list of values.
 
     Args:
-      text: entries with commas between them, each `value`, `model:value`, `method:value` or
+      text: comma-separated entries, each `value`, `model:value`, `method:value` or
         `model:method:value`; commas and colons in parentheses belong to the entry.
-      read: reads one value; if it raises a `ValueError`, that is an error of the flag.
+      read: parses one value; a `ValueError` from it becomes an error about the flag.
       flag: the flag's name, for messages.
 
     Returns:
@@ -88,7 +88,7 @@ def parse_scoped_list(text: str, read: Callable[[str], Value], flag: str) -> Sco
 def split(text: str, separator: str) -> list[str]:
     """Split a text at separators outside parentheses.
 
-    In parentheses, texts may be in quotation marks; a parenthesis in such a text does not count.
+    Inside parentheses, a parenthesis in a quoted text does not count.
 
     Args:
       text: the text.

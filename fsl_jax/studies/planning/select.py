@@ -1,4 +1,4 @@
-"""Selection on validation data: one run for each method and seed, the only one that is tested.
+"""Selection on validation data: for each method and seed one run, which alone is tested.
 
 Gao, Fisch and Chen, 2021, "Making Pre-trained Language Models Better Few-shot Learners",
 https://arxiv.org/abs/2012.15723.
@@ -24,11 +24,11 @@ def select(
       accuracies: the best validation accuracy of each run, `[N]`.
       losses: the validation loss at the same step, in nats, `[N]`; it decides between equal
         accuracies.
-      failed: True for runs whose loss was not a number, `[N]`; they are never chosen.
+      failed: True for runs with a loss that was not finite, `[N]`; they are never chosen.
 
     Returns:
-      The indices of the chosen runs in ascending order. None is chosen of a method and seed whose
-      runs all failed.
+      The indices of the chosen runs in ascending order. If all runs of a method and seed failed,
+      none of them is chosen.
     """
     best: dict[tuple[str, int], int] = {}
     for index, run in enumerate(runs):

@@ -1,4 +1,4 @@
-"""The config of a study: models, methods, data and training, as a user gives them."""
+"""The config of a study: models, methods, data and training, as the user gave them."""
 
 import dataclasses
 
@@ -16,12 +16,12 @@ class StudyConfig:
     """Everything that decides the results of a study, and nothing else.
 
     Each field is a flag of `experiments/study.py`, and the help text of the flag describes it. A
-    scoped list, whose entries may be for certain models and methods only, is kept as it was
-    written; see `scoped_list`.
+    scoped list, whose entries may be for certain models and methods only, is stored as text; see
+    `scoped_list`.
 
     Raises:
-      InputError: a value is not among the choices or out of range; all that are out of range are
-        named at once.
+      InputError: a value is not among the choices, or values are out of range; the error names all
+        of the latter.
     """
 
     models: tuple[str, ...] = flag_field(

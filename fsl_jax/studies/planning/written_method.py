@@ -10,11 +10,11 @@ from fsl_jax.adapt.methods.registry import parse_method
 class WrittenMethod:
     """A method, and its text in flags and files.
 
-    The text is parsed once, where flags or a plan are read. Results, plans and directories show it
-    unchanged, so that users find what they wrote.
+    The text is parsed once, when flags or a plan are read. Results, plans and directories show it
+    unchanged, so that users recognise what they wrote.
 
     Attributes:
-      text: the method as it was written, settings included.
+      text: the method as it was written, including settings.
       method: the method that the text names.
     """
 
@@ -23,10 +23,10 @@ class WrittenMethod:
 
     @classmethod
     def parse(cls, text: str) -> "WrittenMethod":
-        """Read a method from its text.
+        """Parse a method from its text.
 
         Args:
-          text: as `parse_method` takes it.
+          text: the text, as for `parse_method`.
 
         Returns:
           The method with its text.

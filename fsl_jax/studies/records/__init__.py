@@ -1,1 +1,1 @@
-"""The files in which a study records what it did."""
+"""The files in which a study records its work."""

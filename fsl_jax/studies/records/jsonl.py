@@ -1,4 +1,4 @@
-"""JSON Lines files of records: checked when made, strict when read, same bytes for same values."""
+"""JSON Lines files of records, which are checked when made and read, and have a canonical form."""
 
 import dataclasses
 import json
@@ -16,12 +16,12 @@ RecordType = TypeVar("RecordType", bound="Record")
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """One line of a JSON Lines file; a subclass is a frozen dataclass whose fields are JSON values.
+    """One line of a JSON Lines file. A subclass is a frozen dataclass whose fields are JSON values.
 
-    Making one checks every field against its annotation and brings it into one form: whole numbers
-    given for a `float` become floats, lists become tuples where the annotation says tuple, scalars
-    of NumPy become those of Python. So equal records have equal lines, and a line read back equals
-    the record that was written. Numbers are finite; what is unknown is None.
+    Creating a record checks every field against its annotation and converts it to a canonical form:
+    whole numbers for a `float` become floats, lists become tuples where the annotation says tuple,
+    and NumPy scalars become Python numbers. So equal records have equal lines, and a line that is
+    read equals the record that was written. Numbers are finite; unknown values are None.
     """
 
     def __post_init__(self) -> None:
@@ -36,7 +36,7 @@ class Record:
         return []
 
     def line(self) -> str:
-        """Return the record as JSON on one line: fields in their order, keys inside them sorted."""
+        """Return the record as JSON on one line, with fields in order and sorted keys inside."""
         fields = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
         return (
             "{"
@@ -46,14 +46,14 @@ class Record:
 
 
 def write_records(path: epath.PathLike, records: Iterable[Record]) -> None:
-    """Replace a JSON Lines file by these records, one a line, all or nothing.
+    """Replace a JSON Lines file atomically with these records, one on each line.
 
     Args:
       path: the file; its directory exists.
       records: the lines, in their order.
 
     Raises:
-      OSError: the file could not be written; what was there before is untouched.
+      OSError: the file could not be written; the old file is not changed.
     """
     write_atomically(path, "".join(record.line() + "\n" for record in records))
 
@@ -69,7 +69,7 @@ def read_records(path: epath.PathLike, kind: type[RecordType]) -> tuple[RecordTy
       The records in the order of their lines.
 
     Raises:
-      InputError: some lines are not such records; names every one of them by number.
+      InputError: some lines are not such records; the error names the number of every such line.
       FileNotFoundError: there is no such file.
     """
     records, problems = [], []
@@ -86,10 +86,11 @@ def read_records(path: epath.PathLike, kind: type[RecordType]) -> tuple[RecordTy
 
 
 def canonical_json(value: Any) -> str:
-    """Return the canonical JSON text of a value: a line of ASCII, keys sorted, floats exact.
+    """Return the canonical JSON text of a value: one line of ASCII with sorted keys and exact
+    floats.
 
     Args:
-      value: made of what JSON has; floats are finite.
+      value: a JSON value with finite floats.
 
     Returns:
       The text.

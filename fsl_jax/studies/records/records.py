@@ -15,9 +15,9 @@ class CurvePoint(NamedTuple):
     """One evaluation of a run; written as the list `[step, metric, loss]`.
 
     Attributes:
-      step: optimiser steps done.
-      metric: on the validation examples, a share in [0, 1].
-      loss: mean training loss since the point before, in nats; None where there is none.
+      step: the number of optimiser steps done.
+      metric: the metric on the validation examples, a share in [0, 1].
+      loss: mean training loss since the previous point, in nats; None without a loss.
     """
 
     step: int
@@ -43,30 +43,31 @@ class RunRecord(Record):
     size or curve, 0 steps and 0 trainable parameters. Metrics are shares in [0, 1].
 
     Attributes:
-      method: as it was written, settings included.
-      model: as it was written.
-      dataset: as it was written.
+      method: the method as it was written, including settings.
+      model: the model as it was written.
+      dataset: the data set as it was written.
       formulation: `head` or `template`.
-      metric: what `validation` and `test` measure.
-      seed: of the split, the initialisation and the order of batches.
-      shots: labelled examples per class in the split, also for a method that does not look at them.
-      learning_rate: its peak.
-      steps: the optimiser steps that were asked for; where a run ended is in its curve.
-      batch_size: examples a step.
-      weight_decay: of AdamW.
-      settings: every other setting: of the method, template and verbalizer, dropout, warm-up.
-      status: `finished`, `stopped_early`, or `nan`: its loss stopped being a number.
-      validation: the best metric on the validation examples; None where it was never measured.
+      metric: the name of the metric in `validation` and `test`.
+      seed: the seed of the split, the initialisation and the order of batches.
+      shots: labelled examples per class in the split, even if the method does not use them.
+      learning_rate: the peak learning rate.
+      steps: the requested number of optimiser steps; the curve shows where the run ended.
+      batch_size: the number of examples per step.
+      weight_decay: the weight decay of AdamW.
+      settings: all other settings: those of the method, the template and verbalizer, dropout,
+        warm-up.
+      status: `finished`, `stopped_early`, or `nan` if the loss became NaN or infinite.
+      validation: the best metric on the validation examples; None if it was never measured.
       best_step: the step whose parameters were kept.
       selected: whether validation chose this run for its method and seed.
-      test: the metric on the test set; only a selected run sees it.
+      test: the metric on the test set, which only selected runs see.
       test_examples: the size of that test set.
-      adapter: directory of the saved adapter, relative to the directory of the results.
-      trainable_parameters: numbers trained.
-      total_parameters: numbers in the whole tree.
+      adapter: the directory of the saved adapter, relative to the directory of the results.
+      trainable_parameters: the number of trained parameters.
+      total_parameters: the number of parameters in the whole tree.
       model_sha256: SHA-256 of the base model's weights.
       versions: from `environment.versions`.
-      notes: what a reader has to know: texts truncated, demonstrations that fitted.
+      notes: sentences for the reader: truncated texts, demonstrations that fitted.
       curve: the evaluations in the order of their steps.
     """
 
@@ -103,11 +104,11 @@ class RunRecord(Record):
 
     @property
     def failed(self) -> bool:
-        """True if the run gave nothing that could be selected."""
+        """True if the run has no result that could be selected."""
         return self.status == "nan"
 
     def contradictions(self) -> list[str]:
-        """List what contradicts itself in one run; see `Record`."""
+        """List the contradictions in one record; see `Record`."""
         problems = []
         if self.status not in STATUSES:
             problems.append(f"status: expected one of {', '.join(STATUSES)}, found {self.status!r}")
@@ -132,6 +133,6 @@ def read_results(path: epath.PathLike) -> tuple[RunRecord, ...]:
       The records in the order of their lines.
 
     Raises:
-      InputError: some lines are no records of runs; names every one of them by number.
+      InputError: some lines are not records of runs; the error names the number of every such line.
     """
     return read_records(path, RunRecord)

@@ -12,13 +12,13 @@ from fsl_jax.studies.records.records import RunRecord, read_results
 class ResultStore:
     """The records of programs in a study's directory.
 
-    Each program has a file of its own, which is written at once when the program has finished.
-    `results.jsonl` is all of these files in the order of the plan. So it has the same bytes however
-    often the study was stopped and continued.
+    Each program has its own file, which is written when the program has finished. `results.jsonl`
+    joins these files in the order of the plan. So it has the same bytes however often the study was
+    stopped and continued.
     """
 
     def __init__(self, directory: epath.Path, programs: Sequence[PlannedProgram]):
-        """Open the store; nothing is written yet.
+        """Open the store, without writing anything yet.
 
         Args:
           directory: the study's directory.
@@ -28,7 +28,7 @@ class ResultStore:
         self._programs = programs
 
     def has(self, program: PlannedProgram) -> bool:
-        """Return True if the records of a program are there, so that it has finished."""
+        """Return True if a program has finished, so that its records exist."""
         return self._file(program).exists()
 
     def write(self, program: PlannedProgram, records: Sequence[RunRecord]) -> None:

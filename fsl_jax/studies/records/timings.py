@@ -1,4 +1,4 @@
-"""The seconds of each phase: `timings.jsonl`, apart from the results, which stay the same bytes."""
+"""The seconds of each phase, in `timings.jsonl`, so that the bytes of the results do not change."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -10,16 +10,16 @@ from fsl_jax.studies.records.jsonl import Record, read_records, write_records
 
 @dataclasses.dataclass(frozen=True)
 class Timing(Record):
-    """Seconds that one invocation spent on one program; a resumed program has several of these.
+    """The seconds that one invocation spent on one program; a resumed program has several records.
 
-    Where a program trains several methods, each has a record with its share.
+    If a program trains several methods, each has a record with its share.
 
     Attributes:
       program: the program's name in the plan.
       method: the method, as in the records of its runs.
-      model: the model, likewise.
+      model: the model, as in the records of its runs.
       compile: seconds of tracing and compiling.
-      train: seconds of training steps, validation inside the program included.
+      train: seconds of training steps, including validation inside the program.
       evaluate: seconds on the test set, and on validation outside of a training program.
     """
 
@@ -39,18 +39,18 @@ class Timing(Record):
 
 
 def append_timings(path: epath.PathLike, timings: Iterable[Timing]) -> None:
-    """Add lines to `timings.jsonl`, which is made if it is missing.
+    """Add lines to `timings.jsonl`, which is created if it is missing.
 
-    The file is written anew and renamed, because an append that is killed leaves half a line, and
-    because object stores cannot append.
+    A new file is written and renamed, because a killed append would leave half a line, and object
+    stores cannot append.
 
     Args:
       path: the file; its directory exists.
-      timings: what to add.
+      timings: the records to add.
 
     Raises:
-      InputError: the file holds lines that are no timings.
-      OSError: the file could not be written; what was there before is untouched.
+      InputError: the file has lines that are not timings.
+      OSError: the file could not be written; the old file is not changed.
     """
     write_records(path, [*read_timings(path), *timings])
 
@@ -62,16 +62,16 @@ def read_timings(path: epath.PathLike) -> tuple[Timing, ...]:
       path: the file.
 
     Returns:
-      Its records in their order; none if there is no such file.
+      The records in order; empty if the file does not exist.
 
     Raises:
-      InputError: some lines are no timings; names every one of them by number.
+      InputError: some lines are not timings; the error names the number of every such line.
     """
     return read_records(path, Timing) if epath.Path(path).exists() else ()
 
 
 def seconds_of(timings: Iterable[Timing], method: str, model: str) -> dict[str, float]:
-    """Return the seconds that all invocations together spent on a method with a model.
+    """Return the total seconds that all invocations spent on a method with a model.
 
     Args:
       timings: the records of the study.
@@ -79,7 +79,7 @@ def seconds_of(timings: Iterable[Timing], method: str, model: str) -> dict[str, 
       model: the model as it is written in them.
 
     Returns:
-      Seconds for each of "compile", "train" and "evaluate"; 0 where nothing was spent.
+      Seconds for each of "compile", "train" and "evaluate"; 0 if no time was spent.
     """
     mine = [timing for timing in timings if (timing.method, timing.model) == (method, model)]
     phases = ("compile", "train", "evaluate")

@@ -1,1 +1,1 @@
-"""From records to the table, the pictures and the report."""
+"""Make the table, the plots and the report from records."""

@@ -1,4 +1,4 @@
-"""One table of several studies of the same methods."""
+"""One table for several studies of the same methods."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,12 +12,12 @@ def comparison_table(studies: Mapping[str, Sequence[Row]]) -> str:
     """Make a table with a line for each method and model, and a column for each study.
 
     Args:
-      studies: the rows of each study by the name that heads its column.
+      studies: the rows of each study, by the header of its column.
 
     Returns:
-      A table in Markdown: method, model, trained parameters (the most in any study, a task's head
-      included), mean ± deviation in percent for each study, and the seconds of all studies. The
-      best line comes first, by the mean over the studies that a method took part in.
+      A table in Markdown: method, model, trained parameters (the largest number in any study,
+      including a task's head), mean ± deviation in percent for each study, and the seconds of all
+      studies. Lines are sorted by the mean over the studies that have the method, best first.
     """
     by_key: dict[Key, dict[str, Row]] = {}
     for name, rows in studies.items():

@@ -1,4 +1,4 @@
-"""The conclusion of a study in a few sentences, which claim no more than its seeds allow."""
+"""The conclusion of a study in a few sentences, which claim no more than its seeds support."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from fsl_jax.studies.reporting.table import interval, percent, result
 
 
 def conclusion(rows: Sequence[Row]) -> str:
-    """Name the best row, its lead, and the rows that the seeds cannot tell from it.
+    """Name the best row, its lead, and the rows that the seeds cannot distinguish from it.
 
-    Two rows are told apart if the 95% confidence interval of their difference, seed by seed on the
-    same splits, does not contain 0.
+    Two rows differ if the 95% confidence interval of their difference, seed by seed on the same
+    splits, does not contain 0.
 
     Args:
-      rows: from `summarise`, the best first.
+      rows: from `summarise`, best first.
 
     Returns:
       A paragraph of Markdown.
@@ -33,7 +33,7 @@ def conclusion(rows: Sequence[Row]) -> str:
 
 
 def difference(first: Row, second: Row) -> Spread | None:
-    """Compare two rows on the seeds that both have a value for.
+    """Compare two rows on the seeds for which both have a value.
 
     Args:
       first: a row.

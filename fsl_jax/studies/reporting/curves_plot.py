@@ -1,4 +1,4 @@
-"""The picture of the validation curves."""
+"""The plot of the validation curves."""
 
 import itertools
 from collections.abc import Sequence
@@ -16,15 +16,16 @@ DASHES = ((0, (6, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)), (0, (1, 1)))
 
 
 def draw_curves(rows: Sequence[Row], records: Sequence[RunRecord]) -> Figure:
-    """Draw the validation curves of the selected runs: a panel a model, a colour a method.
+    """Draw the validation curves of the selected runs, with a panel per model and a colour per
+    method.
 
-    A thin line is a seed, with a point at the step whose parameters were kept. The thick line is
-    the mean, up to the last step that all seeds reached. A method that trains nothing is a level
-    line at its validation metric, or at its test metric if validation was not measured.
+    Each thin line is a seed, with a point at the step whose parameters were kept. The thick line is
+    the mean, up to the last step that all seeds reached. A method that trains nothing is a
+    horizontal line at its validation metric, or at its test metric if validation was not measured.
 
     Args:
       rows: from `summarise`.
-      records: all runs of the study; some selected run has a curve.
+      records: all runs of the study; at least one selected run must have a curve.
 
     Returns:
       The figure.

@@ -1,4 +1,4 @@
-"""Curves for TensorBoard: one event file for each run, with the same bytes for the same run."""
+"""Write curves for TensorBoard: one event file for each run, with equal bytes for equal runs."""
 
 import hashlib
 import re
@@ -19,16 +19,17 @@ FILE_NAME = "events.out.tfevents.0.fsl_jax"
 
 
 def write_events(directory: epath.PathLike, records: Iterable[RunRecord]) -> None:
-    """Write the curves of finished runs below a directory that `tensorboard --logdir` reads.
+    """Write the curves of finished runs to a directory for `tensorboard --logdir`.
 
     Each run has a directory `MODEL/METHOD/seed=…,learning_rate=…,HASH` with one file. The file's
-    name is fixed, so that writing a run again replaces its curves and does not draw them twice.
+    name is fixed, so that writing a run again replaces its curves instead of showing them twice.
     The scalars are `validation/METRIC` and `train/loss` by step, and `test/METRIC` of a selected
-    run at its best step. The time of an event is its step, since a clock would change the bytes.
+    run at its best step. The time of an event is its step, since the real time would change the
+    bytes.
 
     Args:
       directory: the log directory.
-      records: the runs of a program; those without a curve or a test value write nothing.
+      records: the runs of a program; runs without a curve or a test value are skipped.
     """
     for record in records:
         events = list(_events(record))
@@ -39,13 +40,13 @@ def write_events(directory: epath.PathLike, records: Iterable[RunRecord]) -> Non
 
 
 def run_directory(record: RunRecord) -> str:
-    """Name the directory of a run's events, relative to the log directory.
+    """Return the directory of a run's events, relative to the log directory.
 
     Args:
       record: the run.
 
     Returns:
-      A path with the run's name and a hash of everything that sets it apart from other runs.
+      A path with the run's name and a hash of everything that distinguishes it from other runs.
     """
     names = ("dataset", "formulation", "shots", "steps", "batch_size", "weight_decay", "settings")
     shown = ("model", "method", "seed", "learning_rate")

@@ -1,4 +1,4 @@
-"""The picture of the test metric by method."""
+"""The plot of the test metric by method."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ LINE_ABOVE = 0.06
 
 
 def draw_methods(rows: Sequence[Row], chance: float | None = None) -> Figure:
-    """Draw the test metric by method: a point for each seed, the mean, its confidence interval.
+    """Draw the test metric by method: a point for each seed, the mean and its confidence interval.
 
     Args:
       rows: from `summarise`, the best first; the first is drawn on top.
-      chance: the metric of a guess, in [0, 1], drawn as a dotted line; None for no line.
+      chance: the metric of guessing, in [0, 1], drawn as a dotted line; None for no line.
 
     Returns:
       The figure.
@@ -105,7 +105,7 @@ def _draw_result(axes: Axes, index: int, row: Row) -> None:
 
 
 def _stacked(values: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Sort the values, and give each a height below the mean that keeps equal values apart."""
+    """Sort the values, and give each a height below the mean so that equal ones do not overlap."""
     ordered = sorted(values)
     repeats = [ordered[:index].count(value) for index, value in enumerate(ordered)]
     step = min(0.1, 0.24 / max([1, *repeats]))
@@ -119,7 +119,7 @@ def _shares(rows: Sequence[Row], chance: float | None) -> list[float]:
 
 
 def _limits(shares: Sequence[float]) -> tuple[float, float]:
-    """Return percents just below the least share and just above the greatest; 0 and 100 if none."""
+    """Return limits in percent just around all shares; 0 and 100 without shares."""
     if not shares:
         return 0.0, 100.0
     low, high = 100 * min(shares), 100 * max(shares)

@@ -1,4 +1,4 @@
-"""The look of all pictures: colours, markers, titles, grids and legends."""
+"""The style of all plots: colours, markers, titles, grids and legends."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -6,7 +6,7 @@ from typing import Any, Literal
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito (2008): eight colours that stay apart for colour-blind readers; yellow is too pale.
+# Okabe and Ito (2008): eight colours that colour-blind readers can distinguish; yellow is too pale.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "D", "^", "v", "P")
 INK = "#262626"
@@ -28,7 +28,7 @@ def add_title(figure: Figure, text: str, explanation: str) -> None:
 
 
 def tidy(axes: Axes, grid: Literal["x", "y"]) -> None:
-    """Draw pale grid lines in one direction, and remove what a panel does not need.
+    """Draw pale grid lines in one direction, and remove unneeded parts of a panel.
 
     Args:
       axes: a panel, drawn.
@@ -44,12 +44,12 @@ def tidy(axes: Axes, grid: Literal["x", "y"]) -> None:
 
 
 def add_legend(figure: Figure, panels: Sequence[Axes], *, in_one_row: bool = False) -> None:
-    """Add one legend below all panels, which names each label once.
+    """Add one legend below all panels that has each label once.
 
     Args:
       figure: the figure.
       panels: its panels.
-      in_one_row: put all entries beside each other, though the figure may be too narrow.
+      in_one_row: put all entries in one row, even if the figure may be too narrow.
     """
     entries: dict[str, Any] = {}
     for axes in panels:

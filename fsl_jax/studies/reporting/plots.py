@@ -1,4 +1,4 @@
-"""The pictures of a study as files."""
+"""Write the plots of a study to files."""
 
 import io
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ def write_plots(
     *,
     chance: float | None = None,
 ) -> list[str]:
-    """Write the pictures of a study as PNG files.
+    """Write the plots of a study as PNG files.
 
     Args:
-      directory: the directory to write to; it exists.
+      directory: the directory to write to, which must exist.
       rows: from `summarise`.
       records: all runs of the study.
-      chance: the metric of a guess, in [0, 1], drawn as a line; None for no line.
+      chance: the metric of guessing, in [0, 1], drawn as a line; None for no line.
 
     Returns:
       The names of the files: the metric by method, and the curves if anything was trained.

@@ -1,4 +1,4 @@
-"""The report of a study: the conclusion, the table, the pictures, and how to read them."""
+"""The report of a study: the conclusion, the table, the plots, and how to read them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -28,16 +28,16 @@ def write_report(
     command: str | None = None,
     chance: float | None = None,
 ) -> list[Row]:
-    """Write the results of a study: `summary.json`, the plots, and `report.md`, which shows them.
+    """Write the results of a study: `summary.json`, the plots, and `report.md` with these plots.
 
     Args:
-      directory: the directory to write to; it exists.
-      records: all runs of the study, the selected ones with their test values.
-      timings: the seconds that its programs took.
+      directory: the directory to write to, which must exist.
+      records: all runs of the study; the selected runs have test values.
+      timings: the seconds of its programs.
       environment: from `environment.describe`.
       notes: sentences about the study as a whole, such as duplicates removed from the data set.
       command: the command that repeats the study.
-      chance: the metric of a guess, in [0, 1], drawn into a plot; None for no line.
+      chance: the metric of guessing, in [0, 1], drawn in a plot; None for no line.
 
     Returns:
       The rows of the table, the best first.
@@ -70,12 +70,12 @@ def markdown(
       rows: from `summarise`, the best first.
       records: all runs of the study.
       environment: from `environment.describe`.
-      plots: file names of the pictures to embed.
+      plots: the file names of the plots to embed.
       notes: sentences about the study as a whole.
       command: the command that repeats the study.
 
     Returns:
-      Markdown, for a reader who has not seen the study before.
+      Markdown for a reader who does not know the study.
     """
     first = rows[0]
     question = (

@@ -1,4 +1,4 @@
-"""The sections of the report about what happened and how it was made: notes, seconds, versions."""
+"""The sections of the report about notes, seconds, versions and the command."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,13 +9,13 @@ from fsl_jax.studies.reporting.table import MARK, markdown_table
 
 
 def notes_of(records: Sequence[RunRecord]) -> list[str]:
-    """Collect the notes of all runs; a note of several seeds appears once, with the seeds.
+    """Collect the notes of all runs; a note that several seeds share appears once, with the seeds.
 
     Args:
       records: all runs of the study.
 
     Returns:
-      The notes, with method and model.
+      The notes, each with its method and model.
     """
     seeds = {run.seed for run in records}
     noted: dict[str, set[int]] = {}
@@ -36,7 +36,7 @@ def _failure(run: RunRecord) -> list[str]:
 
 
 def seconds_table(rows: Sequence[Row]) -> str:
-    """Make a table of the seconds that each row took, by phase.
+    """Make a table of the seconds of each row by phase.
 
     Args:
       rows: from `summarise`, the best first.

@@ -9,7 +9,7 @@ from fsl_jax.studies.reporting.table import percent
 
 
 def how_to_read(rows: Sequence[Row], records: Sequence[RunRecord]) -> list[str]:
-    """Explain seeds, intervals and the selection, as far as they matter for these rows.
+    """Explain seeds, intervals and the selection, as needed for these rows.
 
     Args:
       rows: from `summarise`, the best first.

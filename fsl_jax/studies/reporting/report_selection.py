@@ -9,13 +9,13 @@ from fsl_jax.studies.reporting.table import markdown_table, percent
 
 
 def adapters_section(rows: Sequence[Row]) -> list[str]:
-    """Explain how to evaluate an adapter, for example the best one of the best row that has some.
+    """Explain how to evaluate an adapter; the example is the best adapter of the best row with any.
 
     Args:
       rows: from `summarise`, the best first.
 
     Returns:
-      The section; nothing if no adapter was saved.
+      The section; empty if no adapter was saved.
     """
     saved = [row for row in rows if any(row.selected["adapter"])]
     if not saved:

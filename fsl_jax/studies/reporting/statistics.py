@@ -5,12 +5,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import scipy  # It imports scipy.stats, which takes half a second, when it is first used.
+import scipy  # On its first use, it imports scipy.stats, which takes half a second.
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """The mean of some values, and how much they differ.
+    """The mean of some values, and their variation.
 
     Attributes:
       mean: the mean of the values.
@@ -26,17 +26,17 @@ class Spread:
 def spread(values: Sequence[float], bounds: tuple[float, float] = (0.0, 1.0)) -> Spread:
     """Compute mean, standard deviation and 95% confidence interval over seeds.
 
-    The interval is Student's t with n - 1 degrees of freedom. It assumes roughly normal values.
-    Near 0 or 1 it can reach beyond the values that a share can have, and is clipped there. A
-    bootstrap would be far too narrow: three values give only ten different samples, and the
-    interval never leaves the values seen.
+    The interval uses Student's t with n - 1 degrees of freedom, and assumes roughly normal values.
+    Near 0 or 1 it can exceed the possible values of a share, so it is clipped there. A bootstrap
+    interval would be far too narrow: three values give only ten different samples, and the interval
+    cannot exceed the observed values.
 
-    Equal values give a deviation of 0 and an interval of no width. Such an interval means that the
-    seeds made no difference, not that the mean is exact.
+    Equal values give a deviation of 0 and an interval of zero width. Such an interval means that
+    the seeds made no difference, not that the mean is exact.
 
     Args:
       values: one value for each seed, at least one.
-      bounds: the least and the greatest value that the mean can have.
+      bounds: the smallest and the largest possible mean.
 
     Returns:
       The spread.
@@ -51,10 +51,10 @@ def spread(values: Sequence[float], bounds: tuple[float, float] = (0.0, 1.0)) ->
 
 
 def paired_difference(first: Sequence[float], second: Sequence[float]) -> Spread:
-    """Compute how far one method is ahead of another on the same splits.
+    """Compute the lead of one method over another on the same splits.
 
     A hard split is hard for every method. So the differences within splits vary less than the
-    values, and can tell two methods apart whose intervals overlap.
+    values, and can distinguish two methods whose intervals overlap.
 
     Args:
       first: a share in [0, 1] for each seed, at least one.
@@ -68,7 +68,7 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Spread
 
 
 def sampling_margin(share: float, examples: int) -> float:
-    """Compute how uncertain a share is that was measured on a test set of this size.
+    """Compute the uncertainty of a share that was measured on a test set of this size.
 
     Args:
       share: the share of examples with some property, in [0, 1].

@@ -1,4 +1,4 @@
-"""The rows of the table from the records of runs, and the file `summary.json`."""
+"""Make the rows of the table from the records of runs, and write `summary.json`."""
 
 import dataclasses
 import itertools
@@ -17,7 +17,7 @@ from fsl_jax.studies.reporting.statistics import spread
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One method with one model: a row of the table, and of `summary.json` field by field.
+    """One method with one model: a row of the table and, field by field, of `summary.json`.
 
     Metrics are shares in [0, 1].
 
@@ -27,15 +27,15 @@ class Row:
       dataset: as in the records.
       shots: as in the records.
       metric: as in the records.
-      mean: over the seeds that have a value; None if every run failed.
+      mean: the mean over the seeds that have a value; None if every run failed.
       std: sample standard deviation over seeds; None with fewer than two values.
       ci95: 95% interval of the mean (`statistics.spread`); None with fewer than two values.
       runs: the test metric of each seed; None for a seed on which every run failed.
-      trainable_parameters: the number of trained parameters, the most of any run of the row.
-      total_parameters: the number of all parameters, the most of any run of the row.
-      seconds: of all runs of the row together: "compile", "train", "evaluate".
-      selected: lists along `runs`: "seeds", "learning_rate", "validation", "best_step", "adapter";
-        the number of runs ("tried"), and the number of runs that failed ("nan").
+      trainable_parameters: the largest number of trained parameters of any run of the row.
+      total_parameters: the largest number of all parameters of any run of the row.
+      seconds: the total seconds of all runs of the row: "compile", "train", "evaluate".
+      selected: lists in the order of `runs`: "seeds", "learning_rate", "validation", "best_step",
+        "adapter"; the number of runs ("tried"), and the number of failed runs ("nan").
     """
 
     method: str
@@ -54,7 +54,7 @@ class Row:
 
     @property
     def failed(self) -> bool:
-        """True if no run of the row gave a value."""
+        """True if no run of the row has a value."""
         return self.mean is None
 
     @property
@@ -68,15 +68,15 @@ def summarise(records: Iterable[RunRecord], timings: Iterable[Timing]) -> list[R
     """Make the rows of the table from the records of runs.
 
     Args:
-      records: all runs of the study; the selected ones have the test values.
-      timings: the seconds that the programs of the study took.
+      records: all runs of the study; the selected runs have test values.
+      timings: the seconds of the study's programs.
 
     Returns:
-      A row for each method and model, by falling mean of the test metric. Rows whose runs all
+      A row for each method and model, by descending mean of the test metric. Rows whose runs all
       failed come last.
 
     Raises:
-      InputError: a seed has two selected runs, or has runs that did not fail and none is selected.
+      InputError: a seed has two selected runs, or no selected run although some did not fail.
     """
     groups: dict[RowKey, list[RunRecord]] = {}
     for record in records:
@@ -95,7 +95,7 @@ def write_summary(path: epath.PathLike, rows: Sequence[Row], environment: dict[s
     """Write `summary.json`: the rows, and the environment in which the study ran.
 
     Args:
-      path: the file; its directory exists.
+      path: the file, whose directory must exist.
       rows: from `summarise`.
       environment: from `environment.describe`.
     """
@@ -114,7 +114,7 @@ def read_summary(path: epath.PathLike) -> list[Row]:
       The rows.
 
     Raises:
-      InputError: there is no such file, or `write_summary` did not write it.
+      InputError: the file does not exist, or `write_summary` did not write it.
     """
     path = epath.Path(path)
     if not path.exists():

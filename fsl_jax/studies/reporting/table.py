@@ -13,10 +13,10 @@ MARK = "†"
 
 
 def headers(rows: Sequence[Row]) -> list[str]:
-    """Name the columns of the table.
+    """Return the headers of the table.
 
     Args:
-      rows: the rows of the table, at least one; they share their metric.
+      rows: the rows of the table, at least one, all with the same metric.
 
     Returns:
       A header for each text that `cells` returns.
@@ -26,13 +26,13 @@ def headers(rows: Sequence[Row]) -> list[str]:
 
 
 def cells(row: Row) -> list[str]:
-    """Write a row as texts: method, model, trained parameters, mean ± deviation, interval, seconds.
+    """Format a row: method, model, trained parameters, mean ± deviation, interval, seconds.
 
     Args:
       row: the row.
 
     Returns:
-      A text for each of `headers`; the mean has a mark if `footnotes` says something about the row.
+      A text for each of `headers`; the mean has a mark if the row has a footnote.
     """
     share = row.trainable_parameters / row.total_parameters if row.total_parameters else 0.0
     trained = f"{row.trainable_parameters:,} ({share:.2%})" if row.trainable_parameters else "0"
@@ -41,7 +41,7 @@ def cells(row: Row) -> list[str]:
 
 
 def result(row: Row) -> str:
-    """Write the mean of a row with its standard deviation in percent: `88.2 ± 1.1`.
+    """Format the mean of a row with its standard deviation in percent: `88.2 ± 1.1`.
 
     Args:
       row: the row.
@@ -55,7 +55,7 @@ def result(row: Row) -> str:
 
 
 def interval(row: Row) -> str:
-    """Write the confidence interval of a row in percent: `85.5 to 90.9`.
+    """Format the confidence interval of a row in percent: `85.5 to 90.9`.
 
     Args:
       row: the row.
@@ -67,10 +67,10 @@ def interval(row: Row) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share in percent with one decimal.
+    """Format a share in percent with one decimal.
 
     Args:
-      share: 1 is the whole.
+      share: the share, from 0 to 1.
 
     Returns:
       The number without a percent sign.
@@ -79,7 +79,7 @@ def percent(share: float) -> str:
 
 
 def footnotes(rows: Sequence[Row]) -> list[str]:
-    """Explain the marks in the table, which stand at rows with failed runs.
+    """Explain the marks in the table, which mark rows with failed runs.
 
     Args:
       rows: the rows of the table.
@@ -131,7 +131,7 @@ def markdown_table(names: Sequence[str], lines: Sequence[Sequence[str]], texts: 
     Args:
       names: the headers.
       lines: the cells of each line, one for each header.
-      texts: the number of first columns that hold texts; the others are aligned to the right.
+      texts: the number of leading columns with texts; the other columns are aligned to the right.
 
     Returns:
       The lines of the table.

@@ -1,1 +1,1 @@
-"""Carrying out the programs of a study."""
+"""Carry out the programs of a study."""

@@ -1,4 +1,4 @@
-"""Compiling the programs of a study, for as many runs at once as fit into memory."""
+"""Compile the programs of a study, for as many runs at once as fit into memory."""
 
 import dataclasses
 
@@ -31,7 +31,7 @@ def compile_all(
       options: the options of this invocation; the memory limit is used.
 
     Returns:
-      The planned programs with the sizes that compiling gave, and the compiled programs by name.
+      The planned programs with their compiled sizes, and the compiled programs by name.
     """
     limit = min(gather(options.memory_limit or int(MEMORY_SHARE * device_memory_limit())))
     planned, compiled = [], {}
@@ -51,15 +51,15 @@ def compile_all(
 def compile_planned(
     study: RunningStudy, planned: PlannedProgram, limit: int = 0
 ) -> tuple[PlannedProgram, Program]:
-    """Compile a program for as many runs as fit, or for the size that was planned.
+    """Compile a program for as many runs as fit, or for the planned size.
 
     Args:
       study: the study.
       planned: the program; its size is 0 if it was never compiled.
-      limit: bytes that it may take on a device; only used if the program has no size yet.
+      limit: the bytes that it may use on a device; only used if the program has no size yet.
 
     Returns:
-      The planned program with the sizes that compiling gave, and the compiled program.
+      The planned program with its compiled sizes, and the compiled program.
     """
     pretrained = study.load(planned.model)
     prepared = prepare(planned, pretrained, study.dataset, study.config, stack_shapes)

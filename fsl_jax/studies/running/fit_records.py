@@ -1,4 +1,4 @@
-"""The records of runs that trained."""
+"""Make the records of runs that trained."""
 
 import dataclasses
 from typing import Any
@@ -29,7 +29,7 @@ def fit_records(
       prepared: the arrays of the program.
       fitted: the history of all runs.
       measured: the results of the selected runs on the test set.
-      adapters: the adapter's directory of each selected run by its index.
+      adapters: the adapter directory of each selected run, by the run's index.
 
     Returns:
       A record for each run, in order.
@@ -42,7 +42,7 @@ def fit_records(
 
 
 def _histories(fitted: Fitted, runs: int) -> list[dict[str, Any]]:
-    """Return the history of each run by itself."""
+    """Return a separate history for each run."""
     return [
         {name: values[index] for name, values in fitted.history.items()} for index in range(runs)
     ]
@@ -106,8 +106,8 @@ def _curve(history: dict[str, Any], every: int) -> tuple[CurvePoint, ...]:
     """Return a point for each validation that took place.
 
     Args:
-      history: of one run.
-      every: steps between validations.
+      history: the history of one run.
+      every: the number of steps between validations.
     """
     points = []
     for number, accuracy in enumerate(history["accuracies"]):

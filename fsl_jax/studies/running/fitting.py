@@ -1,4 +1,4 @@
-"""Carrying out a program that trains: fit, select, test, save the adapters, record."""
+"""Carry out a program that trains: fit, select, test, save the adapters, record."""
 
 import time
 
@@ -17,11 +17,11 @@ from fsl_jax.training.program import Program
 def run_fit(
     study: RunningStudy, planned: PlannedProgram, program: Program
 ) -> tuple[list[RunRecord], dict[str, float]]:
-    """Train the runs of a program, select among them, and test the selected ones.
+    """Train the runs of a program, and select and test the best.
 
     Args:
       study: the study.
-      planned: the program as it stands in the plan.
+      planned: the program in the plan.
       program: the compiled program.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Opening a study: its data, its test examples, its mesh, and a way to load its models."""
+"""Open a study: its data, its test examples, its mesh, and a way to load its models."""
 
 import contextlib
 import functools
@@ -33,14 +33,14 @@ def load_study_data(config: StudyConfig) -> Dataset:
 def open_study(
     config: StudyConfig, directory: epath.Path, dataset: Dataset, options: RunOptions
 ) -> Iterator[RunningStudy]:
-    """Prepare what the programs of a study share.
+    """Prepare the parts that the programs of a study share.
 
-    Inside the `with` block progress is shown, and a signal asks the study to stop.
+    Inside the `with` block, progress is shown, and a signal asks the study to stop.
 
     Args:
       config: the study's config.
       directory: the directory that the study writes to.
-      dataset: the data; all splits are drawn once, to find out early if there is too little.
+      dataset: the data; all splits are drawn once, to detect early if there are too few examples.
       options: the options of this invocation.
 
     Yields:

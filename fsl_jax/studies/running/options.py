@@ -1,4 +1,4 @@
-"""Options of an invocation that do not change the results of a study."""
+"""Options of an invocation, which do not change the results of a study."""
 
 import dataclasses
 
@@ -10,8 +10,8 @@ class RunOptions:
     """Options for carrying out a study, which do not change its results.
 
     Attributes:
-      checkpoint_seconds: the shortest time between two checkpoints.
-      memory_limit: bytes that a program may take on a device; 0 for most of the device's memory.
+      checkpoint_seconds: the minimum time between two checkpoints.
+      memory_limit: the bytes that a program may use on a device; 0 for most of the device's memory.
       command: the command that the report names.
       flagfile: the resolved flags, which are written beside the results.
     """

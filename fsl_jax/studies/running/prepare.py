@@ -1,4 +1,4 @@
-"""Preparing the arrays of a planned program: splits, tokens, stacked parameters."""
+"""Prepare the arrays of a planned program: splits, tokens, stacked parameters."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -26,11 +26,11 @@ Tree = TypeVar("Tree")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prepared:
-    """Everything that a program needs beside its compiled function.
+    """Everything that a program needs besides its compiled function.
 
     Attributes:
       planned: the program in the plan.
-      formulation: how examples become tokens and class logits.
+      formulation: turns examples into tokens and class logits.
       fit_config: the config of the training, which all runs share.
       stack: the parameters of all runs.
       runs: the arrays that differ between the runs.
@@ -59,7 +59,7 @@ def prepare(
       pretrained: its model.
       dataset: the data.
       config: the study's config.
-      stacking: `stack_shapes` where the shapes of the parameters are enough.
+      stacking: `stack_runs`, or `stack_shapes` if the shapes of the parameters are enough.
 
     Returns:
       The arrays, on the host or on one device.
@@ -105,7 +105,7 @@ def make_fit_config(planned: PlannedProgram, config: StudyConfig) -> FitConfig:
 
 
 def _pool(splits: Sequence[Split]) -> dict[Example, int]:
-    """Give each example of the splits a row; an example of several splits has one row."""
+    """Give each example of the splits one row, even if it is in several splits."""
     examples = [example for split in splits for example in (*split.train, *split.validation)]
     return {example: row for row, example in enumerate(dict.fromkeys(examples))}
 
@@ -140,7 +140,7 @@ def _runs(
 
 
 def chunked(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut rows into chunks of one size, as few as possible and as even as possible.
+    """Cut rows into chunks of equal size, as few as possible with as little padding as possible.
 
     Args:
       rows: int32 `[N, m]`.
@@ -161,5 +161,5 @@ def chunked(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def slice_runs(tree: Tree, group: range) -> Tree:
-    """Cut the runs of a group out of a tree whose leaves have the runs on their first axis."""
+    """Take the runs of a group from a tree whose leaves have the runs on their first axis."""
     return jax.tree.map(lambda leaf: leaf[group.start : group.stop], tree)

@@ -1,4 +1,4 @@
-"""Progress with the current loss and the time left: bars on a terminal, lines in a log."""
+"""Show progress with the current loss and the time left: bars on a terminal, lines in a log."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Task:
-    """Work that counts up to a total; made by `Progress.task`."""
+    """Work that is counted up to a total; made by `Progress.task`."""
 
     def __init__(
         self, show: Callable[["Task"], None], description: str, total: int, completed: int
@@ -30,11 +30,11 @@ class Task:
         self._show = show
 
     def update(self, completed: int, *, loss: float | None = None) -> None:
-        """Set how far the work is.
+        """Set the progress of the work.
 
         Args:
-          completed: how much of the total is done.
-          loss: the current loss; None keeps the last one.
+          completed: the amount that is done.
+          loss: the current loss; None keeps the last loss.
         """
         self.completed = completed
         self.loss = self.loss if loss is None else loss
@@ -42,7 +42,7 @@ class Task:
         self._show(self)
 
     def finish(self) -> None:
-        """End the work, even if it is short of its total."""
+        """End the work, even if it has not reached its total."""
         if not self.finished:
             self.finished = True
             self._show(self)
@@ -54,12 +54,12 @@ class Task:
 
     @property
     def loss_text(self) -> str:
-        """The loss in words; empty before the first one."""
+        """The loss as text; empty before the first loss."""
         return "" if self.loss is None else f"loss {self.loss:.3f}"
 
 
 class Progress:
-    """Shows tasks while its `with` block runs: live bars on a terminal, else a line at times.
+    """Shows tasks while its `with` block runs: live bars on a terminal, else a line now and then.
 
     with Progress() as progress:
         task = progress.task("lora with minilm-l6", total=600)
@@ -87,12 +87,12 @@ class Progress:
         self._display.stop()
 
     def task(self, description: str, total: int, completed: int = 0) -> Task:
-        """Start to show a task.
+        """Start showing a task.
 
         Args:
           description: the work in a few words.
-          total: how much there is to do.
-          completed: how much an earlier invocation has done.
+          total: the total amount of work.
+          completed: the amount that an earlier invocation has done.
 
         Returns:
           The task, which the caller updates.
@@ -115,7 +115,7 @@ class _BarDisplay:
             console=console,
             get_time=clock,
             expand=True,
-            # Chunks of steps can be minutes apart, and a speed needs two of them.
+            # Chunks of steps can be minutes apart, and computing a speed needs two of them.
             speed_estimate_period=1800.0,
         )
         self.start = self._bars.start
@@ -124,7 +124,7 @@ class _BarDisplay:
     def show(self, task: Task) -> None:
         if task not in self._ids:
             self._ids[task] = self._bars.add_task(task.description, count="", loss="")
-        # A task that ended early fills its bar, or its clock would go on counting.
+        # Fill the bar of a task that ended early, or its clock would keep counting.
         total = task.completed if task.finished else task.total
         self._bars.update(
             self._ids[task],
@@ -144,17 +144,17 @@ class _LineDisplay:
         self._last = -float("inf")
 
     def start(self) -> None:
-        """Do nothing: lines need no preparation."""
+        """Do nothing, since lines need no preparation."""
 
     def stop(self) -> None:
-        """Do nothing: lines need no cleaning up."""
+        """Do nothing, since lines need no cleanup."""
 
     def show(self, task: Task) -> None:
         now = self._clock()
         if task not in self._begun:
             self._begun[task] = now
         elif task not in self._first:
-            # What came before the first update was compilation, and says nothing about the speed.
+            # The time before the first update was compilation, which says nothing about the speed.
             self._first[task] = (now, task.completed)
         if task.finished or now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now

@@ -1,4 +1,4 @@
-"""Carrying out a program that trains nothing: the model is asked about the test set as it is."""
+"""Carry out a program that trains nothing: prompt the base model with the test set."""
 
 import dataclasses
 import time
@@ -27,7 +27,7 @@ class PromptContext:
 
     Attributes:
       text: the demonstrations; empty if there are none.
-      note: how many demonstrations fitted, for the record; empty if there are none.
+      note: the number of demonstrations that fitted, for the record; empty without demonstrations.
     """
 
     text: str = ""
@@ -37,13 +37,13 @@ class PromptContext:
 def run_prompts(
     study: RunningStudy, planned: PlannedProgram
 ) -> tuple[list[RunRecord], dict[str, float]]:
-    """Ask a model about the test set, once for each split.
+    """Prompt a model with the test set, once for each split.
 
-    Without demonstrations the split makes no difference, so the model is asked only once.
+    Without demonstrations the split makes no difference, so the test set is scored only once.
 
     Args:
       study: the study.
-      planned: the program as it stands in the plan.
+      planned: the program in the plan.
 
     Returns:
       A record for each run, in order, and the seconds of evaluation.
@@ -82,7 +82,7 @@ def prompt_context(
       run: a run of a method that trains nothing.
 
     Returns:
-      As many demonstrations as fit, in the order of the split; none if the method has none.
+      As many demonstrations as fit, in the order of the split; empty if the method has none.
     """
     if not _has_demonstrations(run):
         return PromptContext()

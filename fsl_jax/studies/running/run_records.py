@@ -1,4 +1,4 @@
-"""The records of runs: the parts that runs of all methods share."""
+"""Make the parts of records that runs of all methods share."""
 
 from typing import Any, SupportsFloat
 
@@ -34,7 +34,7 @@ def make_record(
       planned: the run's program.
       run: the run.
       settings: the settings of the method and the formulation.
-      **result: the fields of `RunRecord` that hold the result of the run.
+      **result: the fields of `RunRecord` for the result of the run.
 
     Returns:
       The record.
@@ -73,8 +73,8 @@ def truncation_note(count: int, texts: str, limit: int) -> str:
     """Return the note about texts that were cut.
 
     Args:
-      count: how many were cut.
-      texts: which texts: `test`, for example.
-      limit: the most tokens that a text may have.
+      count: the number of texts that were cut.
+      texts: the name of the set of texts, such as `test`.
+      limit: the maximum number of tokens of a text.
     """
     return f"{count} {texts} texts were longer than {limit} tokens and were cut"

@@ -1,4 +1,4 @@
-"""A study while it runs: the data, the models and the devices that its programs share."""
+"""A running study: the data, the models and the devices that its programs share."""
 
 import dataclasses
 from collections.abc import Callable
@@ -21,13 +21,13 @@ class RunningStudy:
 
     Attributes:
       config: the study's config.
-      directory: the directory that it writes to.
+      directory: the directory to which it writes.
       dataset: the data.
       test: the test examples.
       mesh: the mesh, if there are several devices.
-      progress: where progress is shown.
-      stop: tells if this process was asked to stop.
-      checkpoint_seconds: the shortest time between two checkpoints.
+      progress: shows the progress.
+      stop: records whether this process was asked to stop.
+      checkpoint_seconds: the minimum time between two checkpoints.
       load: loads a model by name, once.
     """
 
@@ -42,17 +42,17 @@ class RunningStudy:
     load: Callable[[str], Pretrained]
 
     def stop_status(self) -> int:
-        """Return the exit status if any process was asked to stop, and 0 if none was.
+        """Return the exit status if any process was asked to stop, or 0.
 
-        All processes call this together, and stop together.
+        All processes must call this together, and then stop together.
         """
         return max(gather(self.stop.exit_status))
 
     def stop_if_asked(self, message: str) -> None:
-        """End the study if a process was asked to stop; all processes call this together.
+        """End the study if a process was asked to stop; all processes must call this together.
 
         Args:
-          message: says where the study stopped, and if that part has to be done again.
+          message: says where the study stopped, and whether that part must be done again.
 
         Raises:
           Stopped: a process was asked to stop.
@@ -62,5 +62,5 @@ class RunningStudy:
 
     @property
     def writes(self) -> bool:
-        """True if this process writes files; of several processes only the first does."""
+        """True if this process writes files, which only the first process does."""
         return is_first()

@@ -1,4 +1,4 @@
-"""Saving the adapters of the selected runs."""
+"""Save the adapters of the selected runs."""
 
 import re
 
@@ -11,7 +11,7 @@ from fsl_jax.studies.running.training import Fitted
 
 
 def save_run(study: RunningStudy, prepared: Prepared, fitted: Fitted, index: int) -> str:
-    """Save the adapter of a run, in the process that writes.
+    """Save the adapter of a run, if this process writes files.
 
     Args:
       study: the study.

@@ -1,4 +1,4 @@
-"""Testing the selected runs of a program on the test set."""
+"""Test the selected runs of a program on the test set."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Measured:
 
     Attributes:
       accuracies: the accuracy of each selected run by its index, from 0 to 1.
-      truncated: how many test texts were cut.
+      truncated: the number of test texts that were cut.
     """
 
     accuracies: dict[int, float]
@@ -36,10 +36,10 @@ def measure_selected(
       study: the study.
       prepared: the arrays of the program.
       fitted: the trained leaves of all runs.
-      selected: the indices of the selected runs; there are none if all runs failed.
+      selected: the indices of the selected runs; empty if all runs failed.
 
     Returns:
-      The accuracies, and how many test texts were cut.
+      The accuracies, and the number of test texts that were cut.
     """
     if not selected:
         return Measured({}, prepared.formulation.tokenize(study.test)[1])

@@ -1,4 +1,4 @@
-"""Training the runs of a program, group by group, with checkpoints and progress."""
+"""Train the runs of a program, group by group, with checkpoints and progress."""
 
 import dataclasses
 from typing import Any
@@ -66,7 +66,7 @@ def _fit_group(
     shared: Params,
     pool: Batch,
 ) -> dict[str, Any]:
-    """Train one group from its last checkpoint on, and return its results on the host."""
+    """Train one group from its last checkpoint, and return its results on the host."""
     planned, config = prepared.planned, prepared.fit_config
     group = planned.groups[number]
     trainable = slice_runs(prepared.stack.trainable, group)
@@ -87,7 +87,7 @@ def _fit_group(
     if not is_over(state, config):
         state = fit(program, state, runs, shared, pool, config, after_dispatch)
     task.finish()
-    # The last group is filled up with copies of runs, which are left out here.
+    # Leave out the copies of runs that fill up the last group.
     return slice_runs(to_host(_result_fields(state)), range(len(group)))
 
 
@@ -98,13 +98,13 @@ def _group_title(planned: PlannedProgram, size: int, number: int) -> str:
 
 
 def _latest_loss(state: FitState) -> float | None:
-    """Return the mean loss of all runs at the last step; None if no run has a finite one."""
+    """Return the mean loss of all runs at the last step; None if no run has a finite loss."""
     losses = to_host(state.runs.losses)[:, int(state.step) - 1]
     return float(np.nanmean(losses)) if np.isfinite(losses).any() else None
 
 
 def _result_fields(state: FitState) -> dict[str, Any]:
-    """Return the fields of the state that count once the training is over."""
+    """Return the fields of the state that are needed after training."""
     left_out = ("trainable", "optimizer", "method_state")
     names = [field.name for field in dataclasses.fields(state.runs) if field.name not in left_out]
     return {name: getattr(state.runs, name) for name in names}

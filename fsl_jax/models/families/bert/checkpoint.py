@@ -52,7 +52,7 @@ def bert_config(source: str, values: Mapping[str, Any], tensors: Collection[str]
 
 
 def encoder_sizes(reader: ConfigReader, tensors: Collection[str]) -> dict[str, Any]:
-    """Read the sizes that BERT and RoBERTa name alike: all but the longest sequence."""
+    """Read the sizes that have the same names in BERT and RoBERTa: all but the longest sequence."""
     reader.expect("hidden_act", "gelu")
     reader.expect("position_embedding_type", "absolute")
     reader.expect("is_decoder", False)
@@ -75,7 +75,7 @@ def bert_json(config: BertConfig) -> dict[str, Any]:
 
 
 def encoder_json(config: BertConfig) -> dict[str, Any]:
-    """Return the values that `config.json` has for BERT and RoBERTa alike."""
+    """Return the values of `config.json` that BERT and RoBERTa share."""
     return {
         "model_type": config.family,
         "vocab_size": config.vocab_size,
@@ -103,11 +103,11 @@ def bert_tensor_map(config: BertConfig) -> TensorMap:
 
 
 BUFFERS = r"embeddings\.(position_ids|token_type_ids)"
-"""Buffers that old checkpoints hold beside their weights."""
+"""Buffers that old checkpoints have beside their weights."""
 
 
 def encoder_rules(config: BertConfig) -> tuple[TensorRule, ...]:
-    """Return the rules for the tensors that BERT and RoBERTa name alike."""
+    """Return the rules for the tensors that have the same names in BERT and RoBERTa."""
     dense = {**DENSE, **POOLER} if config.has_pooler else DENSE
     return (*embedding_rules(EMBEDDINGS), *dense_rules(dense), *norm_rules(NORMS))
 
@@ -118,7 +118,7 @@ def bert_heads(config: BertConfig) -> dict[str, TensorMap]:
         dense="cls.predictions.transform.dense",
         norm="cls.predictions.transform.LayerNorm",
         bias="cls.predictions.bias",
-        # Copies of tied weights, and the head that tells whether sentences follow each other.
+        # Copies of tied weights, and the head for next-sentence prediction.
         ignored=(r"cls\.predictions\.decoder\.(weight|bias)", r"cls\.seq_relationship\..*"),
         classifier={**POOLER, **CLASSIFIER},
     )
@@ -132,10 +132,10 @@ def encoder_heads(
     Args:
       dense: the name of the linear layer in the masked language model's head.
       norm: the name of the norm in that head.
-      bias: the name of that head's bias, which has one number for each word.
+      bias: the name of that head's bias, which has one element for each token.
       ignored: patterns of other tensors of that head, as in `TensorMap`.
-      classifier: the paths of the linear layers in the head for texts, by name. The head for tokens
-        is the same in all families.
+      classifier: the paths of the linear layers in the head that classifies texts, by name. The
+        head that classifies tokens is the same in all families.
 
     Returns:
       A tensor map for each kind of head.

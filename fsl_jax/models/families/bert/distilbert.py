@@ -58,7 +58,7 @@ def distilbert_json(config: BertConfig) -> dict[str, Any]:
         "n_heads": config.num_heads,
         "max_position_embeddings": config.max_length,
         "activation": "gelu",
-        # The checkpoint holds the position embedding, however it was made.
+        # The checkpoint has the position embedding, sinusoidal or not.
         "sinusoidal_pos_embds": False,
         "tie_word_embeddings": True,
     }

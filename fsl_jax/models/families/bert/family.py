@@ -19,7 +19,7 @@ BERT = Family(
     classifier=ClassifierStyle("cls", pooler=True, bias=True, drops=True),
     special_tokens=WORDPIECE_TOKENS,
     gguf=GGUFLayout("bert", gguf.bert_gguf_config, gguf.bert_gguf_tensor_map),
-    # A checkpoint may come without it; Hugging Face's model then draws it anew.
+    # A checkpoint may lack the pooler; Hugging Face's model then draws it at random.
     other_linear_layers=("pooler.dense",),
     vllm_embeddings=("BertModel",),
 )

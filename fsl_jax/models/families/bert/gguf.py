@@ -1,7 +1,7 @@
 """BERT, DistilBERT and RoBERTa in GGUF files: the sizes in the metadata, and the tensor map.
 
-The files hold no pooler and no masked language model's head. The head that a model is loaded with
-says how the hidden states of a text are pooled.
+The files have no pooler and no head for masked language modelling. The head that a model is loaded
+with determines how the hidden states of a text are pooled.
 """
 
 from collections.abc import Mapping
@@ -39,8 +39,8 @@ def bert_gguf_config(
 ) -> BertConfig:
     """Read the sizes of a BERT encoder in a GGUF file; see `llama_gguf_config`.
 
-    In these files, DistilBERT has the same architecture without types of tokens. RoBERTa is a BERT
-    with another tokenizer: the file lacks the rows of the position embedding that it never uses.
+    In these files, DistilBERT has the same architecture but no token types. RoBERTa is a BERT with
+    another tokenizer, and its file lacks the rows of the position embedding that it never uses.
     """
     reader = GGUFConfigReader(source, metadata)
     reader.expect("attention.causal", False)

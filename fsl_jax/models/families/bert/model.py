@@ -26,20 +26,21 @@ from fsl_jax.models.blocks.multi_head_config import MultiHeadConfig
 from fsl_jax.models.blocks.transformer import Mask, Transformer
 from fsl_jax.models.outputs import KeyValues, ModelOutput
 
-_AFTER_ATTENTION, _AFTER_MLP = 0, 1  # numbers that dropout folds in, one for each use in a layer
+# The numbers that dropout folds into its key, one for each use in a layer.
+_AFTER_ATTENTION, _AFTER_MLP = 0, 1
 
 
 @dataclasses.dataclass(frozen=True)
 class BertConfig(MultiHeadConfig):
     """The sizes of a BERT encoder.
 
-    Attributes beside those of `MultiHeadConfig`:
+    Attributes besides those of `MultiHeadConfig`:
       num_token_types: rows of the token type embedding, 0 if there is none (DistilBERT). Every
         token has type 0.
       norm_epsilon: a small number that norms add to the variance.
       has_pooler: True if the checkpoint has a pooler; its leaves are then in the tree.
       first_position: the row of the position embedding for position 0. RoBERTa does not use the
-        rows up to its padding token's number.
+        rows up to and including its padding token's id.
       family: the family's name, as in `model_type` of `config.json`.
     """
 
@@ -62,7 +63,7 @@ class BertEmbeddings(nn.Module):
     def __call__(
         self, input_ids: Int[Array, "B T"], position_ids: Int[Array, "B S"], dropout: Dropout
     ) -> Float[Array, "B S D"]:
-        """Embed tokens `[B, T]`; more positions than tokens mean a soft prompt before them."""
+        """Embed tokens `[B, T]`; extra positions belong to a soft prompt before them."""
         sizes = self.config
 
         def lookup(name: str, size: int, ids: Int[Array, "B _"]) -> Float[Array, "B S D"]:
@@ -86,7 +87,7 @@ class BertAttention(nn.Module):
     def __call__(
         self, x: Float[Array, "B T D"], mask: Bool[Array, "B Q T"], dropout: Dropout
     ) -> Float[Array, "B T D"]:
-        """Let each token attend to the tokens for which the mask `[B, T or 1, T]` is True."""
+        """Let each token attend to the tokens where the mask `[B, T or 1, T]` is True."""
         width, heads = self.config.hidden_size, self.config.num_heads
 
         def split(name: str) -> Float[Array, "B T H Dh"]:
@@ -147,7 +148,7 @@ class BertAttentionInputs:
     mask: Bool[Array, "B Q T"]
 
     def per_layer(self, first: int, layers: int) -> None:
-        """Return None, as all layers have the same inputs."""
+        """Return None, since all layers have the same inputs."""
 
     def arguments(self, inputs: None) -> tuple[Bool[Array, "B Q T"]]:
         """Return the arguments of a layer."""

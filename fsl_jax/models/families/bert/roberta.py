@@ -1,4 +1,4 @@
-"""Hugging Face's RoBERTa and XLM-RoBERTa checkpoints: sizes in `config.json`, tensor maps."""
+"""Hugging Face's RoBERTa and XLM-RoBERTa checkpoints: sizes in `config.json`, and tensor maps."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -32,7 +32,7 @@ def roberta_config(source: str, values: Mapping[str, Any], tensors: Collection[s
     """Read the sizes of a RoBERTa or XLM-RoBERTa checkpoint; see `bert_config`."""
     reader = ConfigReader(source, values)
     sizes = encoder_sizes(reader, tensors)
-    # The first position has the number after that of the padding token.
+    # The first position comes right after the padding token's id.
     first = reader.count("pad_token_id", 1) + 1
     rows = reader.integer("max_position_embeddings")
     if rows <= first:

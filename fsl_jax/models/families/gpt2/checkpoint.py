@@ -96,7 +96,7 @@ def gpt2_tensor_map(config: GPT2Config) -> TensorMap:
             *output,
         ),
         prefix="transformer.",
-        # Buffers, and copies of tied weights that some checkpoints hold.
+        # Buffers, and copies of tied weights, which some checkpoints have.
         ignored=(r"h\.\d+\.attn\.(bias|masked_bias)", *copies),
     )
 

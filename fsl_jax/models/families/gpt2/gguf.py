@@ -48,7 +48,7 @@ def gpt2_gguf_tensor_map(config: GPT2Config) -> TensorMap:
     """Return the tensor map of a GGUF file with a GPT-2."""
     output = () if config.tied else (TensorRule(_OUTPUT, "unembedding/kernel", TRANSPOSE),)
     parts = [(path, (number, len(_PARTS))) for number, path in enumerate(_PARTS)]
-    # The weights of queries, keys and values lie along the first axis of the tensor.
+    # The weights of queries, keys and values are joined along the first axis of the tensor.
     weights = (
         TensorRule(f"{_FUSED}.weight", f"{path}/kernel", TRANSPOSE, part, axis=0)
         for path, part in parts

@@ -22,14 +22,15 @@ from fsl_jax.models.blocks.layers import (
 )
 from fsl_jax.models.blocks.multi_head_config import MultiHeadConfig
 
-_AFTER_ATTENTION, _AFTER_MLP = 0, 1  # numbers that dropout folds in, one for each use in a layer
+# The numbers that dropout folds into its key, one for each use in a layer.
+_AFTER_ATTENTION, _AFTER_MLP = 0, 1
 
 
 @dataclasses.dataclass(frozen=True)
 class GPT2Config(MultiHeadConfig):
     """The sizes of a GPT-2 decoder.
 
-    Attributes beside those of `MultiHeadConfig`:
+    Attributes besides those of `MultiHeadConfig`:
       norm_epsilon: a small number that norms add to the variance.
       tied: True if the output embedding is the input embedding.
     """
@@ -120,7 +121,7 @@ class GPT2Embeddings(nn.Module):
     def __call__(
         self, input_ids: Int[Array, "B T"], position_ids: Int[Array, "B S"], dropout: Dropout
     ) -> Float[Array, "B S D"]:
-        """Embed tokens `[B, T]`; more positions than tokens mean a soft prompt before them."""
+        """Embed tokens `[B, T]`; extra positions belong to a soft prompt before them."""
         x = self.word(input_ids, position_ids.shape[1])
         return dropout(x + self.position(position_ids), 0)
 

@@ -24,8 +24,8 @@ class View(NamedTuple):
     Attributes:
       tables: cosines and sines of the tokens' positions, `[B, T, Dh / 2]` each.
       mask: bool `[B, T, P + T]`, True where a token sees another.
-      prefix_from: `[B, T]`, the first vector of a learned prefix that a token sees; None if there
-        is no such prefix, or no layer has a window.
+      prefix_from: `[B, T]`, the first vector of a learned prefix that a token sees; None without
+        such a prefix, or if no layer has a window.
     """
 
     tables: Tables
@@ -37,7 +37,7 @@ class View(NamedTuple):
 class LlamaAttentionInputs(CausalAttentionInputs):
     """The inputs of attention in all layers.
 
-    Attributes beside those of `CausalAttentionInputs`:
+    Attributes besides those of `CausalAttentionInputs`:
       views: the view of layers without a sliding window and that of layers with one. They are the
         same object if they do not differ.
       sliding: for each layer, True if it has a sliding window; empty if that makes no difference.
@@ -75,8 +75,8 @@ def llama_attention_inputs(
 ) -> LlamaAttentionInputs:
     """Compute masks and positions from the arguments of `Pretrained.apply`.
 
-    A learned prefix counts as `before` tokens: the positions of tokens come after it, and it slides
-    out of windows as tokens do. Its keys are not rotated.
+    A learned prefix counts as `before` tokens: the positions of tokens start after it, and it
+    slides out of windows as tokens do. Its keys are not rotated.
     """
     causal = causal_attention_inputs(attention_mask, position_ids, prefix)
     has_positions = position_ids is not None or (
@@ -112,7 +112,7 @@ def _views(
 def _with_windowed_prefix(
     config: LlamaConfig, views: tuple[View, View], positions: Int[Array, "B T"]
 ) -> tuple[tuple[View, View], tuple[bool, ...]]:
-    """Return the views with the part of a learned prefix that each shows."""
+    """Return the views with the part of a learned prefix that is visible in each."""
     whole, windowed = views
     shown = jnp.maximum(positions - jnp.int32(config.window or 0) + 1, 0)
     windowed = windowed._replace(prefix_from=shown)
@@ -134,7 +134,7 @@ def _windowed_tables(config: LlamaConfig, positions: Int[Array, "B T"], whole: V
 def _windowed_mask(
     config: LlamaConfig, causal: CausalAttentionInputs, has_positions: bool
 ) -> Bool[Array, "B T S"]:
-    """Return the mask within the window; the mask itself if no token can be that far away."""
+    """Return the mask limited to the window, or the same mask if no token can be that far away."""
     if config.window is None or (not has_positions and causal.mask.shape[-1] <= config.window):
         return causal.mask
     return causal.mask & within_window(causal.positions, causal.key_positions(), config.window)

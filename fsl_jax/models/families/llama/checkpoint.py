@@ -1,6 +1,6 @@
 """Llama and Mistral checkpoints: the sizes in `config.json`, and the tensor maps.
 
-All decoders that are built like Llama have these tensor maps.
+All decoders that are built like Llama use these tensor maps.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -31,7 +31,7 @@ _NORMS = {
     "model.layers.{layer}.input_layernorm": "layers/attention/norm",
     "model.layers.{layer}.post_attention_layernorm": "layers/mlp/norm",
 }
-# If the updates are normalised too, the second name means another norm.
+# If the updates are normalised too, the second name belongs to another norm.
 _NORMS_WITH_POST_NORMS = {
     "model.layers.{layer}.input_layernorm": "layers/attention/norm",
     "model.layers.{layer}.post_attention_layernorm": "layers/attention/post_norm",
@@ -107,7 +107,7 @@ def llama_tensor_map(config: LlamaConfig) -> TensorMap:
             *output,
         ),
         prefix="model.",
-        # Buffers, and copies of tied weights that some checkpoints hold.
+        # Buffers, and copies of tied weights, which some checkpoints have.
         ignored=(r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq", *copies),
     )
 

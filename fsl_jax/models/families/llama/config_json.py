@@ -1,4 +1,4 @@
-"""The values of `config.json` that all decoders built like Llama have."""
+"""The values of `config.json` that all decoders built like Llama share."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,7 +28,7 @@ def common_sizes(
     Args:
       reader: a reader of `values`, which collects the problems.
       values: values from `rotary_values`.
-      num_kv_heads: default of the number of heads of keys and values; None for that of heads.
+      num_kv_heads: default of the number of heads of keys and values; None for the number of heads.
       max_length: default of the longest sequence.
       head_dim: default of a head's width; None for the model width divided by the heads.
       rope_theta: default of the base of the rotary embedding.
@@ -67,7 +67,8 @@ def sliding_layers(
       reader: a reader of `values`, which collects the problems.
       values: the values of `config.json`.
       window: length of the window.
-      default: tells for the number of a layer whether it has a window, if the config does not.
+      default: returns True if the layer of a given number has a window, for configs that do not
+        say.
 
     Returns:
       Arguments of `LlamaConfig`.

@@ -42,7 +42,7 @@ def gemma3_config(source: str, values: Mapping[str, Any], tensors: Collection[st
         )
     if (kind := local.get("rope_type", "default")) != "default":
         reader.problem("rope_type of the sliding layers", kind, "'default'")
-    # Hugging Face reads this field and does not use it.
+    # Hugging Face reads this field but does not use it.
     reader.expect("attn_logit_softcapping", None)
     pattern = reader.integer("sliding_window_pattern", 6)
     sizes = _sizes(reader, values, every=pattern, max_length=131_072, rope_theta=1_000_000.0)
@@ -55,9 +55,9 @@ def gemma3_config(source: str, values: Mapping[str, Any], tensors: Collection[st
 def _sizes(
     reader: ConfigReader, values: Mapping[str, Any], every: int, max_length: int, **defaults: Any
 ) -> dict[str, Any]:
-    """Read the sizes that both have. Of every `every` layers, the last has no sliding window."""
+    """Read the sizes of both. By default the last of every `every` layers has no sliding window."""
     reader.expect("hidden_activation", "gelu_pytorch_tanh")
-    # Bidirectional models are encoders that give embeddings, and no decoders.
+    # Bidirectional models are encoders for embeddings, not decoders.
     reader.expect("use_bidirectional_attention", False)
     sizes = common_sizes(
         reader,

@@ -15,8 +15,8 @@ from fsl_jax.models.gguf.config_reader import GGUFConfigReader
 from fsl_jax.models.tensors.stored import StoredTensor
 
 _WINDOW, _PATTERN = "attention.sliding_window", "attention.sliding_window_pattern"
-# The models of 27 billion parameters scale attention by the model width divided by the heads, not
-# by a head's own width. Only the number of layers tells them from others.
+# The 27B models scale attention by the model width divided by the number of heads, not by the width
+# of a head. Only their number of layers distinguishes them.
 _LAYERS_OF_27B = {"gemma2": 46, "gemma3": 62}
 
 
@@ -49,7 +49,7 @@ def gemma3_gguf_config(
 def _sizes(
     reader: GGUFConfigReader, tensors: Mapping[str, StoredTensor], every: int
 ) -> dict[str, Any]:
-    """Read the sizes that both have. By default the last of every `every` layers has no window."""
+    """Read the sizes of both. By default the last of every `every` layers has no window."""
     sizes = decoder_sizes(reader, tensors)
     layers, width, heads = (sizes[name] for name in ("num_layers", "hidden_size", "num_heads"))
     is_27b = layers == _LAYERS_OF_27B[reader.architecture]

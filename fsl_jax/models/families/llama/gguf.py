@@ -1,6 +1,6 @@
 """Llama, Mistral, Qwen2 and Qwen3 in GGUF files: the sizes in the metadata, and the tensor map.
 
-All decoders that are built like Llama have this tensor map.
+All decoders that are built like Llama use this tensor map.
 """
 
 import re
@@ -37,13 +37,13 @@ _POST_NORMS = {
 _HEAD_NORMS = {"attn_q_norm": "attention/query_norm", "attn_k_norm": "attention/key_norm"}
 _FACTORS = "rope_freqs.weight"
 
-# The fields of a config that `general.architecture` alone tells.
+# The config fields that follow from `general.architecture` alone.
 _ARCHITECTURES: dict[str, dict[str, Any]] = {
     "llama": {},
     "qwen2": {"biases": ("query", "key", "value")},
     "qwen3": {"query_key_norm": True},
 }
-# The families in whose files the two halves of a head are interleaved.
+# The families whose files interleave the two halves of a head.
 _INTERLEAVED = ("llama", "mistral")
 
 
@@ -120,8 +120,8 @@ def _scaling(
     if _FACTORS not in tensors:
         is_linear = reader.values.get("rope.scaling.type") == "linear"
         return LinearScaling(reader.number("rope.scaling.factor")) if is_linear else None
-    # The file holds the divisor of each frequency. It must come from Llama 3.1's scaling, in which
-    # one number differs between models, and the largest divisor is that number.
+    # The file has the divisor of each frequency. The divisors must come from Llama 3.1's scaling,
+    # where only one number differs between models: the largest divisor.
     factors = np.asarray(tensors[_FACTORS].load(), np.float32).reshape(-1)
     scaling = Llama3Scaling(float(factors.max(initial=1)), 1.0, 4.0, 8192)
     plain, scaled = (rotary_frequencies(head_dim, theta, kind) for kind in (None, scaling))
@@ -140,7 +140,7 @@ def llama_gguf_tensor_map(config: LlamaConfig) -> TensorMap:
             *_layer_rules(config),
             *output,
         ),
-        # The config holds these numbers.
+        # The config has these numbers.
         ignored=(re.escape(_FACTORS),),
     )
 
@@ -160,7 +160,7 @@ def _layer_rules(config: LlamaConfig) -> Iterator[TensorRule]:
 
 
 def _scale(config: LlamaConfig) -> Transform:
-    """Return the transform of norms' scales: the file has the offset added to them already."""
+    """Return the transform of norm scales, which have the offset already added in the file."""
     if not config.norm_offset:
         return KEEP
     offset = np.float32(config.norm_offset)
@@ -168,7 +168,7 @@ def _scale(config: LlamaConfig) -> Transform:
 
 
 def _interleaved(heads: int) -> Transform:
-    """Return the transform of kernels whose pairs of rows are neighbours in the file.
+    """Return the transform of kernels in which the file puts the two rows of a pair side by side.
 
     In the tree, the rows of a pair are half a head apart.
     """

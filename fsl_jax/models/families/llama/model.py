@@ -1,6 +1,6 @@
 """The module of Llama decoders (https://arxiv.org/abs/2302.13971) and of similar decoders.
 
-Only their configs differ. A part that a config does not ask for is not traced, and costs nothing.
+Only their configs differ. A part that a config does not need is not traced and costs nothing.
 """
 
 import flax.linen as nn
@@ -33,7 +33,8 @@ from fsl_jax.models.outputs import KeyValues
 
 __all__ = ["Llama", "LlamaConfig"]
 
-_AFTER_ATTENTION, _AFTER_MLP = 0, 1  # numbers that dropout folds in, one for each use in a layer
+# The numbers that dropout folds into its key, one for each use in a layer.
+_AFTER_ATTENTION, _AFTER_MLP = 0, 1
 
 
 def _norm(config: LlamaConfig, name: str | None = None) -> RMSNorm:
@@ -131,7 +132,7 @@ class LlamaEmbeddings(nn.Module):
     def __call__(
         self, input_ids: Int[Array, "B T"], position_ids: Int[Array, "B S"], dropout: Dropout
     ) -> Float[Array, "B S D"]:
-        """Embed tokens `[B, T]`; more positions than tokens mean a soft prompt before them."""
+        """Embed tokens `[B, T]`; extra positions belong to a soft prompt before them."""
         x = self.word(input_ids, position_ids.shape[1])
         scale = self.config.embedding_scale
         return x if scale == 1 else x * jnp.asarray(scale, x.dtype)
@@ -157,7 +158,7 @@ class Llama(Decoder):
         position_ids: Int[Array, "B T"] | None,
         prefix: KeyValues | None,
     ) -> LlamaAttentionInputs:
-        """Let each token see those before it, as far as the layer's window reaches."""
+        """Let each token see itself and the tokens before it that are within the layer's window."""
         before = self.prefix_count()
         return llama_attention_inputs(self.config, attention_mask, position_ids, prefix, before)
 

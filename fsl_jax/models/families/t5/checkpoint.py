@@ -19,7 +19,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "mt5": {"feed_forward_proj": "gated-gelu", "n_positions": 1024},
 }
 _ARCHITECTURES = {"t5": "T5ForConditionalGeneration", "mt5": "MT5ForConditionalGeneration"}
-# By GELU, Hugging Face means here its approximation by a hyperbolic tangent.
+# In these configs, GELU means its tanh approximation.
 _ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new", "gated-silu": "silu"}
 
 
@@ -43,7 +43,7 @@ def t5_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) 
     }
     reader = ConfigReader(source, values)
     _expect_supported(reader, values["feed_forward_proj"])
-    # If transformers saves the encoder alone, its config says that there is no decoder.
+    # If transformers saves only the encoder, the config says that there is no decoder.
     alone = bool(tensors) and not any("decoder." in name for name in tensors)
     reader.expect("is_encoder_decoder", True, *((False,) if alone else ()))
     # Before release 5 of transformers, hidden states are scaled if the embeddings are tied.
@@ -70,7 +70,7 @@ def t5_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) 
     return T5Config(
         **sizes,
         feed_forward=values["feed_forward_proj"],
-        # The config of release 5 says that all are tied, so only the weights tell.
+        # In release 5 every config says that the embeddings are tied, so look at the weights.
         tied=scaled or "lm_head.weight" not in tensors,
         scaled=scaled,
         family=family,
@@ -124,7 +124,8 @@ def t5_tensor_map(config: T5Config) -> TensorMap:
             *output,
         ),
         prefix="transformer.",
-        # Copies of the shared embedding, and relative positions that some checkpoints hold unused.
+        # Copies of the shared embedding, and unused relative positions, which some checkpoints
+        # have.
         ignored=(
             r"(encoder|decoder)\.embed_tokens\.weight",
             r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
@@ -136,7 +137,7 @@ def t5_tensor_map(config: T5Config) -> TensorMap:
 def _stack_rules(
     config: T5Config, stack: str, attentions: Mapping[str, str]
 ) -> Iterator[TensorRule]:
-    """Return the rules of a stack, whose first layer holds the relative positions of all layers."""
+    """Return the rules of a stack, whose first layer has the relative positions for all layers."""
     first = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias"
     yield from embedding_rules({first: f"{stack}/relative_position"})
     yield from norm_rules({f"{stack}.final_layer_norm": f"{stack}/final_norm"}, bias=False)

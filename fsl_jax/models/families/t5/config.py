@@ -24,12 +24,12 @@ class T5Config:
       max_length: the longest sequence of either stack that the model was trained for.
       feed_forward: one of `FEED_FORWARDS`.
       num_buckets: number of buckets of distances between tokens.
-      max_distance: the distance in tokens from which on all share the last bucket.
+      max_distance: the distance in tokens from which all distances share the last bucket.
       norm_epsilon: a small number that norms add to the mean square.
       tied: True if the output embedding is the input embedding.
-      scaled: True if hidden states are divided by the root of `D` before the output embedding, as
-        in T5 1.0, whose output embedding is tied.
-      decoder_start_token: the first of the decoder's tokens.
+      scaled: True if hidden states are divided by the square root of `D` before the output
+        embedding, as in T5 1.0, whose output embedding is tied.
+      decoder_start_token: the first token of the decoder.
       family: the family's name, as in `model_type` of `config.json`.
     """
 

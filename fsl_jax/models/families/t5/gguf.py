@@ -23,8 +23,8 @@ def t5_gguf_config(
 ) -> T5Config:
     """Read the sizes of a T5 encoder-decoder in a GGUF file; see `llama_gguf_config`.
 
-    A model with a gate is T5 1.1, FLAN-T5 or mT5, whose gate has a GELU. A model without one is T5
-    1.0, which scales hidden states before the output embedding.
+    A model with a gate is T5 1.1, FLAN-T5 or mT5, and its gate uses GELU. A model without a gate is
+    T5 1.0, which scales hidden states before the output embedding.
     """
     reader = GGUFConfigReader(source, metadata)
     layers = reader.integer("block_count")
@@ -66,7 +66,7 @@ def t5_gguf_tensor_map(config: T5Config) -> TensorMap:
             ),
             *output,
         ),
-        # Relative positions that some checkpoints hold unused.
+        # Unused relative positions, which some checkpoints have.
         ignored=(r"dec\.blk\.\d+\.cross_attn_rel_b\.weight",),
     )
 
@@ -74,7 +74,7 @@ def t5_gguf_tensor_map(config: T5Config) -> TensorMap:
 def _stack_rules(
     config: T5Config, short: str, stack: str, attentions: Mapping[str, str]
 ) -> Iterator[TensorRule]:
-    """Return the rules of a stack, whose first layer holds the relative positions of all layers."""
+    """Return the rules of a stack, whose first layer has the relative positions for all layers."""
     yield from embedding_rules({f"{short}.blk.0.attn_rel_b": f"{stack}/relative_position"})
     yield from norm_rules({f"{short}.output_norm": f"{stack}/final_norm"}, bias=False)
     maps = {

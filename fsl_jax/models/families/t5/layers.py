@@ -1,4 +1,4 @@
-"""The layers of a T5 model, of which the encoder and the decoder are stacks."""
+"""The layers of a T5 model's encoder and decoder."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from fsl_jax.models.blocks.functions import gated_silu, tanh_gelu
 from fsl_jax.models.blocks.layers import Bottleneck, Dense, Dropout, RMSNorm, learned_prefix
 from fsl_jax.models.families.t5.config import T5Config
 
-# The numbers that dropout folds in, one for each use in a layer.
+# The numbers that dropout folds into its key, one for each use in a layer.
 _AFTER_ATTENTION, _AFTER_CROSS_ATTENTION, _IN_MLP, _AFTER_MLP = range(4)
 
 Pair = tuple[Float[Array, "B T H Dh"], Float[Array, "B T H Dh"]]
@@ -42,7 +42,7 @@ class StackInputs:
         """Return the keys and values that the tokens attend to in one layer.
 
         Args:
-          pair: the keys and values of the tokens themselves.
+          pair: the keys and values of these tokens.
           prefix: the keys and values of a prefix.
           learned: the layer's learned prefix.
         """
@@ -86,7 +86,7 @@ class T5Attention(nn.Module):
         return self.adapter(self.output(attended), normed), pair
 
     def to_encoded(self, x: Float[Array, "B T D"], encoded: Source) -> Float[Array, "B T D"]:
-        """Return the update of `x` by attention to the encoder's tokens."""
+        """Return the update of `x` by cross-attention to the encoder's tokens."""
         normed = self.norm(x)
         attended = biased_attention(self._split(self.query(normed)), encoded)
         return self.adapter(self.output(attended), normed)

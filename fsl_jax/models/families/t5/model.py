@@ -15,12 +15,12 @@ from fsl_jax.models.families.t5.config import T5Config
 from fsl_jax.models.families.t5.stack import Mask, T5Decoder, T5Encoder
 from fsl_jax.models.outputs import KeyValues, ModelOutput
 
-# The numbers that dropout folds in, one for each stack.
+# The numbers that dropout folds into its key, one for each stack.
 _ENCODER, _DECODER = range(2)
 
 
 def _positions(mask: Mask, position_ids: Int[Array, "B T"] | None) -> Int[Array, "_ T"]:
-    """Return the positions that distances are measured by; by default one row serves all."""
+    """Return the positions between which distances are measured; by default one row for all."""
     if position_ids is not None:
         return position_ids
     require_positions(mask)
@@ -40,16 +40,17 @@ class T5Embeddings(nn.Module):
     def __call__(
         self, input_ids: Int[Array, "B T"], length: int | None = None
     ) -> Float[Array, "B S D"]:
-        """Embed tokens `[B, T]`; a length above `T` means a soft prompt before them."""
+        """Embed tokens `[B, T]`; if `length` is above `T`, a soft prompt comes before them."""
         return self.word(input_ids, length)
 
 
 class T5(nn.Module):
     """The encoder-decoder. `Pretrained` documents its methods.
 
-    The distance between two tokens is counted in columns, with padding, as in transformers. Only
-    with position_ids or a prefix it is the difference of positions. A soft prompt stands before the
-    encoder's tokens: the decoder sees it, and `encoder_hidden` leaves it out.
+    The distance between two tokens is the number of columns between them, padding included, as in
+    transformers. With position_ids or a prefix it is the difference of positions instead. A soft
+    prompt comes before the encoder's tokens: the decoder sees it, but `encoder_hidden` leaves it
+    out.
     """
 
     config: T5Config

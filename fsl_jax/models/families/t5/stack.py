@@ -18,8 +18,8 @@ from fsl_jax.models.families.t5.config import T5Config
 from fsl_jax.models.families.t5.layers import StackInputs, T5Attention, T5Layer
 from fsl_jax.models.outputs import KeyValues, Params
 
-# The numbers that dropout folds in: 0 around the layers, and from 1 on for the layers. Around the
-# layers there are two uses.
+# The numbers that dropout folds into its key: 0 outside the layers, and from 1 on for the layers.
+# Outside the layers there are two uses.
 _AROUND = 0
 _EMBEDDINGS, _HIDDEN = range(2)
 
@@ -109,7 +109,7 @@ class T5Encoder(T5Stack):
 
 
 class T5Decoder(T5Stack):
-    """The decoder, whose tokens see those before them, and all tokens of the encoder."""
+    """The decoder, whose tokens see the tokens before them and all tokens of the encoder."""
 
     def __call__(
         self,
@@ -169,7 +169,7 @@ class T5Decoder(T5Stack):
         )
 
     def _learned_bias(self, positions: Int[Array, "_ T"]) -> Float[Array, "_ H T P"] | None:
-        """Return the bias of a learned prefix, which stands before all tokens."""
+        """Return the bias of a learned prefix, which comes before all tokens."""
         params: Any = self.variables.get("params", {})
         before, count = prefix_positions(params), prefix_count(params)
         if before is None or count is None:
