@@ -84,8 +84,7 @@ class VeRA(Method):
         return {path: int(number) for path, _, number in entries}
 
     def extend(self, params: Params, key: jax.Array) -> Params:
-        """Add `vera_d [L, R]` and `vera_b [L, out]` to each target, and `vera/a [in, R]` and
-        `vera/b`.
+        """Add `vera_d [L, R]` and `vera_b [L, out]` to each target, and `vera/a [in, R]`, `vera/b`.
 
         `vera/b` is `[R, out]`. These two are frozen, and as wide as the largest `in` and `out`.
         """
