@@ -1,5 +1,4 @@
-"""Commands. Each is one file with a dataclass whose fields are its flags, and `main`, which takes
-it.
+"""Run commands: files with a dataclass whose fields are the flags, and `main`, which takes it.
 
     @dataclasses.dataclass(frozen=True)
     class CountFlags:

@@ -114,9 +114,10 @@ class QueryScorer:
 
 
 def prefix_length(tokens: int, capacity: int) -> int:
-    """Return the length to which a prefix is padded. It is one of a few lengths, since a program is
-    compiled for each. Large lengths are closer together than bucket lengths, since every query
-    attends to the padding too.
+    """Return the length to which a prefix is padded.
+
+    It is one of a few lengths, since a program is compiled for each. Large lengths are closer
+    together than bucket lengths, since every query attends to the padding too.
 
     Args:
       tokens: the number of tokens of the prefix.

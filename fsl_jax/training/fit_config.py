@@ -10,19 +10,21 @@ from fsl_jax.errors import problems_error
 
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
-    """The training config that all runs of a program share. Attributes:
-    steps: the number of optimiser steps.
-    batch_size: the number of examples in a step.
-    evaluate_every: the number of steps between two validations. The last step is followed by a
-      validation too.
-    warmup: the share of the steps during which the learning rate rises.
-    clip_norm: gradients are scaled down to this global norm.
-    patience: a run ends after this many validations without improvement; with 0 it takes all
-      steps.
-    dropout: the dropout rate inside the model.
-    evaluation_batch: the number of examples that validation reads at a time.
-    longest_dispatch: the largest number of steps that one dispatch may take.
-    rematerialize: True computes layers again for their gradient, to save memory.
+    """The training config that all runs of a program share.
+
+    Attributes:
+      steps: the number of optimiser steps.
+      batch_size: the number of examples in a step.
+      evaluate_every: the number of steps between two validations. The last step is followed by a
+        validation too.
+      warmup: the share of the steps during which the learning rate rises.
+      clip_norm: gradients are scaled down to this global norm.
+      patience: a run ends after this many validations without improvement; with 0 it takes all
+        steps.
+      dropout: the dropout rate inside the model.
+      evaluation_batch: the number of examples that validation reads at a time.
+      longest_dispatch: the largest number of steps that one dispatch may take.
+      rematerialize: True computes layers again for their gradient, to save memory.
     """
 
     steps: int

@@ -13,8 +13,9 @@ NAME = "manifest.json"
 
 
 def write(directory: epath.PathLike) -> None:
-    """Write `manifest.json` with the path, size and SHA-256 of every file under a directory. The
-    manifest ends with the hash of the list itself.
+    """Write `manifest.json` with the path, size and SHA-256 of every file under a directory.
+
+    The manifest ends with the hash of the list itself.
 
     Args:
       directory: the directory, which already has all its other files.

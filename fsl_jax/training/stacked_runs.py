@@ -22,8 +22,7 @@ Forward = Callable[[Params], Any]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StackedRuns:
-    """The parameters of N runs in three trees. Each leaf is in one of them and `None` in the
-    others.
+    """The parameters of N runs in three trees; each leaf is in one and `None` in the others.
 
     Attributes:
       trainable: trainable leaves `[N, ...]`, padded with zeros to the largest run.
@@ -179,8 +178,9 @@ def _draw_run(
     forward: Forward | None = None,
     first: _Run | None = None,
 ) -> _Run:
-    """Draw the head and the method's leaves, and divide all parameters into three trees. All runs
-    share the base, the mask and the summary, so these come from the first run.
+    """Draw the head and the method's leaves, and divide all parameters into three trees.
+
+    All runs share the base, the mask and the summary, so these come from the first run.
     """
     head_key, method_key = jax.random.split(run_key(seed))
     params = formulation.prepare(base, head_key)

@@ -89,8 +89,7 @@ class Method:
 
     @property
     def scales(self) -> Mapping[str, float]:
-        """The leaf values that follow from the settings, by regular expressions for the leaves'
-        paths.
+        """The leaf values that follow from the settings, by regular expressions for paths.
 
         A leaf that matches has this value, or zero in a layer that is not adapted. When a PEFT
         adapter is loaded, the value is compared with PEFT's config.
@@ -136,8 +135,7 @@ class Method:
         return params
 
     def reparametrize(self, params: Params) -> Params:
-        """Compute the leaves that the model reads from the trained leaves. This runs inside the
-        loss.
+        """Compute the leaves that the model reads from the trained leaves, inside the loss.
 
         Args:
           params: the whole tree. A loaded adapter may already have the computed leaves; then return
@@ -213,8 +211,7 @@ class Method:
         return leaves
 
     def to_save(self, leaves: Params, base: Params) -> tuple["Method", Params]:
-        """Return the method and the leaves under which an adapter is saved, which may be another
-        method's.
+        """Return the method and the leaves to save, which may be those of another method.
 
         Args:
           leaves: the result of `finish`, which may include frozen leaves.

@@ -16,8 +16,7 @@ def draw_linear(
     outputs: tuple[int, ...],
     fan_in: int | None = None,
 ) -> Params:
-    """Draw the leaves of a linear layer uniformly, within one over the root of the number of
-    inputs.
+    """Draw the leaves of a linear layer uniformly, up to one over the root of the input count.
 
     Args:
       key: a threefry key of the whole draw.

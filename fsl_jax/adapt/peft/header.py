@@ -48,8 +48,7 @@ def task_type(config: Config) -> str:
 def header_problems(
     values: Mapping[str, Any], peft_type: str, fields: Collection[str], can_merge: bool = True
 ) -> list[str]:
-    """List the reasons why a config does not fit a kind of adapter: its type, and unsupported
-    fields.
+    """List the reasons why a config does not fit a kind: its type, and unsupported fields.
 
     Args:
       values: the values of `adapter_config.json`.

@@ -41,9 +41,10 @@ class Merging(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class AddedLeaf:
-    """A kind of added leaf. Adapters of different sizes are stacked by padding their leaves with
-    zeros. So if the size of a leaf can be chosen, as with a rank, padding with zeros must change
-    nothing.
+    """A kind of added leaf.
+
+    Adapters of different sizes are stacked by padding their leaves with zeros. So if the size of a
+    leaf can be chosen, as with a rank, padding with zeros must change nothing.
 
     Attributes:
       pattern: a regular expression for the whole path. Its group `layer` is the path of the layer

@@ -132,8 +132,7 @@ def _require_order(scores: dict[str, float]) -> None:
 
 
 def first_space(tokens: list[str], kinds: np.ndarray) -> normalizers.Normalizer:
-    """Make the normalisation step that puts a space before a text, but not before user-defined
-    tokens.
+    """Make the step that puts a space before a text, but not before user-defined tokens.
 
     These tokens are normalised themselves before matching. A text that consists of only one of them
     gets no space either, although SentencePiece adds one.

@@ -31,8 +31,9 @@ def read_leaves(
     tensor_map: TensorMap,
     shapes: Mapping[str, Shape],
 ) -> Iterator[tuple[str, StoredLeaf]]:
-    """Find the leaves of a parameter tree in a checkpoint. This checks every name and every shape,
-    without reading a tensor.
+    """Find the leaves of a parameter tree in a checkpoint.
+
+    This checks every name and every shape, without reading a tensor.
 
     Args:
       source: the checkpoint, for errors.

@@ -86,8 +86,7 @@ def read_records(path: epath.PathLike, kind: type[RecordType]) -> tuple[RecordTy
 
 
 def canonical_json(value: Any) -> str:
-    """Return the canonical JSON text of a value: one line of ASCII with sorted keys and exact
-    floats.
+    """Return the canonical JSON of a value: one line of ASCII with sorted keys and exact floats.
 
     Args:
       value: a JSON value with finite floats.

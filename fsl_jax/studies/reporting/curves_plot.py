@@ -16,8 +16,7 @@ DASHES = ((0, (6, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)), (0, (1, 1)))
 
 
 def draw_curves(rows: Sequence[Row], records: Sequence[RunRecord]) -> Figure:
-    """Draw the validation curves of the selected runs, with a panel per model and a colour per
-    method.
+    """Draw the validation curves of the selected runs: a panel per model, a colour per method.
 
     Each thin line is a seed, with a point at the step whose parameters were kept. The thick line is
     the mean, up to the last step that all seeds reached. A method that trains nothing is a
