@@ -46,7 +46,7 @@ def test_as_many_classes_as_the_checkpoint_has(directory):
 
 def test_somebody_has_to_say_how_many_classes_there_are(directory):
     path, _ = directory("bert")
-    with pytest.raises(InputError, match="Say how many classes it is to have, with num_labels"):
+    with pytest.raises(InputError, match="Say how many classes it must have, with num_labels"):
         fsl_jax.load(path, head="token_classification")
 
 
