@@ -19,6 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 CREATED := .venv/.created
 RUNTIME := .venv/.installed-runtime
 DEV := .venv/.installed-dev
+TOOLS := .tools/.installed
 
 # Compiled programs, converted weights and the like are kept in the checkout. One thread a worker is
 # enough for what runs beside JAX, which has threads of its own.
@@ -30,7 +31,7 @@ TEST := FSL_JAX_CACHE="$(CURDIR)/.cache/fsl_jax" \
     $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 .NOTPARALLEL:
-.PHONY: help study results no-data test soak lint format benchmark clean
+.PHONY: help study results no-data test soak lint format benchmark hashes audit sbom clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -64,8 +65,21 @@ format: $(DEV) ## Format the code, and correct the style where that is safe
 benchmark: $(DEV) ## Time the same work here and in PyTorch with PEFT
 	$(BIN)/python -m benchmarks.study_vs_peft
 
+hashes: $(TOOLS) ## Renew requirements-hashes.txt after a change of requirements.txt
+	.tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-annotate --custom-compile-command "make hashes" --upgrade \
+	    --constraint requirements.txt --output-file requirements-hashes.txt setup.py
+
+audit: $(TOOLS) ## Look up known vulnerabilities of the pinned packages; needs a vulnerability service
+	.tools/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements-hashes.txt
+
+sbom: $(TOOLS) ## Write the bill of materials of the run-time packages, build/sbom.json (CycloneDX)
+	@mkdir -p build
+	.tools/bin/cyclonedx-py requirements --output-reproducible --output-file build/sbom.json \
+	    requirements-hashes.txt
+
 clean: ## Remove the environment and all caches of the checkout; results stay
-	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .tools .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	rm -rf build dist fsl_jax.egg-info
 
 $(CREATED):
@@ -76,11 +90,21 @@ $(CREATED):
 	"$(PYTHON)" -m venv --clear .venv
 	@touch $@
 
-$(RUNTIME): $(CREATED) setup.py requirements.txt requirements-demo.txt
-	$(PIP) --requirement requirements.txt
-	$(PIP) --no-deps --requirement requirements-demo.txt --editable .
+# Pip wants a hash for everything that it installs at once, and the checkout itself has none.
+$(RUNTIME): $(CREATED) setup.py requirements-hashes.txt requirements-demo.txt
+	$(PIP) --require-hashes --requirement requirements-hashes.txt
+	$(PIP) --require-hashes --no-deps --requirement requirements-demo.txt
+	$(PIP) --no-deps --editable .
 	@touch $@
 
-$(DEV): $(RUNTIME) requirements-dev.txt
+$(DEV): $(RUNTIME) requirements.txt requirements-dev.txt
 	$(PIP) --requirement requirements-dev.txt
+	@touch $@
+
+$(TOOLS): requirements-tools.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found: make PYTHON=/path/to/it" >&2; \
+	    exit 1; }
+	"$(PYTHON)" -m venv --clear .tools
+	.tools/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes \
+	    --requirement requirements-tools.txt
 	@touch $@

@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 
 from fsl_jax.errors import InputError
+from fsl_jax.ranges import range_of, require_in_range
 from fsl_jax.studies.planning.flag_field import Flag, flag_of
 
 # The flags belong to the script that defines them, and its --help lists them.
@@ -49,7 +50,7 @@ def define(dataclass: type, values: flags.FlagValues = flags.FLAGS) -> None:
         elif flag.repeated:
             flags.DEFINE_multi_string(name, default, flag.help, **common)
         else:
-            _DEFINE[_kind(kinds[field.name])](name, default, _help(flag), **common)
+            _DEFINE[_kind(kinds[field.name])](name, default, _help(field), **common)
 
 
 def parsed(dataclass: type, values: flags.FlagValues = flags.FLAGS) -> Any:
@@ -63,15 +64,23 @@ def parsed(dataclass: type, values: flags.FlagValues = flags.FLAGS) -> Any:
       An instance of the dataclass.
 
     Raises:
-      InputError: an entry of a list of whole numbers is not a whole number.
+      InputError: an entry of a list of whole numbers is not a whole number, or numbers are out of
+        range.
     """
     kinds = typing.get_type_hints(dataclass)
-    return dataclass(
+    made = dataclass(
         **{
             field.name: _value(values[_name(field)].value, field, kinds[field.name])
             for field in dataclasses.fields(dataclass)
         }
     )
+    require_in_range(made)
+    return made
+
+
+def names(dataclass: type) -> list[str]:
+    """Return the names of a dataclass's flags."""
+    return list(map(_name, dataclasses.fields(dataclass)))
 
 
 def _name(field: dataclasses.Field) -> str:
@@ -85,10 +94,12 @@ def _kind(annotation: Any) -> type:
     return typing.get_origin(annotation) or annotation
 
 
-def _help(flag: Flag) -> str:
+def _help(field: dataclasses.Field) -> str:
+    flag, accepted = flag_of(field), range_of(field)
     # The same format in which absl shows the choices that it checks itself.
     choices = f"<{'|'.join(flag.choices)}>: " if flag.choices else ""
-    return f"{choices}{flag.help}{' ' + _SCOPED if flag.scoped else ''}"
+    bounds = f" Accepts {accepted.bounds}." if accepted and accepted.bounds else ""
+    return f"{choices}{flag.help}{bounds}{' ' + _SCOPED if flag.scoped else ''}"
 
 
 def _as_written(default: Any, flag: Flag) -> Any:

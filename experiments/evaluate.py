@@ -4,13 +4,22 @@
         --adapter=results/study/adapters/minilm-l6/lora/seed_13 --output=results/evaluation
 
 prints accuracy and a line for each class, and writes `evaluation.json` and `predictions.jsonl` to
---output. The adapter comes from a study, or from PEFT if its model is a decoder.
+--output. All rows of a file are evaluated, and of a directory or an embedded data set its test set.
+The adapter comes from a study, or from PEFT if its model is a decoder or if it brings a head that
+classifies texts.
 """
 
 import dataclasses
 
 from experiments import command
-from experiments.shared_flags import OUTPUT_DIRECTORY, AdapterFlags, DatasetFlags, ModelFlags
+from experiments.shared_flags import (
+    OUTPUT_DIRECTORY,
+    AdapterFlags,
+    DatasetFlags,
+    ModelFlags,
+    bytes_of,
+)
+from fsl_jax.ranges import whole
 from fsl_jax.studies.planning.flag_field import flag_field
 
 
@@ -19,7 +28,7 @@ class EvaluateFlags(ModelFlags, AdapterFlags, DatasetFlags):
     """The flags of this script."""
 
     output: str = flag_field(OUTPUT_DIRECTORY)
-    batch_size: int = flag_field("The number of examples to read at a time.", 32)
+    batch_size: int = flag_field("The number of examples to read at a time.", 32, whole(1))
     template: str | None = flag_field(
         "For an adapter from PEFT: a prompt with {text}; \\n is a new line.",
         None,
@@ -32,26 +41,37 @@ class EvaluateFlags(ModelFlags, AdapterFlags, DatasetFlags):
 
 def main(flags: EvaluateFlags) -> None:
     """Evaluate the adapter, print the table and write the files."""
-    from fsl_jax.data.sources import load_dataset
+    from fsl_jax.outputs.lock import hold_directory
+
+    with hold_directory(flags.output):
+        _evaluate(flags)
+
+
+def _evaluate(flags: EvaluateFlags) -> None:
     from fsl_jax.studies.evaluation.evaluate import evaluate_adapter
     from fsl_jax.studies.evaluation.files import write_evaluation
+    from fsl_jax.studies.evaluation.rows import load_test_rows
     from fsl_jax.studies.planning.base_model import load_base
     from fsl_jax.tasks.verbalizer import parse_verbalizer
 
-    dataset = load_dataset(
-        flags.dataset, text_column=flags.text_column, label_column=flags.label_column
+    verbalizer = None if flags.verbalizer is None else parse_verbalizer(flags.verbalizer)
+    dataset, rows_read = load_test_rows(
+        flags.dataset,
+        text_column=flags.text_column,
+        label_column=flags.label_column,
+        max_unfolded=bytes_of(flags.max_unfolded_gib) or None,
     )
     evaluation = evaluate_adapter(
-        load_base(flags.model, flags.dtype, attention=flags.attention),
+        load_base(flags.model, flags.dtype, attention=flags.attention, adapter=flags.adapter),
         flags.adapter,
         dataset,
         max_test=flags.max_test,
         batch_size=flags.batch_size,
         template=flags.template,
-        verbalizer=None if flags.verbalizer is None else parse_verbalizer(flags.verbalizer),
+        verbalizer=verbalizer,
     )
-    write_evaluation(flags.output, evaluation, flags.adapter)
-    print(evaluation)
+    write_evaluation(flags.output, evaluation, flags.adapter, rows_read)
+    print(f"{rows_read}\n\n{evaluation}")
     print(f"\nThe predictions are in {flags.output.rstrip('/')}/predictions.jsonl")
 
 

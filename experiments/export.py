@@ -25,17 +25,36 @@ class ExportFlags(AdapterFlags):
     )
     output: str = flag_field("Directory to write to; it must not exist yet.")
     model: str | None = flag_field(
-        "The base model; if not given, the one that the adapter names.", None
+        "The base model; if not given, the one that the adapter names, if it is embedded or on "
+        "this machine.",
+        None,
+    )
+    trust_base: bool = flag_field(
+        "Fetch the base model that the adapter names from the Hugging Face hub.", False
+    )
+    separate_head: bool = flag_field(
+        "Write a task head into head.safetensors beside a merged model.", False
     )
 
 
 def main(flags: ExportFlags) -> None:
     """Export the adapter and print what was written."""
-    from fsl_jax.adapt.files.exporting import base_name, export_adapter
+    from fsl_jax.outputs.lock import hold_path
+
+    with hold_path(flags.output):
+        _export(flags)
+
+
+def _export(flags: ExportFlags) -> None:
+    from fsl_jax.adapt.files.base_of_adapter import base_name
+    from fsl_jax.adapt.files.exporting import export_adapter
     from fsl_jax.studies.planning.base_model import load_base
 
-    base = load_base(flags.model or base_name(flags.adapter), "float32")
-    exported = export_adapter(flags.adapter, base, flags.target, flags.output)
+    name = flags.model or base_name(flags.adapter, flags.trust_base)
+    base = load_base(name, "float32", adapter=flags.adapter)
+    exported = export_adapter(
+        flags.adapter, base, flags.target, flags.output, separate_head=flags.separate_head
+    )
     for note in exported.notes:
         print(note)
     kind = "a model" if exported.is_model else "an adapter"

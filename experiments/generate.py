@@ -7,6 +7,7 @@ prints the continuations of each --prompt, or of each prompt in the file --promp
 to --output. The likeliest token is taken unless --temperature or --num_beams is given.
 """
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -76,6 +77,13 @@ class GenerationFlags:
 
 def main(flags: PromptFlags, generation: GenerationFlags) -> None:
     """Continue the prompts, print the continuations and write the file."""
+    from fsl_jax.outputs.lock import hold_path
+
+    with contextlib.nullcontext() if flags.output is None else hold_path(flags.output):
+        _generate(flags, generation)
+
+
+def _generate(flags: PromptFlags, generation: GenerationFlags) -> None:
     from fsl_jax.adapt.files.adapter_files import load_adapter
     from fsl_jax.models import generate
     from fsl_jax.studies.generations import describe, write_generations

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from experiments import command
 from fsl_jax.errors import InputError
+from fsl_jax.outputs.names import directory_name, file_system_key
 from fsl_jax.studies.planning.flag_field import flag_field
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -44,17 +45,40 @@ class ResultsFlags:
 
 def main(flags: ResultsFlags) -> None:
     """Run the studies one after the other, then write the page."""
+    from fsl_jax.outputs.lock import hold_directory, hold_path
+
+    _require_distinct(flags)
+    with hold_directory(flags.output), hold_path(flags.page):
+        _run_studies(flags)
+
+
+def _run_studies(flags: ResultsFlags) -> None:
     commands = [_command(text, flags) for text in flags.studies]
     _check_page(Path(flags.page))
     left = _time_left(commands, flags)
     for number, arguments in enumerate(commands, start=1):
         print(_progress(number, flags.studies, left), flush=True)
         begin = time.monotonic()
-        status = subprocess.run(arguments, check=False).returncode
+        status = _status(arguments)
         if status:
             sys.exit(status)
         left.finish_one(time.monotonic() - begin)
     _write_page(flags)
+
+
+def _status(arguments: list[str]) -> int:
+    """Run a command, and return its exit status once it has ended, also after Ctrl-C."""
+    process, interrupted = subprocess.Popen(arguments), False
+    while True:
+        try:
+            status = process.wait()
+            break
+        except KeyboardInterrupt:
+            # The command has got the same signal, and saves its work before it ends.
+            interrupted = True
+    if interrupted and not status:
+        raise KeyboardInterrupt
+    return status
 
 
 def _time_left(commands: list[list[str]], flags: ResultsFlags):
@@ -113,7 +137,20 @@ def _command(text: str, flags: ResultsFlags) -> list[str]:
 def _directory(text: str, flags: ResultsFlags) -> Path:
     dataset, configs = _parts(text)
     names = [Path(dataset).name, *(Path(config).stem for config in configs)]
-    return Path(flags.output) / "-".join(names)
+    return Path(flags.output) / directory_name("-".join(names))
+
+
+def _require_distinct(flags: ResultsFlags) -> None:
+    """Raise an error if two studies would be in the same directory."""
+    owners: dict[str, str] = {}
+    for text in flags.studies:
+        directory = _directory(text, flags)
+        other = owners.setdefault(file_system_key(str(directory)), text)
+        if other != text:
+            raise InputError(
+                f"--studies: {other!r} and {text!r} would both be in {directory}. Give the "
+                "flagfiles other names"
+            )
 
 
 def _parts(text: str) -> tuple[str, list[str]]:

@@ -2,11 +2,17 @@
 
 import dataclasses
 
+from fsl_jax.ranges import MAX_INT32, MAX_INT64, real, whole
 from fsl_jax.studies.planning.flag_field import flag_field, same_flag
 from fsl_jax.studies.planning.study_config import StudyConfig
 
 MODEL_NAMES = "embedded name, Hugging Face id, directory or GGUF file"
 OUTPUT_DIRECTORY = "Directory to write to; may be gs://…"
+
+
+def bytes_of(gib: float) -> int:
+    """Return a limit in bytes: at least 1 unless there is none, since 0 stands for the default."""
+    return 0 if not gib else int(max(1, min(gib * 2**30, MAX_INT64)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +40,12 @@ class DatasetFlags:
     max_test: int | None = same_flag(StudyConfig, "max_test")
     text_column: str = same_flag(StudyConfig, "text_column")
     label_column: str = same_flag(StudyConfig, "label_column")
+    max_unfolded_gib: float = flag_field(
+        "Size to which a Parquet or Arrow file of data may unfold; if 0, 20 times its own size, or "
+        "0.125 where that is more; if inf, any size.",
+        0.0,
+        real(0, on_host=True),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,8 +59,10 @@ class SessionFlags:
         False,
     )
     coordinator_address: str | None = flag_field("Host and port of process 0.", None)
-    num_processes: int | None = flag_field("The number of processes.", None)
-    process_id: int | None = flag_field("The number of this process, from 0.", None)
+    num_processes: int | None = flag_field("The number of processes.", None, whole(1, MAX_INT32))
+    process_id: int | None = flag_field(
+        "The number of this process, from 0.", None, whole(0, MAX_INT32)
+    )
     deterministic: bool = flag_field(
         "On a GPU, the same bits in each invocation, at some cost of speed.", False
     )

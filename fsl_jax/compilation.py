@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +11,32 @@ import psutil
 from etils import epath
 from jax.experimental.compilation_cache import compilation_cache
 
-from fsl_jax.files import cache_directory
+from fsl_jax.errors import InputError
+from fsl_jax.files import usable_cache_directory
+
+_UNITS = {"bytes": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_SIZE = re.compile(r"([\d.]*\d)\s*([KMGT]|bytes)(?:i?B)?\b")
 
 
-def enable_compilation_cache(directory: epath.PathLike | None = None) -> epath.Path:
+class DoesNotFitError(InputError):
+    """An error for a program that needs more memory than a device has, as the compiler found.
+
+    Attributes:
+      needed: the bytes that the compiler named, which may leave out a part; 0 if it named none.
+      available: the bytes that a device has; 0 if the compiler did not say.
+    """
+
+    def __init__(self, message: str):
+        """Read the sizes from the message of the compiler."""
+        sizes = [int(float(size) * _UNITS[unit]) for size, unit in _SIZE.findall(message)]
+        self.needed, self.available = (*sizes, 0, 0)[:2]
+        super().__init__(
+            f"a program needs more memory than a device has: {message.splitlines()[0]} Choose "
+            "devices with more memory, a smaller batch, shorter texts, or a smaller model"
+        )
+
+
+def enable_compilation_cache(directory: epath.PathLike | None = None) -> epath.Path | None:
     """Keep every compiled program on disk, so that later processes need not compile it again.
 
     By default JAX does not keep programs that compile in less than a second. A study has many of
@@ -24,10 +47,15 @@ def enable_compilation_cache(directory: epath.PathLike | None = None) -> epath.P
       directory: the directory of the programs; by default `compiled` in the cache directory.
 
     Returns:
-      The directory.
+      The directory; None if the cache directory cannot be used, so that nothing is kept.
     """
-    path = cache_directory() / "compiled" if directory is None else epath.Path(directory)
-    path.mkdir(parents=True, exist_ok=True)
+    if directory is None:
+        path = usable_cache_directory("compiled")
+    else:
+        path = epath.Path(directory)
+        path.mkdir(parents=True, exist_ok=True)
+    if path is None:
+        return None
     jax.config.update("jax_compilation_cache_dir", os.fspath(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
@@ -63,6 +91,26 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
     chosen = {"xla_cpu_experimental_ynn_fusion_type": ""} if target_platform() == "cpu" else {}
     known = {name: value for name, value in chosen.items() if _is_known(name, value)}
     return jax.jit(function, compiler_options=known, **options)
+
+
+def compile_lowered(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+    """Compile a lowered function.
+
+    Args:
+      lowered: the result of `jax.jit(f).lower(...)`.
+
+    Returns:
+      The compiled function.
+
+    Raises:
+      DoesNotFitError: it needs more memory than a device has. Compilers for TPUs find this out.
+    """
+    try:
+        return lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise DoesNotFitError(str(error)) from error
 
 
 @functools.cache

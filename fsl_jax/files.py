@@ -10,14 +10,19 @@ that the others are complete.
 
 import concurrent.futures
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from absl import logging
 from etils import epath
+
+from fsl_jax.errors import InputError
 
 STAGING = ".staging-"
 REPLACED = ".replaced-"
@@ -27,7 +32,48 @@ _SYNCS_AT_ONCE = 16
 
 def cache_directory() -> epath.Path:
     """Return the directory of caches: `$FSL_JAX_CACHE`, or `~/.cache/fsl_jax`."""
-    return epath.Path(os.environ.get("FSL_JAX_CACHE") or "~/.cache/fsl_jax").expanduser()
+    return epath.Path(_cache_path()).expanduser()
+
+
+def usable_cache_directory(folder: str = "") -> epath.Path | None:
+    """Return the directory of caches, or a folder in it; it exists and can be written to.
+
+    Args:
+      folder: the folder.
+
+    Returns:
+      The directory; None if it cannot be used, so that nothing can be cached. The first call says
+      so in a warning.
+    """
+    directory = _usable_directory(_cache_path())
+    if directory is None or not folder:
+        return directory
+    return _usable_directory(os.fspath(directory / folder))
+
+
+def _cache_path() -> str:
+    return os.environ.get("FSL_JAX_CACHE") or "~/.cache/fsl_jax"
+
+
+@functools.cache
+def _usable_directory(path: str) -> epath.Path | None:
+    """Make a directory and a file in it; if this fails, warn and return None."""
+    try:
+        directory = epath.Path(path).expanduser()
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = _unused_name(directory / "probe")
+        probe.write_bytes(b"")
+        probe.unlink()
+    # `expanduser` raises a RuntimeError for an unknown user, and an object store needs a package.
+    except (OSError, RuntimeError, ImportError, ValueError) as error:
+        logging.warning(
+            "going on without a cache, so that the next start compiles programs and converts "
+            "weights again: %s cannot be written to: %s. Set FSL_JAX_CACHE to another directory.",
+            path,
+            error,
+        )
+        return None
+    return directory
 
 
 def is_local(path: epath.PathLike) -> bool:
@@ -130,6 +176,12 @@ def remove_directory(path: epath.PathLike) -> None:
     path.rmtree(missing_ok=True)
 
 
+def has_leftovers(directory: epath.PathLike) -> bool:
+    """Return True if killed writers left files in a directory, which `recover` removes."""
+    entries = epath.Path(directory).iterdir()
+    return any(entry.name.startswith((STAGING, REPLACED)) for entry in entries)
+
+
 def recover(directory: epath.PathLike) -> None:
     """Remove files that killed writers left in a directory, and restore those they had moved.
 
@@ -146,6 +198,41 @@ def recover(directory: epath.PathLike) -> None:
             entry.rmtree()
         elif entry.name.startswith(REPLACED):
             _settle(entry)
+
+
+def read_bounded(path: epath.PathLike, max_bytes: int) -> bytes:
+    """Return the contents of a file from outside, which may not be as large as it claims to be.
+
+    Args:
+      path: the file.
+      max_bytes: the largest size to read, in bytes.
+
+    Returns:
+      The bytes.
+
+    Raises:
+      InputError: there is no such file, it is not a plain file (a device would never end), it
+        cannot be read, or it is too large.
+    """
+    path = epath.Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file")
+    if not is_plain_file(path):
+        raise InputError(f"{path}: not a plain file")
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if len(data) > max_bytes:
+        raise InputError(f"{path}: larger than {max_bytes:,} bytes, the most that is read here")
+    return data
+
+
+def is_plain_file(path: epath.PathLike) -> bool:
+    """Return True for a file, or a link to one; False for directories, devices and pipes."""
+    # `epath` takes everything that is not a directory for a file.
+    return Path(path).is_file() if is_local(path) else epath.Path(path).is_file()
 
 
 def size_and_sha256(path: epath.PathLike) -> tuple[int, str]:

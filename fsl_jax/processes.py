@@ -6,13 +6,14 @@ wait for each other forever.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from fsl_jax.errors import problems_error
+from fsl_jax.errors import InputError, problems_error
 
 
 def is_first() -> bool:
@@ -50,6 +51,30 @@ def from_first(value: Any) -> Any:
       The value of the first process after a round trip through JSON.
     """
     return gather(value if is_first() else None)[0]
+
+
+def in_first(function: Callable[[], Any]) -> Any:
+    """Call a function in the first process only; all processes must call this together.
+
+    Args:
+      function: returns a value that JSON can represent.
+
+    Returns:
+      Its value after a round trip through JSON, in all processes.
+
+    Raises:
+      InputError: the function raised it; it is raised in all processes.
+    """
+    value, problem = None, None
+    if is_first():
+        try:
+            value = function()
+        except InputError as error:
+            problem = str(error)
+    value, problem = from_first([value, problem])
+    if problem is not None:
+        raise InputError(problem)
+    return value
 
 
 def require_agreement(values: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ The mesh has the axes `runs` (runs of one program), `batch` (examples) and `mode
 columns or rows). Models do not know the mesh: one table maps patterns of paths to axes.
 """
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -48,7 +49,8 @@ def make_mesh(
       A mesh with the axes `runs`, `batch` and `model`, over as many of the first devices as needed.
 
     Raises:
-      InputError: the product of the sizes does not fit the number of devices.
+      InputError: the product of the sizes does not fit the number of devices, or the sizes do not
+        fit the connections between them.
     """
     sizes, devices = (runs, batch, model), list(devices or jax.devices())
     needed, processes = runs * batch * model, len({device.process_index for device in devices})
@@ -70,7 +72,63 @@ def make_mesh(
             f"{flags} takes {needed} of the {len(devices)} devices of {processes} processes, and "
             f"all have to take part: choose sizes whose product is {len(devices)}"
         )
-    return jax.make_mesh(sizes, AXES, (AxisType.Auto,) * 3, devices=devices[:needed])
+    try:
+        return _lay_out(sizes, devices[:needed])
+    # An assertion fails for devices that are not whole chips.
+    except (NotImplementedError, AssertionError, ValueError) as error:
+        raise InputError(_mesh_problem(flags, devices[:needed], error)) from error
+
+
+def unused_devices(runs: int, batch: int, model: int) -> str:
+    """Return a warning if a mesh leaves devices unused; empty if it uses all.
+
+    Args:
+      runs: as for `make_mesh`.
+      batch: as for `make_mesh`.
+      model: as for `make_mesh`.
+
+    Returns:
+      A sentence that names the flag with which all devices are used.
+    """
+    used, count = runs * batch * model, jax.device_count()
+    if used >= count:
+        return ""
+    verb = "is" if used == 1 else "are"
+    return (
+        f"{used} of {count} devices {verb} used. --mesh_runs={count} spreads the runs of a program "
+        "over all of them; --mesh_batch and --mesh_model spread batches and weights"
+    )
+
+
+def _lay_out(sizes: Sequence[int], devices: Sequence[jax.Device]) -> Mesh:
+    return jax.make_mesh(tuple(sizes), AXES, (AxisType.Auto,) * 3, devices=devices)
+
+
+def _mesh_problem(flags: str, devices: Sequence[jax.Device], error: Exception) -> str:
+    """Describe why devices cannot be laid out, and list the sizes for which they can."""
+    possible = [sizes for sizes in _factors(len(devices)) if _is_possible(sizes, devices)]
+    if not possible:
+        return f"{flags}: JAX cannot make a mesh of these devices: {error}"
+    listed = ", ".join(" × ".join(map(str, sizes)) for sizes in possible)
+    return (
+        f"{flags} would split an axis of the connections between the {len(devices)} devices: "
+        f"choose sizes of runs × batch × model from {listed}"
+    )
+
+
+def _factors(count: int) -> list[tuple[int, int, int]]:
+    """Return all sizes of the three axes whose product is a number."""
+    divisors = [size for size in range(1, count + 1) if count % size == 0]
+    pairs = itertools.product(divisors, divisors)
+    return [(a, b, count // (a * b)) for a, b in pairs if count % (a * b) == 0]
+
+
+def _is_possible(sizes: Sequence[int], devices: Sequence[jax.Device]) -> bool:
+    try:
+        _lay_out(sizes, devices)
+    except (NotImplementedError, AssertionError, ValueError):
+        return False
+    return True
 
 
 def partition_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:

@@ -71,6 +71,12 @@ def test_default_directory_is_in_the_cache_directory(tmp_path, monkeypatch, cach
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "compiled")
 
 
+def test_without_a_usable_directory_nothing_is_kept(tmp_path, monkeypatch, cache_settings):
+    (tmp_path / "compiled").write_text("in the way")
+    monkeypatch.setenv("FSL_JAX_CACHE", str(tmp_path))
+    assert compilation.enable_compilation_cache() is None
+
+
 def test_entry_cut_short_by_a_kill_costs_a_warning_and_a_compilation(tmp_path, cache_settings):
     directory = compilation.enable_compilation_cache(tmp_path)
 
@@ -121,3 +127,36 @@ def test_a_device_that_knows_its_limit_is_asked(monkeypatch):
 
     monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
     assert compilation.device_memory_limit() == 123
+
+
+class Lowered(jax.stages.Lowered):
+    """A lowered function that a compiler gives up on."""
+
+    def __init__(self, message):
+        self.message = message
+
+    def compile(self):
+        raise jax.errors.JaxRuntimeError(self.message)
+
+
+@pytest.mark.parametrize(
+    ("message", "needed", "available"),
+    [
+        ("HLO temporaries (87.20G) exceeds available HBM (15.75G).", 87.2, 15.75),
+        ("Used 23.5G of 15.75G hbm. Exceeded hbm capacity by 7.75G.", 23.5, 15.75),
+        ("Out of memory while trying to allocate 2147483648 bytes.", 2, 0),
+        ("1536.0MiB of 1GiB", 1.5, 1),
+        ("no figure", 0, 0),
+    ],
+)
+def test_a_compiler_that_runs_out_of_memory_says_how_much_there_is(message, needed, available):
+    with pytest.raises(compilation.DoesNotFitError, match="more memory than a device has") as error:
+        compilation.compile_lowered(Lowered(f"RESOURCE_EXHAUSTED: {message}\nmore lines"))
+    assert error.value.needed == int(needed * 2**30)
+    assert error.value.available == int(available * 2**30)
+    assert "more lines" not in str(error.value)
+
+
+def test_other_errors_of_a_compiler_stay_what_they_are():
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+        compilation.compile_lowered(Lowered("INTERNAL: a bug"))

@@ -2,7 +2,14 @@
 
 import pytest
 
-from fsl_jax.errors import InputError, problems_error, unknown_name
+from fsl_jax.errors import (
+    MAX_MESSAGE,
+    MAX_PROBLEMS,
+    InputError,
+    nearest_names,
+    problems_error,
+    unknown_name,
+)
 
 
 def test_the_nearest_names_are_suggested_and_all_are_listed():
@@ -25,3 +32,33 @@ def test_problems_are_listed_once_each_in_their_order():
 def test_it_is_a_value_error():
     with pytest.raises(ValueError, match="it cannot"):
         raise problems_error("it cannot be used:", [])
+
+
+def test_long_messages_are_cut():
+    error = InputError("a" * 100_000 + "what to do")
+    assert len(str(error)) <= MAX_MESSAGE + 100
+    assert str(error).endswith("what to do")
+    assert "characters are left out" in str(error)
+
+
+def test_problems_are_limited_in_number_and_length():
+    error = problems_error("model: cannot be read:", (f"{n} {'x' * 10_000}" for n in range(5000)))
+    assert len(error.problems) == MAX_PROBLEMS
+    assert max(map(len, error.problems)) <= MAX_MESSAGE + 100
+    assert len(str(error)) <= MAX_MESSAGE + 100
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("LoRA", ["lora"]),
+        ("lr", ["learning_rates"]),
+        ("mgl", ["memory_gib_limit"]),
+        ("learning_rate", ["learning_rates"]),
+        ("xyz", []),
+        ("", []),
+    ],
+)
+def test_names_that_a_user_may_have_meant(name, expected):
+    known = ["lora", "learning_rates", "memory_gib_limit", "shots"]
+    assert nearest_names(name, known)[:1] == expected

@@ -12,6 +12,7 @@ import pytest
 from etils import epath
 
 from fsl_jax import files
+from fsl_jax.errors import InputError
 
 
 def contents(directory):
@@ -197,8 +198,10 @@ def test_recover_removes_leftovers_and_puts_back_what_stepped_aside(tmp_path):
     (tmp_path / ".replaced-made").mkdir()
     (tmp_path / "made").mkdir()
     (tmp_path / "kept.txt").write_text("kept")
+    assert files.has_leftovers(tmp_path)
     files.recover(tmp_path)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["kept.txt", "lost", "made"]
+    assert not files.has_leftovers(tmp_path)
 
 
 def test_recover_of_a_missing_directory_does_nothing(tmp_path):
@@ -227,6 +230,29 @@ def test_cache_directory_follows_the_environment(monkeypatch):
     assert files.cache_directory() == epath.Path("~/.cache/fsl_jax").expanduser()
 
 
+def test_a_cache_that_can_be_written_is_made(monkeypatch, tmp_path):
+    monkeypatch.setenv("FSL_JAX_CACHE", str(tmp_path / "new"))
+    assert files.usable_cache_directory() == tmp_path / "new"
+    assert files.usable_cache_directory("compiled") == tmp_path / "new" / "compiled"
+    assert not any((tmp_path / "new" / "compiled").iterdir())
+
+
+@pytest.mark.parametrize("cache", ["file", "file/below", "no\0path"])
+def test_a_cache_that_cannot_be_written_is_no_cache_and_one_warning(monkeypatch, tmp_path, cache):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(files, "_cache_path", lambda: str(tmp_path / cache))
+    warnings = []
+    monkeypatch.setattr(files.logging, "warning", lambda *parts: warnings.append(parts))
+    for folder in ("", "compiled", ""):
+        assert files.usable_cache_directory(folder) is None
+    assert len(warnings) == 1
+
+
+def test_a_cache_without_the_package_for_it_is_no_cache(monkeypatch):
+    monkeypatch.setenv("FSL_JAX_CACHE", "gs://no-package-for-this/cache")
+    assert files.usable_cache_directory() is None
+
+
 _KILLED_AT = """
 import os, signal, sys
 from fsl_jax import files
@@ -244,3 +270,21 @@ def test_kill_inside_a_write_leaves_the_old_file(tmp_path, function):
     assert (tmp_path / "a.txt").read_text() == "old"
     files.recover(tmp_path)
     assert contents(tmp_path) == {"a.txt": b"old"}
+
+
+def test_a_file_from_outside_is_read_up_to_a_size(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"abcd")
+    assert files.read_bounded(path, 4) == b"abcd"
+    with pytest.raises(InputError, match="larger than 3 bytes"):
+        files.read_bounded(path, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("missing", "there is no such file"), (".", "not a plain file"), ("zero", "not a plain file")],
+)
+def test_only_plain_files_are_read(tmp_path, name, message):
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=message):
+        files.read_bounded(tmp_path / name, 10)

@@ -30,6 +30,17 @@ assert processes.gather({"seen": [number] * (1 + 40 * number)}) == [
 assert processes.from_first(f"from {number}") == "from 0"
 assert processes.from_first(None if number else [None]) == [None]
 
+def refuse():
+    raise InputError(f"refused by {number}")
+
+assert processes.in_first(lambda: {"by": number}) == {"by": 0}
+try:
+    processes.in_first(refuse)
+except InputError as error:
+    assert str(error) == "refused by 0", error
+else:
+    raise AssertionError("the error of the first process was lost")
+
 processes.require_agreement({"shots": 16})
 try:
     processes.require_agreement({"shots": 16, "seed": number, "path": None})

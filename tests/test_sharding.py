@@ -26,6 +26,7 @@ from fsl_jax.sharding import (
     replicated,
     require_divided,
     run_shardings,
+    unused_devices,
 )
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.state import initial_state
@@ -255,6 +256,35 @@ def test_several_processes_have_to_take_part_with_all_their_devices():
     devices = [mock.Mock(spec=jax.Device, process_index=number // 2) for number in range(4)]
     with pytest.raises(InputError, match="all have to take part: choose sizes whose product is 4"):
         make_mesh(2, devices=devices)
+
+
+def test_devices_that_cannot_be_laid_out_are_refused_with_the_sizes_that_can(monkeypatch):
+    make = jax.make_mesh
+
+    def whole_axes_only(sizes, *arguments, **options):
+        if 4 not in sizes:
+            raise NotImplementedError("would split a physical axis")
+        return make(sizes, *arguments, **options)
+
+    monkeypatch.setattr(jax, "make_mesh", whole_axes_only)
+    listed = "1 × 2 × 4, 1 × 4 × 2, 2 × 1 × 4, 2 × 4 × 1, 4 × 1 × 2, 4 × 2 × 1$"
+    with pytest.raises(InputError, match=f"--mesh_model=2 would split an axis .* {listed}"):
+        make_mesh(2, 2, 2)
+
+
+def test_devices_that_cannot_be_laid_out_in_any_way_are_refused(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("one device per chip")
+
+    monkeypatch.setattr(jax, "make_mesh", refuse)
+    with pytest.raises(InputError, match=r"JAX cannot make a mesh .* one device per chip"):
+        make_mesh(8)
+
+
+def test_unused_devices_are_told_with_the_flag_that_uses_them():
+    assert unused_devices(1, 1, 1).startswith("1 of 8 devices is used. --mesh_runs=8 spreads")
+    assert unused_devices(2, 1, 2).startswith("4 of 8 devices are used.")
+    assert unused_devices(2, 2, 2) == ""
 
 
 def test_a_mesh_may_take_a_part_of_the_devices():

@@ -1,6 +1,6 @@
 """Adaptation methods, which add leaves to a model's parameters and mask which leaves train."""
 
-from fsl_jax.adapt.attach import attach
+from fsl_jax.adapt.attach import adapted, attach
 from fsl_jax.adapt.files.adapter_files import Adapter, load_adapter, save_adapter
 from fsl_jax.adapt.files.peft_directory import load_peft, save_peft
 from fsl_jax.adapt.merging import merge
@@ -47,6 +47,7 @@ __all__ = [
     "PromptTuning",
     "TopLayers",
     "VeRA",
+    "adapted",
     "apply_rows",
     "attach",
     "combine",

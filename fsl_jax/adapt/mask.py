@@ -1,8 +1,8 @@
 """Masks of trained leaves, made from rules. Leaves that no rule matches are frozen."""
 
-import re
 from collections.abc import Iterable
 
+from fsl_jax.adapt.parts.patterns import find
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError
 
@@ -25,10 +25,10 @@ def mask_from_rules(params: Params, rules: Iterable[str]) -> Params:
     """
     paths = list(flatten(params))
     rules = tuple(rules)
-    idle = [rule for rule in rules if not any(re.search(rule, path) for path in paths)]
+    idle = [rule for rule in rules if not any(find(rule, path) for path in paths)]
     if idle:
         raise InputError(
             f"no parameter matches {' or '.join(map(repr, idle))}, so there is nothing to train "
             "there. The parameters are:\n  " + "\n  ".join(paths)
         )
-    return unflatten({path: any(re.search(rule, path) for rule in rules) for path in paths})
+    return unflatten({path: any(find(rule, path) for rule in rules) for path in paths})

@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from fsl_jax.adapt.methods.leaf_kinds import added_paths, find_intermediate_leaf, is_replaced
-from fsl_jax.adapt.parts.intermediate_leaf import IntermediateLeaf
+from fsl_jax.adapt.methods.leaf_kinds import added_paths
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import problems_error
 from fsl_jax.models.blocks.added_leaves import (
@@ -20,6 +19,11 @@ from fsl_jax.models.blocks.added_leaves import (
     Merging,
     find_added_leaf,
     layer_and_name,
+)
+from fsl_jax.models.blocks.intermediate_leaves import (
+    IntermediateLeaf,
+    find_intermediate_leaf,
+    is_replaced,
 )
 from fsl_jax.models.blocks.layers import Dense
 from fsl_jax.models.blocks.sections import join_sections

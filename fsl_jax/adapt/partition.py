@@ -34,6 +34,9 @@ def partition(params: Params, mask: Any) -> tuple[Params, Params]:
 def combine(*parts: Params) -> Params:
     """Join the parts that `partition` made.
 
+    The model refuses the result if the method trains its leaves in another form than the model
+    reads. `fsl_jax.adapt.adapted` works with every method.
+
     Args:
       *parts: trees of one structure; at each path exactly one of them has a leaf.
 

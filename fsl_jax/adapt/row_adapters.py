@@ -11,15 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from fsl_jax.adapt.methods.leaf_kinds import (
-    find_intermediate_leaf,
-    is_known,
-    neutral_leaf_value,
-)
+from fsl_jax.adapt.methods.leaf_kinds import is_known, neutral_leaf_value
 from fsl_jax.adapt.parts.soft_prompt import SUFFIX
 from fsl_jax.adapt.tree import Params, flatten
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.models.blocks.added_leaves import unknown_leaf
+from fsl_jax.models.blocks.intermediate_leaves import find_intermediate_leaf
 from fsl_jax.models.blocks.layers import PRNGKey
 from fsl_jax.models.blocks.row_params import NO_ADAPTER, RowParams, map_rows
 from fsl_jax.models.blocks.suffix_tokens import append_suffix

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from fsl_jax.adapt.methods.leaf_kinds import find_intermediate_leaf, is_known, is_replaced
+from fsl_jax.adapt.methods.leaf_kinds import is_known
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import problems_error
 from fsl_jax.models.blocks.added_leaves import (
@@ -14,6 +14,7 @@ from fsl_jax.models.blocks.added_leaves import (
     neutral_value,
     unknown_leaf,
 )
+from fsl_jax.models.blocks.intermediate_leaves import find_intermediate_leaf, is_replaced
 from fsl_jax.models.pretrained import Pretrained
 
 HEAD_MASK = "head/mask"

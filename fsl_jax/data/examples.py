@@ -23,7 +23,7 @@ class Dataset:
       train: the pool from which few-shot splits are drawn.
       validation: the pool of validation examples; empty if the source has none.
       test: the fixed test set.
-      labels: the classes, sorted; they include the labels of all parts.
+      labels: the classes, sorted: the labels of all rows of train. The other parts have no others.
       duplicates_removed: the number of rows of the source that were removed.
       contradictions_removed: the number of removed rows whose text also had another label in the
         same part.
@@ -36,6 +36,12 @@ class Dataset:
     labels: tuple[str, ...]
     duplicates_removed: int = 0
     contradictions_removed: int = 0
+
+    @property
+    def labels_without_test(self) -> tuple[str, ...]:
+        """The classes that have no example in the test set."""
+        tested = {example.label for example in self.test}
+        return tuple(label for label in self.labels if label not in tested)
 
     @functools.cached_property
     def sha256(self) -> str:

@@ -6,91 +6,69 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fsl_jax.data.directories import is_known, part_files, unknown_suffix
 from fsl_jax.data.examples import Example
-from fsl_jax.data.file_formats import READERS, SHOWN, Table, shortened
+from fsl_jax.data.file_formats import READERS
+from fsl_jax.data.table import SHOWN, Table, shortened
 from fsl_jax.errors import InputError, problems_error
-
-PARTS = ("train", "validation", "test")
+from fsl_jax.files import is_plain_file
 
 
 @dataclasses.dataclass(frozen=True)
 class LocalParts:
-    """The examples of a directory or a file; `test` is None for a single file."""
+    """The examples of a directory or a file; `test` is None where there is no part for it."""
 
     train: tuple[Example, ...]
     validation: tuple[Example, ...]
     test: tuple[Example, ...] | None
 
 
-def read_local(path: Path, text_column: str, label_column: str) -> LocalParts:
-    """Read a directory with `train.*`, `test.*` and optionally `validation.*`, or one file.
+def read_local(
+    path: Path, text_column: str, label_column: str, max_unfolded: int | None = None
+) -> LocalParts:
+    """Read a directory in one of the layouts of `directories`, or one file.
 
     Args:
       path: the directory, or the file.
       text_column: the name of the column with the texts.
       label_column: the name of the column with the labels.
+      max_unfolded: the largest size to which a compressed file may unfold, in bytes; by default it
+        follows from the file's size.
 
     Returns:
       The examples, in the order of the files. White space around texts and labels is removed.
       Integer labels become decimal strings; booleans become "true" and "false".
 
     Raises:
-      InputError: a file is missing, or rows cannot be used; the error lists all problems of all
-        files.
+      InputError: a file is missing or unfolds to more, or rows cannot be used; the error lists all
+        problems of all files.
     """
     if text_column == label_column:
         raise InputError(
             f"text_column and label_column are both {text_column!r}: name two columns."
         )
-    files = _part_files(path) if path.is_dir() else {"train": path}
+    files = part_files(path) if path.is_dir() else {"train": (path,)}
     problems: list[str] = []
-    parts = {}
-    for part, file in files.items():
-        if not _known(file):
-            raise InputError(_unknown_suffix(file))
-        table = READERS[file.suffix.lower()](file, (text_column, label_column))
-        parts[part] = _examples(table, text_column, label_column, problems)
+    parts: dict[str, tuple[Example, ...]] = {}
+    columns = (text_column, label_column)
+    for part, part_paths in files.items():
+        tables = [_read_file(file, columns, max_unfolded) for file in part_paths]
+        parts[part] = tuple(
+            example for table in tables for example in _examples(table, *columns, problems)
+        )
     if problems:
         raise problems_error(
             f"{path} cannot be used as it is. Correct these and try again:", problems
         )
-    if not path.is_dir():
-        return LocalParts(parts["train"], (), None)
-    return LocalParts(parts["train"], parts.get("validation", ()), parts["test"])
+    return LocalParts(parts["train"], parts.get("validation", ()), parts.get("test"))
 
 
-def _part_files(directory: Path) -> dict[str, Path]:
-    files = defaultdict(list)
-    for file in sorted(directory.iterdir()):
-        if file.is_file():
-            files[file.name.partition(".")[0]].append(file)
-    problems = [f"there is no {part}.*" for part in ("train", "test") if not files[part]]
-    for part in PARTS:
-        if len(files[part]) > 1:
-            names = " and ".join(file.name for file in files[part])
-            problems.append(f"there is more than one {part}.*: {names}; keep one")
-    problems += [
-        _unknown_suffix(file) for part in PARTS for file in files[part] if not _known(file)
-    ]
-    if problems:
-        raise problems_error(
-            f"{directory} is no data set: a directory needs train.*, test.* and perhaps "
-            f"validation.* in {_formats()}. To use a single file, name the file.",
-            problems,
-        )
-    return {part: files[part][0] for part in PARTS if files[part]}
-
-
-def _known(file: Path) -> bool:
-    return file.suffix.lower() in READERS
-
-
-def _unknown_suffix(file: Path) -> str:
-    return f"{file.name} has the suffix {file.suffix!r}: what can be read is {_formats()}"
-
-
-def _formats() -> str:
-    return ", ".join(READERS)
+def _read_file(file: Path, columns: tuple[str, str], max_unfolded: int | None) -> Table:
+    if not is_known(file):
+        raise InputError(unknown_suffix(file))
+    if not is_plain_file(file):
+        raise InputError(f"{file}: there is no such file, or it is not a plain file")
+    return READERS[file.suffix.lower()](file, columns, max_unfolded)
 
 
 def _examples(

@@ -5,24 +5,35 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from absl import logging
+
 from fsl_jax.data.duplicates import remove_duplicates
 from fsl_jax.data.embedded import EMBEDDED, load_embedded
 from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.data.file_formats import READERS
 from fsl_jax.data.local_files import read_local
 from fsl_jax.data.splits import fixed_fifth
+from fsl_jax.data.table import shortened
 from fsl_jax.errors import InputError, problems_error, unknown_name
 
 
-def load_dataset(name: str, *, text_column: str = "text", label_column: str = "label") -> Dataset:
+def load_dataset(
+    name: str,
+    *,
+    text_column: str = "text",
+    label_column: str = "label",
+    max_unfolded: int | None = None,
+) -> Dataset:
     """Load a data set for text classification.
 
     Args:
       name: `bbc_news`, `bbc_headlines`, or a path: a directory with `train.*`, `test.*` and
         optionally `validation.*`, or a single file, of which a fixed fifth becomes the test set.
-        Files are JSONL, CSV or Parquet.
+        Files are JSONL, CSV, Parquet or Arrow.
       text_column: the column of the texts in local files.
       label_column: the column of the labels in local files.
+      max_unfolded: the largest size to which a compressed file may unfold, in bytes; by default it
+        follows from the file's size.
 
     Returns:
       The data set, without duplicates.
@@ -34,7 +45,7 @@ def load_dataset(name: str, *, text_column: str = "text", label_column: str = "l
         return load_embedded(name)
     path = Path(name).expanduser()
     if path.exists():
-        parts = read_local(path, text_column, label_column)
+        parts = read_local(path, text_column, label_column, max_unfolded)
         return make_dataset(name, parts.train, parts.validation, parts.test)
     if os.sep in name or path.suffix.lower() in READERS:
         raise InputError(f"there is no file or directory {name!r} (looked in {Path.cwd()}).")
@@ -63,6 +74,11 @@ def make_dataset(
         lacks.
     """
     distinct = remove_duplicates(train, validation, test or ())
+    if validation and not distinct.validation:
+        raise InputError(
+            f"{name}: all {len(validation)} rows of validation are duplicates, and none is left to "
+            "validate on. Remove validation, to validate on the rest of train, or give other rows."
+        )
     kept_train, kept_test = distinct.train, distinct.test
     if test is None:
         chosen = fixed_fifth(kept_train)
@@ -73,12 +89,24 @@ def make_dataset(
         train=kept_train,
         validation=distinct.validation,
         test=kept_test,
-        labels=tuple(sorted({example.label for example in kept_train})),
+        # A class that lost its training examples to duplicates is still one: the split names it.
+        labels=tuple(sorted({example.label for example in train})),
         duplicates_removed=distinct.duplicates_removed,
         contradictions_removed=distinct.contradictions_removed,
     )
     _check(dataset)
+    _warn_of_untested(dataset)
     return dataset
+
+
+def _warn_of_untested(dataset: Dataset) -> None:
+    if untested := dataset.labels_without_test:
+        logging.warning(
+            "%s: the test set has no example of %s, so no accuracy says anything about %s.",
+            dataset.name,
+            shortened(map(repr, untested)),
+            "it" if len(untested) == 1 else "them",
+        )
 
 
 def _check(dataset: Dataset) -> None:

@@ -109,8 +109,27 @@ def _check_enough(dataset: Dataset, shots: int) -> None:
             if counts[label] < needed
         ]
     if problems:
-        summary = f"{dataset.name}: too few examples for {shots} shots, which take per class {use}."
-        raise problems_error(f"{summary} Ask for fewer shots, or add examples.", problems)
+        removed = dataset.duplicates_removed
+        summary = (
+            f"{dataset.name}: too few examples for {shots} shots, which take per class {use}. "
+            f"{f'{removed} rows were duplicates and were removed. ' if removed else ''}"
+            f"{_remedy(_most_shots(dataset))}"
+        )
+        raise problems_error(summary, problems)
+
+
+def _remedy(most: int) -> str:
+    return f"At most {most} shots fit: ask for fewer, or add examples." if most else "Add examples."
+
+
+def _most_shots(dataset: Dataset) -> int:
+    """Return the largest number of shots for which every class has enough examples."""
+    train = Counter(example.label for example in dataset.train)
+    validation = Counter(example.label for example in dataset.validation)
+    return min(
+        min(train[label], validation[label]) if dataset.validation else train[label] // 2
+        for label in dataset.labels
+    )
 
 
 def _draw(

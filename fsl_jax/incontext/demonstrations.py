@@ -43,14 +43,13 @@ def as_many_as_fit(
     Returns:
       The demonstrations that fit.
     """
-    tokenizer = formulation.pretrained.tokenizer
     prompts, _ = formulation.tokenize(queries)
     free_tokens = formulation.limit - max(map(len, prompts))
     low, high = 0, len(examples)
     while low < high:
         middle = (low + high + 1) // 2
         text = context(formulation, examples[:middle])
-        fits = len(tokenizer(text, verbose=False)["input_ids"]) <= free_tokens
+        fits = formulation.count_tokens([text])[0] <= free_tokens
         low, high = (middle, high) if fits else (low, middle - 1)
     # Two joined texts may have more tokens than the two texts alone.
     while low and _longest(formulation, examples[:low], queries) > formulation.limit:
@@ -64,4 +63,4 @@ def _longest(
     """Count the tokens of the longest prompt with these demonstrations, without cutting it."""
     before = context(formulation, examples)
     prompts = [before + formulation.template.render(query.text) for query in queries]
-    return max(map(len, formulation.pretrained.tokenizer(prompts, verbose=False)["input_ids"]))
+    return max(formulation.count_tokens(prompts))

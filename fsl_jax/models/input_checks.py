@@ -1,12 +1,19 @@
 """Checks of the inputs that users give to a model."""
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from fsl_jax.errors import InputError
+import numpy as np
+
+from fsl_jax.errors import InputError, problems_error
 from fsl_jax.models.blocks.head_kinds import ENCODER_HEADS
 from fsl_jax.models.blocks.suffix_tokens import suffix_length
 from fsl_jax.models.families.registry import Config
 from fsl_jax.models.outputs import Params
+from fsl_jax.validation import brief
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def check_length(
@@ -36,6 +43,101 @@ def check_length(
         f"Truncate the text to {max(most - before - after, 0)} tokens{behind}, or use a "
         "model with longer input."
     )
+
+
+def row_problems(
+    tokenizer: "PreTrainedTokenizerBase",
+    rows: int,
+    texts: Iterable[str],
+    tokens: Iterable[Sequence[int]],
+) -> list[str]:
+    """List the texts with a token that has no row in the word embedding.
+
+    Some tokenizers have more tokens than their model, such as one for images in a model of texts.
+
+    Args:
+      tokenizer: the model's tokenizer.
+      rows: the number of rows of the word embedding, `V`.
+      texts: the texts.
+      tokens: the token ids of each text.
+
+    Returns:
+      One line for each such text, which names its first such token.
+    """
+    if len(tokenizer) <= rows:
+        return []
+    first = {
+        text: number
+        for text, ids in zip(texts, tokens, strict=True)
+        if (number := next((number for number in ids if number >= rows), None)) is not None
+    }
+    return [
+        f"the text {brief(text)} has the token {tokenizer.convert_ids_to_tokens(number)!r}, whose "
+        f"number is {number}, and the model has {rows} rows of tokens"
+        for text, number in first.items()
+    ]
+
+
+def require_rows(
+    name: str,
+    tokenizer: "PreTrainedTokenizerBase",
+    rows: int,
+    texts: Iterable[str],
+    tokens: Iterable[Sequence[int]],
+) -> None:
+    """Raise an error for texts with a token that has no row in the word embedding.
+
+    Args:
+      name: the model's name, for errors.
+      tokenizer: as in `row_problems`.
+      rows: as in `row_problems`.
+      texts: as in `row_problems`.
+      tokens: as in `row_problems`.
+
+    Raises:
+      InputError: there are such texts; the error names the tokens.
+    """
+    if problems := row_problems(tokenizer, rows, texts, tokens):
+        raise problems_error(
+            f"{name} cannot read these texts, since its tokenizer has more tokens than the model. "
+            "Leave the tokens out of the texts:",
+            problems,
+        )
+
+
+def require_token_ids(name: str, config: Config, params: Params, *ids: Any) -> None:
+    """Raise an error for NumPy arrays with token ids that have no row in the word embedding.
+
+    JAX would silently read another row. Its own arrays are not checked, since that would wait for
+    the device.
+
+    Args:
+      name: the model's name, for errors.
+      config: the model's config.
+      params: the parameters, which may have the vectors of a suffix after the word embedding.
+      ids: the arrays of token ids, or None.
+
+    Raises:
+      InputError: an id is negative or too large.
+    """
+    rows = config.vocab_size + suffix_length(params)
+    for array in ids:
+        if (
+            isinstance(array, np.ndarray)
+            and array.size
+            and not 0 <= array.min() <= array.max() < rows
+        ):
+            wrong = array[(array < 0) | (array >= rows)]
+            raise InputError(
+                f"{name} has {rows} rows of tokens, and was given the token id {wrong[0]}. Give "
+                f"ids from 0 to {rows - 1}."
+            )
+
+
+def padding_id(tokenizer: "PreTrainedTokenizerBase", rows: int) -> int:
+    """Return the id of the padding token, or 0 if it has none with a row in the word embedding."""
+    number = tokenizer.pad_token_id
+    return number if number is not None and number < rows else 0
 
 
 def require_encoder_decoder(name: str, config: Config, head: str | None) -> None:

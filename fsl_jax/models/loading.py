@@ -12,7 +12,6 @@ from fsl_jax.errors import InputError
 from fsl_jax.models.attention.implementations import AUTO
 from fsl_jax.models.attention.self_attention import require_implementation
 from fsl_jax.models.blocks.layers import PRNGKey
-from fsl_jax.models.checkpoints.checkpoint import Checkpoint
 from fsl_jax.models.checkpoints.directory import read_directory
 from fsl_jax.models.checkpoints.gguf_file import read_gguf_checkpoint
 from fsl_jax.models.checkpoints.head_config import label_names
@@ -70,7 +69,6 @@ def load(
         dtype = jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
     path = locate(name)
     checkpoint = read_gguf_checkpoint(path) if path.is_file() else read_directory(path, head)
-    _check_vocabulary(name, checkpoint)
     config = _with_attention(name, checkpoint.config, attention)
     leaves, labels = dict(checkpoint.leaves), checkpoint.labels
     if head is not None:
@@ -89,6 +87,8 @@ def load(
         head=head,
         labels=labels,
         end_tokens=checkpoint.end_tokens,
+        file_hashes=checkpoint.file_hashes,
+        text_end=checkpoint.text_end,
     )
 
 
@@ -101,15 +101,6 @@ def _with_attention(name: str, config: Config, attention: str) -> Config:
             f"implementation of its own does. Leave attention={AUTO!r}."
         )
     return dataclasses.replace(config, attention=attention)
-
-
-def _check_vocabulary(name: str, checkpoint: Checkpoint) -> None:
-    tokens, rows = len(checkpoint.tokenizer), checkpoint.config.vocab_size
-    if tokens > rows:
-        raise InputError(
-            f"{name}: the tokenizer has {tokens} tokens and the model embeds {rows}. Use the "
-            "tokenizer and the weights of the same checkpoint."
-        )
 
 
 def _place(leaves: Mapping[str, StoredLeaf], dtype: Any, mesh: jax.sharding.Mesh | None) -> Params:

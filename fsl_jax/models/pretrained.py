@@ -1,6 +1,7 @@
 """A loaded model: its config, Flax module, parameter tree and tokenizer."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
@@ -10,10 +11,17 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.blocks.head_kinds import ENCODER_HEADS, LANGUAGE_MODELS, MASKED_LM
+from fsl_jax.models.blocks.head_kinds import (
+    ENCODER_HEADS,
+    LANGUAGE_MODELS,
+    MASKED_LM,
+    SEQUENCE_CLASSIFICATION,
+)
 from fsl_jax.models.blocks.heads import apply_head, decoder_options
+from fsl_jax.models.blocks.intermediate_leaves import require_reparametrized
 from fsl_jax.models.blocks.layers import Dropout, PRNGKey
 from fsl_jax.models.blocks.masked_lm import masked_logits
+from fsl_jax.models.blocks.pooling import TextEnd
 from fsl_jax.models.blocks.prompt_positions import (
     decoder_prefix_length,
     prefix_length,
@@ -25,6 +33,7 @@ from fsl_jax.models.input_checks import (
     check_length,
     require_encoder_decoder,
     require_no_decoder_inputs,
+    require_token_ids,
 )
 from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 
@@ -56,6 +65,9 @@ class Pretrained:
       labels: the names of the C classes of a head that classifies.
       end_tokens: the tokens that end a generated text; if empty, the tokenizer's end-of-sequence
         token ends it.
+      file_hashes: the SHA-256 in hex, by file name, of the config and of the tokenizer's files;
+        empty for a GGUF file, which is all in `sha256`.
+      text_end: the tokens by which the head finds the last token of a text that it classifies.
     """
 
     name: str
@@ -67,6 +79,8 @@ class Pretrained:
     head: str | None = None
     labels: tuple[str, ...] = ()
     end_tokens: tuple[int, ...] = ()
+    file_hashes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    text_end: TextEnd = dataclasses.field(default_factory=TextEnd)
 
     def apply(
         self,
@@ -117,12 +131,19 @@ class Pretrained:
           `encoder_hidden` is `[B, T, D]`.
 
         Raises:
-          InputError: there are more tokens than the model can read, position_ids or
-            decoder_input_ids are missing, or a dropout rate came without a key.
+          InputError: there are more tokens than the model can read, a NumPy array has token ids
+            that the model does not embed, position_ids or decoder_input_ids are missing, a dropout
+            rate came without a key, or the leaves are those of a method whose `reparametrize` was
+            not applied.
         """
         # The prefix's keys and values include those of a soft prompt.
         before = prompt_length(params) if prefix is None else prefix.mask.shape[1]
-        self._check_length(input_ids.shape[1], before + prefix_length(params), params)
+        if attention_mask.ndim == 2:
+            self._check_length(input_ids.shape[1], before + prefix_length(params), params)
+        else:
+            before = prompt_length(params) if prefix is None else 0
+            self._check_positions(position_ids, before + prefix_length(params), params)
+        require_token_ids(self.name, self.config, params, input_ids, decoder_input_ids)
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         drop = Dropout(dropout, key)
@@ -132,7 +153,11 @@ class Pretrained:
         if self._has_own_head and self.config.is_encoder_decoder:
             decoder = decoder_options(self.config, str(self.head), tokens, mask)
         if (read := decoder.get("decoder_input_ids")) is not None:
-            self._check_length(read.shape[1], decoder_prefix_length(params))
+            learned, pairs = decoder_prefix_length(params), decoder["decoder_attention_mask"]
+            if pairs is None or pairs.ndim == 2:
+                self._check_length(read.shape[1], learned)
+            else:
+                self._check_positions(decoder["decoder_position_ids"], learned)
         output = self._call(
             params,
             tokens,
@@ -146,6 +171,8 @@ class Pretrained:
         )
         if self._has_own_head and unembed:
             classifier = FAMILIES[self.config.family].classifier
+            if self.head == SEQUENCE_CLASSIFICATION and mask.ndim == 2:
+                mask = self.text_end.counted(mask, tokens)
             return apply_head(self.config, str(self.head), classifier, params, output, mask, drop)
         return output
 
@@ -174,6 +201,7 @@ class Pretrained:
         """
         self._require_encoder_decoder()
         self._check_length(input_ids.shape[1], prompt_length(params))
+        require_token_ids(self.name, self.config, params, input_ids)
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         return self._call(params, tokens, mask, position_ids=positions, method="encode")
@@ -210,6 +238,7 @@ class Pretrained:
         before = 0 if prefix is None else prefix.mask.shape[1]
         learned = decoder_prefix_length(params)
         self._check_length(decoder_input_ids.shape[1], before + learned)
+        require_token_ids(self.name, self.config, params, decoder_input_ids)
         inputs = (decoder_input_ids, decoder_attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         options = {"position_ids": positions, "prefix": prefix, "unembed": unembed}
@@ -240,7 +269,11 @@ class Pretrained:
         """
         if self.config.is_encoder_decoder:
             raise InputError(f"{self.name} is an encoder-decoder, whose two stacks are not cut.")
-        self._check_length(input_ids.shape[1], reserved_positions(params), params)
+        if attention_mask.ndim == 2:
+            self._check_length(input_ids.shape[1], reserved_positions(params), params)
+        else:
+            self._check_positions(position_ids, reserved_positions(params), params)
+        require_token_ids(self.name, self.config, params, input_ids)
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         return self._call(params, tokens, mask, position_ids=positions, method="trunk")
@@ -266,6 +299,7 @@ class Pretrained:
             has no output embedding; or it has another head.
         """
         if self.head == MASKED_LM:
+            require_reparametrized(params)
             return masked_logits(self.config, params, hidden, token_ids)
         if self._has_own_head:
             raise InputError(
@@ -320,7 +354,18 @@ class Pretrained:
         require_encoder_decoder(self.name, self.config, self.head)
 
     def _call(self, params: Params, *arguments: Any, **options: Any) -> Any:
+        require_reparametrized(params)
         return self.module.apply({"params": params}, *arguments, **options)
+
+    def _check_positions(
+        self, positions: Tokens | None, before: int, params: Params | None = None
+    ) -> None:
+        """Raise an error for tokens beyond the model's positions, where tokens may share one.
+
+        In a compiled program the positions are not known: there the caller counts them.
+        """
+        if positions is not None and not isinstance(positions, jax.core.Tracer):
+            self._check_length(int(jnp.max(jnp.asarray(positions))) + 1, before, params)
 
     def _check_length(self, length: int, before: int = 0, params: Params | None = None) -> None:
         check_length(self.name, self.config, length, before, params)

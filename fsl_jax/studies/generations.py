@@ -7,10 +7,10 @@ from typing import Any
 
 from etils import epath
 
-from fsl_jax.data.file_formats import read_jsonl, shortened
+from fsl_jax.data.file_formats import read_jsonl
 from fsl_jax.errors import InputError, problems_error
+from fsl_jax.models.generation.chat import Prompt, last_text, prompt_problem
 from fsl_jax.models.generation.generate import Continuation
-from fsl_jax.models.generation.prompts import Prompt
 from fsl_jax.studies.records.jsonl import Record, write_records
 
 COLUMN = "prompt"
@@ -38,7 +38,7 @@ def read_prompts(path: str) -> list[Prompt]:
     Args:
       path: a `.txt` file or a `.jsonl` file. A `.txt` file has a prompt on each line that is not
         empty; `\n` stands for a new line. A `.jsonl` file has objects with `prompt`: a text, or a
-        list of messages with `role` and `content`.
+        list of messages with `role` and `content`. Lines end at line feeds only.
 
     Returns:
       The prompts, in order.
@@ -65,7 +65,8 @@ def read_prompts(path: str) -> list[Prompt]:
 
 def _read_lines(file: Path) -> list[Prompt]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        # Not `splitlines`, which also cuts at characters inside a line, such as U+2028.
+        lines = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not UTF-8 ({error.reason}). Save it as UTF-8.") from error
     return [line.replace("\\n", "\n") for line in lines if line.strip()]
@@ -76,26 +77,14 @@ def _read_objects(file: Path) -> list[Prompt]:
     problems = list(table.malformed)
     if not table.has((COLUMN,)) and table.columns:
         problems.append(f"there is no {COLUMN!r}; found {', '.join(table.columns)}")
-    lines = [row.number for row in table.rows if not _is_prompt(row.values[0])]
-    if lines:
-        problems.append(
-            f"expected a text or a list of messages with role and content: lines {shortened(lines)}"
-        )
+    for row in table.rows:
+        if problem := prompt_problem(row.values[0]):
+            problems.append(f"line {row.number} is {problem}")
     if problems:
         raise problems_error(
             f"{file} cannot be used as it is. Correct these and try again:", problems
         )
     return [row.values[0] for row in table.rows]
-
-
-def _is_prompt(value: Any) -> bool:
-    if isinstance(value, str):
-        return True
-    return isinstance(value, list) and all(
-        isinstance(message, dict)
-        and all(isinstance(message.get(name), str) for name in ("role", "content"))
-        for message in value
-    )
 
 
 def write_generations(
@@ -125,8 +114,7 @@ def describe(prompts: Sequence[Prompt], continuations: Sequence[Sequence[Continu
     """Return the prompts and their continuations as text for a terminal."""
     lines = []
     for index, (prompt, following) in enumerate(zip(prompts, continuations, strict=True)):
-        shown = prompt if isinstance(prompt, str) else prompt[-1]["content"]
-        lines.append(f"[{index}] {shown}")
+        lines.append(f"[{index}] {last_text(prompt)}")
         for continuation in following:
             facts = f"score {continuation.score:.3f}, {continuation.ended}"
             lines.append(f"  → {continuation.text}")

@@ -1,39 +1,58 @@
 """Carry out a study, from its config to its report."""
 
+import contextlib
 import dataclasses
+import itertools
 from typing import Any
 
 import jax
 from absl import logging
 from etils import epath
 
-from fsl_jax.files import recover, write_atomically, write_json
-from fsl_jax.processes import from_first, is_first, require_agreement
+from fsl_jax.data.examples import Dataset
+from fsl_jax.files import has_leftovers, recover, write_atomically
+from fsl_jax.processes import from_first, gather, in_first, is_first, require_agreement
+from fsl_jax.studies.planning.base_hashes import (
+    base_problems,
+    describe_base,
+    require_no_problems,
+    require_same_files,
+)
 from fsl_jax.studies.planning.environment import describe as describe_environment
 from fsl_jax.studies.planning.plan import plan_programs
 from fsl_jax.studies.planning.plan_file import (
     describe_data,
     describe_plan,
-    describe_programs,
+    is_current,
     read_plan,
-    read_programs,
-    require_same_study,
+    version_error,
+    write_plan,
 )
+from fsl_jax.studies.planning.program_entries import read_programs
 from fsl_jax.studies.planning.programs import PlannedProgram
+from fsl_jax.studies.planning.same_study import as_begun, require_same_study
 from fsl_jax.studies.planning.study_config import StudyConfig
-from fsl_jax.studies.records.records import RunRecord
+from fsl_jax.studies.records.hashed_files import REPORT_FILE
 from fsl_jax.studies.records.result_store import ResultStore
-from fsl_jax.studies.records.timings import Timing, append_timings, read_timings
-from fsl_jax.studies.reporting.summary import Row, summarise
-from fsl_jax.studies.running.compiling import compile_all, compile_planned
-from fsl_jax.studies.running.fitting import run_fit
-from fsl_jax.studies.running.opening import load_study_data, open_study
+from fsl_jax.studies.reporting.study_files import (
+    ReportOptions,
+    outdated_files,
+    read_rows,
+    require_adapters,
+    require_unchanged,
+    write_study_files,
+)
+from fsl_jax.studies.reporting.summary import Row
+from fsl_jax.studies.run_programs import run_programs
+from fsl_jax.studies.running.compiling import compile_all
+from fsl_jax.studies.running.opening import (
+    hold_output,
+    load_study_data,
+    open_study,
+    require_free_output,
+)
 from fsl_jax.studies.running.options import RunOptions
-from fsl_jax.studies.running.prompting import run_prompts
 from fsl_jax.studies.running.running_study import RunningStudy
-from fsl_jax.training.program import Program
-
-TIMINGS_FILE = "timings.jsonl"
 
 
 def run_study(config: StudyConfig, output: epath.PathLike, options: RunOptions) -> list[Row]:
@@ -41,7 +60,7 @@ def run_study(config: StudyConfig, output: epath.PathLike, options: RunOptions) 
 
     Args:
       config: the study's config.
-      output: the directory to write to. If it has a finished study, nothing is done.
+      output: the directory to write to. If it has a finished study, only lost files are written.
       options: the options of this invocation.
 
     Returns:
@@ -54,129 +73,133 @@ def run_study(config: StudyConfig, output: epath.PathLike, options: RunOptions) 
     directory = epath.Path(output)
     with jax.default_matmul_precision(config.matmul_precision):
         programs = plan_programs(config)
-        dataset = load_study_data(config)
+        dataset = load_study_data(config, options)
         data = describe_data(dataset)
         require_agreement(dataclasses.asdict(config) | {"data": data, "output": str(directory)})
-        plan = describe_plan(config, from_first(describe_environment()), data)
-        existing = from_first(read_plan(directory) if is_first() else None)
-        if existing is not None:
-            require_same_study(existing, plan, directory)
-            programs = read_programs(existing)
-            if from_first(is_first() and _has_finished(directory, programs)):
-                logging.info("the study in %s has finished; there is nothing to do", directory)
-                return _read_rows(directory, programs) if is_first() else []
-        with open_study(config, directory, dataset, options) as study:
-            compiled: dict[str, Program] = {}
-            if existing is None:
-                programs, compiled = compile_all(study, programs, options)
-                _write_plan(study, plan | {"programs": describe_programs(programs)}, options)
-            _run_programs(study, programs, compiled)
-            return _write_report(study, programs, plan["environment"], options)
+        asked = describe_plan(config, from_first(describe_environment()), data)
+        require_free_output(output)
+        existing = in_first(lambda: read_plan(directory))
+        if existing is None:
+            with (
+                hold_output(output, existing),
+                open_study(config, directory, dataset, options) as study,
+            ):
+                return _begin(study, programs, asked, options)
+        require_same_study(existing, asked, directory)
+        programs = read_programs(existing["programs"])
+        store = ResultStore(directory, programs, sealed=is_current(existing))
+        if in_first(lambda: _has_finished(directory, store, existing)):
+            outdated = in_first(lambda: _outdated(directory, store, existing))
+            report = _report_options(dataset, existing["environment"], options)
+            writes = outdated or in_first(lambda: has_leftovers(directory))
+            with hold_output(output, existing) if writes else contextlib.nullcontext():
+                rows = _complete(directory, store, report, outdated) if is_first() else []
+            in_first(lambda: require_adapters(directory, store))
+            return rows
+        with (
+            hold_output(output, existing),
+            open_study(as_begun(config, existing), directory, dataset, options) as study,
+        ):
+            return _continue(study, store, existing, options)
 
 
-def _has_finished(directory: epath.Path, programs: list[PlannedProgram]) -> bool:
-    store = ResultStore(directory, programs)
-    return (directory / "report.md").exists() and all(map(store.has, programs))
+def _has_finished(directory: epath.Path, store: ResultStore, plan: dict[str, Any]) -> bool:
+    """Check the files of a study, and return True if nothing is left to run."""
+    if not is_current(plan) and not (store.has_all() and (directory / REPORT_FILE).exists()):
+        raise version_error(directory, plan)
+    require_unchanged(directory)
+    if is_current(plan):
+        # The others are loaded and checked when the study continues.
+        left = {program.model for program in store.programs if not store.has(program)}
+        others = {program.model for program in store.programs} - left
+        require_same_files(directory, plan["models"], others)
+    if not store.has_all():
+        require_adapters(directory, store)
+    return store.has_all()
 
 
-def _read_rows(directory: epath.Path, programs: list[PlannedProgram]) -> list[Row]:
-    records = ResultStore(directory, programs).records()
-    return summarise(records, read_timings(directory / TIMINGS_FILE))
+def _outdated(directory: epath.Path, store: ResultStore, plan: dict[str, Any]) -> list[str]:
+    """List the files of a finished study that are to be made again."""
+    if is_current(plan):
+        return outdated_files(directory, store, plan["environment"])
+    logging.warning(
+        "the study in %s was carried out by an earlier version of fsl_jax, which kept no hashes: "
+        "its files are not checked",
+        directory,
+    )
+    return []
 
 
-def _write_plan(study: RunningStudy, plan: dict[str, Any], options: RunOptions) -> None:
-    """Write the files that exist before the first run."""
-    if study.writes:
-        study.directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(study.directory / "flags.txt", options.flagfile)
-        write_json(study.directory / "plan.json", plan)
-
-
-def _run_programs(
-    study: RunningStudy, programs: list[PlannedProgram], compiled: dict[str, Program]
-) -> None:
-    """Carry out the programs that have no results yet."""
-    if study.writes:
-        recover(study.directory)
-    store = ResultStore(study.directory, programs)
-    finished = from_first([planned.name for planned in programs if store.has(planned)])
-    for planned in programs:
-        if planned.name in finished:
-            continue
-        study.stop_if_asked(f"stopped before {planned.name}")
-        records, seconds = _run_program(study, planned, compiled.get(planned.name))
-        if study.writes:
-            _write_results(study, store, planned, records, seconds)
-
-
-def _run_program(
-    study: RunningStudy, planned: PlannedProgram, program: Program | None
-) -> tuple[list[RunRecord], dict[str, float]]:
-    """Carry out one program, and return its records and the seconds of each phase."""
-    if not planned.trains:
-        records, seconds = run_prompts(study, planned)
-        return records, {"compile": 0.0, **seconds}
-    if program is None:
-        _, program = compile_planned(study, planned)
-    records, seconds = run_fit(study, planned, program)
-    return records, {"compile": program.compile_seconds, **seconds}
-
-
-def _write_results(
-    study: RunningStudy,
-    store: ResultStore,
-    planned: PlannedProgram,
-    records: list[RunRecord],
-    seconds: dict[str, float],
-) -> None:
-    """Write the results of a program; its records come last, since they mark it as finished."""
-    # Import this and the report only here: TensorBoard and plotting take seconds to import, and are
-    # not needed before the first program has finished.
-    from fsl_jax.studies.reporting.events import write_events
-
-    append_timings(study.directory / TIMINGS_FILE, _share_seconds(planned, seconds))
-    write_events(study.directory / "events", records)
-    store.write(planned, records)
-
-
-def _share_seconds(planned: PlannedProgram, seconds: dict[str, float]) -> list[Timing]:
-    """Share the seconds of a program among its methods by their numbers of runs."""
-    texts = [run.method_text for run in planned.runs]
-    return [
-        Timing(
-            program=planned.name,
-            method=text,
-            model=planned.model,
-            **{
-                phase: round(value * texts.count(text) / len(texts), 3)
-                for phase, value in seconds.items()
-            },
+def _complete(
+    directory: epath.Path, store: ResultStore, report: ReportOptions, outdated: list[str]
+) -> list[Row]:
+    """Make files of a finished study again, and return its rows."""
+    if outdated:
+        logging.warning(
+            "files of the finished study in %s are missing or out of date, and are made again: %s",
+            directory,
+            ", ".join(outdated),
         )
-        for text in dict.fromkeys(texts)
+        recover(directory)
+        return write_study_files(directory, store, report, outdated)
+    if has_leftovers(directory):
+        recover(directory)
+    logging.info("the study in %s has finished; there is nothing to do", directory)
+    return read_rows(directory, store)
+
+
+def _begin(
+    study: RunningStudy,
+    programs: list[PlannedProgram],
+    identity: dict[str, Any],
+    options: RunOptions,
+) -> list[Row]:
+    """Compile all programs of a new study, write its plan, and carry it out."""
+    programs, compiled = compile_all(study, programs, options)
+    names = dict.fromkeys(program.model for program in programs)
+    models = {name: describe_base(study.load(name)) for name in names}
+    require_agreement({"models": models})
+    if study.writes:
+        write_atomically(study.directory / "flags.txt", options.flagfile)
+        write_plan(study.directory, identity, models, programs)
+    store = ResultStore(study.directory, programs)
+    run_programs(study, store, compiled)
+    return _write_report(study, store, identity["environment"], options)
+
+
+def _continue(
+    study: RunningStudy, store: ResultStore, plan: dict[str, Any], options: RunOptions
+) -> list[Row]:
+    """Carry out the programs of a study that have no results yet."""
+    left = [program.model for program in store.programs if not store.has(program)]
+    problems = [
+        problem
+        for name in dict.fromkeys(left)
+        for problem in base_problems(name, plan["models"], describe_base(study.load(name)))
     ]
+    require_no_problems(study.directory, itertools.chain(*gather(problems)))
+    run_programs(study, store, {})
+    return _write_report(study, store, plan["environment"], options)
 
 
 def _write_report(
-    study: RunningStudy,
-    programs: list[PlannedProgram],
-    environment: dict[str, Any],
-    options: RunOptions,
+    study: RunningStudy, store: ResultStore, environment: dict[str, Any], options: RunOptions
 ) -> list[Row]:
     """Write the report in the first process and return its rows; return none elsewhere."""
     if not study.writes:
         return []
-    from fsl_jax.studies.reporting.report import write_report
+    report = _report_options(study.dataset, environment, options)
+    return write_study_files(study.directory, store, report)
 
-    store = ResultStore(study.directory, programs)
-    store.write_results()
-    removed = study.dataset.duplicates_removed
+
+def _report_options(
+    dataset: Dataset, environment: dict[str, Any], options: RunOptions
+) -> ReportOptions:
+    removed = dataset.duplicates_removed
     note = f"{removed} rows of the data set were duplicates and were removed before splitting."
-    return write_report(
-        study.directory,
-        store.records(),
-        read_timings(study.directory / TIMINGS_FILE),
-        environment,
-        notes=[note] if removed else [],
+    return ReportOptions(
+        environment=environment,
+        notes=(note,) if removed else (),
         command=options.command,
-        chance=1 / len(study.dataset.labels),
+        chance=1 / len(dataset.labels),
     )

@@ -7,6 +7,7 @@ import numpy as np
 
 from fsl_jax.buckets import bucket_length, pad_tokens
 from fsl_jax.data.examples import Example
+from fsl_jax.models.input_checks import padding_id
 from fsl_jax.tasks.formulation import Formulation
 
 
@@ -77,4 +78,5 @@ def label_indices(examples: Sequence[Example], labels: tuple[str, ...]) -> np.nd
 
 def pad_id(formulation: Formulation) -> int:
     """Return the token id for padding; any id would do, since the mask hides it."""
-    return formulation.pretrained.tokenizer.pad_token_id or 0
+    pretrained = formulation.pretrained
+    return padding_id(pretrained.tokenizer, pretrained.config.vocab_size)

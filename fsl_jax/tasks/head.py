@@ -18,9 +18,14 @@ from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError, unknown_name
 from fsl_jax.models.blocks.heads import decoder_options
 from fsl_jax.models.blocks.pooling import POOLINGS
+from fsl_jax.models.input_checks import require_rows
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.tokenizing import tokenize
 from fsl_jax.tasks.formulation import Batch
 from fsl_jax.tasks.suffix import ModelInputs, model_inputs
+
+LEAST_TOKENS = 3
+"""The fewest tokens that a text needs: one of its own between two special ones."""
 
 INITIAL_SCALE = 0.02
 """The standard deviation of a new head's kernel, as in BERT."""
@@ -58,6 +63,12 @@ class HeadFormulation:
                 f"the pooling cls takes the first token of a text, and the tokenizer of "
                 f"{self.pretrained.name} has no cls_token. Pool by mean or last."
             )
+        if self.limit < LEAST_TOKENS:
+            raise InputError(
+                f"of the {self.pretrained.config.max_length} positions of {self.pretrained.name}, "
+                f"a method takes {self.reserved_positions}, which leaves {self.limit} for a text: "
+                "choose a shorter prompt or prefix"
+            )
 
     def prepare(self, params: Params, key: jax.Array) -> Params:
         """Add `head/kernel [D, C]`, drawn from a normal distribution, and `head/bias [C]`."""
@@ -79,13 +90,18 @@ class HeadFormulation:
 
         Returns:
           E lists of token ids, and the number of texts that were cut.
+
+        Raises:
+          InputError: a text has a token that the model does not embed.
         """
         texts = [example.text for example in examples]
-        tokens = self.pretrained.tokenizer(texts, verbose=False)["input_ids"]
+        tokenizer, rows = self.pretrained.tokenizer, self.pretrained.config.vocab_size
+        tokens = tokenize(tokenizer, texts, verbose=False)["input_ids"]
         too_long = sum(len(ids) > self.limit for ids in tokens)
         if too_long:
             options = {"truncation": True, "max_length": self.limit}
-            tokens = self.pretrained.tokenizer(texts, **options)["input_ids"]
+            tokens = tokenize(tokenizer, texts, **options)["input_ids"]
+        require_rows(self.pretrained.name, tokenizer, rows, texts, tokens)
         return tokens, too_long
 
     def trunk(self, params: Params, batch: Batch) -> Float[Array, "B T D"]:

@@ -4,6 +4,7 @@ import dataclasses
 import string
 
 from fsl_jax.errors import InputError, problems_error
+from fsl_jax.models.tokenizing import require_characters
 
 DEFAULT = "{text}\nTopic:"
 
@@ -21,6 +22,7 @@ class Template:
     text: str = DEFAULT
 
     def __post_init__(self):
+        require_characters(self.text, f"the template {self.text!r}")
         try:
             parsed = list(string.Formatter().parse(self.text))
         except ValueError as error:

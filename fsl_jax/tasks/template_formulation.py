@@ -17,8 +17,10 @@ from jaxtyping import Array, Float
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError
+from fsl_jax.models.input_checks import require_rows
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.tokenizing import prompt_tokens
 from fsl_jax.tasks.formulation import Batch
 from fsl_jax.tasks.label_words import LabelWords
 from fsl_jax.tasks.prompts import fit_prompt
@@ -62,6 +64,8 @@ class TemplateFormulation:
         """The label words as tokens of this model."""
         prompt = None if self._decoder_has_words else self.template.render("text")
         tokens = self.verbalizer.tokens(self.pretrained.tokenizer, prompt)
+        words = [word for label_words in self.verbalizer.words for word in label_words]
+        self._require_rows(words, tokens)
         return LabelWords.from_tokens(tokens, self.verbalizer.class_indices())
 
     @property
@@ -71,9 +75,8 @@ class TemplateFormulation:
         if self._decoder_has_words:
             return min(self.max_length or most, most)
         # All words are appended to a prompt side by side: each has its own tokens, but they share
-        # positions.
-        positions = (self.max_length or most) - self.words.extra_positions
-        return min(positions, most - self.words.inputs.size)
+        # positions. So the longest word counts, not their sum.
+        return min(self.max_length or most, most) - self.words.extra_positions
 
     @property
     def limit_with_words(self) -> int:
@@ -105,12 +108,46 @@ class TemplateFormulation:
 
         Returns:
           E lists of token ids, and the number of texts that were cut.
+
+        Raises:
+          InputError: a prompt has a token that the model does not embed.
         """
+        self._require_positions()
+        tokenizer, limit = self.pretrained.tokenizer, self.limit
+        continues = not self._decoder_has_words
         fitted = [
-            fit_prompt(self.pretrained.tokenizer, self.template, example.text, self.limit, context)
+            fit_prompt(tokenizer, self.template, example.text, limit, context, continues=continues)
             for example in examples
         ]
+        self._require_rows([example.text for example in examples], [ids for ids, _ in fitted])
         return [ids for ids, _ in fitted], sum(cut for _, cut in fitted)
+
+    def _require_rows(self, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> None:
+        pretrained = self.pretrained
+        rows = pretrained.config.vocab_size
+        require_rows(pretrained.name, pretrained.tokenizer, rows, texts, tokens)
+
+    def count_tokens(self, prompts: Sequence[str]) -> list[int]:
+        """Count the tokens of whole prompts, without cutting any."""
+        continues = not self._decoder_has_words
+        tokens = prompt_tokens(self.pretrained.tokenizer, prompts, continues=continues)
+        return list(map(len, tokens))
+
+    def _require_positions(self) -> None:
+        """Raise an error if the label words leave no position for a prompt."""
+        most = self.pretrained.config.max_length
+        # In an encoder-decoder, the words come after the decoder's start token.
+        needed = self.words.extra_positions + 1
+        free = most if self._decoder_has_words else self.limit + self.words.extra_positions
+        if needed <= free:
+            return
+        reserved = f", of which the methods take {self.reserved_positions}"
+        raise InputError(
+            f"the longest label word needs {needed - 1} positions after a prompt of at least 1, "
+            f"and there are {max(free, 0)} for both ({self.pretrained.name} has {most}"
+            f"{reserved * bool(self.reserved_positions)}, and max_length is "
+            f"{self.max_length or 'not given'}): choose shorter label words"
+        )
 
     def logits(
         self,

@@ -1,6 +1,7 @@
 """Verbalizers, which map labels to the words that a language model predicts."""
 
 import dataclasses
+import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,8 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from fsl_jax.errors import InputError, problems_error
+from fsl_jax.json_reader import parse_json
+from fsl_jax.models.tokenizing import prompt_tokens, require_characters, tokenize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Verbalizer:
             key: [value] if isinstance(value, str) else value
             for key, value in (mapping or {}).items()
         }
+        _require_characters(mapping)
         words = tuple(
             tuple(_with_space(word) for word in mapping.get(label, [label.replace("_", " ")]))
             for label in labels
@@ -104,7 +108,7 @@ def _tokens_alone(
 ) -> tuple[list[list[int]], list[str]]:
     """Tokenise each word as a text by itself; return the token ids and the problems."""
     texts = [word.strip() for word in words]
-    ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    ids = tokenize(tokenizer, texts, add_special_tokens=False)["input_ids"]
     tokens_of_words = zip(texts, ids, strict=True)
     return ids, [f"{word!r} has no tokens" for word, tokens in tokens_of_words if not tokens]
 
@@ -113,8 +117,7 @@ def _tokens_after(
     tokenizer: PreTrainedTokenizerBase, prompt: str, words: Sequence[str]
 ) -> tuple[list[list[int]], list[str]]:
     """Tokenise each word after a prompt; return the token ids and the problems."""
-    before = tokenizer(prompt)["input_ids"]
-    whole = [tokenizer(prompt + word)["input_ids"] for word in words]
+    before, *whole = prompt_tokens(tokenizer, [prompt, *(prompt + word for word in words)])
     problems = [
         f"{word!r} does not follow the tokens of the prompt {prompt!r}"
         for word, ids in zip(words, whole, strict=True)
@@ -140,11 +143,9 @@ def parse_verbalizer(text: str) -> dict[str, list[str]]:
         'such as {"positive": "great", "negative": ["bad", "terrible"]}'
     )
     try:
-        mapping = json.loads(text, object_pairs_hook=_unique_keys)
-    except ValueError as error:
+        mapping: dict[str, Any] = parse_json(text, "the verbalizer")
+    except InputError as error:
         raise InputError(f"{expected} ({error})") from error
-    if not isinstance(mapping, dict):
-        raise InputError(expected)
     listed = {key: [value] if isinstance(value, str) else value for key, value in mapping.items()}
     problems = [
         f"label {label!r} has {json.dumps(words)}"
@@ -153,13 +154,13 @@ def parse_verbalizer(text: str) -> dict[str, list[str]]:
     ]
     if problems:
         raise problems_error(f"{expected}:", problems)
+    _require_characters(listed)
     return listed
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name appears twice")
-    return dict(pairs)
+def _require_characters(mapping: Mapping[str, Sequence[str]]) -> None:
+    for word in itertools.chain(*mapping.values(), mapping):
+        require_characters(word, f"the label word {word!r}")
 
 
 def _with_space(word: str) -> str:

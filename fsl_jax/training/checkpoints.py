@@ -20,6 +20,7 @@ from absl import logging
 from etils import epath
 
 from fsl_jax import errors, files, processes
+from fsl_jax.json_reader import read_json
 from fsl_jax.training import manifest, named_arrays, orbax_arrays
 
 _ARRAYS = "arrays"
@@ -118,7 +119,7 @@ def restore_latest(
     if step is None:
         return None
     path = directory / _NAME.format(step)
-    content = json.loads((path / _METADATA).read_text())
+    content = read_json(path / _METADATA)
     items = {} if templates is None else _read_items(path, templates, content["tensors"])
     return Checkpoint(content["step"], items, content["metadata"])
 
@@ -127,7 +128,7 @@ def verify(path: epath.PathLike) -> list[str]:
     """Check the directory of a checkpoint, and return its problems, one line for each file."""
     path = _absolute(path)
     problems = manifest.verify(path)
-    if not problems and json.loads((path / _METADATA).read_text())["step"] != _step_of(path):
+    if not problems and read_json(path / _METADATA).get("step") != _step_of(path):
         problems = [f"{_METADATA}: its step is not the one in the directory's name"]
     return problems
 

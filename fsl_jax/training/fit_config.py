@@ -3,9 +3,7 @@
 import dataclasses
 import math
 
-import jax
-
-from fsl_jax.errors import problems_error
+from fsl_jax.ranges import MAX_INT32, in_range, real, require_in_range, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,39 +23,31 @@ class FitConfig:
       evaluation_batch: the number of examples that validation reads at a time.
       longest_dispatch: the largest number of steps that one dispatch may take.
       rematerialize: True computes layers again for their gradient, to save memory.
+
+    Raises:
+      InputError: numbers are out of range; the error names all of them.
     """
 
-    steps: int
-    batch_size: int
-    evaluate_every: int = 10
-    warmup: float = 0.1
-    clip_norm: float = 1.0
-    patience: int = 0
-    dropout: float = 0.0
-    evaluation_batch: int = 32
-    longest_dispatch: int = 1_000
+    steps: int = in_range(dataclasses.MISSING, whole(1, MAX_INT32))
+    batch_size: int = in_range(dataclasses.MISSING, whole(1, MAX_INT32))
+    evaluate_every: int = in_range(10, whole(1))
+    warmup: float = in_range(0.1, real(0, below=1, on_host=True))
+    clip_norm: float = in_range(1.0, real(above=0))
+    patience: int = in_range(0, whole(0, MAX_INT32))
+    dropout: float = in_range(0.0, real(0, below=1))
+    evaluation_batch: int = in_range(32, whole(1))
+    longest_dispatch: int = in_range(1_000, whole(1))
     rematerialize: bool = False
 
     def __post_init__(self):
-        limits = {
-            "steps": self.steps >= 1,
-            "batch_size": self.batch_size >= 1,
-            "evaluate_every": self.evaluate_every >= 1,
-            "warmup": 0 <= self.warmup < 1,
-            "clip_norm": self.clip_norm > 0,
-            "patience": self.patience >= 0,
-            "dropout": 0 <= self.dropout < 1,
-        }
-        problems = [f"{name} = {getattr(self, name)}" for name, fits in limits.items() if not fits]
-        if problems:
-            raise problems_error("training settings out of range:", problems)
+        require_in_range(self)
 
     @property
     def steps_per_dispatch(self) -> int:
         """The largest allowed number of steps such that a dispatch ends at each validation."""
         common = math.gcd(self.steps, self.evaluate_every)
-        divisors = [number for number in range(1, common + 1) if common % number == 0]
-        return max(divisor for divisor in divisors if divisor <= self.longest_dispatch)
+        largest = min(common, self.longest_dispatch)
+        return next(number for number in range(largest, 0, -1) if common % number == 0)
 
     @property
     def evaluations(self) -> int:
@@ -72,4 +62,7 @@ def longest_dispatch() -> int:
     many steps. On a CPU the overhead is negligible, so a dispatch takes one step: progress is
     shown, and the program can stop, after each step.
     """
+    # The flags of a study have the ranges above, and their help must not wait for JAX.
+    import jax
+
     return 1 if jax.default_backend() == "cpu" else 1_000

@@ -7,9 +7,13 @@ from typing import Any
 
 from etils import epath
 
-from fsl_jax.files import size_and_sha256
+from fsl_jax.errors import InputError
+from fsl_jax.files import read_bounded, size_and_sha256
+from fsl_jax.json_reader import MAX_BYTES, parse_json
 
 NAME = "manifest.json"
+
+_KINDS = {"path": str, "size": int, "sha256": str}
 
 
 def write(directory: epath.PathLike) -> None:
@@ -36,12 +40,12 @@ def verify(directory: epath.PathLike) -> list[str]:
       is missing or was added, and no byte of any file, including the manifest, has changed.
     """
     directory = epath.Path(directory)
+    if not (directory / NAME).exists():
+        return [f"{NAME}: missing, so the writing was never finished"]
     try:
         listed = {entry["path"]: entry for entry in _read(directory)}
-    except FileNotFoundError:
-        return [f"{NAME}: missing, so the writing was never finished"]
-    except ValueError as error:
-        return [f"{NAME}: {error}"]
+    except InputError as error:
+        return [str(error)]
     present = set(_files(directory))
     problems = [f"{name}: missing" for name in sorted(listed.keys() - present)]
     problems += [f"{name}: not in {NAME}" for name in sorted(present - listed.keys())]
@@ -82,14 +86,34 @@ def _encode(entries: list[dict[str, Any]]) -> bytes:
 
 
 def _read(directory: epath.Path) -> list[dict[str, Any]]:
-    """Read the list in a manifest; raise a ValueError unless `_encode` gives the same bytes."""
-    data = (directory / NAME).read_bytes()
+    """Read the list in a manifest; raise an error unless `_encode` gives the same bytes."""
+    return parse(read_bounded(directory / NAME, MAX_BYTES))
+
+
+def parse(data: bytes) -> list[dict[str, Any]]:
+    """Parse the contents of a manifest.
+
+    Args:
+      data: the contents.
+
+    Returns:
+      The path, size and SHA-256 of each file.
+
+    Raises:
+      InputError: these are not the exact bytes of a manifest.
+    """
     try:
-        entries = json.loads(data)["files"]
-        # Encoding it again finds changes that parsing ignores, such as whitespace or escapes.
-        intact = _encode(entries) == data
-    except (ValueError, TypeError, KeyError, RecursionError):
-        intact = False
-    if not intact:
-        raise ValueError("not as it was written")
+        entries = parse_json(data, NAME).get("files")
+    except InputError as error:
+        raise InputError(f"{NAME}: not as it was written") from error
+    # Encoding it again finds changes that parsing ignores, such as whitespace or escapes.
+    if not _are_entries(entries) or _encode(entries) != data:
+        raise InputError(f"{NAME}: not as it was written")
     return entries
+
+
+def _are_entries(entries: Any) -> bool:
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict) and {name: type(value) for name, value in entry.items()} == _KINDS
+        for entry in entries
+    )

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding
 
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params
-from fsl_jax.compilation import jit, peak_memory
+from fsl_jax.compilation import compile_lowered, jit, peak_memory
 from fsl_jax.errors import InputError
 from fsl_jax.sharding import parameter_shardings, place, replicated, run_shardings
 from fsl_jax.tasks.formulation import Batch, Formulation
@@ -92,6 +92,7 @@ def compile_program(
 
     Raises:
       InputError: a batch cannot be sharded evenly over the mesh.
+      DoesNotFitError: the program needs more memory than a device has.
     """
     _require_even_batches(config, mesh)
     trainable, runs = jax.tree.map(functools.partial(_stacked_shape, size), (trainable, runs))
@@ -105,7 +106,7 @@ def compile_program(
     with contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh):
         function = make_advance(formulation, method, config, mesh)
         advance = jit(function, donate_argnums=0, out_shardings=shardings)
-        compiled = advance.lower(*arguments).compile()
+        compiled = compile_lowered(advance.lower(*arguments))
     seconds = time.monotonic() - start
     return Program(compiled, size, peak_memory(compiled), seconds, mesh, method)
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+from fsl_jax.compilation import DoesNotFitError
 from fsl_jax.errors import InputError
 from fsl_jax.training.program import Program
 
@@ -26,19 +27,33 @@ def compile_largest(
     """
     size = even_size(runs, runs + multiple - 1, multiple)
     while True:
-        program = compile_size(size)
-        if program.memory <= limit:
-            return program
+        try:
+            program = compile_size(size)
+        except DoesNotFitError as error:
+            needed, limit = error.needed, min(limit, error.available or limit)
+            amount = f"needs {_gibibytes(needed)} GiB or more" if needed > limit else "does not fit"
+            refusal = f"{amount}, and a device has {_gibibytes(error.available or limit)} GiB"
+            advice = ", or take devices with more memory"
+        else:
+            if program.memory <= limit:
+                return program
+            needed, advice = program.memory, ", or raise --memory_limit_gib"
+            refusal = f"needs {_gibibytes(needed)} GiB and {_gibibytes(limit)} GiB may be used"
         if size <= multiple:
             raise InputError(
-                f"a program of {size} run(s) needs {program.memory / 2**30:.2f} GiB and "
-                f"{limit / 2**30:.2f} GiB may be used: choose a smaller batch, shorter texts "
+                f"a program of {size} run(s) {refusal}: choose a smaller batch, shorter texts "
                 "(--max_length), fewer shots or seeds where much is kept of each example (a soft "
-                "prompt after the text), or a smaller model, or raise --memory_limit_gib"
+                f"prompt after the text), or a smaller model{advice}"
             )
         # Memory grows about linearly with the runs, plus the part that they share. So a program of
-        # the estimated size fits or is only a little too large.
-        size = even_size(runs, min(size - 1, size * limit // program.memory), multiple)
+        # the estimated size fits or is only a little too large. A compiler that gives up may name
+        # no size, or one that leaves out a part.
+        largest = size * limit // needed if needed > limit else size // 2
+        size = even_size(runs, min(size - 1, largest), multiple)
+
+
+def _gibibytes(size: int) -> str:
+    return f"{size / 2**30:.2f}"
 
 
 def even_size(runs: int, largest: int, multiple: int) -> int:

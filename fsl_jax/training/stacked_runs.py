@@ -1,7 +1,6 @@
 """Stack the parameters of runs that share a program, and take out the leaves of single runs."""
 
 import dataclasses
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,8 +11,10 @@ from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.mask import mask_from_rules
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.partition import partition
+from fsl_jax.adapt.parts.patterns import find
 from fsl_jax.adapt.summary import Summary, count_parameters, summarise
 from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.seeds import seed_key
 from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 
@@ -167,7 +168,7 @@ def stack_padded(trees: Sequence[Params]) -> Params:
 
 def run_key(seed: int) -> jax.Array:
     """Return a run's threefry key, with which stacked runs draw the same as single runs."""
-    return jax.random.key(seed, impl="threefry2x32")
+    return seed_key(seed)
 
 
 def _draw_run(
@@ -184,7 +185,7 @@ def _draw_run(
     """
     head_key, method_key = jax.random.split(run_key(seed))
     params = formulation.prepare(base, head_key)
-    params, rules_mask = attach(params, method, method_key, forward)
+    params, rules_mask = attach(params, method, method_key, forward, calls_hooks=True)
     mask = first.mask if first else rules_mask
     trainable, frozen = partition(params, mask)
     frozen_leaves, shared = partition(frozen, _frozen_mask(params, method))
@@ -223,7 +224,7 @@ def _rate_factors(methods: Sequence[Method], mask: Params) -> Params | tuple[()]
 
     def of_method(method: Method, path: str) -> float:
         factors = method.learning_rate_factors.items()
-        return float(next((factor for rule, factor in factors if re.search(rule, path)), 1.0))
+        return float(next((factor for rule, factor in factors if find(rule, path)), 1.0))
 
     def of_leaf(path: str) -> jax.Array:
         return jnp.array([of_method(method, path) for method in methods], jnp.float32)

@@ -1,13 +1,16 @@
 """Attaching methods: what is added, what trains, and what is never read."""
 
 import dataclasses
+import logging
+import re
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from fsl_jax.adapt import Full, LoRA, attach
+from fsl_jax.adapt import Full, LoRA, adapted, attach, parse_method, partition
 from fsl_jax.adapt.attach import unread_leaves
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import flatten, unflatten
@@ -83,3 +86,31 @@ def test_unread_leaves_are_found_inside_the_loop_over_layers(llama, hidden):
     stray = {"layers/mlp/up/lora_scale": jnp.ones(3)}
     params = unflatten(flatten(llama.params) | stray)
     assert unread_leaves(lambda params: hidden(llama, params), params) == set(stray)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("lora", ""),
+        ("p_tuning+bitfit", ""),
+        ("adalora", "adalora trains as published only with a penalty.* and a change of its leaves"),
+        ("adalora+prompt_tuning", "adalora trains as published only with a penalty"),
+    ],
+)
+def test_a_method_with_hooks_of_its_own_says_so_once(bert, caplog, monkeypatch, text, told):
+    monkeypatch.setattr(logging.getLogger("absl"), "propagate", True)
+    attach(bert.params, parse_method(text), KEY)
+    assert re.fullmatch(f".*{told}.*" if told else "", caplog.text.strip())
+    caplog.clear()
+    attach(bert.params, parse_method(text), KEY, calls_hooks=True)
+    assert caplog.text == ""
+
+
+def test_adapted_leaves_are_those_of_the_model_beside_the_penalty(bert):
+    for text in ("lora", "vera", "adalora"):
+        method = parse_method(text)
+        params, mask = attach(bert.params, method, KEY, calls_hooks=True)
+        whole, penalty = adapted(method, *partition(params, mask))
+        assert flatten(whole).keys() == flatten(method.reparametrize(params)).keys()
+        expected = method.penalty(params)
+        np.testing.assert_array_equal(penalty, 0.0 if expected is None else expected)

@@ -36,8 +36,8 @@ def test_what_cannot_share_a_batch_is_an_error_that_lists_all(llama, tiny):
     trees = [method.extend(llama.params, key) for method in methods]
     with pytest.raises(InputError) as caught:
         stack_adapters([*trees, tiny("bert").params], llama)
-    lines = str(caught.value).splitlines()[1:]
-    assert lines[0].startswith("  - adapter 0: its layers are cut in two")
+    lines = caught.value.problems
+    assert lines[0].startswith("adapter 0: its layers are cut in two")
     assert {line.partition(":")[0][-1] for line in lines} == set("02345")
     for place in (
         "2: layers/attention/query/lora_a_start is not what the model reads",

@@ -25,12 +25,12 @@ from fsl_jax.adapt import (
     unmerge,
 )
 from fsl_jax.adapt.methods.low_rank import low_rank_targets
-from fsl_jax.adapt.parts.intermediate_leaf import IntermediateLeaf
 from fsl_jax.adapt.parts.targets import target_layers
 from fsl_jax.adapt.tree import flatten, key_of, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models.blocks import added_leaves
 from fsl_jax.models.blocks.added_leaves import AddedLeaf, Merging
+from fsl_jax.models.blocks.intermediate_leaves import IntermediateLeaf
 from fsl_jax.models.blocks.layers import Dense
 
 IDS = np.random.default_rng(0).integers(10, 60, (4, 6)).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Small files in the three formats."""
+"""Small files in each format."""
 
 import csv
 import json
@@ -23,7 +23,18 @@ def _write_parquet(path, rows):
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
 
 
-WRITERS = {".jsonl": _write_jsonl, ".csv": _write_csv, ".parquet": _write_parquet}
+def _write_arrow(path, rows):
+    table = pyarrow.Table.from_pylist(rows)
+    with pyarrow.ipc.new_stream(path, table.schema) as file:
+        file.write_table(table)
+
+
+WRITERS = {
+    ".jsonl": _write_jsonl,
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+    ".arrow": _write_arrow,
+}
 
 
 @pytest.fixture

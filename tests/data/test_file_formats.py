@@ -1,10 +1,9 @@
 import csv
 
-import pyarrow
-import pyarrow.parquet
 import pytest
+from fuzzing import read_damaged
 
-from fsl_jax.data.file_formats import READERS, read_csv, read_jsonl, read_parquet
+from fsl_jax.data.file_formats import READERS, read_csv, read_jsonl
 
 WANTED = ("text", "label")
 
@@ -20,7 +19,7 @@ def test_rows_come_in_the_order_of_the_file(suffix, write):
         {"label": "b", "other": "y", "text": 'a "quoted"\nnew line — ü'},
         {"label": "NA", "other": "z", "text": "null"},
     ]
-    table = READERS[suffix](write(f"rows{suffix}", rows), WANTED)
+    table = READERS[suffix](write(f"rows{suffix}", rows), WANTED, None)
     assert table.malformed == []
     assert table.columns == ("label", "other", "text")
     assert values(table) == [(row["text"], row["label"]) for row in rows]
@@ -31,7 +30,7 @@ def test_rows_come_in_the_order_of_the_file(suffix, write):
 def test_without_a_wanted_column_there_are_columns_and_no_rows(suffix, missing, write):
     row = {"text": "one", "label": "a", "other": "x"}
     del row[missing]
-    table = READERS[suffix](write(f"rows{suffix}", [row]), WANTED)
+    table = READERS[suffix](write(f"rows{suffix}", [row]), WANTED, None)
     assert (table.columns, table.rows, table.malformed) == (tuple(row), [], [])
 
 
@@ -44,12 +43,20 @@ class TestJsonl:
             (5, ("three", None)),
         ]
         first, second = table.malformed
-        assert first.startswith("line 2: not JSON")
+        assert first.startswith("line 2: not valid JSON")
         assert "column 15" in first
-        assert second == "line 4: not a JSON object but '[1, 2]'"
+        assert second == "line 4: expected an object in JSON, found a list"
 
     @pytest.mark.parametrize(
-        "line", [b'{"text": "caf\xe9"}', b"[" * 100_000, b'{"label": ' + b"9" * 5000 + b"}"]
+        "line",
+        [
+            b'{"text": "caf\xe9"}',
+            b"[" * 100_000,
+            b'{"label": ' + b"9" * 5000 + b"}",
+            b'{"text": "one", "label": "a", "label": "b"}',
+            b'{"text": "one", "more": {"a": 1, "a": 2}}',
+            b'{"text": "one", "score": NaN}',
+        ],
     )
     def test_what_json_cannot_hold_is_malformed(self, line, write):
         table = read_jsonl(write("rows.jsonl", b'{"text": "one"}\n' + line), WANTED)
@@ -106,33 +113,14 @@ class TestCsv:
         assert (table.columns, table.rows) == (("text", "label", "text"), [])
 
 
-class TestParquet:
-    def test_a_truncated_file_is_damaged(self, write):
-        path = write("rows.parquet", [{"text": f"text {n}", "label": "a"} for n in range(100)])
-        content = path.read_bytes()
-        for length in (0, 3, len(content) // 2, len(content) - 1):
-            path.write_bytes(content[:length])
-            table = read_parquet(path, WANTED)
-            assert table.rows == []
-            assert "damaged" in table.malformed[0]
+@pytest.mark.parametrize("cases", [1000, pytest.param(20_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_damaged_files_are_read(suffix, cases, write):
+    path = write(f"rows{suffix}", [{"text": f"text {n} ü", "label": "ab"[n % 2]} for n in range(9)])
+    seed = path.read_bytes()
 
-    def test_text_that_is_not_utf8_is_malformed(self, tmp_path):
-        binary = pyarrow.array([b"caf\xe9"], pyarrow.binary())
-        text = pyarrow.Array.from_buffers(pyarrow.string(), 1, binary.buffers())
-        path = tmp_path / "rows.parquet"
-        pyarrow.parquet.write_table(pyarrow.table({"text": text, "label": ["a"]}), path)
-        assert len(read_parquet(path, WANTED).malformed) == 1
+    def read(content):
+        path.write_bytes(content)
+        return READERS[suffix](path, WANTED, None)
 
-    def test_a_column_that_is_there_twice_is_not_chosen_between(self, tmp_path):
-        arrays = [pyarrow.array(["one"]), pyarrow.array(["a"]), pyarrow.array(["two"])]
-        table = pyarrow.Table.from_arrays(arrays, ["text", "label", "text"])
-        pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
-        read = read_parquet(tmp_path / "rows.parquet", WANTED)
-        assert (read.columns, read.rows, read.malformed) == (("text", "label", "text"), [], [])
-
-    def test_categories_are_their_names(self, tmp_path):
-        labels = pyarrow.array(["a", "b", "a"]).dictionary_encode()
-        table = pyarrow.table({"text": ["1", "2", "3"], "label": labels})
-        pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
-        read = read_parquet(tmp_path / "rows.parquet", WANTED)
-        assert [(row.number, row.values[1]) for row in read.rows] == [(1, "a"), (2, "b"), (3, "a")]
+    read_damaged(read, [seed], cases)

@@ -1,8 +1,9 @@
 import sys
 
 import pytest
+from absl import logging
 
-from fsl_jax.data import EMBEDDED, Example, load_dataset, make_dataset
+from fsl_jax.data import EMBEDDED, Example, few_shot_split, load_dataset, make_dataset
 from fsl_jax.errors import InputError
 
 
@@ -64,13 +65,34 @@ def test_labels_that_train_has_not_are_all_named(write, tmp_path):
     assert "label 'd' is in test (3 times) and not in train" in says
 
 
-def test_a_label_may_lose_all_its_train_examples_to_duplicates():
+def test_a_class_that_lost_its_train_examples_to_duplicates_is_named_by_the_split():
     train = [Example("one", "a"), Example("two", "b"), Example("three", "c")]
     test = [Example("ONE", "a"), Example("four", "b")]
+    dataset = make_dataset("small", train, test=test)
+    assert dataset.labels == ("a", "b", "c")
     with pytest.raises(InputError) as error:
-        make_dataset("small", train, test=test)
-    assert "after 1 duplicates were removed" in str(error.value)
-    assert "label 'a' is in test (1 times) and not in train" in str(error.value)
+        few_shot_split(dataset, shots=1, seed=0)
+    assert "class 'a' has 0 examples in train" in str(error.value)
+    assert "1 rows were duplicates and were removed" in str(error.value)
+
+
+def test_validation_rows_that_are_all_duplicates_are_refused(write, tmp_path):
+    write("train.jsonl", rows("train"))
+    write("test.jsonl", rows("test"))
+    write("validation.jsonl", rows("test"))
+    assert "all 20 rows of validation are duplicates" in message(str(tmp_path))
+
+
+def test_a_class_without_test_examples_is_said(caplog):
+    logging.set_verbosity(logging.WARNING)
+    texts = [
+        Example(f"text {n}", label) for label, count in (("a", 9), ("b", 2)) for n in range(count)
+    ]
+    texts = [Example(f"{example.text} {example.label}", example.label) for example in texts]
+    with caplog.at_level("WARNING"):
+        dataset = make_dataset("small", texts)
+    assert dataset.labels_without_test == ("b",)
+    assert "the test set has no example of 'b'" in caplog.text
 
 
 def test_one_class_is_no_classification(write):

@@ -13,14 +13,16 @@ import sys
 import pytest
 
 from experiments import command, session
-from fsl_jax.errors import InputError
+from fsl_jax.errors import InputError, problems_error
+from fsl_jax.ranges import whole
 from fsl_jax.studies.planning.flag_field import flag_field
 
 
 @dataclasses.dataclass(frozen=True)
 class CountFlags:
     path: str = flag_field("The file to read.")
-    at_least: int = flag_field("Leave out words with fewer characters.", 1)
+    at_least: int = flag_field("Leave out words with fewer characters.", 1, whole(1))
+    loud: bool = flag_field("Print in capitals.", False)
 
 
 def main(flags: CountFlags) -> None:
@@ -36,7 +38,7 @@ if __name__ == "__main__":
     command.run(main, CountFlags)
 
 
-def run(*arguments: str) -> tuple[int, str, str]:
+def run(*arguments: str | bytes) -> tuple[int, str, str]:
     """Run this file as a script: status, output, errors."""
     root = str(pathlib.Path(command.__file__).parents[1])
     process = subprocess.run(
@@ -58,13 +60,13 @@ def text_file(tmp_path):
 def test_main_gets_the_dataclass_that_the_flags_set(text_file):
     status, out, err = run(f"--path={text_file}", "--at_least=4")
     assert status == 0, err
-    assert out == f"2 words;--at_least=4\n--path={text_file}\n"
+    assert out == f"2 words;--at_least=4\n--noloud\n--path={text_file}\n"
 
 
 def test_the_help_shows_the_docstring_of_the_file_and_its_flags():
     _, out, _ = run("--help")
     assert "Count the words of a file." in out
-    assert "--at_least: Leave out words with fewer characters." in out
+    assert "--at_least: Leave out words with fewer characters. Accepts 1 or more." in out
     assert "(default: '1')" in out
     assert "distributed" not in out
 
@@ -73,9 +75,23 @@ def test_the_help_shows_the_docstring_of_the_file_and_its_flags():
     ("arguments", "status", "message"),
     [
         (["--path=nowhere.txt"], session.REFUSED, "error: nowhere.txt: there is no such file."),
-        (["--path=text.txt", "more"], 1, "unexpected arguments: more"),
-        ([], 1, "Flag --path must have a value other than None"),
-        (["--path=text.txt", "--at_least=few"], 1, "flag --at_least=few"),
+        (["--path=text.txt", "more"], 2, "error: unexpected arguments: more"),
+        (["--path=text.txt", "--at_most=4"], 2, "unknown flag --at_most. Did you mean --at_least?"),
+        (["--path=text.txt", "--AT_LEAST=4"], 2, "Did you mean --at_least?"),
+        (["--path=text.txt", "--al=4"], 2, "Did you mean --at_least?"),
+        (
+            ["--path=text.txt", "--at_least=0"],
+            2,
+            "at_least = 0: expected a whole number, 1 or more",
+        ),
+        (["--path=text.txt", "--noloud=true"], 2, "error: --noloud=true does not take an argument"),
+        (
+            ["--flagfile=nowhere.flags"],
+            2,
+            "error: --flagfile: nowhere.flags: there is no such file",
+        ),
+        ([], 2, "Flag --path must have a value other than None"),
+        (["--path=text.txt", "--at_least=few"], 2, "error: flag --at_least=few"),
     ],
 )
 def test_a_command_that_cannot_run_ends_with_a_message(arguments, status, message):
@@ -84,6 +100,32 @@ def test_a_command_that_cannot_run_ends_with_a_message(arguments, status, messag
     assert message in out + err
     assert "Traceback" not in err
     assert "words;" not in out
+
+
+def test_the_short_form_of_help_is_the_same():
+    assert run("-h") == run("--help")
+
+
+def test_an_argument_that_is_not_utf_8_is_refused():
+    status, _, err = run(b"--path=caf\xe9")
+    assert (status, "is not UTF-8" in err, "Traceback" in err) == (2, True, False)
+
+
+def test_a_script_may_say_how_to_start_it(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command._parse((CountFlags,), lambda: "name a file:\n  count --path=FILE", ["script"])
+    assert ended.value.code == session.REFUSED
+    assert capsys.readouterr().err == "error: name a file:\n  count --path=FILE\n"
+
+
+def test_the_problems_of_all_dataclasses_are_told_at_once(monkeypatch):
+    def parsed(dataclass):
+        raise problems_error("values out of range:", [f"{dataclass} = 0"])
+
+    monkeypatch.setattr(command.dataclass_flags, "parsed", parsed)
+    with pytest.raises(InputError) as caught:
+        command._parsed(("first", "second"))
+    assert caught.value.problems == ("first = 0", "second = 0")
 
 
 def test_no_script_imports_jax_before_its_main():

@@ -64,6 +64,18 @@ def test_the_script_prints_a_table_and_writes_the_files(
     assert sum(hits) / len(hits) == values["accuracy"]
 
 
+def test_all_rows_of_a_file_are_evaluated(evaluate, lora_directory, bert_directory, tmp_path):
+    data = tmp_path / "money.csv"
+    data.write_text("text,label\n" + "".join(f"w{number} w1,money\n" for number in range(9)))
+    status, out, err = evaluate(bert_directory, lora_directory, data)
+    assert status == 0, err
+    assert out.startswith(f"Read all 9 rows of {data}. ")
+    assert " of 9)" in out
+    values = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert (values["examples"], values["classes"]["sport"]["examples"]) == (9, 0)
+    assert values["rows_read"] == out.splitlines()[0]
+
+
 def test_an_adapter_that_peft_made_is_asked_through_a_template(
     evaluate, llama_directory, data_directory, tmp_path
 ):

@@ -55,6 +55,6 @@ def test_what_cannot_be_used_is_said_without_a_traceback(generate, tmp_path):
     )
     assert (status, out) == (2, "")
     assert "Traceback" not in err
-    for words in ("num_beams is 0", "prompt 0 has no tokens", "prompt 1 has 1 tokens"):
+    for words in ("num_beams = 0", "prompt 0 has no tokens", "prompt 1 has 1 tokens"):
         assert words in err
     assert not output.exists()

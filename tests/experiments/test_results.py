@@ -1,6 +1,16 @@
 """Several studies into one page, as a user runs them."""
 
 import json
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from experiments import results
+from experiments.results import ResultsFlags, main
+from fsl_jax.errors import InputError
 
 
 def test_studies_become_one_table_and_are_not_done_twice(
@@ -58,3 +68,45 @@ def test_an_unknown_flagfile_names_the_presets(run_to_end, tmp_path):
     assert status == 2
     assert "results_encoder" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("status", [0, 7])
+def test_an_interrupted_command_may_end_as_it_wants(tmp_path, status):
+    code = f"""
+import pathlib, signal, sys, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+pathlib.Path({str(tmp_path)!r}, "begun").touch()
+time.sleep(0.3)
+pathlib.Path({str(tmp_path)!r}, "saved").touch()
+sys.exit({status})
+"""
+
+    def interrupt():
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.01)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    try:
+        if status:
+            assert results._status([sys.executable, "-c", code]) == status
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                results._status([sys.executable, "-c", code])
+    finally:
+        interrupter.join()
+        signal.signal(signal.SIGINT, before)
+    assert (tmp_path / "saved").exists()
+
+
+def test_two_studies_in_one_directory_are_refused(tmp_path):
+    files = [tmp_path / folder / "quick.flags" for folder in ("a", "b")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("")
+    studies = tuple(f"trec:{file}" for file in files)
+    with pytest.raises(InputError, match=r"would both be in .*trec-quick\. Give the flagfiles"):
+        main(ResultsFlags(data_dir="", studies=studies, output=str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()

@@ -8,6 +8,10 @@ import sys
 
 import pytest
 
+from experiments import evaluate, export, generate, results, session
+from fsl_jax.errors import InputError
+from fsl_jax.outputs.lock import hold_directory, hold_path
+
 START = """
 import json
 from experiments import session
@@ -125,6 +129,15 @@ def test_a_process_that_fails_leaves_no_other_waiting(ending, status, message, t
             "go together, and with --distributed",
         ),
         ({"distributed": True}, "The environment does not tell, so give --coordinator_address"),
+        (
+            {
+                "distributed": True,
+                "coordinator_address": "localhost:1",
+                "num_processes": 2,
+                "process_id": 2,
+            },
+            "--process_id=2: expected a number below --num_processes=2",
+        ),
     ],
 )
 def test_processes_that_cannot_find_each_other_are_told_what_to_give(arguments, message):
@@ -134,3 +147,74 @@ def test_processes_that_cannot_find_each_other_are_told_what_to_give(arguments, 
     assert process.returncode == 2, err
     assert message in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("platform", "message"),
+    [("cuda", "of the platform cuda: "), ("abacus", "Backend 'abacus' is not in the list")],
+)
+def test_a_platform_that_is_not_there_is_one_message(platform, message):
+    code = JOIN.format(arguments={})
+    process = python(code, JAX_PLATFORMS=platform)
+    _, err = process.communicate()
+    assert process.returncode == 2, err
+    assert "error: JAX finds no device" in err
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_output_that_nobody_reads_ends_the_script_quietly():
+    code = (
+        "from experiments import session\n"
+        "with session.reporting_errors():\n"
+        "    print('x' * 100, flush={flush})\n"
+    )
+    for flush in (True, False):
+        with python(code.format(flush=flush)) as process:
+            process.stdout.close()
+            err = process.stderr.read()
+        assert (process.returncode, err) == (session.UNREAD, "")
+
+
+def outputs_of(path: str) -> dict[str, tuple]:
+    """The flags of each script that writes, with an output and with what cannot be loaded."""
+    return {
+        "evaluate": (
+            evaluate.EvaluateFlags(model="none", adapter="none", dataset="none", output=path),
+        ),
+        "export": (export.ExportFlags(adapter="none", target="peft", output=path),),
+        "generate": (
+            generate.PromptFlags(model="none", prompt=("a",), output=path),
+            generate.GenerationFlags(),
+        ),
+        "results": (results.ResultsFlags(data_dir="", output=path, page=f"{path}.md"),),
+    }
+
+
+@pytest.mark.parametrize("path", ["", "  ", "hdfs://a/b"])
+@pytest.mark.parametrize("script", ["evaluate", "export", "generate", "results"])
+def test_an_output_that_names_nothing_is_refused_by_every_script(script, path):
+    with pytest.raises(InputError, match=r"--output is empty|unknown kind of path"):
+        session.require_outputs(outputs_of(path)[script])
+
+
+def test_the_page_of_results_has_to_be_named_and_generations_need_no_output():
+    with pytest.raises(InputError, match="--page is empty"):
+        session.require_outputs([results.ResultsFlags(data_dir="", page="")])
+    session.require_outputs([generate.PromptFlags(model="none")])
+
+
+@pytest.mark.parametrize("script", [evaluate, export, generate, results])
+def test_an_output_that_is_being_written_is_refused_before_anything_is_loaded(script, tmp_path):
+    path = tmp_path / "out"
+    flags = outputs_of(str(path))[script.__name__.rpartition(".")[2]]
+    hold = hold_directory if script in (evaluate, results) else hold_path
+    with hold(path), pytest.raises(InputError, match="out is being written by process"):
+        script.main(*flags)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_is_being_written_is_refused(tmp_path):
+    flags = outputs_of(str(tmp_path / "out"))["results"]
+    with hold_path(tmp_path / "out.md"), pytest.raises(InputError, match=r"out\.md is being"):
+        results.main(*flags)

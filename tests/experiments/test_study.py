@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import pathlib
 import random
 import re
@@ -13,6 +14,8 @@ import time
 import pytest
 
 from fsl_jax.errors import InputError
+from fsl_jax.outputs.lock import hold_directory
+from fsl_jax.studies.forecasting.dry_run import dry_run
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.running.options import RunOptions
 from fsl_jax.studies.study import run_study
@@ -163,13 +166,40 @@ def test_other_flags_in_the_same_directory_are_refused(finished_study, study_fla
     assert "Traceback" not in err
 
 
+def tiny_study(bert_directory, data_directory) -> StudyConfig:
+    models, data = (str(bert_directory),), str(data_directory)
+    return StudyConfig(models, data, "linear_probe", shots=2, steps="2", batch_size="2")
+
+
+def test_a_directory_that_is_being_written_is_refused(bert_directory, data_directory, tmp_path):
+    config, output = tiny_study(bert_directory, data_directory), tmp_path / "out"
+    with hold_directory(output):
+        with pytest.raises(InputError, match=rf"out is being written by process {os.getpid()} on"):
+            run_study(config, output, RunOptions())
+        assert "Nothing was run or written" in dry_run(config, output, RunOptions())
+
+
+@pytest.mark.parametrize("part", ["", "adapters", "programs"])
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_compiled(
+    part, bert_directory, data_directory, tmp_path, compilations
+):
+    output = tmp_path / "out"
+    (output / part).parent.mkdir(exist_ok=True)
+    (output / part).write_text("")
+    config = tiny_study(bert_directory, data_directory)
+    with compilations() as names, pytest.raises(InputError, match=r"it is a file|found a file"):
+        run_study(config, output, RunOptions())
+    assert names == []
+    assert (output / part).read_text() == ""
+
+
 def test_dry_run_writes_nothing(study_flags, run_script, tmp_path):
     output = tmp_path / "out"
     status, out, err = finish(run_script("study", *study_flags, f"--output={output}", "--dry_run"))
     assert status == 0, err
     assert not output.exists()
     assert "memory (GiB)" in out
-    assert "minutes in all" in out
+    assert re.search(r"About \d+(\.\d)? (second|minute)s? in all", out)
 
 
 def test_forecast_tells_seconds_of_each_program_and_writes_nothing(
@@ -179,6 +209,7 @@ def test_forecast_tells_seconds_of_each_program_and_writes_nothing(
     status, out, err = finish(run_script("study", *study_flags, f"--output={output}", "--forecast"))
     assert status == 0, err
     assert not output.exists()
+    assert "in all. For each program, in seconds:" in err
     seconds = json.loads(out)
     programs = json.loads((finished_study[0] / "plan.json").read_text())["programs"]
     assert list(seconds) == [program["name"] for program in programs]
@@ -249,6 +280,7 @@ def test_killed_study_gives_the_same_bytes(
     start = lambda: run_script("study", *study_flags, f"--output={output}")  # noqa: E731
     killed = kill_until_finished(start, output, random.Random(kills), kills)
     assert killed >= 1
+    assert not list(output.glob(".*")), "a lock or a part of a file is left"
     assert (output / RESULTS).read_bytes() == (finished_study[0] / RESULTS).read_bytes()
 
 
@@ -262,13 +294,13 @@ def test_killed_study_gives_the_same_bytes(
         ({"methods": "icl(shots=3)"}, "no settings"),
         ({"formulation": "heads"}, "'head'"),
         ({"dataset": "bbc_headline"}, "'bbc_headlines'"),
-        ({"steps": "0"}, "--steps"),
+        ({"steps": "0"}, "steps = 0: expected a whole number, from 1"),
         ({"steps": "2,3"}, "--steps"),
         ({"learning_rates": "fast"}, "--learning_rates"),
-        ({"learning_rates": "-1"}, "positive"),
+        ({"learning_rates": "-1"}, "learning_rates = -1.0: expected a finite number, above 0"),
         ({"learning_rates": "lara:1e-3"}, "'lora'"),
         ({"seeds": (1, 1)}, "given twice"),
-        ({"seeds": (-1,)}, "not negative"),
+        ({"seeds": (-1,)}, "seeds = -1: expected a whole number, from 0"),
         ({"shots": 1000}, "too few examples"),
         ({"text_column": "headline"}, "headline"),
         ({"template": "Topic:", "formulation": "template"}, "{text}"),

@@ -57,6 +57,14 @@ def axes_of(params):
     )
 
 
+def test_tokens_that_share_positions_are_limited_by_the_positions(tiny):
+    ids, positions = np.zeros((1, 30), np.int32), np.full((1, 30), 24, np.int32)
+    with pytest.raises(InputError, match=r"25 tokens are more than .* 24\."):
+        tiny.apply(tiny.params, ids, np.ones((1, 30, 30), bool), position_ids=positions)
+    with pytest.raises(InputError, match=r"30 tokens are more than .* 24\."):
+        tiny.apply(tiny.params, ids, np.ones((1, 30), bool), position_ids=positions - 1)
+
+
 @pytest.mark.parametrize(("top", "dropout"), [(1, 0.2), (3, 0.0), (0, 0.0)])
 def test_a_model_in_two_segments_is_the_same_model(tiny, tokens, top, dropout):
     whole = apply(tiny, tiny.params, *tokens, dropout=dropout, key=KEY)

@@ -14,6 +14,8 @@ def test_prompts_are_read_from_lines_and_from_objects(tmp_path):
     lines, objects = tmp_path / "prompts.txt", tmp_path / "prompts.jsonl"
     lines.write_text("one\n\ntwo\\nlines \n")
     assert read_prompts(str(lines)) == ["one", "two\nlines "]
+    lines.write_bytes("one\u2028one\r\ntwo\x0ctwo\nthree\x85\rthree".encode())
+    assert read_prompts(str(lines)) == ["one\u2028one", "two\x0ctwo", "three\x85\rthree"]
     objects.write_text("".join(json.dumps({"prompt": each}) + "\n" for each in ("one", CHAT)))
     assert read_prompts(str(objects)) == ["one", CHAT]
 
@@ -26,9 +28,12 @@ def test_prompts_are_read_from_lines_and_from_objects(tmp_path):
         ("prompts.csv", b"prompt\nx\n", "found .csv"),
         ("prompts.jsonl", b"", "no prompts"),
         ("prompts.jsonl", b'{"text": "a"}\n', "there is no 'prompt'; found text"),
-        ("prompts.jsonl", b'{"prompt": "a"}\n{"prompt": 3}\n{\n', "lines 2"),
-        ("prompts.jsonl", b'{"prompt": "a"}\n{"prompt": 3}\n{\n', "line 3: not JSON"),
-        ("prompts.jsonl", b'{"prompt": [{"role": "user"}]}\n', "lines 1"),
+        ("prompts.jsonl", b'{"prompt": "a"}\n{"prompt": 3}\n{\n', "line 2 is a value of type int"),
+        ("prompts.jsonl", b'{"prompt": "a"}\n{"prompt": 3}\n{\n', "line 3: not valid JSON"),
+        ("prompts.jsonl", b'{"prompt": [{"role": "user"}]}\n', "line 1 is .* no 'content'"),
+        ("prompts.jsonl", b'{"prompt": "a"}\n{"prompt": "\\ud83d"}\n', "line 2 is .* surrogate"),
+        ("prompts.jsonl", b'{"prompt": {"role": "user", "content": "a"}}\n', "line 1 is a single"),
+        ("prompts.jsonl", b'{"prompt": []}\n', "line 1 is a conversation without messages"),
     ],
 )
 def test_files_that_hold_no_prompts_are_refused(tmp_path, name, content, words):

@@ -21,6 +21,20 @@ def byte_tokenizer():
 
 
 @pytest.fixture(scope="session")
+def closing_tokenizer(tiny_tokenizer):
+    """Ends every text with a token of its own, as the tokenizers of T5 do."""
+    import copy
+
+    from tokenizers.processors import TemplateProcessing
+
+    closing = copy.deepcopy(tiny_tokenizer)
+    closing.backend_tokenizer.post_processor = TemplateProcessing(
+        single="$A [UNK]", special_tokens=[("[UNK]", tiny_tokenizer.unk_token_id)]
+    )
+    return closing
+
+
+@pytest.fixture(scope="session")
 def opening_tokenizer(tiny_tokenizer):
     """Begins every text with a token of its own, as the tokenizers of many decoders do."""
     import copy

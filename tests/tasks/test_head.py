@@ -10,7 +10,7 @@ from tokenizers.processors import TemplateProcessing
 from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError
 from fsl_jax.tasks.formulation import Formulation
-from fsl_jax.tasks.head import INITIAL_SCALE, HeadFormulation
+from fsl_jax.tasks.head import INITIAL_SCALE, LEAST_TOKENS, HeadFormulation
 
 
 def reference(pooling, hidden, mask):
@@ -35,6 +35,14 @@ def test_the_first_token_stands_for_a_text_only_where_it_is_made_for_that(tiny_b
     assert base.tokenizer.cls_token is None
     with pytest.raises(InputError, match=r"has no cls_token\. Pool by mean or last"):
         HeadFormulation(base, ("a", "b"), pooling="cls")
+
+
+def test_a_method_that_leaves_no_position_for_a_text_is_refused(tiny_bases):
+    base = tiny_bases["bert"]
+    most = base.config.max_length - LEAST_TOKENS
+    assert HeadFormulation(base, ("a", "b"), reserved_positions=most).limit == LEAST_TOKENS
+    with pytest.raises(InputError, match=rf"a method takes {most + 1}, which leaves 2 for a text"):
+        HeadFormulation(base, ("a", "b"), reserved_positions=most + 1)
 
 
 def test_each_family_has_its_usual_pooling(tiny_bases):

@@ -53,3 +53,9 @@ def test_all_faults_are_told_at_once():
         True,
         True,
     ]
+
+
+def test_half_a_surrogate_pair_is_refused():
+    with pytest.raises(InputError, match=r"the template '\{text\} \\ud83d' has half a surrogate"):
+        Template("{text} \ud83d")
+    assert Template("\0{text}").render("a") == "\0a"

@@ -68,10 +68,10 @@ def test_words_have_the_model_s_tokens(make, tiny_tokenizer):
 
 @pytest.mark.parametrize(
     ("words", "max_length", "limit"),
-    [((), None, 32), ((), 20, 20), ((), 50, 32), (FAR, 20, 17), (FAR, None, 26), (FAR, 50, 26)],
+    [((), None, 32), ((), 20, 20), ((), 50, 32), (FAR, 20, 17), (FAR, None, 29), (FAR, 50, 29)],
 )
 def test_room_is_left_for_the_words(make, words, max_length, limit):
-    """Words of up to four tokens take three positions, but six tokens are appended."""
+    """Words of up to four tokens take three positions, which they share."""
     assert make(words, max_length).limit == limit
     # Reserved positions are taken from those of the model, not from `max_length`.
     moved = dataclasses.replace(make(words, max_length), reserved_positions=1)
@@ -144,3 +144,47 @@ def test_a_tokenizer_that_opens_texts_with_a_token_does_so_once(
     ]
     np.testing.assert_array_equal(formulation.words.first_tokens, make(FAR).words.first_tokens)
     np.testing.assert_array_equal(formulation.words.inputs, make(FAR).words.inputs)
+
+
+MANY_LONG = {label: ["very " * number + label for number in (8, 9, 10)] for label in LABELS}
+
+
+@pytest.mark.parametrize("family", ["gpt2", "t5"])
+def test_many_long_words_are_scored_as_each_alone(tiny_bases, family):
+    """Side by side they are three times as many tokens as the model has positions."""
+    pretrained = tiny_bases[family]
+    verbalizer = Verbalizer.from_mapping(LABELS, MANY_LONG)
+    formulation = TemplateFormulation(pretrained, LABELS, TEMPLATE, verbalizer)
+    assert formulation.words.inputs.size > 2 * pretrained.config.max_length
+    arrays = encode(formulation, [text(2)]).arrays
+    batch = {name: jnp.asarray(array) for name, array in arrays.items()}
+    logits = jax.jit(formulation.logits)(pretrained.params, batch)
+    one = Verbalizer.from_mapping(LABELS, {label: MANY_LONG[label][2] for label in LABELS})
+    alone = TemplateFormulation(pretrained, LABELS, TEMPLATE, one)
+    only = jax.jit(alone.logits)(pretrained.params, batch)
+    assert np.isfinite(logits).all()
+    # The shorter words add to the probability of each class.
+    assert np.all(logits > only)
+
+
+def test_words_that_leave_no_position_for_a_prompt_say_what_they_need(tiny_bases, make):
+    long = {"east": "very " * 40 + "east"}
+    with pytest.raises(InputError, match=r"needs 40 positions after a prompt.* there are 32 for"):
+        encode(make(long), [text(2)])
+    verbalizer = Verbalizer.from_mapping(LABELS, long)
+    formulation = TemplateFormulation(tiny_bases["t5"], LABELS, TEMPLATE, verbalizer)
+    with pytest.raises(InputError, match="choose shorter label words"):
+        encode(formulation, [text(2)])
+
+
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_prompts_have_no_end_token_but_for_an_encoder(tiny_bases, closing_tokenizer, family):
+    pretrained = dataclasses.replace(tiny_bases[family], tokenizer=closing_tokenizer)
+    verbalizer = Verbalizer.from_mapping(LABELS, FAR)
+    formulation = TemplateFormulation(pretrained, LABELS, TEMPLATE, verbalizer)
+    plain = TemplateFormulation(tiny_bases[family], LABELS, TEMPLATE, verbalizer)
+    (ids,), _ = formulation.tokenize([text(3)])
+    end = [closing_tokenizer.unk_token_id] if family == "t5" else []
+    assert ids == plain.tokenize([text(3)])[0][0] + end
+    assert formulation.words.inputs.tolist() == plain.words.inputs.tolist()
+    assert formulation.count_tokens([TEMPLATE.render("w1")]) == [4 + len(end)]

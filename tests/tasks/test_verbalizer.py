@@ -1,7 +1,9 @@
 import copy
+import json
 import re
 
 import pytest
+from fuzzing import read_damaged
 from tokenizers import Tokenizer, normalizers
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
@@ -146,3 +148,36 @@ def test_all_labels_with_wrong_words_are_named():
     assert "'good' has 3" in str(raised.value)
     assert "'so_so' has [[\"x\"]]" in str(raised.value)
     assert "'bad'" not in str(raised.value)
+
+
+@pytest.mark.parametrize("mapping", [{"good": "\ud83d"}, {"good": ["fine", "x\ud83d"]}])
+def test_half_a_surrogate_pair_in_a_word_is_refused(mapping):
+    with pytest.raises(InputError, match=r"the label word .* has half a surrogate pair"):
+        Verbalizer.from_mapping(LABELS, mapping)
+    with pytest.raises(InputError, match=r"the label word .* has half a surrogate pair"):
+        parse_verbalizer(json.dumps(mapping))
+
+
+def test_a_tokenizer_that_ends_texts_gives_words_the_tokens_inside_a_text(closing_tokenizer):
+    verbalizer = Verbalizer.from_mapping(("far", "very far"))
+    names = [
+        closing_tokenizer.convert_ids_to_tokens(ids)
+        for ids in verbalizer.tokens(closing_tokenizer, "Topic :")
+    ]
+    assert names == [["far"], ["very", "far"]]
+
+
+def read_verbalizer(data):
+    parse_verbalizer(data.decode(errors="surrogateescape"))
+
+
+SEED = b'{"good": ["great", "fine"], "bad": "poor"}'
+
+
+def test_damaged_verbalizers_are_read_or_refused():
+    read_damaged(read_verbalizer, [SEED])
+
+
+@pytest.mark.soak
+def test_many_damaged_verbalizers_are_read_or_refused():
+    read_damaged(read_verbalizer, [SEED], 20_000)

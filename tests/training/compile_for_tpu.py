@@ -1,7 +1,9 @@
-"""Compiles the LoRA program of smollm2-135m for a TPU topology, and prints what a chip needs.
+"""Compiles the LoRA program of smollm2-135m for a TPU topology.
 
 A TPU is not needed: the compiler of `jax[tpu]` runs anywhere. Its library wants a process of its
-own. Prints one JSON line with the bytes that a chip needs, and those of the base.
+own. `compile` prints one JSON line with the bytes that a chip needs, and those of the base.
+`choose` prints one with the groups that were tried on a slice that is too small for all runs.
+`refuse` prints one with the messages for what cannot be done.
 """
 
 import json
@@ -15,6 +17,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.adapt import LoRA
+from fsl_jax.errors import InputError
 from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.registry import initialise, module_of
 from fsl_jax.models.pretrained import Pretrained
@@ -22,6 +25,7 @@ from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks import Template, TemplateFormulation, Verbalizer
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.program import compile_program
+from fsl_jax.training.program_size import compile_largest
 from fsl_jax.training.stacked_runs import run_key, stack_runs
 from fsl_jax.training.state import Runs
 
@@ -38,6 +42,7 @@ SMOLLM2 = LlamaConfig(
 )
 BATCH, TOKENS, SHOTS = 8, 128, 16
 LABELS = ("business", "entertainment", "politics", "sport", "tech")
+CHIP_BYTES = 15 << 30
 SETTINGS = FitConfig(steps=100, batch_size=BATCH)
 
 
@@ -73,9 +78,8 @@ def shapes_of_runs(formulation, count):
     return jax.eval_shape(draw, formulation.pretrained.params)
 
 
-def main(topology, runs, dtype):
-    """Compile for a topology and print the memory that a chip needs."""
-    description = topologies.get_topology_desc(platform="tpu", topology_name=topology)
+def compiler_for(description, runs, dtype):
+    """Return a function that compiles any number of the runs for all chips, and the base."""
     mesh = make_mesh(runs=len(description.devices), devices=description.devices)
     formulation = TemplateFormulation(
         pretrained(dtype), LABELS, Template("{text} Topic :"), Verbalizer.from_mapping(LABELS, None)
@@ -87,16 +91,66 @@ def main(topology, runs, dtype):
         "label": jax.ShapeDtypeStruct((rows,), np.int32),
     }
     trainable, by_run, shared = shapes_of_runs(formulation, runs)
-    program = compile_program(
-        formulation, LoRA(rank=8), SETTINGS, runs, trainable, by_run, shared, pool, mesh
-    )
-    found = {
-        "platform": mesh.devices.flat[0].platform,
-        "memory": program.memory,
+
+    def compile_size(size):
+        return compile_program(
+            formulation, LoRA(rank=8), SETTINGS, size, trainable, by_run, shared, pool, mesh
+        )
+
+    return compile_size, shared
+
+
+def describe_topology(name):
+    return topologies.get_topology_desc(platform="tpu", topology_name=name)
+
+
+def compile_runs(topology, runs, dtype):
+    """Compile for a topology, and return the memory that a chip needs."""
+    description = describe_topology(topology)
+    compile_size, shared = compiler_for(description, runs, dtype)
+    return {
+        "platform": description.devices[0].platform,
+        "memory": compile_size(runs).memory,
         "base": sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shared)),
     }
-    print(json.dumps(found))
+
+
+def choose_groups(topology, runs, dtype):
+    """Choose the group of runs that fits on a topology, and return the sizes that were tried."""
+    compile_size, _ = compiler_for(describe_topology(topology), runs, dtype)
+    sizes = []
+
+    def compile_and_note(size):
+        sizes.append(size)
+        return compile_size(size)
+
+    program = compile_largest(compile_and_note, runs, CHIP_BYTES, multiple=4)
+    return {"sizes": sizes, "memory": program.memory}
+
+
+def refused_by_chips():
+    """Return what is refused: runs that need too much memory, and a mesh that splits an axis."""
+    compile_size, _ = compiler_for(describe_topology("v5e:2x2"), 128, jnp.float32)
+    devices = describe_topology("v6e:4x4").devices
+    attempts = {
+        "runs": lambda: compile_largest(compile_size, 128, CHIP_BYTES, multiple=128),
+        "mesh": lambda: make_mesh(runs=8, batch=2, devices=devices),
+    }
+    messages = {}
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+        except InputError as error:
+            messages[name] = str(error)
+    return messages
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    command, *rest = sys.argv[1:]
+    if command == "compile":
+        results = compile_runs(rest[0], int(rest[1]), rest[2])
+    elif command == "choose":
+        results = choose_groups(rest[0], int(rest[1]), rest[2])
+    else:
+        results = refused_by_chips()
+    print(json.dumps(results))

@@ -43,7 +43,7 @@ def test_all_settings_out_of_range_are_named_at_once():
             patience=-1,
             dropout=1.0,
         )
-    assert [line.strip(" -") for line in str(error.value).splitlines()[1:]] == [
+    assert [problem.partition(":")[0] for problem in error.value.problems] == [
         "steps = 0",
         "batch_size = 0",
         "evaluate_every = 0",
@@ -52,6 +52,11 @@ def test_all_settings_out_of_range_are_named_at_once():
         "patience = -1",
         "dropout = 1.0",
     ]
+
+
+def test_many_steps_are_divided_at_once():
+    config = FitConfig(2**31 - 1, batch_size=4, evaluate_every=2**31 - 1, longest_dispatch=1000)
+    assert config.steps_per_dispatch == 1
 
 
 @pytest.mark.parametrize(("platform", "expected"), [("cpu", 1), ("gpu", 1000), ("tpu", 1000)])

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from fsl_jax.training import manifest
+from tests.plugins.fuzzing import CASES, read_damaged
 
 
 @pytest.fixture
@@ -91,3 +92,14 @@ def test_without_a_manifest_the_writing_was_not_finished(directory):
     assert manifest.verify(directory) == [
         "manifest.json: missing, so the writing was never finished"
     ]
+
+
+@pytest.mark.parametrize("entry", [{}, {"path": 1, "size": 3, "sha256": "ab"}, {"path": "a"}])
+def test_entries_of_another_form_are_noticed(directory, entry):
+    (directory / "manifest.json").write_bytes(manifest._encode([entry]))
+    assert manifest.verify(directory) == ["manifest.json: not as it was written"]
+
+
+@pytest.mark.parametrize("cases", [CASES, pytest.param(20_000, marks=pytest.mark.soak)])
+def test_damaged_manifests_are_refused(directory, cases):
+    read_damaged(manifest.parse, [(directory / "manifest.json").read_bytes()], cases)

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from fsl_jax.adapt import BitFit
+from fsl_jax.compilation import DoesNotFitError
 from fsl_jax.errors import InputError
 from fsl_jax.training.program import Program
 from fsl_jax.training.program_size import compile_largest, even_size
@@ -45,6 +46,44 @@ def test_as_many_runs_as_fit_are_trained_at_once_in_even_groups(runs, limit, mul
     assert sizes[-1] == expected
     assert sizes == sorted(set(sizes), reverse=True)
     assert all(size % multiple == 0 for size in sizes)
+
+
+@pytest.mark.parametrize(
+    ("message", "tried"),
+    [
+        ("Ran out of memory: temporaries (300.00G) exceeds available HBM (150.00G).", [16, 8, 4]),
+        ("Used 23.5G of 15.75G hbm.", [16, 8, 4]),
+        ("no figure at all", [16, 8, 4]),
+    ],
+)
+def test_a_compiler_that_gives_up_says_that_a_group_does_not_fit(message, tried):
+    sizes = []
+
+    def compile_size(size):
+        sizes.append(size)
+        if size > 7:
+            raise DoesNotFitError(f"RESOURCE_EXHAUSTED: {message}")
+        return counted(size)
+
+    assert compile_largest(compile_size, 16, 2**60).size == tried[-1]
+    assert sizes == tried
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Used 23.5G of 15.75G hbm.", "needs 23.50 GiB or more, and a device has 15.75 GiB"),
+        ("no figure", "does not fit, and a device has 2.00 GiB"),
+    ],
+)
+def test_one_run_that_a_compiler_gives_up_on_is_an_error_with_the_memory(message, expected):
+    def compile_size(size):
+        raise DoesNotFitError(f"RESOURCE_EXHAUSTED: {message}")
+
+    with pytest.raises(InputError) as refused:
+        compile_largest(compile_size, 3, 2 << 30)
+    assert f"a program of 1 run(s) {expected}: choose a smaller batch" in str(refused.value)
+    assert "devices with more memory" in str(refused.value)
 
 
 @pytest.mark.parametrize("multiple", [1, 4])

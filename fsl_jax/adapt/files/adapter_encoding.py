@@ -51,6 +51,7 @@ def encoded_files(
         tensors, config = kind.write(tensors, method, pretrained)
     card = model_card(method, paths, pretrained, kind, config["peft_type"], HEAD if head else None)
     files = {TENSORS: encode_tensors(tensors)} | ({HEAD: encode_tensors(head)} if head else {})
+    files[CONFIG] = encode_json(config)
     record = AdapterRecord(
         method=format_method(method),
         base_model={"name": pretrained.name, "sha256": pretrained.sha256},
@@ -58,6 +59,7 @@ def encoded_files(
         trained=shapes,
         versions=versions(),
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        base_files=dict(pretrained.file_hashes),
     )
     # The record comes last: on an object store, a directory without it is not complete.
-    return files | {CARD: card.encode(), CONFIG: encode_json(config), RECORD: record.encode()}
+    return files | {CARD: card.encode(), RECORD: record.encode()}

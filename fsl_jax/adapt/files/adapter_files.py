@@ -3,7 +3,7 @@
     adapter_config.json         for PEFT: the kind of adapter, its base model, its settings
     adapter_model.safetensors   the leaves that the method trained
     head.safetensors            the task head, if there is one
-    fsl_jax.json                method, task, base model with its hash, hashes of the tensor files
+    fsl_jax.json                method, task, base model with its hashes, hashes of the files above
     README.md                   for people and for the hub: a description, and how to load it
 
 An adapter of a kind that PEFT has is saved in PEFT's format (see `peft`), which PEFT and servers
@@ -12,7 +12,8 @@ is saved as an adapter of all three (see `peft.fused`). PEFT's heads differ from
 project, which are in a separate file that PEFT ignores.
 
 Other adapters have tensors named by the paths of the tree, and a kind such as FSL_JAX_BITFIT in the
-config, which PEFT refuses. Loading does not need README.md.
+config, which PEFT refuses. Loading does not read README.md. Any changed bit in the other files is
+noticed: `fsl_jax.json` is sealed and has their hashes.
 """
 
 import dataclasses
@@ -29,6 +30,7 @@ from fsl_jax.adapt.files.adapter_contents import base_problems, peft_kind, read_
 from fsl_jax.adapt.files.adapter_encoding import encoded_files
 from fsl_jax.adapt.files.adapter_layout import CONFIG, HEAD, RECORD, TENSORS
 from fsl_jax.adapt.files.adapter_leaves import (
+    as_trained,
     is_head,
     leaf_problems,
     leaf_shapes,
@@ -37,11 +39,7 @@ from fsl_jax.adapt.files.adapter_leaves import (
     shape_problems,
     trained_leaves,
 )
-from fsl_jax.adapt.files.adapter_record import (
-    AdapterRecord,
-    parse_json,
-    read_record,
-)
+from fsl_jax.adapt.files.adapter_record import AdapterRecord, read_record
 from fsl_jax.adapt.files.config_agreement import disagreements
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.methods.registry import parse_method
@@ -49,6 +47,7 @@ from fsl_jax.adapt.peft.kinds import kind_of_config
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.files import STAGING, is_local, staged_directory
+from fsl_jax.json_reader import parse_json
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.tensors.tensor_files import decode_tensors
 
@@ -129,7 +128,7 @@ def load_adapter(directory: epath.PathLike, pretrained: Pretrained) -> Adapter:
         )
     record = read_record(directory / RECORD)
     contents = read_files(directory, record, pretrained)
-    config = parse_json(directory / CONFIG, contents[CONFIG])
+    config = parse_json(contents[CONFIG], directory / CONFIG)
     tensors = decode_tensors(contents[TENSORS], directory / TENSORS)
     if record is None:
         peft_method, leaves = peft_kind(directory, config).read(
@@ -189,7 +188,7 @@ def _on_base(
     description: dict[str, Any] | None,
 ) -> Adapter:
     # The leaves drawn here are replaced; only the frozen leaves and the cut stack are needed.
-    extended = flatten(method.extend(pretrained.params, jax.random.key(0)))
+    extended = flatten(as_trained(method).extend(pretrained.params, jax.random.key(0)))
     trained = {path for path in extended if matches(path, method.rules)}
     replaced = trained - saved_shapes(method, pretrained).keys()
     extended_leaves = {path: leaf for path, leaf in extended.items() if path not in replaced}

@@ -1,13 +1,15 @@
 """The leaves in an adapter's files: their paths, their shapes, and a check of both."""
 
-import re
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from fsl_jax.adapt.methods.joined import Joined
 from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.parts.patterns import find
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.models.pretrained import Pretrained
 
@@ -22,6 +24,7 @@ def saved_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]
     Returns:
       A shape for each path. An adapter may lack some of the base's leaves that the method trains.
     """
+    method = as_trained(method)
 
     def keep(params: Params) -> Params:
         extended = flatten(method.extend(params, jax.random.key(0)))
@@ -31,6 +34,28 @@ def saved_shapes(method: Method, pretrained: Pretrained) -> dict[str, list[int]]
 
     kept = jax.eval_shape(keep, pretrained.params)
     return {path: list(leaf.shape) for path, leaf in flatten(kept).items()}
+
+
+def as_trained(method: Method) -> Method:
+    """Return a method whose settings that only matter in training have their default values.
+
+    The saved leaves do not depend on these settings. In the file of a stranger, they could ask for
+    a network that fills the memory.
+
+    Args:
+      method: the method.
+
+    Returns:
+      A method with the same saved leaves.
+    """
+    if isinstance(method, Joined):
+        return Joined(tuple(map(as_trained, method.parts)))
+    defaults = {
+        field.name: field.default
+        for field in dataclasses.fields(method)
+        if field.metadata.get("only_trains")
+    }
+    return dataclasses.replace(method, **defaults)
 
 
 def frozen_leaves_of(method: Method, leaves: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,7 +97,7 @@ def leaf_problems(
 
 def matches(path: str, rules: Iterable[str]) -> bool:
     """Return True if one of the regular expressions is found in a path."""
-    return any(re.search(rule, path) for rule in rules)
+    return any(find(rule, path) for rule in rules)
 
 
 def shape_problems(shapes: Mapping[str, list[int]], expected: Mapping[str, list[int]]) -> list[str]:

@@ -1,4 +1,8 @@
-"""The record beside an adapter: its method, task, base model, and the hashes of its files."""
+"""The record beside an adapter: its method, task, base model, and the hashes of its files.
+
+The record is sealed, and lists the hashes of the other files. So no changed bit goes unnoticed.
+Records of earlier versions have no seal, and lack some of the hashes.
+"""
 
 import dataclasses
 import importlib.metadata
@@ -8,7 +12,11 @@ from typing import Any
 
 from etils import epath
 
+from fsl_jax.adapt.files.adapter_layout import ADVICE, HASHED, MAX_JSON_BYTES
+from fsl_jax.adapt.files.adapter_reading import read_file
 from fsl_jax.errors import InputError, problems_error
+from fsl_jax.json_reader import parse_json
+from fsl_jax.sealed_json import decode_sealed, encode_sealed
 from fsl_jax.validation import checked_fields
 
 
@@ -22,7 +30,9 @@ class AdapterRecord:
       description: the information for using the adapter for its task again.
       trained: the shape of each trained leaf by path.
       versions: the versions of this project, JAX and Flax.
-      sha256: the hash of each file with tensors.
+      sha256: the hash of each other file that is read again.
+      base_files: the hashes of the base model's config and tokenizer, by file name; None in the
+        records of earlier versions.
     """
 
     method: str
@@ -31,13 +41,14 @@ class AdapterRecord:
     trained: dict[str, list[int]]
     versions: dict[str, str]
     sha256: dict[str, str]
+    base_files: dict[str, str] | None = None
 
     def encode(self) -> bytes:
         """Return the bytes of the file."""
-        return encode_json(dataclasses.asdict(self))
+        return encode_sealed(dataclasses.asdict(self))
 
 
-def read_record(path: epath.Path) -> AdapterRecord | None:
+def read_record(path: epath.PathLike) -> AdapterRecord | None:
     """Read `fsl_jax.json`.
 
     Args:
@@ -47,18 +58,44 @@ def read_record(path: epath.Path) -> AdapterRecord | None:
       The record; None if there is no such file, as in a directory from PEFT.
 
     Raises:
-      InputError: the file is damaged.
+      InputError: the file is damaged, or lists files that no adapter has.
     """
-    if not path.exists():
+    if not epath.Path(path).exists():
         return None
-    values = parse_json(path, path.read_bytes())
+    return parse_record(read_file(path, MAX_JSON_BYTES), path)
+
+
+def parse_record(data: bytes, path: epath.PathLike) -> AdapterRecord:
+    """Parse the contents of `fsl_jax.json`.
+
+    Args:
+      data: the contents.
+      path: the file, for errors.
+
+    Returns:
+      The record.
+
+    Raises:
+      InputError: the file is damaged, or lists files that no adapter has.
+    """
+    values = decode_sealed(data, path, ADVICE, required=False)
     try:
-        record = AdapterRecord(**checked_fields(AdapterRecord, values))
+        record = AdapterRecord(**checked_fields(AdapterRecord, {"base_files": None} | values))
     except InputError as error:
         raise _damaged(path, error.problems) from error
-    missing = [name for name in ("name", "sha256") if name not in record.base_model]
-    if missing:
-        raise _damaged(path, [f"base_model.{name}: missing" for name in missing])
+    problems = [
+        f"base_model.{name}: missing"
+        for name in ("name", "sha256")
+        if name not in record.base_model
+    ]
+    # Only these names are ever opened: others could lead out of the directory.
+    problems += [
+        f"sha256: it lists {name[:60]!r}, which is no file of an adapter"
+        for name in record.sha256
+        if name not in HASHED
+    ]
+    if problems:
+        raise _damaged(path, problems)
     return record
 
 
@@ -67,25 +104,19 @@ def encode_json(values: dict[str, Any]) -> bytes:
     return (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
 
 
-def parse_json(path: epath.Path, data: bytes) -> dict[str, Any]:
-    """Return the object in a JSON file.
+def read_config(path: epath.PathLike) -> dict[str, Any]:
+    """Read `adapter_config.json`.
 
     Args:
-      path: the file, for errors.
-      data: its bytes.
+      path: the file.
 
     Returns:
       The values by name.
 
     Raises:
-      InputError: the file is not a JSON object.
+      InputError: the file is missing or is not a JSON object.
     """
-    try:
-        values = json.loads(data)
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON: {error}. Save the adapter again.") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: expected a JSON object. Save the adapter again.")
+    values: dict[str, Any] = parse_json(read_file(path, MAX_JSON_BYTES), path)
     return values
 
 
@@ -100,7 +131,5 @@ def versions() -> dict[str, str]:
     return by_package
 
 
-def _damaged(path: epath.Path, problems: Iterable[str]) -> InputError:
-    return problems_error(
-        f"{path}: missing or not as they were saved; save the adapter again:", problems
-    )
+def _damaged(path: epath.PathLike, problems: Iterable[str]) -> InputError:
+    return problems_error(f"{path}: missing or not as they were saved. {ADVICE}", problems)

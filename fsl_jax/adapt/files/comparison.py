@@ -6,9 +6,11 @@ from typing import Any
 import jax
 import numpy as np
 from etils import epath
+from jaxtyping import Bool, Int
 
 from fsl_jax.adapt.tree import Params, flatten
 from fsl_jax.errors import InputError, problems_error
+from fsl_jax.models.blocks.head_kinds import SEQUENCE_CLASSIFICATION
 from fsl_jax.models.pretrained import Pretrained
 
 TEXTS = (
@@ -34,22 +36,32 @@ def outputs_on(
       texts: the texts.
 
     Returns:
-      float32 `[tokens, V or D]`, without padding; of an encoder-decoder `[texts, 1, V]`.
+      float32 `[tokens, V, C or D]`, without padding; of an encoder-decoder `[texts, 1, V]`, and
+      `[texts, C]` of a head that classifies texts.
     """
-    tokens = [tokenizing.tokenizer(text)["input_ids"] for text in texts]
-    mask = np.arange(max(map(len, tokens)))[None] < np.array([[len(each)] for each in tokens])
-    ids = np.zeros(mask.shape, np.int32)
-    ids[mask] = np.concatenate(tokens)
+    ids, mask = tokens_of(tokenizing, texts)
     options: dict[str, Any] = {}
     config: Any = model.config
-    if config.is_encoder_decoder:
+    classifies = model.head == SEQUENCE_CLASSIFICATION
+    if config.is_encoder_decoder and model.is_language_model:
         start = np.full((len(ids), 1), config.decoder_start_token, np.int32)
         options["decoder_input_ids"] = start
     output = jax.jit(lambda params: model.apply(params, ids, mask, **options))(params)
     numbers = output.hidden if output.logits is None else output.logits
     array = np.asarray(numbers, np.float32)
     # The outputs at padding have no meaning.
-    return array if config.is_encoder_decoder else array[mask]
+    return array if options or classifies else array[mask]
+
+
+def tokens_of(
+    tokenizing: Pretrained, texts: Sequence[str]
+) -> tuple[Int[np.ndarray, "B T"], Bool[np.ndarray, "B T"]]:
+    """Return the token ids of texts, padded on the right, and the mask of real tokens."""
+    tokens = [tokenizing.tokenizer(text)["input_ids"] for text in texts]
+    mask = np.arange(max(map(len, tokens)))[None] < np.array([[len(each)] for each in tokens])
+    ids = np.zeros(mask.shape, np.int32)
+    ids[mask] = np.concatenate(tokens)
+    return ids, mask
 
 
 def difference_of(numbers: np.ndarray, expected: np.ndarray, output: epath.Path) -> float:

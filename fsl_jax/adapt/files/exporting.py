@@ -13,9 +13,10 @@ import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.files.adapter_files import Adapter, load_adapter, save_adapter
-from fsl_jax.adapt.files.adapter_layout import CONFIG, HEAD, RECORD
+from fsl_jax.adapt.files.adapter_layout import HEAD
 from fsl_jax.adapt.files.adapter_leaves import frozen_leaves_of, saved_shapes
-from fsl_jax.adapt.files.adapter_record import parse_json, read_record
+from fsl_jax.adapt.files.brought_base import with_brought_head
+from fsl_jax.adapt.files.classifier_export import write_classifier
 from fsl_jax.adapt.files.comparison import TEXTS, difference_of, outputs_on, require_finite
 from fsl_jax.adapt.files.vllm import (
     MERGE_INSTEAD,
@@ -30,6 +31,7 @@ from fsl_jax.adapt.peft.kinds import kind_of_method, missing_kind_reason
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError, problems_error, unknown_name
 from fsl_jax.files import staged_directory
+from fsl_jax.models.blocks.head_kinds import CLASSIFIERS
 from fsl_jax.models.checkpoints.exporting import export
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
@@ -56,36 +58,13 @@ class Exported:
     notes: tuple[str, ...]
 
 
-def base_name(directory: epath.PathLike) -> str:
-    """Return the name of the base model in an adapter's files.
-
-    Args:
-      directory: the adapter.
-
-    Returns:
-      A name for `fsl_jax.load`, or the name in PEFT's config.
-
-    Raises:
-      InputError: the directory has no adapter, or the adapter names no base model.
-    """
-    directory = epath.Path(directory)
-    if record := read_record(directory / RECORD):
-        return record.base_model["name"]
-    if not (directory / CONFIG).exists():
-        raise InputError(f"{directory}: there is no {CONFIG}. Give a directory with an adapter.")
-    config = parse_json(directory / CONFIG, (directory / CONFIG).read_bytes())
-    name = config.get("base_model_name_or_path")
-    if not name:
-        raise InputError(f"{directory / CONFIG} names no base model. Name it yourself.")
-    return str(name)
-
-
 def export_adapter(
     directory: epath.PathLike,
     pretrained: Pretrained,
     target: str,
     output: epath.PathLike,
     texts: Sequence[str] = TEXTS,
+    separate_head: bool = False,
 ) -> Exported:
     """Write an adapter for PEFT, for vLLM or as a merged model, and compare it with the original.
 
@@ -94,9 +73,11 @@ def export_adapter(
       pretrained: its base model, in float32.
       target: "peft" for an adapter that PEFT loads; "vllm" for an adapter that vLLM loads, or a
         merged model if vLLM does not support such adapters (of encoders, vLLM serves embeddings);
-        "merged" for a Hugging Face directory.
+        "merged" for a Hugging Face directory, with the task head as the head of transformers' class
+        that classifies texts.
       output: the directory to write to, which must be empty or not exist.
       texts: the texts on which both are compared.
+      separate_head: True to write the task head into a file beside a merged model.
 
     Returns:
       The export.
@@ -107,6 +88,7 @@ def export_adapter(
     """
     output = epath.Path(output)
     _require_usable(target, output)
+    pretrained = with_brought_head(directory, pretrained)
     adapter = load_adapter(directory, pretrained)
     refusals = _refusals(adapter, pretrained, target)
     expected = outputs_on(pretrained, adapter.params, pretrained, texts)
@@ -116,8 +98,13 @@ def export_adapter(
         if is_model:
             merged = _merged(adapter, pretrained, refusals)
             notes = [f"It is merged: {refusal}." for refusal in refusals]
+            if target == MERGED and "head" in merged and not separate_head:
+                difference, more = write_classifier(
+                    adapter, merged, pretrained, staging, output, texts
+                )
+                return Exported(output, is_model, difference, (*notes, *more))
             notes += _write_model(merged, pretrained, staging, target, directory)
-            again = load(str(staging), dtype=jnp.float32)
+            again = load(str(staging), dtype=jnp.float32, head=pretrained.head)
             numbers = outputs_on(again, again.params, pretrained, texts)
         else:
             notes = _write_adapter(adapter, pretrained, staging, target)
@@ -155,15 +142,31 @@ def _refusals(adapter: Adapter, pretrained: Pretrained, target: str) -> list[str
     method, config = adapter.method, pretrained.config
     leaves = _saved_leaves(adapter, pretrained)
     kind = kind_of_method(method, leaves, config)
+    brought = brought_paths(adapter, pretrained)
+    if target == PEFT and brought:
+        raise problems_error(
+            "PEFT wrote this adapter with whole modules of the model, which are not written again "
+            f"here. Use the directory itself. {MERGE_INSTEAD}:",
+            brought,
+        )
     if target == PEFT and kind is None:
         reasons = "; ".join(obstacles(leaves, pretrained))
         advice = f"And it cannot be merged: {reasons}" if reasons else MERGE_INSTEAD
         raise InputError(f"{missing_kind_reason(method, config)}. {advice}.")
     if target != VLLM:
         return []
-    if problems := reasons_not_served(leaves, pretrained, has_head="head" in adapter.params):
+    has_head = "head" in adapter.params or pretrained.head in CLASSIFIERS
+    if problems := reasons_not_served(leaves, pretrained, has_head):
         raise problems_error("vLLM cannot serve this adapter, merged or not:", problems)
-    return reasons_to_merge(method, config, in_peft_format=kind is not None)
+    modules = ["it brings whole modules of the model"] if brought else []
+    return reasons_to_merge(method, config, in_peft_format=kind is not None) + modules
+
+
+def brought_paths(adapter: Adapter, pretrained: Pretrained) -> list[str]:
+    """Return the leaves of the base that an adapter from PEFT replaces beside its method's."""
+    mask, saved = flatten(adapter.mask), saved_shapes(adapter.method, pretrained)
+    base = flatten(pretrained.params)
+    return sorted(path for path in mask if mask[path] and path in base and path not in saved)
 
 
 def _saved_leaves(adapter: Adapter, pretrained: Pretrained) -> dict[str, Any]:

@@ -108,7 +108,10 @@ def _python(code: str) -> str:
 def _on_merging(paths: Sequence[str], pretrained: Pretrained) -> str:
     if reasons := obstacles(paths, pretrained):
         return f"It cannot be merged into the weights of the model: {'; '.join(reasons)}."
+    # What is fetched from the hub is not named by a file, but by the user.
+    model = f" --model={pretrained.name}" if _is_of_the_hub(pretrained.name) else ""
+    command = f"experiments.export --adapter=DIRECTORY{model} --for=merged --output=MERGED"
     return (
         "The base model with the adapter in its weights is written by\n\n"
-        "```sh\npython -m experiments.export --adapter=DIRECTORY --for=merged --output=MERGED\n```"
+        f"```sh\npython -m {command}\n```"
     )

@@ -1,5 +1,10 @@
 """Save a whole parameter tree as a PEFT directory, and load it."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.files.adapter_files import load_adapter, save_adapter
@@ -7,6 +12,7 @@ from fsl_jax.adapt.files.adapter_leaves import frozen_leaves_of
 from fsl_jax.adapt.mask import HEAD_RULE, mask_from_rules
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.errors import problems_error
 from fsl_jax.models.pretrained import Pretrained
 
 
@@ -24,13 +30,41 @@ def save_peft(
         one of this project's `peft_type` values, which PEFT refuses.
 
     Raises:
-      InputError: the tree lacks leaves of the method, or has them in other shapes.
+      InputError: the tree lacks leaves of the method, or has them in other shapes; or other leaves
+        of the base have changed, such as modules that an adapter from PEFT brought.
     """
     rules = (*method.rules, HEAD_RULE) if "head" in params else method.rules
     chosen, leaves = flatten(mask_from_rules(params, rules)), flatten(params)
     trained = {path: leaf for path, leaf in leaves.items() if chosen[path]}
+    _require_unchanged(directory, leaves.keys() - trained.keys(), leaves, method, pretrained)
     kept = frozen_leaves_of(method, leaves) | flatten(method.finish(unflatten(trained)))
     save_adapter(directory, unflatten(kept), method, pretrained, {})
+
+
+def _require_unchanged(
+    directory: epath.PathLike,
+    paths: Iterable[str],
+    leaves: Mapping[str, Any],
+    method: Method,
+    pretrained: Pretrained,
+) -> None:
+    """Raise an error for leaves of the base that have changed and would not be saved."""
+    # A method may cut the stack of layers, so that the same path has fewer of them.
+    cut = flatten(method.extend(pretrained.params, jax.random.key(0)))
+    base = {path: cut[path] for path in flatten(pretrained.params).keys() & cut.keys()}
+    lost = [
+        path
+        for path in sorted(paths)
+        if path in base
+        and leaves[path] is not base[path]
+        and not np.array_equal(leaves[path], base[path])
+    ]
+    if lost:
+        raise problems_error(
+            f"{directory}: saving would lose leaves of the base that have changed and that the "
+            "method does not train. Merge the adapter, or keep the directory that it came from:",
+            lost,
+        )
 
 
 def load_peft(directory: epath.PathLike, pretrained: Pretrained) -> Params:

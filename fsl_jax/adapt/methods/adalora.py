@@ -5,8 +5,6 @@ https://arxiv.org/abs/2303.10512.
 """
 
 import dataclasses
-import math
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -15,18 +13,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.adapt.methods.low_rank import low_rank_targets
-from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
-from fsl_jax.adapt.parts.patterns import require_pattern
+from fsl_jax.adapt.methods.method import ONLY_TRAINS, SIZE, Method
+from fsl_jax.adapt.parts.patterns import find, require_pattern
 from fsl_jax.adapt.parts.rank_budget import Importance, budget_at, keep_most_important
 from fsl_jax.adapt.tree import Params, flatten, key_of, unflatten
 from fsl_jax.errors import InputError
+from fsl_jax.ranges import MAX_INT32, Range, in_range, real, whole
 
 _PARTS = ("lora_a", "lora_e", "lora_b")
 _SPREAD = 0.02
 
 
-def _of_training(default: int | float) -> Any:
-    return dataclasses.field(default=default, metadata=ONLY_TRAINS)
+_SHARE = real(0, below=1, on_host=True)
+
+
+def _of_training(default: int | float, accepted: Range) -> Any:
+    return in_range(default, accepted, **ONLY_TRAINS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,16 +63,16 @@ class AdaLoRA(Method):
         `A^T A - I`, averaged over all matrices `A`. As in PEFT, this norm is not squared.
     """
 
-    rank: int = 12
-    target_rank: int = 8
-    alpha: float = 16.0
+    rank: int = in_range(12, SIZE)
+    target_rank: int = in_range(8, SIZE)
+    alpha: float = in_range(16.0, real(above=0))
     targets: str = "attention/(query|value)$"
-    warmup: float = _of_training(0.1)
-    final: float = _of_training(0.5)
-    interval: int = _of_training(1)
-    smoothing: float = _of_training(0.85)
-    uncertainty_smoothing: float = _of_training(0.85)
-    penalty_weight: float = _of_training(0.1)
+    warmup: float = _of_training(0.1, _SHARE)
+    final: float = _of_training(0.5, _SHARE)
+    interval: int = _of_training(1, whole(1, MAX_INT32))
+    smoothing: float = _of_training(0.85, real(above=0, below=1))
+    uncertainty_smoothing: float = _of_training(0.85, real(above=0, below=1))
+    penalty_weight: float = _of_training(0.1, real(0))
     name: ClassVar[str] = "adalora"
     paper: ClassVar[str] = "Zhang et al. 2023, https://arxiv.org/abs/2303.10512"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-4, 1e-3, 2e-3)
@@ -78,28 +80,16 @@ class AdaLoRA(Method):
     frozen_rules: ClassVar[tuple[str, ...]] = ("/lora_scale$",)
 
     def __post_init__(self):
-        if not 1 <= self.target_rank <= self.rank:
+        super().__post_init__()
+        if self.target_rank > self.rank:
             raise InputError(
                 "adalora needs a target_rank from 1 to the rank at the start, "
                 f"found {self.target_rank} and {self.rank}"
             )
-        if not (self.alpha > 0 and math.isfinite(self.alpha)):
-            raise InputError(f"adalora needs a finite alpha above 0, found {self.alpha}")
-        if not (self.warmup >= 0 and self.final >= 0 and self.warmup + self.final < 1):
+        if self.warmup + self.final >= 1:
             raise InputError(
                 "adalora needs parts of the training for warmup and final that leave some for the "
                 f"budget to fall in, found {self.warmup} and {self.final}"
-            )
-        if self.interval < 1:
-            raise InputError(f"adalora needs an interval of at least 1, found {self.interval}")
-        for setting in ("smoothing", "uncertainty_smoothing"):
-            if not 0 < getattr(self, setting) < 1:
-                raise InputError(
-                    f"adalora needs a {setting} between 0 and 1, found {getattr(self, setting)}"
-                )
-        if not (self.penalty_weight >= 0 and math.isfinite(self.penalty_weight)):
-            raise InputError(
-                f"adalora needs a finite penalty_weight of at least 0, found {self.penalty_weight}"
             )
         require_pattern("adalora's targets", self.targets)
 
@@ -204,7 +194,7 @@ class AdaLoRA(Method):
         return [
             path
             for path in layers
-            if leaves[f"{path}/lora_e"] is not None and re.search(self.targets, path)
+            if leaves[f"{path}/lora_e"] is not None and find(self.targets, path)
         ]
 
     def _draw(self, key: jax.Array, parent: str, name: str, shape: tuple[int, ...]) -> jax.Array:

@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.methods.method import SIZE, Method
 from fsl_jax.adapt.parts.patterns import dense_layers
 from fsl_jax.adapt.tree import Params, flatten, key_of, unflatten
 from fsl_jax.errors import InputError, unknown_name
 from fsl_jax.models.blocks.layers import BOTTLENECK_ACTIVATIONS
+from fsl_jax.ranges import in_range, real
 
 PLACEMENTS = {
     "houlsby": r"(attention/output|mlp/down)$",
@@ -54,23 +55,20 @@ class BottleneckAdapter(Method):
     """
 
     placement: str = "pfeiffer"
-    size: int = 64
+    size: int = in_range(64, SIZE)
     activation: str = "relu"
-    scale: float = 1.0
+    scale: float = in_range(1.0, real(above=0))
     name: ClassVar[str] = "adapter"
     learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
     rules: ClassVar[tuple[str, ...]] = ("/adapter/[a-z_]+/(down|up)(_bias)?$",)
     frozen_rules: ClassVar[tuple[str, ...]] = ("/adapter/[a-z_]+/scale$",)
 
     def __post_init__(self):
+        super().__post_init__()
         if self.placement not in PLACEMENTS:
             raise unknown_name("placement of adapters", self.placement, PLACEMENTS)
         if self.activation not in BOTTLENECK_ACTIVATIONS:
             raise unknown_name("activation of adapters", self.activation, BOTTLENECK_ACTIVATIONS)
-        if self.size < 1:
-            raise InputError(f"adapter needs a size of at least 1, found {self.size}")
-        if not (self.scale > 0 and math.isfinite(self.scale)):
-            raise InputError(f"adapter needs a finite scale above 0, found {self.scale}")
 
     @property
     def paper(self) -> str:  # type: ignore[override]

@@ -6,7 +6,6 @@ View of Parameter-Efficient Transfer Learning", https://arxiv.org/abs/2110.04366
 
 import dataclasses
 import operator
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -16,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.methods.top_layers import TopLayers
+from fsl_jax.adapt.parts.patterns import find
 from fsl_jax.adapt.tree import Params, flatten
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.models.pretrained import Pretrained
@@ -131,7 +131,7 @@ class Joined(Method):
             f"{path}: {all_parts[rule]:g} instead of {of_part.get(rule, 1):g}"
             for path in sorted(paths)
             for rule in all_parts
-            if re.search(rule, path) and of_part.get(rule, 1) != all_parts[rule]
+            if find(rule, path) and of_part.get(rule, 1) != all_parts[rule]
         ]
         if problems:
             raise problems_error(

@@ -8,7 +8,6 @@ https://arxiv.org/abs/2312.03732), DoRA (Liu et al., 2024, https://arxiv.org/abs
 
 import dataclasses
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,14 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from fsl_jax.adapt.methods.low_rank import low_rank_targets
-from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
-from fsl_jax.adapt.parts.intermediate_leaf import IntermediateLeaf
+from fsl_jax.adapt.methods.method import ONLY_TRAINS, SIZE, Method
 from fsl_jax.adapt.parts.layer_choice import chosen_layers, require_layers
-from fsl_jax.adapt.parts.patterns import require_pattern
+from fsl_jax.adapt.parts.patterns import find, require_pattern
 from fsl_jax.adapt.parts.pissa import principal_part
 from fsl_jax.adapt.tree import Params, flatten, key_of, unflatten
 from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.models.blocks.intermediate_leaves import IntermediateLeaf
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.ranges import in_range, real
 
 SCALINGS = ("standard", "rslora", "given")
 STARTS = ("zero", "pissa")
@@ -60,14 +60,14 @@ class LoRA(Method):
         uses 16.
     """
 
-    rank: int = 8
-    alpha: float = 16.0
+    rank: int = in_range(8, SIZE)
+    alpha: float = in_range(16.0, real(above=0))
     targets: str = "attention/(query|value)$"
     layers: str = "all"
     scaling: str = "standard"
     start: str = "zero"
     dora: bool = False
-    learning_rate_ratio: float = dataclasses.field(default=1.0, metadata=ONLY_TRAINS)
+    learning_rate_ratio: float = in_range(1.0, real(above=0), **ONLY_TRAINS)
     name: ClassVar[str] = "lora"
     paper: ClassVar[str] = "Hu et al. 2022, https://arxiv.org/abs/2106.09685"
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 5e-4, 2e-3)
@@ -78,12 +78,7 @@ class LoRA(Method):
     )
 
     def __post_init__(self):
-        if self.rank < 1:
-            raise InputError(f"lora needs a rank of at least 1, found {self.rank}")
-        for setting in ("alpha", "learning_rate_ratio"):
-            value = getattr(self, setting)
-            if not (value > 0 and math.isfinite(value)):
-                raise InputError(f"lora needs a finite {setting} above 0, found {value}")
+        super().__post_init__()
         require_pattern("lora's targets", self.targets)
         require_layers("lora's layers", self.layers)
         if self.scaling not in SCALINGS:
@@ -111,7 +106,7 @@ class LoRA(Method):
         sizes = [
             shape
             for path, shape in shapes.items()
-            if re.search(self.rules[0], path) and self._adapts(path)
+            if find(self.rules[0], path) and self._adapts(path)
         ]
         return sum(int((~self._chosen(depth)).sum()) * math.prod(one) for depth, *one in sizes)
 
@@ -185,7 +180,7 @@ class LoRA(Method):
         plain, flat = dataclasses.replace(self, scaling="standard"), flatten(leaves)
         for path in [path for path in flat if path.endswith("/lora_b")]:
             parent = path.removesuffix("/lora_b")
-            if re.search(self.targets, parent):
+            if find(self.targets, parent):
                 if f"{parent}/lora_scale" not in flat:
                     raise InputError("lora's scales came with an adapter: save lora_scale too")
                 ratio = flat.pop(f"{parent}/lora_scale") / plain.scale
@@ -215,7 +210,7 @@ class LoRA(Method):
 
     def _adapts(self, path: str) -> bool:
         """Tell whether a leaf is beside the kernel of a target."""
-        return re.search(self.targets, path.rpartition("/")[0]) is not None
+        return find(self.targets, path.rpartition("/")[0]) is not None
 
     def _chosen(self, depth: int) -> np.ndarray:
         return chosen_layers("lora's layers", self.layers, depth)

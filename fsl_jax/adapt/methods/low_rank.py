@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fsl_jax.adapt.methods.leaf_kinds import find_intermediate_leaf
 from fsl_jax.adapt.parts.targets import target_layers
 from fsl_jax.errors import problems_error
 from fsl_jax.models.blocks.added_leaves import Merging, find_added_leaf
+from fsl_jax.models.blocks.intermediate_leaves import find_intermediate_leaf
 
 
 def low_rank_targets(name: str, pattern: str, leaves: Mapping[str, Any]) -> list[str]:

@@ -6,12 +6,16 @@ from typing import Any, ClassVar
 import jax
 from jaxtyping import Array, Float, Int
 
-from fsl_jax.adapt.parts.intermediate_leaf import IntermediateLeaf
 from fsl_jax.adapt.tree import Params
+from fsl_jax.models.blocks.intermediate_leaves import IntermediateLeaf, declare
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.ranges import require_in_range, whole
 
 ONLY_TRAINS = {"only_trains": True}
 """Metadata for the field of a setting that no longer matters once the adapter is trained."""
+
+SIZE = whole(1, 2**20)
+"""The range of a rank, a width or a length; no model has a wider layer."""
 
 
 class Method:
@@ -19,7 +23,8 @@ class Method:
 
     To write a method:
 
-    1. Write one file with the subclass. Give it `name`, `rules` and `learning_rates`.
+    1. Write one file with the subclass. Give it `name`, `rules` and `learning_rates`, and make the
+       fields of numbers with `in_range`.
     2. Add leaves to the parameters in `extend`, beside the weights that they adapt. The table in
        `fsl_jax/models/blocks/added_leaves.py` lists the kinds of leaves that the model's layers
        read. If you can, choose initial values that change nothing, so that training starts from the
@@ -68,6 +73,13 @@ class Method:
     trains: ClassVar[bool] = True
     default_formulation: ClassVar[str] = "auto"
     alone_because: ClassVar[str] = ""
+
+    def __post_init__(self):
+        require_in_range(self, f"{self.name}: settings out of range:")
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        declare(vars(cls).get("intermediate_leaves", ()))
 
     @property
     def structure(self) -> tuple[Any, ...]:

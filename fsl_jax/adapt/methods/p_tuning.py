@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
-from fsl_jax.adapt.parts.intermediate_leaf import IntermediateLeaf
+from fsl_jax.adapt.methods.method import ONLY_TRAINS, SIZE, Method
 from fsl_jax.adapt.parts.prompt_encoder import draw_lstm, draw_mlp, lstm, mlp
 from fsl_jax.adapt.parts.soft_prompt import PROMPT_FROZEN, with_word_leaves, word_table
 from fsl_jax.adapt.tree import Params, key_of
-from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.errors import unknown_name
 from fsl_jax.models.blocks.added_leaves import PROMPT_REASON
+from fsl_jax.models.blocks.intermediate_leaves import IntermediateLeaf
+from fsl_jax.ranges import in_range, whole
 
 ENCODER = "prompt_encoder"
 ENCODERS = ("lstm", "mlp")
@@ -42,10 +43,10 @@ class PTuning(Method):
       depth: the number of stacked LSTM layers.
     """
 
-    length: int = 20
+    length: int = in_range(20, SIZE)
     encoder: str = dataclasses.field(default="lstm", metadata=ONLY_TRAINS)
-    hidden: int = dataclasses.field(default=128, metadata=ONLY_TRAINS)
-    depth: int = dataclasses.field(default=2, metadata=ONLY_TRAINS)
+    hidden: int = in_range(128, SIZE, **ONLY_TRAINS)
+    depth: int = in_range(2, whole(1, 1024), **ONLY_TRAINS)
     name: ClassVar[str] = "p_tuning"
     paper: ClassVar[str] = "Liu et al. 2021, https://arxiv.org/abs/2103.10385"
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 1e-3, 1e-2)
@@ -56,11 +57,7 @@ class PTuning(Method):
     )
 
     def __post_init__(self):
-        if min(self.length, self.hidden, self.depth) < 1:
-            raise InputError(
-                f"p_tuning needs a length, a hidden width and a depth of at least 1, found "
-                f"{self.length}, {self.hidden} and {self.depth}"
-            )
+        super().__post_init__()
         if self.encoder not in ENCODERS:
             raise unknown_name("encoder of p_tuning", self.encoder, ENCODERS)
 

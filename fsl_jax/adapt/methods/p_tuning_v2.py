@@ -10,7 +10,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.methods.method import SIZE, Method
 from fsl_jax.adapt.parts.learned_prefix import (
     PREFIX,
     PREFIX_FROZEN,
@@ -19,7 +19,7 @@ from fsl_jax.adapt.parts.learned_prefix import (
     with_prefix,
 )
 from fsl_jax.adapt.tree import Params, key_of
-from fsl_jax.errors import InputError
+from fsl_jax.ranges import in_range
 
 _DEVIATION = 0.02
 """The standard deviation of the initial values, the same as for BERT's weights."""
@@ -41,16 +41,12 @@ class PTuningV2(Method):
       length: P, the number of vectors in each layer.
     """
 
-    length: int = 20
+    length: int = in_range(20, SIZE)
     name: ClassVar[str] = "p_tuning_v2"
     paper: ClassVar[str] = "Liu et al. 2022, https://arxiv.org/abs/2110.07602"
     learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 5e-3, 1e-2)
     rules: ClassVar[tuple[str, ...]] = (PREFIX,)
     frozen_rules: ClassVar[tuple[str, ...]] = (PREFIX_FROZEN,)
-
-    def __post_init__(self):
-        if self.length < 1:
-            raise InputError(f"p_tuning_v2 needs a length of at least 1, found {self.length}")
 
     @property
     def positions(self) -> int:

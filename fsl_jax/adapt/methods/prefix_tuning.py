@@ -10,8 +10,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
-from fsl_jax.adapt.parts.intermediate_leaf import IntermediateLeaf
+from fsl_jax.adapt.methods.method import ONLY_TRAINS, SIZE, Method
 from fsl_jax.adapt.parts.learned_prefix import (
     PREFIX_FROZEN,
     Pair,
@@ -21,8 +20,9 @@ from fsl_jax.adapt.parts.learned_prefix import (
 )
 from fsl_jax.adapt.parts.linear import draw_linear, linear
 from fsl_jax.adapt.tree import Params, key_of
-from fsl_jax.errors import InputError
 from fsl_jax.models.blocks.added_leaves import PREFIX_REASON
+from fsl_jax.models.blocks.intermediate_leaves import IntermediateLeaf
+from fsl_jax.ranges import in_range
 
 ENCODER = "prefix_encoder"
 
@@ -50,8 +50,8 @@ class PrefixTuning(Method):
       hidden: the width of the network.
     """
 
-    length: int = 10
-    hidden: int = dataclasses.field(default=512, metadata=ONLY_TRAINS)
+    length: int = in_range(10, SIZE)
+    hidden: int = in_range(512, SIZE, **ONLY_TRAINS)
     name: ClassVar[str] = "prefix_tuning"
     paper: ClassVar[str] = "Li and Liang 2021, https://arxiv.org/abs/2101.00190"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 5e-4, 5e-3)
@@ -60,13 +60,6 @@ class PrefixTuning(Method):
     intermediate_leaves: ClassVar[tuple[IntermediateLeaf, ...]] = (
         IntermediateLeaf(f"^{ENCODER}/", neutral=0.0, reason=PREFIX_REASON),
     )
-
-    def __post_init__(self):
-        if self.length < 1 or self.hidden < 1:
-            raise InputError(
-                f"prefix_tuning needs a length and a hidden width of at least 1, found "
-                f"{self.length} and {self.hidden}"
-            )
 
     @property
     def positions(self) -> int:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
+from fsl_jax.adapt.methods.method import ONLY_TRAINS, SIZE, Method
 from fsl_jax.adapt.parts.soft_prompt import (
     PROMPT,
     PROMPT_FROZEN,
@@ -24,7 +24,10 @@ from fsl_jax.adapt.parts.soft_prompt import (
 )
 from fsl_jax.adapt.tree import Params, key_of
 from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.models.input_checks import require_rows
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.tokenizing import tokenize
+from fsl_jax.ranges import in_range
 
 STARTS = ("vocabulary", "random", "text", "labels")
 PREFIX_POSITION, SUFFIX_POSITION = "prefix", "suffix"
@@ -70,7 +73,7 @@ class PromptTuning(Method):
         decoders support.
     """
 
-    length: int = 20
+    length: int = in_range(20, SIZE)
     start: str = dataclasses.field(default="vocabulary", metadata=ONLY_TRAINS)
     text: str = dataclasses.field(default="", metadata=ONLY_TRAINS)
     tokens: tuple[tuple[int, ...], ...] = dataclasses.field(default=(), metadata=ONLY_TRAINS)
@@ -80,8 +83,7 @@ class PromptTuning(Method):
     learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 1e-2, 1e-1)
 
     def __post_init__(self):
-        if self.length < 1:
-            raise InputError(f"prompt_tuning needs a length of at least 1, found {self.length}")
+        super().__post_init__()
         if self.start not in STARTS:
             raise unknown_name("start of prompt_tuning", self.start, STARTS)
         if self.position not in POSITIONS:
@@ -132,7 +134,10 @@ class PromptTuning(Method):
             return self
 
         def read(text: str) -> list[int]:
-            return pretrained.tokenizer(text, add_special_tokens=False)["input_ids"]
+            ids = tokenize(pretrained.tokenizer, text, add_special_tokens=False)["input_ids"]
+            rows = pretrained.config.vocab_size
+            require_rows(pretrained.name, pretrained.tokenizer, rows, [text], [ids])
+            return ids
 
         if self.start == "labels":
             tokens = [tuple(_after_a_colon(read, word.strip())) for word in words]

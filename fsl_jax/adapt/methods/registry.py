@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import math
 import typing
 from collections.abc import Sequence
 from typing import Any
@@ -50,6 +51,11 @@ METHODS: dict[str, Any] = {
 
 TRAINED_METHODS = {name: method for name, method in METHODS.items() if method.trains}
 """The methods that train something, so that they can be attached, saved and loaded."""
+
+
+# A literal that cannot be built, such as a set of lists, raises a TypeError, and one that is nested
+# too deeply one of the last two.
+_UNREADABLE = (SyntaxError, ValueError, TypeError, RecursionError, MemoryError)
 
 
 def parse_method(text: str) -> Method:
@@ -115,7 +121,7 @@ def split_joined(text: str) -> list[str]:
     source = text.strip()
     try:
         node: ast.expr = ast.parse(source, mode="eval").body
-    except (SyntaxError, ValueError):
+    except _UNREADABLE:
         return [text]
     parts: list[str] = []
     while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
@@ -154,8 +160,7 @@ def parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
             value.id if isinstance(value, ast.Name) else ast.literal_eval(value)
             for value in node.args
         ]
-    # A literal that cannot be built, such as a set of lists, raises a TypeError.
-    except (SyntaxError, ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         raise InputError(
             f"cannot read {text!r}: expected a name such as bitfit, or one with settings such as "
             "lora(rank=4, targets='mlp')"
@@ -173,7 +178,8 @@ def _require_once(names: Sequence[str], text: str) -> None:
 
 def _as_type(value: Any, field: dataclasses.Field, text: str) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and field.type is float:
-        return float(value)
+        # A number of more digits than a float can have is out of range in any case.
+        return float(value) if value.bit_length() < 1024 else math.inf
     kind: Any = typing.get_origin(field.type) or field.type
     # In Python, bool is a subclass of int.
     if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):

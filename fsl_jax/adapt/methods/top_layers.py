@@ -5,11 +5,12 @@ from typing import Any, ClassVar
 
 import jax
 
-from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.methods.method import SIZE, Method
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
 from fsl_jax.models.blocks.sections import cut_sections
 from fsl_jax.models.blocks.stack import depth
+from fsl_jax.ranges import in_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,15 +25,11 @@ class TopLayers(Method):
       k: the number of layers that are trained.
     """
 
-    k: int = 2
+    k: int = in_range(2, SIZE)
     name: ClassVar[str] = "top_layers"
     paper: ClassVar[str] = "Lee et al. 2019, https://arxiv.org/abs/1911.03090"
     learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 1e-4, 3e-4)
     rules: ClassVar[tuple[str, ...]] = ("^(decoder/)?(top_layers|final_norm)/",)
-
-    def __post_init__(self):
-        if self.k < 1:
-            raise InputError(f"top_layers needs k of at least 1, found {self.k}")
 
     @property
     def structure(self) -> tuple[Any, ...]:

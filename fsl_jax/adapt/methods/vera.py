@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 
 from fsl_jax.adapt.methods.low_rank import low_rank_targets
-from fsl_jax.adapt.methods.method import ONLY_TRAINS, Method
-from fsl_jax.adapt.parts.intermediate_leaf import IntermediateLeaf
+from fsl_jax.adapt.methods.method import ONLY_TRAINS, SIZE, Method
 from fsl_jax.adapt.parts.patterns import require_pattern
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.errors import InputError, problems_error
+from fsl_jax.models.blocks.intermediate_leaves import IntermediateLeaf
+from fsl_jax.ranges import SEED, in_range, real
+from fsl_jax.seeds import seed_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +43,10 @@ class VeRA(Method):
         since queries, keys and values are one layer there.
     """
 
-    rank: int = 256
+    rank: int = in_range(256, SIZE)
     targets: str = "attention/(query|value)$"
-    initial: float = dataclasses.field(default=0.1, metadata=ONLY_TRAINS)
-    projection_key: int = 0
+    initial: float = in_range(0.1, real(), **ONLY_TRAINS)
+    projection_key: int = in_range(0, dataclasses.replace(SEED, minimum=-(2**31)))
     columns: str = ""
     name: ClassVar[str] = "vera"
     paper: ClassVar[str] = "Kopiczko et al. 2024, https://arxiv.org/abs/2310.11454"
@@ -59,12 +61,9 @@ class VeRA(Method):
     )
 
     def __post_init__(self):
-        if self.rank < 1:
-            raise InputError(f"vera needs a rank of at least 1, found {self.rank}")
-        if not math.isfinite(self.initial):
-            raise InputError(f"vera needs a finite initial, found {self.initial}")
+        super().__post_init__()
         require_pattern("vera's targets", self.targets)
-        if not re.fullmatch(r"([^:,]+:\d+(,(?!$)|$))*", self.columns):
+        if not re.fullmatch(r"([^:,]+:\d{1,9}(,(?!$)|$))*", self.columns):
             raise InputError(
                 f"vera's columns {self.columns!r} cannot be read: expected paths with numbers, as "
                 "in 'layers/attention/key:768,layers/attention/value:1536'"
@@ -129,7 +128,7 @@ class VeRA(Method):
 
     def _projections(self, width_in: int, width_out: int) -> Params:
         """Draw the matrices uniformly, with Kaiming bounds for `[R, in]` and `[out, R]`."""
-        key_a, key_b = jax.random.split(jax.random.key(self.projection_key, impl="threefry2x32"))
+        key_a, key_b = jax.random.split(_key(self.projection_key))
 
         def draw(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
             bound = math.sqrt(6 / shape[0])
@@ -144,3 +143,8 @@ class VeRA(Method):
 def format_columns(columns: Mapping[str, int]) -> str:
     """Format the setting `columns` from the first columns of targets, by path."""
     return ",".join(f"{path}:{first}" for path, first in sorted(columns.items()) if first)
+
+
+def _key(seed: int) -> jax.Array:
+    # Adapters may have negative seeds, beside -1 for matrices that are not drawn.
+    return seed_key(seed) if seed >= 0 else jax.random.key(seed, impl="threefry2x32")

@@ -6,6 +6,9 @@ import numpy as np
 
 from fsl_jax.errors import InputError
 
+MAX_LENGTH = 4000
+"""The largest number of characters of a setting; Python converts no more digits to a number."""
+
 _FORM = re.compile(r"all|(?P<end>first|last) (?P<count>[1-9]\d*)|(\d+(-\d+)?)(,\s*\d+(-\d+)?)*")
 
 
@@ -19,7 +22,7 @@ def require_layers(setting: str, text: str) -> None:
     Raises:
       InputError: the value cannot be read, or a span of layers ends before it begins.
     """
-    if not _FORM.fullmatch(text):
+    if len(text) > MAX_LENGTH or not _FORM.fullmatch(text):
         raise InputError(
             f"{setting} {text!r} cannot be read: expected 'all', 'first 4', 'last 4', or numbers "
             "from 0 such as '0,2,5-7'"
@@ -42,24 +45,24 @@ def chosen_layers(setting: str, text: str, depth: int) -> np.ndarray:
     Raises:
       InputError: the setting names a layer that the stack does not have.
     """
-    numbers = np.array(_numbers(text, depth), np.int32)
-    if not (numbers.size and numbers.min() >= 0 and numbers.max() < depth):
+    spans = _spans_of(text, depth)
+    if not all(low >= 0 and high < depth for low, high in spans):
         raise InputError(f"{setting} {text!r} are none of {depth} layers, numbered from 0")
-    return np.isin(np.arange(depth), numbers)
+    numbers = np.arange(depth)
+    return np.any([(low <= numbers) & (numbers <= high) for low, high in spans], axis=0)
 
 
-def _numbers(text: str, depth: int) -> list[int]:
-    if text == "all":
-        return list(range(depth))
+def _spans_of(text: str, depth: int) -> list[tuple[int, int]]:
+    """Return the first and the last layer of each span that a text names in a stack."""
     form = _FORM.fullmatch(text)
     if form and form["end"]:
         count = int(form["count"])
-        return list(range(count)) if form["end"] == "first" else list(range(depth - count, depth))
-    return [number for low, high in _spans(text) for number in range(low, high + 1)]
+        return [(0, count - 1)] if form["end"] == "first" else [(depth - count, depth - 1)]
+    return _spans(text) or [(0, depth - 1)]
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
-    """Return the spans of layers that a text names."""
+    """Return the spans of layers that are numbers in a text."""
     if not text[0].isdigit():
         return []
     ends = [[int(end) for end in part.split("-")] for part in text.split(",")]

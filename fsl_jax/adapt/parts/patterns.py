@@ -1,9 +1,90 @@
-"""The regular expressions in the settings of methods."""
+"""Regular expressions that come from users or files: settings of methods, configs of adapters.
 
+Such an expression may take years on a short text, `(a+)+b` for example. So all of them are compiled
+and matched here, within limits.
+"""
+
+import dataclasses
+import functools
 import re
+import time
+import warnings
 from collections.abc import Iterable
+from typing import Any, Literal
+
+import regex
 
 from fsl_jax.errors import InputError
+
+SECONDS = 0.25
+"""The processor time that one expression may take in all of its slow matches, in seconds."""
+
+MAX_LENGTH = 10_000
+"""The largest number of characters of an expression."""
+
+_SLOW = 1e-3
+# The library reads these as approximate matching or named sets, which Python's `re` does not have.
+_OTHER_MEANING = re.compile(r"(?<!\\)\{\s*[a-zA-Z]|\[\[:")
+
+
+@dataclasses.dataclass
+class _Expression:
+    """A compiled expression, and the time that is left for its slow matches.
+
+    Attributes:
+      compiled: of the library `regex`, which can stop after a time.
+      seconds: the time that is left.
+    """
+
+    compiled: Any
+    seconds: float = SECONDS
+
+
+def find(
+    pattern: str, text: str, method: Literal["search", "match", "fullmatch"] = "search"
+) -> Any | None:
+    """Match a regular expression from a file or a user.
+
+    Args:
+      pattern: the expression, as for Python's `re`.
+      text: the text, such as the path of a leaf.
+      method: the function of `re` to use.
+
+    Returns:
+      The match, or None.
+
+    Raises:
+      InputError: the pattern is not a regular expression, or it takes too long.
+    """
+    if problem := pattern_problem(pattern):
+        raise InputError(f"{_short(pattern)} is no regular expression: {problem}")
+    expression = _compile(pattern)
+    function = getattr(expression.compiled, method)
+    started, taken = time.thread_time(), 0.0
+    while taken <= expression.seconds:
+        try:
+            match = function(text, timeout=max(expression.seconds - taken, _SLOW))
+            taken = time.thread_time() - started
+            expression.seconds -= taken if taken > _SLOW else 0
+            return match
+        # The library counts the time of all threads, so ask again until this one has used it up.
+        except (TimeoutError, MemoryError):
+            taken = time.thread_time() - started
+    expression.seconds = -1.0
+    raise InputError(
+        f"the regular expression {_short(pattern)} takes more than {SECONDS} s to be matched "
+        f"with {_short(text)}. Repetitions inside repetitions, such as (a+)+, take that long: "
+        "write it without them, or list the names"
+    )
+
+
+def pattern_problem(pattern: str) -> str:
+    """Return the reason why a text is no regular expression, or an empty text if it is one."""
+    try:
+        _compile(pattern)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def require_pattern(setting: str, pattern: str) -> None:
@@ -16,10 +97,8 @@ def require_pattern(setting: str, pattern: str) -> None:
     Raises:
       InputError: the value is not a regular expression.
     """
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise InputError(f"{setting} {pattern!r} are no regular expression: {error}") from error
+    if problem := pattern_problem(pattern):
+        raise InputError(f"{setting} {_short(pattern)} are no regular expression: {problem}")
 
 
 def dense_layers(paths: Iterable[str]) -> list[str]:
@@ -33,3 +112,23 @@ def dense_layers(paths: Iterable[str]) -> list[str]:
     """
     parents = (path.removesuffix("/kernel") for path in paths if path.endswith("/kernel"))
     return [parent for parent in parents if parent not in ("head", "unembedding")]
+
+
+@functools.lru_cache(maxsize=4096)
+def _compile(pattern: str) -> _Expression:
+    if len(pattern) > MAX_LENGTH:
+        raise InputError(f"it has {len(pattern):,} characters, and at most {MAX_LENGTH:,} are read")
+    if _OTHER_MEANING.search(pattern):
+        raise InputError("a letter after { or a class such as [[:alpha:]] has several meanings")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            # PEFT uses Python's `re`, whose errors are the ones that users know.
+            re.compile(pattern)
+        return _Expression(regex.compile(pattern, cache_pattern=False))
+    except (re.error, regex.error, Warning, OverflowError, RecursionError, MemoryError) as error:
+        raise InputError(str(error) or type(error).__name__) from error
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 200 else f"{text[:200]}…")

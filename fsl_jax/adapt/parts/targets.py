@@ -1,9 +1,8 @@
 """The linear layers that a method adapts."""
 
-import re
 from collections.abc import Iterable
 
-from fsl_jax.adapt.parts.patterns import dense_layers
+from fsl_jax.adapt.parts.patterns import dense_layers, find
 from fsl_jax.errors import InputError
 
 
@@ -22,7 +21,7 @@ def target_layers(setting: str, pattern: str, paths: Iterable[str]) -> list[str]
       InputError: no layer matches; the error lists all layers.
     """
     layers = dense_layers(paths)
-    chosen = [layer for layer in layers if re.search(pattern, layer)]
+    chosen = [layer for layer in layers if find(pattern, layer)]
     if not chosen:
         raise InputError(
             f"{setting} {pattern!r} match none of the layers:\n  " + "\n  ".join(layers)

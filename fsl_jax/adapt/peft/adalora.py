@@ -18,6 +18,7 @@ from fsl_jax.adapt.peft.adalora_training import (
 )
 from fsl_jax.adapt.peft.adapter_kind import AdapterKind, Leaves
 from fsl_jax.adapt.peft.adapter_reader import AdapterReader
+from fsl_jax.adapt.peft.brought_head import adaptable_layers
 from fsl_jax.adapt.peft.config_fields import count_problems
 from fsl_jax.adapt.peft.fused import (
     all_linear_layers,
@@ -25,7 +26,12 @@ from fsl_jax.adapt.peft.fused import (
     has_layers_or_parts_for,
     take_apart,
 )
-from fsl_jax.adapt.peft.lora_config import LOW_RANK_FIELDS, alpha_problems, whole_if_it_is
+from fsl_jax.adapt.peft.lora_config import (
+    DEFAULT_ALPHA,
+    LOW_RANK_FIELDS,
+    alpha_problems,
+    whole_if_it_is,
+)
 from fsl_jax.adapt.peft.module_tensors import (
     adapted_paths,
     read_adapted,
@@ -36,6 +42,9 @@ from fsl_jax.adapt.peft.modules import PREFIX, AdaptedModule, fan_in_fan_out, ta
 from fsl_jax.adapt.peft.targets import pattern_of, target_problems
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.pretrained import Pretrained
+
+DEFAULT_RANK = 12
+"""The value of `init_r` that PEFT takes if a config lacks it."""
 
 _PARTS = {"lora_a": "lora_A", "lora_e": "lora_E", "lora_b": "lora_B"}
 
@@ -87,9 +96,8 @@ def _from_peft(reader: AdapterReader) -> tuple[AdaLoRA, Leaves]:
     """
     values, pretrained = reader.values, reader.pretrained
     reader.report(training_problems(values) + alpha_problems(values))
-    reader.require_none(_setting_problems(values))
-    rank = values["init_r"]
-    kernels = flatten(pretrained.params)
+    reader.require_none(_setting_problems(values, pretrained))
+    rank, kernels = values.get("init_r", DEFAULT_RANK), flatten(pretrained.params)
 
     def shape_of(module: AdaptedModule, part: str, name: str) -> list[int]:
         width_in, width_out = module.kernel_shape(kernels)
@@ -101,7 +109,7 @@ def _from_peft(reader: AdapterReader) -> tuple[AdaLoRA, Leaves]:
 
     whole, problems = _filled_up(reader.tensors, values.get("rank_pattern") or {}, rank)
     reader.report(problems)
-    modules = all_linear_layers(pretrained.config)
+    modules = adaptable_layers(reader)
     leaves, _ = read_adapted(reader, whole, _PARTS, shape_of, modules)
     reader.finish()
     leaves = take_apart(leaves, pretrained.config)
@@ -150,17 +158,31 @@ def _filled_up(
 
 
 def _method(values: Mapping[str, Any], targets: str) -> AdaLoRA:
-    rank, training = values["init_r"], read_training(values)
+    rank, training = values.get("init_r", DEFAULT_RANK), read_training(values)
     training["target_rank"] = min(training["target_rank"], rank)
-    return AdaLoRA(rank, alpha=float(values["lora_alpha"]), targets=targets, **training)
+    return AdaLoRA(
+        rank, alpha=float(values.get("lora_alpha", DEFAULT_ALPHA)), targets=targets, **training
+    )
 
 
-def _setting_problems(values: Mapping[str, Any]) -> list[str]:
+def _setting_problems(values: Mapping[str, Any], pretrained: Pretrained) -> list[str]:
     """List problems of the fields that the shapes of tensors depend on."""
-    problems, pattern = count_problems(values, "init_r"), values.get("rank_pattern") or {}
-    if not (isinstance(pattern, dict) and all(isinstance(kept, list) for kept in pattern.values())):
+    rank, pattern = values.get("init_r", DEFAULT_RANK), values.get("rank_pattern") or {}
+    problems = count_problems({"init_r": rank}, "init_r")
+    widest = max(
+        max(leaf.shape[-2:])
+        for path, leaf in flatten(pretrained.params).items()
+        if path.endswith("/kernel")
+    )
+    if not problems and rank > max(widest, DEFAULT_RANK):
+        problems.append(f"init_r is {rank}, and the widest layer has {widest} inputs or outputs")
+    if not (isinstance(pattern, dict) and all(map(_is_mask, pattern.values()))):
         problems.append(f"rank_pattern is {pattern!r}; expected lists of true and false by layer")
     return problems + target_problems(values)
+
+
+def _is_mask(kept: Any) -> bool:
+    return isinstance(kept, list) and all(isinstance(value, bool) for value in kept)
 
 
 ADALORA_KIND = AdapterKind(

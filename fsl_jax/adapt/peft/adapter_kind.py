@@ -9,6 +9,7 @@ from etils import epath
 
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.peft.adapter_reader import AdapterReader
+from fsl_jax.adapt.peft.brought import take_brought
 from fsl_jax.adapt.peft.header import header, header_problems
 from fsl_jax.models.families.registry import Config
 from fsl_jax.models.pretrained import Pretrained
@@ -31,7 +32,6 @@ class AdapterKind:
       fields: the fields of the config, besides those of the header, that are read or do not change
         the output of a saved adapter.
       readable: a sentence that says which adapters of this kind can be read.
-      can_merge: whether PEFT merges adapters of this kind.
     """
 
     peft_type: str
@@ -41,7 +41,6 @@ class AdapterKind:
     from_peft: Callable[[AdapterReader], tuple[Method, Leaves]]
     fields: frozenset[str]
     readable: str
-    can_merge: bool = True
 
     def write(
         self, leaves: Mapping[str, np.ndarray], method: Method, pretrained: Pretrained
@@ -84,5 +83,8 @@ class AdapterKind:
             lists all problems.
         """
         reader = AdapterReader(values, tensors, pretrained, source, self.readable)
-        reader.report(header_problems(values, self.peft_type, self.fields, self.can_merge))
-        return self.from_peft(reader)
+        reader.report(header_problems(values, self.peft_type, self.fields))
+        reader, brought = take_brought(reader)
+        method, leaves = self.from_peft(reader)
+        reader.finish()
+        return method, leaves | brought

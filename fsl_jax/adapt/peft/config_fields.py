@@ -3,8 +3,6 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-_MERGE = "merge it in PEFT (`merge_and_unload`), and load the model, with its head"
-
 VECTOR_FIELDS = frozenset(
     {
         "exclude_modules",
@@ -18,15 +16,12 @@ VECTOR_FIELDS = frozenset(
 computes. PEFT has no numbers of layers among them, as it has for LoRA."""
 
 
-def unsupported_fields(
-    values: Mapping[str, Any], known: Collection[str], can_merge: bool = True
-) -> list[str]:
+def unsupported_fields(values: Mapping[str, Any], known: Collection[str]) -> list[str]:
     """List unsupported fields of a config that would change the output.
 
     Args:
       values: the values of `adapter_config.json`.
       known: the fields that are read, or that do not change the output.
-      can_merge: whether PEFT can merge adapters of this kind, which the message then suggests.
 
     Returns:
       A line for each problem.
@@ -34,8 +29,7 @@ def unsupported_fields(
     problems = []
     for name in sorted(values.keys() - set(known)):
         if values[name] not in (None, False, "none", [], {}):
-            advice = f": {_MERGE}" if can_merge and name == "modules_to_save" else ""
-            problems.append(f"{name} is {values[name]!r}, which is not supported{advice}")
+            problems.append(f"{name} is {values[name]!r}, which is not supported")
     return problems
 
 

@@ -1,12 +1,12 @@
 """The linear layers that IA3 scales at their input: PEFT calls them feedforward modules."""
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from fsl_jax.adapt.parts.patterns import find
 from fsl_jax.adapt.peft.modules import PREFIX, AdaptedModule, PeftModule, target_modules
 from fsl_jax.adapt.peft.targets import pattern_problems
 
@@ -47,7 +47,7 @@ class Feedforward:
     def has(self, name: str) -> bool:
         """Return True if a layer's input is scaled, given its whole name in the adapted model."""
         if isinstance(self.named, str):
-            return bool(re.fullmatch(self.named, name))
+            return bool(find(self.named, name, "fullmatch"))
         return name.endswith(self.named)
 
     def misfits(self, adapted: Sequence[AdaptedModule]) -> list[str]:
@@ -74,7 +74,9 @@ def feedforward_problems(values: Mapping[str, Any]) -> list[str]:
         return pattern_problems(_FIELD, named)
     if not (isinstance(named, list) and all(isinstance(name, str) for name in named)):
         return [f"{_FIELD} is {named!r}; expected names"]
-    others = sorted(set(named) - set(targets)) if isinstance(targets, list) else []
+    if not isinstance(targets, list):
+        return []
+    others = sorted(set(named) - {name for name in targets if isinstance(name, str)})
     if others:
         return [f"{_FIELD} has {others}, which target_modules has not; PEFT does not allow that"]
     return []

@@ -12,13 +12,15 @@ _FIELDS = frozenset(
         "auto_mapping",
         "base_model_name_or_path",
         "inference_mode",
+        "modules_to_save",
         "peft_type",
         "peft_version",
         "revision",
         "task_type",
     }
 )
-"""Fields that every kind has. But for the kind, none changes what a saved adapter computes."""
+"""Fields that every kind has. `brought` reads `modules_to_save` and `task_type`.
+None of the others changes what a saved adapter computes, but for the kind."""
 
 
 def header(peft_type: str, pretrained: Pretrained) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def task_type(config: Config) -> str:
 
 
 def header_problems(
-    values: Mapping[str, Any], peft_type: str, fields: Collection[str], can_merge: bool = True
+    values: Mapping[str, Any], peft_type: str, fields: Collection[str]
 ) -> list[str]:
     """List the reasons why a config does not fit a kind: its type, and unsupported fields.
 
@@ -54,11 +56,10 @@ def header_problems(
       values: the values of `adapter_config.json`.
       peft_type: the expected kind.
       fields: the fields of this kind that are read, or that do not change the output.
-      can_merge: whether PEFT merges adapters of this kind.
 
     Returns:
       A line for each problem.
     """
     named = values.get("peft_type")
     problems = [] if named == peft_type else [f"peft_type is {named!r}; expected {peft_type!r}"]
-    return problems + unsupported_fields(values, _FIELDS | set(fields), can_merge)
+    return problems + unsupported_fields(values, _FIELDS | set(fields))

@@ -15,6 +15,7 @@ from fsl_jax.adapt.methods.ia3 import IA3
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.peft.adapter_kind import AdapterKind, Leaves
 from fsl_jax.adapt.peft.adapter_reader import AdapterReader
+from fsl_jax.adapt.peft.brought_head import adaptable_layers
 from fsl_jax.adapt.peft.config_fields import VECTOR_FIELDS
 from fsl_jax.adapt.peft.feedforward import Feedforward, feedforward_modules, feedforward_problems
 from fsl_jax.adapt.peft.fused import all_linear_layers, fused_layers
@@ -101,7 +102,7 @@ def _from_peft(reader: AdapterReader) -> tuple[IA3, Leaves]:
     """Read `ia3 [L, out]` and `ia3_in [L, in]`, with ones in the layers that are left out."""
     values, tensors, pretrained = reader.values, reader.tensors, reader.pretrained
     reader.require_none(target_problems(values) + feedforward_problems(values))
-    modules, kernels = all_linear_layers(pretrained.config), flatten(pretrained.params)
+    modules, kernels = adaptable_layers(reader), flatten(pretrained.params)
     feedforward = Feedforward.read(values, tensors)
 
     def shape_of(module: AdaptedModule, part: str, name: str) -> list[int]:

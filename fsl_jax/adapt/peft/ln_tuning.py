@@ -58,7 +58,9 @@ def _from_peft(reader: AdapterReader) -> tuple[LNTuning, Leaves]:
     Layers that are left out get the base model's values.
     """
     reader.require_none(_target_problems(reader.values))
-    base, norms = flatten(reader.pretrained.params), _norms(reader.pretrained.config)
+    base = flatten(reader.pretrained.params)
+    # A model that was loaded without its decoder lacks some.
+    norms = [norm for norm in _norms(reader.pretrained.config) if f"{norm.path}/scale" in base]
     parts = {leaf: _PARTS[leaf] for leaf in _PARTS if f"{norms[0].path}/{leaf}" in base}
 
     def shape_of(module: AdaptedModule, part: str, name: str) -> list[int]:

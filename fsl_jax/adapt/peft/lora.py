@@ -15,6 +15,7 @@ from fsl_jax.adapt.methods.lora import LoRA
 from fsl_jax.adapt.parts.layer_choice import chosen_layers
 from fsl_jax.adapt.peft.adapter_kind import AdapterKind, Leaves
 from fsl_jax.adapt.peft.adapter_reader import AdapterReader
+from fsl_jax.adapt.peft.brought_head import adaptable_layers
 from fsl_jax.adapt.peft.fused import (
     all_linear_layers,
     fuse,
@@ -91,7 +92,7 @@ def _from_peft(reader: AdapterReader) -> tuple[LoRA, Leaves]:
             return [width_out]
         return [rank, width_in] if part == _PARTS["lora_a"] else [width_out, rank]
 
-    modules = all_linear_layers(pretrained.config)
+    modules = adaptable_layers(reader)
     leaves, adapted = read_adapted(reader, reader.tensors, parts, shape_of, modules)
     names = [name for module in adapted for name, _ in module.named_copies()]
     reader.report(lora.idle_patterns(names))

@@ -2,10 +2,10 @@
 
 import dataclasses
 import math
-import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from fsl_jax.adapt.parts.patterns import find
 from fsl_jax.adapt.peft.config_fields import (
     count_problems,
     is_count,
@@ -44,6 +44,13 @@ LORA_FIELDS = LOW_RANK_FIELDS | {
     "rank_pattern",
     "alpha_pattern",
 }
+DEFAULT_RANK, DEFAULT_ALPHA = 8, 8
+"""The values that PEFT takes for fields that a config lacks."""
+
+MAX_PATTERNS = 2000
+"""The largest number of patterns of ranks or scales: twice that of the largest models' layers."""
+
+_LARGEST = 1e30
 _STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 """Ways of drawing an adapter's start that leave the base as it was."""
 
@@ -102,8 +109,8 @@ def read_config(values: Mapping[str, Any]) -> PeftLora:
       The settings.
     """
     return PeftLora(
-        values["r"],
-        float(values["lora_alpha"]),
+        values.get("r", DEFAULT_RANK),
+        float(values.get("lora_alpha", DEFAULT_ALPHA)),
         bool(values.get("use_rslora")),
         bool(values.get("use_dora")),
         read_targets(values),
@@ -121,7 +128,7 @@ def setting_problems(values: Mapping[str, Any]) -> list[str]:
     Returns:
       A line for each problem.
     """
-    problems = count_problems(values, "r") + alpha_problems(values)
+    problems = count_problems({"r": DEFAULT_RANK, **values}, "r") + alpha_problems(values)
     problems += _pattern_problems(values, "rank_pattern", is_count, "whole numbers of at least 1")
     problems += _pattern_problems(values, "alpha_pattern", is_alpha, "numbers above 0")
     return problems + target_problems(values)
@@ -147,7 +154,7 @@ def start_problems(values: Mapping[str, Any]) -> list[str]:
 
 def alpha_problems(values: Mapping[str, Any]) -> list[str]:
     """Return a line if the numerator of the scale is not a number above 0."""
-    alpha = values.get("lora_alpha")
+    alpha = values.get("lora_alpha", DEFAULT_ALPHA)
     return [] if is_alpha(alpha) else [f"lora_alpha is {alpha!r}; expected a number above 0"]
 
 
@@ -157,14 +164,16 @@ def whole_if_it_is(alpha: int | float) -> int | float:
 
 
 def is_alpha(value: Any) -> bool:
-    """Return True if a value is a finite number above 0."""
-    return is_number(value) and 0 < value < math.inf
+    """Return True if a value is a number above 0 that float32 can hold with room for products."""
+    return is_number(value) and 1 / _LARGEST < value < _LARGEST
 
 
 def _pattern_problems(
     values: Mapping[str, Any], field: str, is_sound: Callable[[Any], bool], expected: str
 ) -> list[str]:
     patterns = values.get(field) or {}
+    if isinstance(patterns, dict) and len(patterns) > MAX_PATTERNS:
+        return [f"{field} has {len(patterns):,} patterns, and at most {MAX_PATTERNS:,} are read"]
     if not isinstance(patterns, dict) or not all(map(is_sound, patterns.values())):
         return [f"{field} is {patterns!r}; expected {expected} by names of layers"]
     return [line for pattern in patterns for line in pattern_problems(field, pattern)]
@@ -172,4 +181,4 @@ def _pattern_problems(
 
 def _fits(pattern: str, name: str) -> bool:
     """Return True if a pattern matches a whole name, or the part after a dot in it."""
-    return bool(re.match(rf"(.*\.)?({pattern})$", name))
+    return bool(find(rf"(.*\.)?({pattern})$", name, "match"))

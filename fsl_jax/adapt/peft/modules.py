@@ -15,6 +15,16 @@ from fsl_jax.models.tensors.tensor_map import KEEP, TensorRule
 PREFIX = "base_model.model."
 """PEFT puts this before a layer's name in Hugging Face's model."""
 
+_PROMPT_PREFIX = "base_model."
+"""The same for kinds of adapters that are prompts."""
+
+
+def inner_name(tensor: str) -> str:
+    """Return the name in Hugging Face's model of a tensor in an adapter's file."""
+    if tensor.startswith(PREFIX):
+        return tensor.removeprefix(PREFIX)
+    return tensor.removeprefix(_PROMPT_PREFIX)
+
 
 @dataclasses.dataclass(frozen=True)
 class PeftModule:

@@ -8,7 +8,7 @@ i gets pair 2 i modulo N.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from fsl_jax.adapt.methods.p_tuning_v2 import PTuningV2
 from fsl_jax.adapt.methods.prefix_tuning import PrefixTuning
 from fsl_jax.adapt.peft.adapter_kind import AdapterKind, Leaves
 from fsl_jax.adapt.peft.adapter_reader import AdapterReader
+from fsl_jax.adapt.peft.config_fields import is_count
 from fsl_jax.adapt.peft.prompts import (
     PROMPT_FIELDS,
     READABLE,
     TENSOR,
+    network_size,
     prompt_config,
     read_prompt,
     submodules,
@@ -95,18 +97,17 @@ def _from_peft(reader: AdapterReader) -> tuple[PrefixTuning | PTuningV2, Leaves]
     leaves = dict(zip(_paths(sizes), (keys, values_of_layers, mask), strict=True))
     if not values.get("prefix_projection"):
         return PTuningV2(len(states)), leaves
-    hidden = values.get("encoder_hidden_size")
-    if not isinstance(hidden, int) or hidden < 1:
-        hidden = PrefixTuning.hidden
+    largest = 2 * max(sizes.hidden_size, PrefixTuning.hidden)
+    hidden = network_size(values.get("encoder_hidden_size"), PrefixTuning.hidden, largest)
     return PrefixTuning(len(states), hidden), leaves
 
 
 def _pairs(values: Mapping[str, Any], config: Config) -> int:
     """Return the number of pairs of keys and values in a vector; some may belong to no layer."""
-    layers, number = _depth(config), values.get("num_layers")
+    layers, number = _depth(config), cast(Any, values.get("num_layers"))
     if not config.is_encoder_decoder:
         return layers
-    return number if isinstance(number, int) and number >= layers else 2 * layers
+    return number if is_count(number) and number >= layers else 2 * layers
 
 
 PREFIX_TUNING_KINDS = tuple(
@@ -118,7 +119,6 @@ PREFIX_TUNING_KINDS = tuple(
         _from_peft,
         PROMPT_FIELDS,
         READABLE,
-        can_merge=False,
     )
     for method in (PrefixTuning, PTuningV2)
 )

@@ -49,6 +49,14 @@ def submodules(config: Config) -> int:
     return 2 if config.is_encoder_decoder else 1
 
 
+def network_size(value: Any, default: int, largest: int) -> int:
+    """Return a size of the network that computed a prompt, or a default for an unlikely one.
+
+    The network is not saved, so its size changes nothing in what the prompt computes.
+    """
+    return value if is_count(value) and value <= largest else default
+
+
 def prompt_config(pretrained: Pretrained, length: int, width: int, heads: int) -> dict[str, Any]:
     """Return the fields of `adapter_config.json` that all kinds of prompts have.
 

@@ -19,11 +19,19 @@ from fsl_jax.adapt.peft.prompts import (
     READABLE,
     TENSOR,
     has_prompt,
+    network_size,
     prompt_config,
     read_prompt,
     submodules,
 )
+from fsl_jax.models.families.registry import FAMILIES
 from fsl_jax.models.pretrained import Pretrained
+
+_MOST_LAYERS = 8
+_POOLED = (
+    "task_type is SEQ_CLS: PEFT classifies by the hidden state of the first virtual token, which "
+    "encoders do not give here. Use another kind of adapter, such as LoRA or prefix tuning"
+)
 
 
 def _write_prompt_tuning(
@@ -61,12 +69,12 @@ def _read_p_tuning(reader: AdapterReader) -> tuple[PTuning, Leaves]:
     """
     leaves, values = _leaves(reader), reader.values
     encoder = str(values.get("encoder_reparameterization_type", "MLP")).lower()
-    hidden, depth = values.get("encoder_hidden_size"), values.get("encoder_num_layers")
+    largest = 2 * max(reader.pretrained.config.hidden_size, 512)
     return PTuning(
         len(leaves[PROMPT]),
         encoder if encoder in ENCODERS else PTuning.encoder,
-        hidden if isinstance(hidden, int) and hidden > 0 else PTuning.hidden,
-        depth if isinstance(depth, int) and depth > 0 else PTuning.depth,
+        network_size(values.get("encoder_hidden_size"), PTuning.hidden, largest),
+        network_size(values.get("encoder_num_layers"), PTuning.depth, _MOST_LAYERS),
     ), leaves
 
 
@@ -88,11 +96,17 @@ def _leaves(reader: AdapterReader) -> Leaves:
         # PEFT's examples have this for an encoder-decoder too, without the vectors that are not
         # read.
         parts = 1
+    if reader.values.get("task_type") == "SEQ_CLS" and _classifies_first_token(reader.pretrained):
+        reader.report([_POOLED])
     # The numbers of heads and layers do not matter for a prompt before the embedded tokens.
     expected = {"token_dim": width, "num_transformer_submodules": parts}
     prompt = read_prompt(reader, expected, (width,), parts)
     mask = np.ones(len(prompt), np.float32)
     return {PROMPT: prompt / _scale(reader.pretrained), f"{PROMPT}_mask": mask}
+
+
+def _classifies_first_token(pretrained: Pretrained) -> bool:
+    return FAMILIES[pretrained.config.family].classifier.pooling == "cls"
 
 
 def _scale(pretrained: Pretrained) -> np.float32:
@@ -108,7 +122,6 @@ PROMPT_TUNING_KIND = AdapterKind(
     _read_prompt_tuning,
     PROMPT_FIELDS,
     READABLE,
-    can_merge=False,
 )
 P_TUNING_KIND = AdapterKind(
     "P_TUNING",
@@ -118,5 +131,4 @@ P_TUNING_KIND = AdapterKind(
     _read_p_tuning,
     PROMPT_FIELDS,
     READABLE,
-    can_merge=False,
 )

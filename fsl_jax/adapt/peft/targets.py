@@ -1,12 +1,14 @@
 """The layers that an adapter adapts, as named in its config by PEFT's rules."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from fsl_jax.adapt.parts.patterns import find, pattern_problem
 from fsl_jax.adapt.peft.modules import PREFIX, AdaptedModule, PeftModule
 from fsl_jax.models.families.registry import FAMILIES
 from fsl_jax.models.pretrained import Pretrained
@@ -37,17 +39,27 @@ class Targets:
 
     def has(self, name: str) -> bool:
         """Return True if a layer is adapted, given its whole name in the adapted model."""
-        if _is_among(name, self.excluded) or not _is_among(name, self.named or ()):
+        named, excluded = self._sets
+        if _is_among(name, excluded) or not _is_among(name, named):
             return False
         # PEFT checks the number only if the config gives ends of names.
-        return isinstance(self.named, str) or name in (self.named or ()) or self._has_number(name)
+        return isinstance(named, str) or name in named or self._has_number(name)
+
+    @functools.cached_property
+    def _sets(self) -> tuple[str | frozenset[str], str | frozenset[str]]:
+        """The names, and those that are left out: as sets, since a config may have many."""
+        named, excluded = self.named or (), self.excluded
+        return (
+            named if isinstance(named, str) else frozenset(named),
+            excluded if isinstance(excluded, str) else frozenset(excluded),
+        )
 
     def _has_number(self, name: str) -> bool:
         if self.layers is None:
             return True
         for pattern in self.patterns or (r"[^.]+\.[^.]*",):
             # The first number counts: an expert of a mixture has another number after it.
-            if match := re.match(rf"(?:.*?\.)??{pattern}\.(\d+)\.", name):
+            if match := find(rf"(?:.*?\.)??{pattern}\.(\d+)\.", name, "match"):
                 return int(match[match.re.groups]) in self.layers
         return False
 
@@ -80,12 +92,12 @@ def target_problems(values: Mapping[str, Any]) -> list[str]:
     problems = []
     for field in _FIELDS:
         value = values.get(field)
-        if not all(isinstance(name, str) for name in _listed(value)):
+        if isinstance(value, dict) or not all(isinstance(name, str) for name in _listed(value)):
             problems.append(f"{field} is {value!r}; expected names")
         elif isinstance(value, str) or field == "layers_pattern":
             problems += [line for name in _listed(value) for line in pattern_problems(field, name)]
     layers = values.get("layers_to_transform")
-    if not all(isinstance(layer, int) for layer in _listed(layers)):
+    if not all(type(layer) is int for layer in _listed(layers)):
         problems.append(f"layers_to_transform is {layers!r}; expected numbers of layers")
     elif _listed(layers) and isinstance(values.get("target_modules"), str):
         problems.append(
@@ -102,11 +114,10 @@ def pattern_of(paths: Iterable[str]) -> str:
 
 def pattern_problems(field: str, pattern: str) -> list[str]:
     """Return a line if a value in a field of a config is not a regular expression."""
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        return [f"{field} has {pattern!r}, which is no regular expression: {error}"]
-    return []
+    problem = pattern_problem(pattern)
+    return (
+        [f"{field} has {pattern!r}, which is no regular expression: {problem}"] if problem else []
+    )
 
 
 def find_adapted(
@@ -188,11 +199,12 @@ def _target_problems(
     return problems
 
 
-def _is_among(name: str, named: str | tuple[str, ...]) -> bool:
+def _is_among(name: str, named: str | frozenset[str]) -> bool:
     """Return True if a regular expression matches a name, or a list has the name or its end."""
     if isinstance(named, str):
-        return bool(re.fullmatch(named, name))
-    return any(f".{name}".endswith(f".{end}") for end in named)
+        return bool(find(named, name, "fullmatch"))
+    parts = name.split(".")
+    return any(".".join(parts[start:]) in named for start in range(len(parts)))
 
 
 def _listed(value: Any) -> list[Any]:

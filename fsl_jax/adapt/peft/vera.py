@@ -14,6 +14,7 @@ import numpy as np
 from fsl_jax.adapt.methods.vera import VeRA, format_columns
 from fsl_jax.adapt.peft.adapter_kind import AdapterKind, Leaves
 from fsl_jax.adapt.peft.adapter_reader import AdapterReader
+from fsl_jax.adapt.peft.brought_head import adaptable_layers
 from fsl_jax.adapt.peft.config_fields import count_problems
 from fsl_jax.adapt.peft.fused import (
     all_linear_layers,
@@ -29,6 +30,9 @@ from fsl_jax.adapt.peft.targets import pattern_of, target_problems
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.families.registry import Config
 from fsl_jax.models.pretrained import Pretrained
+
+DEFAULT_RANK = 256
+"""The value of `r` that PEFT takes if a config lacks it."""
 
 _PARTS = {"vera_d": "vera_lambda_d", "vera_b": "vera_lambda_b"}
 _MATRICES = {"vera/a": "base_model.vera_A", "vera/b": "base_model.vera_B"}
@@ -77,14 +81,14 @@ def _from_peft(reader: AdapterReader) -> tuple[VeRA, Leaves]:
     """
     values, tensors, pretrained = reader.values, reader.tensors, reader.pretrained
     reader.report(_projection_problems(values))
-    reader.require_none(count_problems(values, "r") + target_problems(values))
-    rank, kernels = values["r"], flatten(pretrained.params)
+    rank, kernels = values.get("r", DEFAULT_RANK), flatten(pretrained.params)
+    reader.require_none(count_problems({"r": rank}, "r") + target_problems(values))
     vectors = {name: tensor for name, tensor in tensors.items() if name not in _MATRICES.values()}
 
     def shape_of(module: AdaptedModule, part: str, name: str) -> list[int]:
         return [rank] if part == _PARTS["vera_d"] else [module.kernel_shape(kernels)[1]]
 
-    modules = all_linear_layers(pretrained.config)
+    modules = adaptable_layers(reader)
     leaves, adapted = read_adapted(reader, vectors, _PARTS, shape_of, modules)
     kernel_shapes = [module.kernel_shape(kernels) for module in adapted]
     reader.report(_matrix_problems(tensors, rank, kernel_shapes))

@@ -8,6 +8,26 @@ from fsl_jax.models.attention.rotary import LinearScaling, Llama3Scaling, Rotary
 from fsl_jax.models.config_reader import ConfigReader
 
 _KINDS = ("default", "linear", "llama3", "yarn")
+_GROUPS = ("rope_parameters", "rope_scaling")
+_SCALING_FIELDS = (
+    "rope_type",
+    "factor",
+    "low_freq_factor",
+    "high_freq_factor",
+    "attention_factor",
+    "beta_fast",
+    "beta_slow",
+    "mscale",
+    "mscale_all_dim",
+    "truncate",
+)
+# These may be beside the group too.
+_FIELDS = (
+    *_SCALING_FIELDS,
+    "rope_theta",
+    "partial_rotary_factor",
+    "original_max_position_embeddings",
+)
 
 
 def rotary_values(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,13 +41,16 @@ def rotary_values(values: Mapping[str, Any]) -> dict[str, Any]:
       The values with `rope_type` added, and `rope_theta`, `factor` and so on if the config has
       them.
     """
-    flat = dict(values)
-    for group in (values.get("rope_parameters"), values.get("rope_scaling")):
-        if group:
-            kind = group.get("rope_type", group.get("type"))
-            # The fields are one level deeper if each kind of layer has its own.
-            nested = any(isinstance(each, Mapping) for each in group.values())
-            flat |= group | {"rope_type": "different in some layers" if nested else kind}
+    flat = {name: value for name, value in values.items() if name not in _SCALING_FIELDS}
+    # A value of another kind is left for `rotary_scaling` to report.
+    groups = [group for name in _GROUPS if isinstance(group := values.get(name), dict) and group]
+    for group in groups:
+        kind = group.get("rope_type", group.get("type"))
+        # The fields are one level deeper if each kind of layer has its own.
+        others = (value for name, value in group.items() if name not in (*_FIELDS, "type"))
+        nested = any(isinstance(value, Mapping) for value in others)
+        fields = {name: value for name, value in group.items() if name in _FIELDS}
+        flat |= fields | {"rope_type": "different in some layers" if nested else kind}
     return flat
 
 
@@ -44,6 +67,8 @@ def rotary_scaling(
     Returns:
       The scaling; None for none.
     """
+    for name in _GROUPS:
+        reader.object(name)
     reader.expect("rope_type", *_KINDS)
     reader.expect("partial_rotary_factor", 1.0)
     kind = values.get("rope_type")
@@ -54,7 +79,11 @@ def rotary_scaling(
     original = reader.integer("original_max_position_embeddings", max_length)
     if kind == "llama3":
         low, high = reader.number("low_freq_factor"), reader.number("high_freq_factor")
+        if low >= high:
+            reader.problem("high_freq_factor", high, f"more than {low}, the low_freq_factor")
         return Llama3Scaling(reader.number("factor"), low, high, original)
+    if (theta := reader.number("rope_theta", 10_000.0)) <= 1:
+        reader.problem("rope_theta", theta, "more than 1, which yarn needs")
     factor = reader.number("factor", max_length / original)
     return YarnScaling(
         factor,

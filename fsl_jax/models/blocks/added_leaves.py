@@ -5,7 +5,7 @@ about a kind reads its entry here: merging, stacking adapters by row, and the ch
 method. To add a kind of leaf, add one entry to this table and one hook to a layer.
 
 A leaf that only the `reparametrize` of a method reads is not in the table. The method declares it
-(see `fsl_jax.adapt.methods.method.Method.intermediate_leaves`).
+(see `fsl_jax.models.blocks.intermediate_leaves`).
 """
 
 import dataclasses

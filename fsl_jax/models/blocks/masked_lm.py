@@ -1,4 +1,8 @@
-"""The head of a masked language model. Its leaves are under `lm_head`."""
+"""The head of a masked language model.
+
+Its leaves are under `lm_head`, and under `unembedding` if the output embedding is not tied to the
+word embedding.
+"""
 
 from typing import Any
 
@@ -7,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fsl_jax.models.blocks.functions import gelu
-from fsl_jax.models.blocks.layers import Dense, Embedding, LayerNorm
+from fsl_jax.models.blocks.layers import Dense, Embedding, LayerNorm, Unembedding
 from fsl_jax.models.outputs import Params
 
 
@@ -40,14 +44,17 @@ class TokenTransform(nn.Module):
 
 
 class MaskedLM(nn.Module):
-    """Logits of tokens by the word embedding, with a bias for each token."""
+    """Logits of tokens by the output embedding, with a bias for each token."""
 
     config: Any
 
     def setup(self):
         """Name the parts."""
-        self.embeddings = WordEmbeddings(self.config)
         self.lm_head = TokenTransform(self.config)
+        if self.config.tied:
+            self.embeddings = WordEmbeddings(self.config)
+        else:
+            self.unembedding = Unembedding(self.config.vocab_size)
 
     def __call__(
         self, hidden: Float[Array, "*batch D"], rows: Int[Array, " n"] | None = None
@@ -55,7 +62,8 @@ class MaskedLM(nn.Module):
         """Return the float32 logits of all tokens, or of those whose ids are `rows`."""
         flat = self.lm_head(hidden.reshape(1, -1, hidden.shape[-1]))[0]
         bias = self.lm_head.bias if rows is None else self.lm_head.bias[rows]
-        logits = self.embeddings.word.attend(flat, rows) + bias.astype(jnp.float32)[None]
+        output = self.embeddings.word.attend if self.config.tied else self.unembedding
+        logits = output(flat, rows) + bias.astype(jnp.float32)[None]
         return logits.reshape(*hidden.shape[:-1], -1)
 
 

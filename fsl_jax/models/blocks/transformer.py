@@ -69,6 +69,15 @@ class Transformer(nn.Module):
         """Return the layers' inputs, made from the arguments of `Pretrained.apply`."""
         raise NotImplementedError
 
+    def text_positions(
+        self,
+        input_ids: Int[Array, "B T"],
+        attention_mask: Mask,
+        position_ids: Int[Array, "B T"] | None,
+    ) -> Int[Array, "B T"] | None:
+        """Return the positions of tokens, or None to count the real tokens from 0."""
+        return position_ids
+
     def output(
         self,
         x: Float[Array, "B T D"],
@@ -101,6 +110,7 @@ class Transformer(nn.Module):
         """Run all layers, or only those after the trunk. See `Pretrained.apply`."""
         # The keys and values of a prefix already include those of the soft prompt.
         prompt = 0 if prefix is not None else self._prompt_length()
+        position_ids = self.text_positions(input_ids, attention_mask, position_ids)
         attention_inputs = self._attention_inputs(attention_mask, position_ids, prefix)
         x, section_outputs = trunk, []
         if x is None:
@@ -121,6 +131,7 @@ class Transformer(nn.Module):
         position_ids: Int[Array, "B T"] | None = None,
     ) -> Float[Array, "B S D"]:
         """Run the embeddings and the section `layers`. See `Pretrained.trunk`."""
+        position_ids = self.text_positions(input_ids, attention_mask, position_ids)
         attention_inputs = self._attention_inputs(attention_mask, position_ids, None)
         return self._trunk(input_ids, attention_inputs, NO_DROPOUT)[0]
 

@@ -1,9 +1,10 @@
 """The contents of a checkpoint in any format."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from fsl_jax.models.blocks.pooling import TextEnd
 from fsl_jax.models.families.registry import Config
 from fsl_jax.models.tensors.stored import StoredLeaf
 
@@ -24,6 +25,9 @@ class Checkpoint:
         hashes.
       labels: the names of the classes, if the checkpoint has a requested head that classifies.
       end_tokens: the tokens that end a generated text, if the checkpoint names any.
+      file_hashes: the SHA-256 in hex, by file name, of the files beside the weights that decide
+        what the model computes; empty for a GGUF file, which is all in `sha256`.
+      text_end: the tokens by which its head finds the last token of a text that it classifies.
     """
 
     config: Config
@@ -32,3 +36,5 @@ class Checkpoint:
     sha256: str
     labels: tuple[str, ...] = ()
     end_tokens: tuple[int, ...] = ()
+    file_hashes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    text_end: TextEnd = dataclasses.field(default_factory=TextEnd)

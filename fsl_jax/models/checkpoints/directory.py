@@ -1,39 +1,41 @@
 """Read a Hugging Face directory: `config.json`, safetensors files and `tokenizer.json`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsl_jax.errors import InputError, problems_error, unknown_name
+from fsl_jax.json_reader import read_json
 from fsl_jax.models.checkpoints.checkpoint import Checkpoint
+from fsl_jax.models.checkpoints.file_hashes import file_hashes
 from fsl_jax.models.checkpoints.generation_config import FILE as GENERATION_FILE
 from fsl_jax.models.checkpoints.generation_config import (
     end_tokens,
     read_generation_config,
     with_start,
 )
-from fsl_jax.models.checkpoints.head_config import label_names
+from fsl_jax.models.checkpoints.head_config import label_names, text_end
 from fsl_jax.models.checkpoints.head_tensors import CLASSES, tensors_to_read
+from fsl_jax.models.checkpoints.tokenizer_files import FILES as TOKENIZER_FILES
+from fsl_jax.models.checkpoints.tokenizer_files import read_tokenizer
 from fsl_jax.models.checkpoints.weights_cache import weights_sha256
+from fsl_jax.models.config_reader import ConfigReader
 from fsl_jax.models.families.registry import FAMILIES
 from fsl_jax.models.tensors.reading import read_leaves
-from fsl_jax.models.tensors.safetensors_files import open_tensors, weight_files
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+from fsl_jax.models.tensors.safetensors_files import SafetensorsTensor, open_tensors, weight_files
+from fsl_jax.models.tensors.ties import without_copies
 
 FILES = (
     "config.json",
     GENERATION_FILE,
     "model*.safetensors",
     "model.safetensors.index.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
+    *TOKENIZER_FILES,
 )
 """Patterns for the names of the files that are read from a directory."""
+
+# The names that resemble a long one take long to find.
+_LONGEST_NAME = 100
 
 
 def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
@@ -51,27 +53,30 @@ def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
         fit the config.
     """
     _require_files(directory)
-    values = _read_config(directory / "config.json")
+    hashes = file_hashes(directory)
+    values = read_json(directory / "config.json")
     if (architecture := values.get("model_type")) is None:
         raise InputError(
             f"{directory / 'config.json'}: model_type is missing, which says what architecture "
             f"the weights have. Known: {', '.join(sorted(FAMILIES))}."
         )
-    if str(architecture) not in FAMILIES:
-        raise unknown_name("architecture (model_type in config.json)", str(architecture), FAMILIES)
+    if not isinstance(architecture, str) or architecture not in FAMILIES:
+        name = str(architecture)[:_LONGEST_NAME]
+        raise unknown_name("architecture (model_type in config.json)", name, FAMILIES)
     files = weight_files(directory)
-    tensors = open_tensors(files)
     family = FAMILIES[architecture]
     generation = read_generation_config(directory)
     values = with_start(values, generation)
-    config = family.config(str(directory / "config.json"), values, list(tensors))
+    tensors = _tensors(directory, values, files)
+    config = family.config(str(directory / "config.json"), values, tensors)
     tensor_map, shapes = tensors_to_read(config, head, values, tensors)
     leaves = read_leaves(str(directory), tensors, tensor_map, shapes)
-    tokenizer = _read_tokenizer(directory, family.special_tokens)
+    tokenizer = read_tokenizer(directory, family, values)
     classes = shapes[CLASSES][-1] if CLASSES in shapes else 0
     labels = label_names(str(directory / "config.json"), values, classes) if classes else ()
     ends = end_tokens(directory, values, generation)
-    return Checkpoint(config, tokenizer, leaves, weights_sha256(files), labels, ends)
+    last = text_end(str(directory / "config.json"), values, config, head)
+    return Checkpoint(config, tokenizer, leaves, weights_sha256(files), labels, ends, hashes, last)
 
 
 # Advice for a directory with such a file that lacks a required file.
@@ -93,31 +98,13 @@ def _require_files(directory: Path) -> None:
         raise problems_error(f"{directory}: files are missing. {next(hints, usual)}", absent)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON: {error}. Fetch it again.") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: expected an object with the model's sizes. Fetch it again.")
-    return values
-
-
-def _read_tokenizer(
-    directory: Path, special_tokens: Mapping[str, str]
-) -> "PreTrainedTokenizerFast":
-    # Import here: it takes most of a second, and models without files do not need it.
-    from transformers import PreTrainedTokenizerFast
-
-    try:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(directory)
-    # The tokenizers library raises plain exceptions for a file that it cannot read.
-    except Exception as error:
-        path = directory / "tokenizer.json"
-        raise InputError(f"{path}: not a valid tokenizer: {error}. Fetch it again.") from error
-    # Early checkpoints do not name the special tokens: Hugging Face's code does.
-    vocabulary = tokenizer.get_vocab()
-    for role, token in special_tokens.items():
-        if getattr(tokenizer, role) is None and token in vocabulary:
-            setattr(tokenizer, role, token)
-    return tokenizer
+def _tensors(
+    directory: Path, values: Mapping[str, Any], files: list[Path]
+) -> dict[str, SafetensorsTensor]:
+    """Return the checkpoint's tensors by name, without copies of tied ones."""
+    family = FAMILIES[values["model_type"]]
+    reader = ConfigReader(str(directory / "config.json"), values)
+    reader.texts("architectures")
+    tied = reader.flag("tie_word_embeddings", family.ties.default)
+    reader.finish()
+    return without_copies(directory, open_tensors(files), family.ties, tied)

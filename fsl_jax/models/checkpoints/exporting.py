@@ -12,6 +12,7 @@ from huggingface_hub import split_state_dict_into_shards_factory
 
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.files import staged_directory
+from fsl_jax.models.blocks.head_kinds import SEQUENCE_CLASSIFICATION
 from fsl_jax.models.blocks.sections import join_sections
 from fsl_jax.models.checkpoints.head_config import json_of
 from fsl_jax.models.checkpoints.head_tensors import shapes_of, tensor_map_of
@@ -66,6 +67,8 @@ def export(
         # The model's values override the tokenizer's: positions may be counted from the padding
         # token's id.
         values = _other_values(pretrained, leaves.values()) | json_of(config, head, labels)
+        if head == SEQUENCE_CLASSIFICATION and len(labels) > 1:
+            values["problem_type"] = "single_label_classification"
         (staging / "config.json").write_text(json.dumps(values, indent=2) + "\n")
         pretrained.tokenizer.save_pretrained(staging)
     return directory
@@ -111,5 +114,9 @@ def _other_values(pretrained: Pretrained, leaves: Iterable[Any]) -> dict[str, An
     tokens = {name: getattr(pretrained.tokenizer, name) for name in _SPECIAL_TOKENS}
     if ends := list(pretrained.end_tokens):
         tokens["eos_token_id"] = ends if len(ends) > 1 else ends[0]
+    if (padding := pretrained.text_end.padding) is not None:
+        tokens["pad_token_id"] = padding
+    if (end := pretrained.text_end.end) is not None:
+        tokens["eos_token_id"] = end
     dtype = jnp.result_type(*{jnp.dtype(leaf.dtype) for leaf in leaves})
     return {"dtype": dtype.name} | {k: number for k, number in tokens.items() if number is not None}

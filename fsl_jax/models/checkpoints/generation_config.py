@@ -4,7 +4,6 @@ The file's defaults for sampling (temperature, top-p, …) are not applied. So t
 does not depend on this file.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,9 @@ from typing import Any
 from absl import logging
 
 from fsl_jax.errors import InputError
+from fsl_jax.json_reader import read_json
+from fsl_jax.models.config_reader import MAX_INTEGER
+from fsl_jax.validation import brief
 
 FILE = "generation_config.json"
 
@@ -47,12 +49,7 @@ def read_generation_config(directory: Path) -> dict[str, Any]:
     path = directory / FILE
     if not path.is_file():
         return {}
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON: {error}. Fetch it again.") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: expected an object with settings. Fetch it again.")
+    values = read_json(path)
     if ignored := [name for name in _NOT_APPLIED if values.get(name) not in (None, 0, [], {})]:
         logging.warning(
             "%s asks for %s, which is not applied: what is generated may differ from that of "
@@ -92,9 +89,9 @@ def end_tokens(
     if named is None:
         return ()
     numbers = named if isinstance(named, list) else [named]
-    if not all(type(number) is int and number >= 0 for number in numbers):
+    if not all(type(number) is int and 0 <= number <= MAX_INTEGER for number in numbers):
         raise InputError(
-            f"{directory / name}: {_END} is {named!r}; expected the number of a token, or a list "
-            "of them. Correct it, or fetch the file again."
+            f"{directory / name}: {_END} is {brief(named)}; expected the number of a token, or a "
+            "list of them. Correct it, or fetch the file again."
         )
     return tuple(sorted(set(numbers)))

@@ -8,7 +8,7 @@ from typing import Any
 from absl import logging
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.blocks.head_kinds import CLASSIFIERS, ENCODER_HEADS, FEATURES, MASKED_LM
+from fsl_jax.models.blocks.head_kinds import CLASSIFIERS, ENCODER_HEADS, FEATURES
 from fsl_jax.models.blocks.heads import head_shapes
 from fsl_jax.models.checkpoints.head_config import ENDINGS
 from fsl_jax.models.families.registry import FAMILIES, Config, parameter_shapes
@@ -111,11 +111,6 @@ def tensors_to_read(
     if head not in stored:
         tensor_map = tensor_map_of(config, head, stored=False)
         return (_answering(config, tensor_map) if answers else tensor_map), shapes_of(config)
-    if head == MASKED_LM and values.get("tie_word_embeddings") is False:
-        raise InputError(
-            "config.json: tie_word_embeddings is false, and the head masked_lm shares the word "
-            "embedding here. Load the checkpoint without a head, or choose one that is tied."
-        )
     labels = _stored_labels(heads[head], tensors)
     return tensor_map_of(config, head), shapes_of(config, head, labels)
 
@@ -152,7 +147,7 @@ def _has(
 ) -> bool:
     """Return True if a checkpoint has a head, by its architecture or else by its tensors."""
     if architectures := values.get("architectures"):
-        return any(str(name).endswith(ENDINGS[head]) for name in architectures)
+        return any(name.endswith(ENDINGS[head]) for name in architectures)
     names = {name for tensor in tensors for name in (tensor, tensor.partition(".")[2])}
     return all(rule.tensor in names for rule in tensor_map.rules)
 
@@ -160,4 +155,5 @@ def _has(
 def _stored_labels(tensor_map: TensorMap, tensors: Mapping[str, StoredTensor]) -> int:
     """Return the number of a head's classes; 1 if its tensor is missing, which reading reports."""
     names = [rule.tensor for rule in tensor_map.rules if rule.path == CLASSES]
-    return next((tensors[name].shape[0] for name in names if name in tensors), 1)
+    shapes = [tensors[name].shape for name in names if name in tensors]
+    return next((shape[0] for shape in shapes if shape and 0 not in shape), 1)

@@ -45,7 +45,7 @@ def require_head(name: str, config: Config, head: str, num_labels: int | None) -
 
 
 def require_special_tokens(name: str, config: Config, head: str | None, tokenizer: Any) -> None:
-    """Raise an error for a tokenizer without the special tokens that a head needs.
+    """Raise an error for a tokenizer without special tokens that a head needs and a model embeds.
 
     Args:
       name: the model's name, for errors.
@@ -54,7 +54,7 @@ def require_special_tokens(name: str, config: Config, head: str | None, tokenize
       tokenizer: the model's tokenizer.
 
     Raises:
-      InputError: the tokenizer lacks a token.
+      InputError: the tokenizer lacks a token, or the model does not embed it.
     """
     classifies = head == "sequence_classification"
     reads_last_token = config.is_decoder or config.is_encoder_decoder
@@ -69,4 +69,11 @@ def require_special_tokens(name: str, config: Config, head: str | None, tokenize
             raise InputError(
                 f"{name}: the head {head} needs a tokenizer with a {token}, and this one has none. "
                 f"Name it in tokenizer_config.json, or choose another head."
+            )
+        number = getattr(tokenizer, f"{token}_id", None)
+        if is_needed and number is not None and number >= config.vocab_size:
+            raise InputError(
+                f"{name}: the head {head} needs the {token} {getattr(tokenizer, token)!r}, whose "
+                f"number is {number}, and the model has {config.vocab_size} rows of tokens. Name "
+                "another one in tokenizer_config.json, or choose another head."
             )

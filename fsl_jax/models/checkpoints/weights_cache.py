@@ -16,12 +16,15 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 from absl import logging
 
-from fsl_jax.files import cache_directory
+from fsl_jax.errors import InputError
+from fsl_jax.files import cache_directory, is_local, usable_cache_directory
+from fsl_jax.json_reader import MAX_BYTES, parse_json
 
 _ALIGNMENT = 64
 _CHUNK = 1 << 24
@@ -56,8 +59,8 @@ def cached_weights(
     """Return converted weights, from the cache if an earlier process converted them.
 
     A killed process leaves no half-written entry, and several processes may call this at once. If
-    an entry cannot be written, for example because the disk is full, the weights are still
-    returned, with a warning.
+    an entry cannot be written, for example because the disk is full, or there can be no cache, the
+    weights are still returned, with a warning.
 
     Args:
       files: the original files.
@@ -70,6 +73,10 @@ def cached_weights(
       The weights, equal to those that `build` returns.
     """
     sha256 = weights_sha256(files)
+    caches = usable_cache_directory()
+    # The weights are memory-mapped from the cache, so it has to be on a disk.
+    if caches is None or not is_local(caches):
+        return CachedWeights(build(), sha256)
     prefix = f"{sha256[:32]}-{version}-"
     for path in sorted(_directory().glob(f"{prefix}*.safetensors")):
         if (arrays := _read(path, digest=path.stem.removeprefix(prefix))) is not None:
@@ -124,23 +131,42 @@ def _read(path: Path, digest: str) -> Arrays | None:
     except (OSError, ValueError) as error:
         logging.warning("cached weights %s cannot be read and are made again: %s", path, error)
         return None
-    if _digest(content) != digest:
-        logging.warning("cached weights %s are damaged and are made again", path)
-        return None
-    return _arrays(content)
+    if _digest(content) == digest:
+        with contextlib.suppress(InputError):
+            return arrays_of(content)
+    logging.warning("cached weights %s are damaged and are made again", path)
+    return None
 
 
-def _arrays(content: np.ndarray) -> Arrays:
-    """Return the arrays in the content of a safetensors file, without a copy."""
-    start = 8 + int(content[:8].view("<u8")[0])
-    header = json.loads(content[8:start].tobytes())
-    arrays = {}
-    for name, entry in header.items():
-        first, last = entry["data_offsets"]
-        data = content[start + first : start + last].view(_DTYPES[entry["dtype"]])
+def arrays_of(content: np.ndarray) -> Arrays:
+    """Return the arrays in the content of an entry, without a copy.
+
+    Args:
+      content: the bytes of the entry, uint8.
+
+    Returns:
+      The arrays by path.
+
+    Raises:
+      InputError: the content is malformed.
+    """
+    length = int.from_bytes(content[:8].tobytes(), "little")
+    if length > min(len(content), MAX_BYTES):
+        raise InputError("the header of cached weights is longer than the file")
+    data = content[8 + length :]
+    header = parse_json(content[8 : 8 + length].tobytes(), "cached weights")
+    try:
         # A plain array, because slices of a memmap are memmaps too, which are slower.
-        arrays[name] = np.asarray(data).reshape(entry["shape"])
-    return arrays
+        return {name: np.asarray(_array(data, **entry)) for name, entry in header.items()}
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise InputError(f"the header of cached weights does not fit them: {error}") from error
+
+
+def _array(data: np.ndarray, dtype: Any, shape: Any, data_offsets: Any) -> np.ndarray:
+    first, last = data_offsets
+    if not 0 <= first <= last <= len(data) or any(size < 0 for size in shape):
+        raise ValueError(f"an array of shape {shape} is outside the file")
+    return data[first:last].view(_DTYPES[dtype]).reshape(shape)
 
 
 def _write(arrays: Arrays, prefix: str) -> Arrays:
@@ -162,7 +188,7 @@ def _write(arrays: Arrays, prefix: str) -> Arrays:
     finally:
         staging.unlink(missing_ok=True)
     _remove_others(path)
-    return _arrays(content)
+    return arrays_of(content)
 
 
 def _write_safetensors(arrays: Arrays, path: Path) -> None:
@@ -210,5 +236,4 @@ def _remove_others(entry: Path) -> None:
 
 
 def _directory() -> Path:
-    # Always a local path, because the weights are memory-mapped from there.
     return Path(cache_directory())

@@ -1,7 +1,7 @@
 """Beam search for one batch: run the compiled programs, and end beams at stop strings."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from fsl_jax.models.generation.programs import program
 from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.generation.settings import GenerationSettings
 from fsl_jax.models.generation.stopping import has_stop
+from fsl_jax.models.generation.texts import ContinuationText
 
 
 def search_beams(
@@ -23,6 +24,7 @@ def search_beams(
     capacity: int,
     batch: DecodeBatch,
     settings: GenerationSettings,
+    texts: Sequence[ContinuationText],
 ) -> FinishedBeams:
     """Return the best or the drawn beams of each prompt.
 
@@ -32,6 +34,7 @@ def search_beams(
       capacity: the maximum number of tokens of a beam, `N`.
       batch: the prompts.
       settings: the settings of the generation.
+      texts: decode the continuations, one for each prompt.
 
     Returns:
       The finished beams, as NumPy arrays.
@@ -44,7 +47,9 @@ def search_beams(
     start = program(beam_search.start, reader, capacity, settings.num_beams)
     state, candidates = start(params, batch, options)
     if settings.stop:
-        state = _search_step_by_step(reader, params, state, candidates, batch, options, settings)
+        state = _search_step_by_step(
+            reader, params, state, candidates, batch, options, settings, texts
+        )
     else:
         run = program(beam_search.run, reader, donated=1)
         state = run(params, state, candidates, batch, options)
@@ -59,6 +64,7 @@ def _search_step_by_step(
     batch: DecodeBatch,
     options: BeamOptions,
     settings: GenerationSettings,
+    texts: Sequence[ContinuationText],
 ) -> BeamState:
     """Search with stop strings, for which the host looks after each token.
 
@@ -66,13 +72,12 @@ def _search_step_by_step(
     """
     settle = program(beam_search.settle, donated=0)
     propose = program(beam_search.propose, reader, donated=1)
-    tokenizer: Any = reader.pretrained.tokenizer
     while True:
         length = int(state.step) + 1
         tokens, stopped = np.asarray(candidates.tokens), np.array(candidates.stopped)
-        for prompt in np.flatnonzero(state.improvable):
+        for prompt in np.flatnonzero(state.improvable).tolist():
             rows = tokens[prompt, :, :length].tolist()
-            stopped[prompt] |= [has_stop(tokenizer, row, settings.stop) for row in rows]
+            stopped[prompt] |= [has_stop(texts[prompt], row, settings.stop) for row in rows]
         candidates = dataclasses.replace(candidates, stopped=jnp.asarray(stopped))
         state = settle(state, candidates, options)
         if length >= settings.max_new_tokens or not np.any(state.improvable):

@@ -16,6 +16,7 @@ from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.generation.prompts import PromptBatch
 from fsl_jax.models.generation.settings import GenerationSettings
 from fsl_jax.models.generation.stopping import CHUNK, stopped_rows
+from fsl_jax.models.generation.texts import ContinuationText
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +65,12 @@ def continue_batch(
         end_tokens=jnp.array(end_tokens, jnp.int32),
     )
     batch_params = params.take(indices) if isinstance(params, RowParams) else params
+    texts = [
+        ContinuationText.of(reader, ids[mask].tolist())
+        for ids, mask in zip(batch.input_ids, batch.mask, strict=True)
+    ]
     continue_rows = _search if settings.num_beams > 1 else _decode
-    continuations = continue_rows(reader, batch_params, batch.capacity, arrays, settings)
+    continuations = continue_rows(reader, batch_params, batch.capacity, arrays, settings, texts)
     return continuations[: len(batch.indices)]
 
 
@@ -75,9 +80,11 @@ def _decode(
     capacity: int,
     batch: DecodeBatch,
     settings: GenerationSettings,
+    texts: Sequence[ContinuationText],
 ) -> list[list[ScoredTokens]]:
     """Decode greedily or by sampling, looking for stop strings between chunks of steps."""
-    sampling, tokenizer = settings.sampling, reader.pretrained.tokenizer
+    sampling = settings.sampling
+    row_texts = [text for text in texts for _ in range(settings.copies)]
     start = program(decode_loop.start, reader, capacity, settings.copies)
     run = program(decode_loop.run, reader, donated=1)
     state, limit = start(params, batch, sampling), settings.max_new_tokens
@@ -87,7 +94,7 @@ def _decode(
     checked, done = 0, np.repeat(np.asarray(batch.idle), settings.copies)
     while True:
         tokens, lengths = np.asarray(state.tokens), np.asarray(state.lengths)
-        stopped |= stopped_rows(tokenizer, tokens, done, lengths, settings.stop, checked)
+        stopped |= stopped_rows(row_texts, tokens, done, lengths, settings.stop, checked)
         checked, done = int(state.step), np.array(state.done)
         done[list(stopped)] = True
         state = dataclasses.replace(state, done=jnp.asarray(done))
@@ -123,9 +130,10 @@ def _search(
     capacity: int,
     batch: DecodeBatch,
     settings: GenerationSettings,
+    texts: Sequence[ContinuationText],
 ) -> list[list[ScoredTokens]]:
     """Run a beam search, and leave out slots that the search could not fill."""
-    best = search_beams(reader, params, capacity, batch, settings)
+    best = search_beams(reader, params, capacity, batch, settings, texts)
     return [
         [
             ScoredTokens(

@@ -1,8 +1,8 @@
 """Continue prompts greedily, by sampling, or by beam search: the public function."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,20 +10,19 @@ import jax.numpy as jnp
 from fsl_jax.errors import problems_error
 from fsl_jax.models.blocks.row_params import AnyParams, RowParams
 from fsl_jax.models.generation.batch_generation import ScoredTokens, continue_batch
+from fsl_jax.models.generation.chat import Prompt
 from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.generation.prompts import (
-    Prompt,
     batches,
     length_problems,
     row_seeds,
-    tokenize,
+    tokenize_prompts,
 )
 from fsl_jax.models.generation.settings import GenerationSettings
 from fsl_jax.models.generation.stopping import all_end_tokens, cut_at_stop
+from fsl_jax.models.generation.texts import ContinuationText
 from fsl_jax.models.pretrained import Pretrained
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+from fsl_jax.seeds import seed_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +30,9 @@ class Continuation:
     """A continuation of a prompt.
 
     Attributes:
-      text: the text without special tokens, cut before the stop string that ended it.
+      text: the text without special tokens, cut before the stop string that ended it. For a
+        decoder, the prompt and this text together are the text of all tokens, so it begins with the
+        space that separates the two.
       score: for greedy and sampled continuations, the sum of the log-probabilities of `tokens`
         after all processing of the logits (transition scores with `normalize_logits=True` in
         transformers). For beams, that sum divided by the number of tokens to the power of the
@@ -48,7 +49,7 @@ class Continuation:
 
 def generate(
     pretrained: Pretrained,
-    prompts: Sequence[Prompt],
+    prompts: Iterable[Prompt],
     *,
     params: AnyParams | None = None,
     max_new_tokens: int = 64,
@@ -80,7 +81,7 @@ def generate(
     Args:
       pretrained: a decoder, or an encoder-decoder.
       prompts: texts; with `chat`, user messages, or lists of messages, each a mapping with `role`
-        and `content`.
+        and `content`. The content is a text, or a list of parts with texts, which are joined.
       params: a tree like `pretrained.params`, for example with an adapter; by default
         `pretrained.params`. To continue each prompt with its own adapter, pass the result of
         `fsl_jax.adapt.row_params`, with one row for each prompt.
@@ -105,8 +106,8 @@ def generate(
         spells them. The model's end tokens are always used: those in `generation_config.json`, or
         else the end-of-sequence token in `config.json`, a GGUF file or the tokenizer.
       chat: whether to format prompts with the tokenizer's chat template.
-      seed: the seed of sampling. Samples depend only on the seed, the prompt, and the number of
-        equal prompts before it in the list.
+      seed: the seed of sampling, at least 0 and below 2**64. Samples depend only on the seed, the
+        prompt, and the number of equal prompts before it in the list.
       batch_size: the number of prompts that are continued at a time.
 
     Returns:
@@ -135,18 +136,25 @@ def generate(
     )
     params = pretrained.params if params is None else params
     reader = PromptReader.for_model(pretrained, params)
-    encoded, end_tokens = _check(reader, params, prompts, settings)
+    encoded, end_tokens = _check(reader, params, _listed(prompts), settings)
     keys = _keys(settings, row_seeds(encoded))
-    results: list[list[Continuation]] = [[] for _ in prompts]
+    results: list[list[Continuation]] = [[] for _ in encoded]
     for batch in batches(reader, encoded, settings):
         rows = continue_batch(reader, params, batch, keys, end_tokens, settings)
         for index, row in zip(batch.indices, rows, strict=True):
-            results[index] = [_continuation(pretrained.tokenizer, each, stop) for each in row]
+            text = ContinuationText.of(reader, encoded[index])
+            results[index] = [_continuation(text, each, stop) for each in row]
     return results
 
 
+def _listed(prompts: Any) -> Any:
+    """Return the prompts as a list, unless they are no series of prompts."""
+    listable = isinstance(prompts, Iterable) and not isinstance(prompts, str | bytes | Mapping)
+    return list(prompts) if listable else prompts
+
+
 def _check(
-    reader: PromptReader, params: AnyParams, prompts: Sequence[Prompt], settings: GenerationSettings
+    reader: PromptReader, params: AnyParams, prompts: Any, settings: GenerationSettings
 ) -> tuple[list[list[int]], list[int]]:
     """Return the prompts' token ids and the end tokens, or raise an error with all problems."""
     pretrained, problems = reader.pretrained, settings.problems()
@@ -154,8 +162,9 @@ def _check(
         problems.append(
             f"{pretrained.name} is an encoder ({pretrained.config.family}): use a decoder"
         )
-    if isinstance(prompts, str):
-        problems.append("prompts is a string; expected a sequence of prompts")
+    if not isinstance(prompts, list):
+        kind = "string" if isinstance(prompts, str) else f"value of type {type(prompts).__name__}"
+        problems.append(f"prompts is a {kind}; expected a sequence of prompts")
         prompts = []
     elif not prompts:
         problems.append("there are no prompts")
@@ -163,7 +172,7 @@ def _check(
         problems.append(
             f"there are {len(prompts)} prompts, and params are those of {len(params.index)} rows"
         )
-    encoded = tokenize(pretrained, prompts, settings.chat, problems)
+    encoded = tokenize_prompts(pretrained, prompts, settings.chat, problems)
     end_tokens = all_end_tokens(pretrained, settings.stop_tokens, problems)
     problems += length_problems(reader, encoded, max(settings.max_new_tokens, 1))
     if problems:
@@ -175,7 +184,7 @@ def _check(
 
 def _keys(settings: GenerationSettings, seeds: Sequence[tuple[int, int]]) -> jax.Array:
     """Make threefry keys for each prompt's rows, `[prompts, copies]`."""
-    key = jax.random.key(settings.seed, impl="threefry2x32")
+    key = seed_key(settings.seed)
     prompts, occurrences = (jnp.array(column, jnp.uint32) for column in zip(*seeds, strict=True))
     rows = jnp.arange(settings.copies, dtype=jnp.uint32)
 
@@ -187,13 +196,10 @@ def _keys(settings: GenerationSettings, seeds: Sequence[tuple[int, int]]) -> jax
 
 
 def _continuation(
-    tokenizer: "PreTrainedTokenizerFast", scored: ScoredTokens, stop: Sequence[str]
+    text: ContinuationText, scored: ScoredTokens, stop: Sequence[str]
 ) -> Continuation:
-    text = tokenizer.decode(
-        scored.tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
-    )
     return Continuation(
-        text=cut_at_stop(text, stop),
+        text=cut_at_stop(text(scored.tokens, skip_special_tokens=True), stop),
         score=scored.score,
         tokens=tuple(scored.tokens),
         ended="stop" if scored.stopped else "length",

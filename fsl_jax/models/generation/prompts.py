@@ -3,21 +3,19 @@
 import dataclasses
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from fsl_jax.buckets import bucket_length
+from fsl_jax.errors import InputError
+from fsl_jax.models.generation.chat import Prompt, apply_template, last_text, prompt_problem
 from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.generation.settings import GenerationSettings
+from fsl_jax.models.input_checks import row_problems
 from fsl_jax.models.pretrained import Pretrained
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
-Prompt = str | Sequence[Mapping[str, str]]
-"""A text, or the messages of a chat, each with `role` and `content`."""
+from fsl_jax.models.tokenizing import prompt_tokens, tokenize
 
 MULTIPLE = 64
 """The capacity for new tokens is a multiple of this, to compile few programs."""
@@ -40,7 +38,7 @@ class PromptBatch:
     capacity: int
 
 
-def tokenize(
+def tokenize_prompts(
     pretrained: Pretrained, prompts: Sequence[Prompt], chat: bool, problems: list[str]
 ) -> list[list[int]]:
     """Tokenize the prompts.
@@ -54,48 +52,47 @@ def tokenize(
     Returns:
       The token ids of each prompt; empty for a prompt with a problem.
     """
-    tokenizer = pretrained.tokenizer
-    if chat and not tokenizer.chat_template:
+    if chat and not pretrained.tokenizer.chat_template:
         problems.append(f"the tokenizer of {pretrained.name} has no chat template: give chat=False")
         return [[] for _ in prompts]
-    texts = [
-        _apply_template(tokenizer, index, each, chat, problems)
-        for index, each in enumerate(prompts)
-    ]
-    # A chat template adds the special tokens itself.
     encoded = [
-        [] if text is None else tokenizer(text, add_special_tokens=not chat)["input_ids"]
-        for text in texts
+        _encode(pretrained, index, prompt, chat, problems) for index, prompt in enumerate(prompts)
     ]
-    problems += [
-        f"prompt {index} has no tokens"
-        for index, (text, ids) in enumerate(zip(texts, encoded, strict=True))
-        if text is not None and not ids
-    ]
+    texts = [last_text(prompt) if ids else "" for prompt, ids in zip(prompts, encoded, strict=True)]
+    rows = pretrained.config.vocab_size
+    problems += row_problems(pretrained.tokenizer, rows, texts, encoded)
     return encoded
 
 
-def _apply_template(
-    tokenizer: "PreTrainedTokenizerFast",
-    index: int,
-    prompt: Prompt,
-    chat: bool,
-    problems: list[str],
-) -> str | None:
-    """Return the text of a prompt, or None after adding a problem."""
-    if not chat:
-        if isinstance(prompt, str):
-            return prompt
+def _encode(
+    pretrained: Pretrained, index: int, prompt: Any, chat: bool, problems: list[str]
+) -> list[int]:
+    """Return the token ids of a prompt, or none after adding a problem."""
+    if problem := prompt_problem(prompt):
+        problems.append(f"prompt {index} is {problem}")
+        return []
+    if not chat and not isinstance(prompt, str):
         problems.append(f"prompt {index} is not a text; messages are for chat=True")
-        return None
-    from jinja2 import TemplateError
-
-    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+        return []
     try:
-        return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-    except TemplateError as error:
-        problems.append(f"prompt {index}: the chat template refuses it: {error}")
-        return None
+        ids = _token_ids(pretrained, prompt, chat)
+    except (InputError, ValueError) as error:
+        problems.append(f"prompt {index}: {error}")
+        return []
+    if not ids:
+        problems.append(f"prompt {index} has no tokens")
+    return ids
+
+
+def _token_ids(pretrained: Pretrained, prompt: Prompt, chat: bool) -> list[int]:
+    tokenizer = pretrained.tokenizer
+    if chat:
+        # The template adds the special tokens itself.
+        text = apply_template(tokenizer, prompt)
+        return tokenize(tokenizer, text, add_special_tokens=False, verbose=False)["input_ids"]
+    continues = not getattr(pretrained.config, "is_encoder_decoder", False)
+    (ids,) = prompt_tokens(tokenizer, [str(prompt)], continues=continues)
+    return ids
 
 
 def length_problems(

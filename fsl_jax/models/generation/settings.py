@@ -1,32 +1,36 @@
 """The settings of generation, and checks of their values."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import jax.numpy as jnp
 
 from fsl_jax.models.generation.sampling import Sampling
+from fsl_jax.ranges import MAX_INT32, SEED, in_range, range_problems, real, whole
+
+_COUNT = whole(1, MAX_INT32)
+_ROWS = whole(1, 2**16)
+_LEAST_TEMPERATURE = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
 class GenerationSettings:
     """The settings of `generate`, which documents them."""
 
-    max_new_tokens: int
-    temperature: float
-    top_k: int | None
-    top_p: float | None
-    min_p: float | None
-    repetition_penalty: float
-    num_beams: int
-    length_penalty: float
-    num_return_sequences: int
-    stop: Sequence[str]
-    stop_tokens: Sequence[int | str]
-    chat: bool
-    seed: int
-    batch_size: int
+    max_new_tokens: int = in_range(64, _COUNT)
+    temperature: float = in_range(0.0, real(0, 1e6))
+    top_k: int | None = in_range(None, _COUNT)
+    top_p: float | None = in_range(None, real(maximum=1, above=0))
+    min_p: float | None = in_range(None, real(0, 1))
+    repetition_penalty: float = in_range(1.0, real(1e-6, 1e6))
+    num_beams: int = in_range(1, _ROWS)
+    length_penalty: float = in_range(1.0, real(-10, 10))
+    num_return_sequences: int = in_range(1, _ROWS)
+    stop: Sequence[str] = ()
+    stop_tokens: Sequence[int | str] = ()
+    chat: bool = False
+    seed: int = in_range(0, SEED)
+    batch_size: int = in_range(8, _ROWS)
 
     @property
     def copies(self) -> int:
@@ -52,39 +56,22 @@ class GenerationSettings:
 
     def problems(self) -> list[str]:
         """List the problems that can be found without a model; one line each."""
-        return [*self._out_of_range(), *self._incompatible()]
+        return [*range_problems(self), *self._stop_problems(), *self._incompatible()]
 
-    def _out_of_range(self) -> list[str]:
-        problems = [
-            f"{name} is {getattr(self, name)}; expected at least 1"
-            for name in ("max_new_tokens", "num_beams", "num_return_sequences", "batch_size")
-            if getattr(self, name) < 1
-        ]
-        if self.top_k is not None and self.top_k < 1:
-            problems.append(f"top_k is {self.top_k}; expected at least 1, or None")
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            problems.append(
-                f"temperature is {self.temperature}; expected 0 (the likeliest) or more"
-            )
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            problems.append(f"top_p is {self.top_p}; expected above 0 and at most 1, or None")
-        if self.min_p is not None and not 0 <= self.min_p <= 1:
-            problems.append(f"min_p is {self.min_p}; expected from 0 to 1, or None")
-        if not (math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0):
-            problems.append(
-                f"repetition_penalty is {self.repetition_penalty}; expected above 0 (1 has no "
-                "effect)"
-            )
-        if not math.isfinite(self.length_penalty):
-            problems.append(f"length_penalty is {self.length_penalty}; expected a finite number")
+    def _stop_problems(self) -> list[str]:
         if isinstance(self.stop, str):
-            problems.append(f"stop is the string {self.stop!r}; expected a sequence of strings")
-        elif not all(isinstance(each, str) and each for each in self.stop):
-            problems.append(f"stop is {list(self.stop)}; expected strings that are not empty")
-        return problems
+            return [f"stop is the string {self.stop!r}; expected a sequence of strings"]
+        if not all(isinstance(each, str) and each for each in self.stop):
+            return [f"stop is {list(self.stop)}; expected strings that are not empty"]
+        return []
 
     def _incompatible(self) -> list[str]:
         problems, greedy, beams = [], self.temperature == 0, self.num_beams > 1
+        if 0 < self.temperature < _LEAST_TEMPERATURE:
+            problems.append(
+                f"temperature = {self.temperature}: give 0, which takes the likeliest token, or at "
+                f"least {_LEAST_TEMPERATURE}"
+            )
         for name in ("top_k", "top_p", "min_p"):
             if greedy and getattr(self, name) is not None:
                 problems.append(f"{name} is given and temperature is 0: sample at one above 0")

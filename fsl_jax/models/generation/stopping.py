@@ -8,14 +8,11 @@ when all rows have.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fsl_jax.models.generation.texts import ContinuationText
 from fsl_jax.models.pretrained import Pretrained
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 CHUNK = 16
 
@@ -35,6 +32,9 @@ def all_end_tokens(
     Returns:
       Token ids, each once, in ascending order.
     """
+    if isinstance(stop_tokens, str | bytes):
+        problems.append(f"stop_tokens is the string {stop_tokens!r}; expected a sequence of tokens")
+        return []
     tokenizer = pretrained.tokenizer
     ends = set(pretrained.end_tokens)
     if not ends and tokenizer.eos_token_id is not None:
@@ -42,7 +42,7 @@ def all_end_tokens(
     vocabulary = tokenizer.get_vocab() if any(isinstance(t, str) for t in stop_tokens) else {}
     for token in stop_tokens:
         number = vocabulary.get(token) if isinstance(token, str) else token
-        if number is None or not 0 <= number < pretrained.config.vocab_size:
+        if not isinstance(number, int) or not 0 <= number < pretrained.config.vocab_size:
             problems.append(f"stop_tokens: {token!r} is no token of {pretrained.name}")
         else:
             ends.add(number)
@@ -50,34 +50,29 @@ def all_end_tokens(
 
 
 def stop_length(
-    tokenizer: "PreTrainedTokenizerFast",
-    tokens: Sequence[int],
-    stop: Sequence[str],
-    checked: int = 0,
+    text: ContinuationText, tokens: Sequence[int], stop: Sequence[str], checked: int = 0
 ) -> int | None:
     """Count the tokens up to the first stop string.
 
     Args:
-      tokenizer: the tokenizer.
-      tokens: the tokens of a continuation, from its start.
+      text: decodes the continuation.
+      tokens: the tokens of the continuation, from its start.
       stop: the strings.
       checked: the number of leading tokens that are known to contain no stop string.
 
     Returns:
       The smallest number of tokens whose text has a stop string, or None.
     """
-    if not has_stop(tokenizer, tokens, stop):
+    if not has_stop(text, tokens, stop):
         return None
     lengths = range(checked + 1, len(tokens))
-    return next((n for n in lengths if has_stop(tokenizer, tokens[:n], stop)), len(tokens))
+    return next((n for n in lengths if has_stop(text, tokens[:n], stop)), len(tokens))
 
 
-def has_stop(
-    tokenizer: "PreTrainedTokenizerFast", tokens: Sequence[int], stop: Sequence[str]
-) -> bool:
+def has_stop(text: ContinuationText, tokens: Sequence[int], stop: Sequence[str]) -> bool:
     """Return True if the text of the tokens contains one of the strings."""
-    text = tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
-    return any(each in text for each in stop)
+    decoded = text(tokens)
+    return any(each in decoded for each in stop)
 
 
 def cut_at_stop(text: str, stop: Sequence[str]) -> str:
@@ -87,7 +82,7 @@ def cut_at_stop(text: str, stop: Sequence[str]) -> str:
 
 
 def stopped_rows(
-    tokenizer: "PreTrainedTokenizerFast",
+    texts: Sequence[ContinuationText],
     tokens: np.ndarray,
     done: np.ndarray,
     lengths: np.ndarray,
@@ -97,7 +92,7 @@ def stopped_rows(
     """Find the rows that a stop string has ended, and the number of tokens that each keeps.
 
     Args:
-      tokenizer: the tokenizer.
+      texts: decode the continuations, one for each row.
       tokens: int `[R, N]`.
       done: bool `[R]`, True for rows that ended in an earlier chunk.
       lengths: int `[R]`, the number of tokens of each row that count.
@@ -108,7 +103,7 @@ def stopped_rows(
       The number of tokens by row; rows without a stop string are left out.
     """
     kept = {
-        row: stop_length(tokenizer, tokens[row, : lengths[row]].tolist(), stop, checked)
+        row: stop_length(texts[row], tokens[row, : lengths[row]].tolist(), stop, checked)
         for row in np.flatnonzero(~done).tolist()
     }
     return {row: length for row, length in kept.items() if length is not None}

@@ -9,8 +9,14 @@ from fsl_jax.errors import InputError, problems_error, unknown_name
 from fsl_jax.models.gguf.metadata import CONVERT_AGAIN, Metadata, metadata_value
 from fsl_jax.models.gguf.token_roles import special_tokens
 from fsl_jax.models.gguf.tokenizer_parts import add_ends, add_whole_tokens, fast_tokenizer
-from fsl_jax.models.gguf.vocabulary import SHOWN_PROBLEMS, token_kinds, vocabulary
+from fsl_jax.models.gguf.vocabulary import (
+    LONGEST_TOKEN,
+    SHOWN_PROBLEMS,
+    token_kinds,
+    vocabulary,
+)
 
+_LONGEST_NAME = 100
 # https://github.com/meta-llama/llama3/blob/main/llama/tokenizer.py
 _LLAMA3_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
@@ -78,7 +84,9 @@ def byte_level_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     """
     pre = metadata_value(metadata, "tokenizer.ggml.pre", str, "none")
     if pre not in _PRE_TOKENIZERS:
-        raise unknown_name("GGUF pre-tokenizer (tokenizer.ggml.pre)", pre, _PRE_TOKENIZERS)
+        raise unknown_name(
+            "GGUF pre-tokenizer (tokenizer.ggml.pre)", pre[:_LONGEST_NAME], _PRE_TOKENIZERS
+        )
     is_llama3 = _PRE_TOKENIZERS[pre] is _llama3_words
     tokens = vocabulary(metadata)
     special = special_tokens(metadata, tokens)
@@ -104,7 +112,7 @@ def _merges(metadata: Metadata) -> list[tuple[str, str]]:
     if malformed := [merge for merge in merges if merge.count(" ") != 1]:
         raise problems_error(
             f"{len(malformed)} GGUF merges are not pairs of pieces. {CONVERT_AGAIN}",
-            map(repr, malformed[:SHOWN_PROBLEMS]),
+            (repr(merge[:LONGEST_TOKEN]) for merge in malformed[:SHOWN_PROBLEMS]),
         )
     return [(left, right) for left, right in (merge.split(" ") for merge in merges)]
 

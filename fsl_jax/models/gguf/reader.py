@@ -11,7 +11,8 @@ from typing import Any
 from fsl_jax.errors import InputError
 from fsl_jax.models.gguf.byte_reader import FETCH_AGAIN, ByteReader
 from fsl_jax.models.gguf.metadata import read_metadata
-from fsl_jax.models.gguf.tensors import GGUFTensor, read_tensors
+from fsl_jax.models.gguf.tensors import read_tensors
+from fsl_jax.models.tensors.stored import StoredTensor
 
 _VERSIONS = (2, 3)
 _DEFAULT_ALIGNMENT = 32
@@ -30,7 +31,7 @@ class GGUFFile:
     """
 
     metadata: dict[str, Any]
-    tensors: Mapping[str, GGUFTensor]
+    tensors: Mapping[str, StoredTensor]
 
 
 def read_gguf(path: str | Path) -> GGUFFile:

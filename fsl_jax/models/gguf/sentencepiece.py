@@ -29,8 +29,6 @@ SPACE = "\u2581"
 """The character that SentencePiece writes for a space."""
 
 _BYTES = {f"<0x{number:02X}>" for number in range(256)}
-# The keys of normalisations other than those of spaces; none of these models has one.
-_NORMALISATIONS = ("precompiled_charsmap", "remove_extra_whitespaces")
 
 
 def sentencepiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
@@ -49,7 +47,6 @@ def sentencepiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     Raises:
       InputError: the metadata are incomplete or contradict themselves.
     """
-    _require_plain_text(metadata)
     tokens = vocabulary(metadata)
     kinds, special = token_kinds(metadata, tokens), special_tokens(metadata, tokens)
     unknown = [token for token, kind in zip(tokens, kinds, strict=True) if kind == UNKNOWN]
@@ -74,23 +71,14 @@ def sentencepiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     return fast_tokenizer(tokenizer, metadata, special)
 
 
-def _require_plain_text(metadata: Metadata) -> None:
-    present = [key for key in _NORMALISATIONS if np.any(metadata.get(f"tokenizer.ggml.{key}"))]
-    if present:
-        raise problems_error(
-            "the GGUF tokenizer normalises texts, which is not supported for SentencePiece's "
-            "byte-pair encoding. Give the directory of the model's Hugging Face files instead.",
-            (f"tokenizer.ggml.{key}" for key in present),
-        )
-
-
 def _has_bytes(tokens: list[str], kinds: np.ndarray) -> bool:
     """Return True if there is a token for each byte, for encoding unknown characters."""
     byte_tokens = {tokens[index] for index in np.flatnonzero(kinds == BYTE)}
     if byte_tokens and byte_tokens != _BYTES:
         raise InputError(
             f"the GGUF vocabulary has {len(byte_tokens & _BYTES)} of the 256 bytes as tokens, and "
-            f"{len(byte_tokens - _BYTES)} others that should be bytes. {CONVERT_AGAIN}"
+            f"{len(byte_tokens - _BYTES)} others that should be bytes (tokenizer.ggml.token_type). "
+            f"{CONVERT_AGAIN}"
         )
     return bool(byte_tokens)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.models.gguf.metadata import CONVERT_AGAIN, Metadata, metadata_value
 from fsl_jax.models.gguf.vocabulary import vocabulary
@@ -18,7 +20,10 @@ ROLES = {
 # GGUF's name for the architecture of encoders, including RoBERTa. RoBERTa's tokenizers put the
 # tokens around a text that decoders call begin and end of sequence.
 _ENCODER = "bert"
+# Other keys for the tokens around a text, by role.
+_ENCODER_ROLES = {"bos_token": "cls_token_id", "eos_token": "seperator_token_id"}
 # The ends of a text, of a turn and of a message.
+_LISTED_ENDS = "tokenizer.ggml.eos_token_ids"
 _END_KEYS = ("eos_token_id", "eot_token_id", "eom_token_id")
 
 
@@ -52,7 +57,7 @@ def tokens_with_roles(
         raise problems_error(
             f"the GGUF vocabulary has {len(tokens)} tokens, and these are not among them. "
             f"{CONVERT_AGAIN}",
-            [f"{role}: {index}" for role, index in unknown.items()],
+            [f"tokenizer.ggml.{roles[role]}: {index}" for role, index in unknown.items()],
         )
     return {role: tokens[index] for role, index in ids.items()}
 
@@ -80,6 +85,7 @@ def special_tokens(metadata: Metadata, tokens: list[str]) -> dict[str, str]:
             f"{CONVERT_AGAIN}"
         )
     if is_encoder(metadata) and "bos_token" in special:
+        _require_same_ends(metadata, tokens, special)
         special |= {"cls_token": special["bos_token"], "sep_token": special["eos_token"]}
     return {"pad_token": special["eos_token"], **special}
 
@@ -96,14 +102,28 @@ def gguf_end_tokens(metadata: Metadata) -> tuple[int, ...]:
     Raises:
       InputError: a token id is not in the vocabulary.
     """
-    ends = {
-        index
-        for key in _END_KEYS
-        if (index := metadata_value(metadata, f"tokenizer.ggml.{key}", int, None)) is not None
-    }
-    if unknown := sorted(ends - set(range(len(vocabulary(metadata))))):
+    keys = [key for key in (f"tokenizer.ggml.{end}" for end in _END_KEYS) if key in metadata]
+    ends = [(key, metadata_value(metadata, key, int, None)) for key in keys]
+    listed = metadata_value(metadata, _LISTED_ENDS, np.ndarray, np.zeros(0, np.int32))
+    ends += [(_LISTED_ENDS, end) for end in listed.tolist()]
+    size = len(vocabulary(metadata))
+    if unknown := [f"{key}: {end}" for key, end in ends if end not in range(size)]:
         raise problems_error(
-            f"the GGUF metadata name end tokens that the vocabulary lacks. {CONVERT_AGAIN}",
-            map(str, unknown),
+            f"the GGUF metadata name end tokens that the vocabulary lacks. {CONVERT_AGAIN}", unknown
         )
-    return tuple(sorted(ends))
+    return tuple(sorted({int(end) for _, end in ends}))
+
+
+def _require_same_ends(metadata: Metadata, tokens: list[str], special: Mapping[str, str]) -> None:
+    """Raise an error if an encoder has other tokens around a text than its begin and end."""
+    others = tokens_with_roles(metadata, tokens, _ENCODER_ROLES)
+    if problems := [
+        f"tokenizer.ggml.{_ENCODER_ROLES[role]}: {token[:80]!r}; expected {special[role][:80]!r}"
+        for role, token in others.items()
+        if role in special and token != special[role]
+    ]:
+        raise problems_error(
+            "the GGUF metadata name two different tokens for the begin or the end of a text. "
+            f"{CONVERT_AGAIN}",
+            problems,
+        )

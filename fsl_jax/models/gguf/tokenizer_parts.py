@@ -11,6 +11,9 @@ from fsl_jax.models.gguf.metadata import CONVERT_AGAIN, Metadata, metadata_value
 from fsl_jax.models.gguf.token_roles import is_encoder
 from fsl_jax.models.gguf.vocabulary import CONTROL, UNKNOWN, USER_DEFINED
 
+# Positions are 32-bit integers.
+_MOST_POSITIONS = 2**31 - 1
+
 
 def add_whole_tokens(
     tokenizer: Tokenizer,
@@ -75,16 +78,34 @@ def add_ends(
     # RoBERTa puts two end tokens between the texts of a pair, and gives both texts the same type.
     second = [*last, "$B"] if encodes else [*(f"{token}:1" for token in first), "$B:1"]
     if first or last:
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=[*first, "$A", *last],
-            pair=[*first, "$A", *last, *second, *last],
-            special_tokens=with_ids(tokenizer, first + last),
+        single, pair = [*first, "$A", *last], [*first, "$A", *last, *second, *last]
+        tokenizer.post_processor = template(tokenizer, single, pair, first + last)
+
+
+def template(
+    tokenizer: Tokenizer, single: list[str], pair: list[str], tokens: Iterable[str]
+) -> processors.TemplateProcessing:
+    """Make the step that puts tokens around texts.
+
+    Args:
+      tokenizer: the tokenizer, for the ids of the tokens.
+      single: the template of one text, `$A`.
+      pair: the template of two texts, `$A` and `$B`, with types after a colon.
+      tokens: the tokens of both templates.
+
+    Returns:
+      The step.
+
+    Raises:
+      InputError: a token would be read as a part of the template's language.
+    """
+    ids = {token: tokenizer.token_to_id(token) for token in sorted(set(tokens))}
+    if wrong := [token for token in ids if token.startswith("$") or ":" in token or not token]:
+        raise InputError(
+            f"the token {wrong[0][:80]!r} cannot begin or end a text: it may not be empty, begin "
+            f"with a dollar sign or have a colon. {CONVERT_AGAIN}"
         )
-
-
-def with_ids(tokenizer: Tokenizer, tokens: Iterable[str]) -> list[tuple[str, int]]:
-    """Return tokens with their ids, each once."""
-    return [(token, tokenizer.token_to_id(token)) for token in sorted(set(tokens))]
+    return processors.TemplateProcessing(single=single, pair=pair, special_tokens=[*ids.items()])
 
 
 def fast_tokenizer(
@@ -92,7 +113,10 @@ def fast_tokenizer(
 ) -> PreTrainedTokenizerFast:
     """Wrap a tokenizer for transformers, with the model's longest text and its chat template."""
     architecture = metadata_value(metadata, "general.architecture", str, "none")
-    limit = metadata_value(metadata, f"{architecture}.context_length", int, None)
+    key = f"{architecture}.context_length"
+    limit = metadata_value(metadata, key, int, None)
+    if limit is not None and not 0 < limit <= _MOST_POSITIONS:
+        raise InputError(f"the GGUF metadata hold {limit} as {key}. {CONVERT_AGAIN}")
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         chat_template=metadata_value(metadata, "tokenizer.chat_template", str, None),

@@ -8,13 +8,12 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.errors import InputError
+from fsl_jax.models.gguf.character_table import character_steps
 from fsl_jax.models.gguf.metadata import CONVERT_AGAIN, Metadata, metadata_value
 from fsl_jax.models.gguf.sentencepiece import SPACE, first_space
 from fsl_jax.models.gguf.token_roles import special_tokens
 from fsl_jax.models.gguf.tokenizer_parts import add_ends, add_whole_tokens, fast_tokenizer
 from fsl_jax.models.gguf.vocabulary import UNKNOWN, token_kinds, token_scores, vocabulary
-
-_CHARACTERS = "tokenizer.ggml.precompiled_charsmap"
 
 
 def unigram_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
@@ -39,8 +38,8 @@ def unigram_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     unknown = np.flatnonzero(kinds == UNKNOWN)
     if len(unknown) != 1:
         raise InputError(
-            f"the GGUF vocabulary has {len(unknown)} tokens of the kind unknown; expected one. "
-            f"{CONVERT_AGAIN}"
+            f"the GGUF vocabulary has {len(unknown)} tokens of the kind unknown "
+            f"(tokenizer.ggml.token_type); expected one. {CONVERT_AGAIN}"
         )
     special = {"unk_token": tokens[unknown[0]], **special_tokens(metadata, tokens)}
     pieces = list(zip(tokens, map(float, scores), strict=True))
@@ -53,7 +52,7 @@ def unigram_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
 
 
 def _normalizer(metadata: Metadata, tokens: list[str], kinds: np.ndarray) -> normalizers.Sequence:
-    steps = _character_table(metadata)
+    steps = character_steps(metadata)
     strips = metadata_value(metadata, "tokenizer.ggml.remove_extra_whitespaces", bool, True)
     if strips:
         steps += [_replace(r"\A +", ""), _replace(" {2,}", " ")]
@@ -67,18 +66,3 @@ def _normalizer(metadata: Metadata, tokens: list[str], kinds: np.ndarray) -> nor
 
 def _replace(expression: str, content: str) -> normalizers.Normalizer:
     return normalizers.Replace(Regex(expression), content)
-
-
-def _character_table(metadata: Metadata) -> list[normalizers.Normalizer]:
-    """Return the step that applies the table of characters, or None without a table."""
-    table = metadata_value(metadata, _CHARACTERS, np.ndarray, np.zeros(0, np.uint8))
-    if not len(table):
-        return []
-    try:
-        return [normalizers.Precompiled(table.astype(np.uint8).tobytes())]
-    # The library has no error class for this.
-    except Exception as error:
-        raise InputError(
-            f"the table of characters in the GGUF metadata ({_CHARACTERS}) cannot be read: "
-            f"{error}. {CONVERT_AGAIN}"
-        ) from error

@@ -1,16 +1,17 @@
 """WordPiece in GGUF files: the tokenizer model "bert"."""
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.gguf.metadata import CONVERT_AGAIN, Metadata
+from fsl_jax.models.gguf.metadata import CONVERT_AGAIN, Metadata, metadata_value
 from fsl_jax.models.gguf.token_roles import ROLES, tokens_with_roles
-from fsl_jax.models.gguf.tokenizer_parts import add_whole_tokens, fast_tokenizer, with_ids
+from fsl_jax.models.gguf.tokenizer_parts import add_whole_tokens, fast_tokenizer, template
 from fsl_jax.models.gguf.vocabulary import CONTROL, token_kinds, vocabulary
 from fsl_jax.models.special_tokens import WORDPIECE_TOKENS
 
+_LOWERCASE = "tokenizer.ggml.normalizer.lowercase"
+_STRIP_ACCENTS = "tokenizer.ggml.normalizer.strip_accents"
 _SPACE, _INSIDE = "\u2581", "##"
 _ROLES = {
     "cls_token": ROLES["bos_token"],
@@ -24,9 +25,9 @@ _PREFERRED_ROLES = {"cls_token": "cls_token_id", "sep_token": "seperator_token_i
 def wordpiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     """Build BERT's tokenizer (https://arxiv.org/abs/1810.04805).
 
-    GGUF files do not say whether the tokenizer is cased. It is cased if an ordinary token has a
-    capital letter. Otherwise letters are lowercased and lose their accents, as in BERT's uncased
-    tokenizer.
+    Most GGUF files do not say whether the tokenizer is cased. Then it is cased if an ordinary token
+    has a capital letter. Otherwise letters are lowercased and lose their accents, as in BERT's
+    uncased tokenizer.
 
     Args:
       metadata: `GGUFFile.metadata`.
@@ -45,8 +46,12 @@ def wordpiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     ]
     special = _special_tokens(metadata, tokens)
     pieces = {token: index for index, token in enumerate(tokens)}
+    if twice := len(tokens) - len(pieces):
+        raise InputError(
+            f"in the GGUF vocabulary {twice} tokens have the spelling of another. {CONVERT_AGAIN}"
+        )
     tokenizer = Tokenizer(models.WordPiece(pieces, unk_token=special["unk_token"]))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=not _is_cased(tokens))
+    tokenizer.normalizer = _normalizer(metadata, tokens)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece(_INSIDE)
     add_whole_tokens(tokenizer, tokens, kinds)
@@ -54,12 +59,15 @@ def wordpiece_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
         [AddedToken(token, normalized=False) for token in special.values()]
     )
     first, last = special["cls_token"], special["sep_token"]
-    tokenizer.post_processor = TemplateProcessing(
-        single=[first, "$A", last],
-        pair=[first, "$A", last, "$B:1", f"{last}:1"],
-        special_tokens=with_ids(tokenizer, [first, last]),
-    )
+    pair = [first, "$A", last, "$B:1", f"{last}:1"]
+    tokenizer.post_processor = template(tokenizer, [first, "$A", last], pair, [first, last])
     return fast_tokenizer(tokenizer, metadata, special)
+
+
+def _normalizer(metadata: Metadata, tokens: list[str]) -> normalizers.BertNormalizer:
+    lowercase = metadata_value(metadata, _LOWERCASE, bool, not _is_cased(tokens))
+    strip_accents = metadata_value(metadata, _STRIP_ACCENTS, bool, lowercase)
+    return normalizers.BertNormalizer(lowercase=lowercase, strip_accents=strip_accents)
 
 
 def _is_bracketed(token: str) -> bool:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 from fsl_jax.models.tensors.tensor_map import TRANSPOSE, TensorRule, Transform
 
+OUTPUT = "lm_head.weight"
+"""The name of a decoder's output embedding."""
+
 
 def embedding_rules(embeddings: Mapping[str, str]) -> tuple[TensorRule, ...]:
     """Return the rules of embeddings, given the paths of modules by name."""
@@ -39,11 +42,6 @@ def norm_rules(norms: Mapping[str, str], *, bias: bool = True) -> tuple[TensorRu
     return (*scales, *(biases if bias else ()))
 
 
-def output_rules(tied: bool) -> tuple[tuple[TensorRule, ...], tuple[str, ...]]:
-    """Return the rules of a decoder's output embedding, and patterns of tensors to ignore.
-
-    A tied output embedding has no rule; some checkpoints have a copy of it, which is ignored.
-    """
-    if tied:
-        return (), (r"lm_head\.weight",)
-    return (TensorRule("lm_head.weight", "unembedding/kernel", TRANSPOSE),), ()
+def output_rules(tied: bool) -> tuple[TensorRule, ...]:
+    """Return the rules of a decoder's output embedding; a tied one has none."""
+    return () if tied else (TensorRule(OUTPUT, "unembedding/kernel", TRANSPOSE),)

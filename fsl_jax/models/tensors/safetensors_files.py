@@ -1,7 +1,7 @@
 """Find the tensors in a directory's safetensors files: one file, or shards with an index."""
 
 import dataclasses
-import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from fsl_jax.errors import InputError, problems_error
+from fsl_jax.json_reader import read_json
 
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
-_DTYPES = ("F32", "F16", "BF16")
+_DTYPES = ("F32", "F16", "BF16", "F64")
+_CHUNK = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,17 +28,59 @@ class SafetensorsTensor:
     _file: Any = dataclasses.field(repr=False)
 
     def load(self) -> np.ndarray:
-        """Read the tensor in the dtype of the file.
+        """Read the tensor in the dtype of the file, or in float32 if that is float64.
 
         Raises:
           InputError: the dtype is not a supported floating-point type.
         """
+        self._require_dtype()
+        return _without_float64(self._file.get_tensor(self.name))
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Read a part of the first axis, like `load`."""
+        self._require_dtype()
+        return _without_float64(self._file.get_slice(self.name)[start:stop])
+
+    def _require_dtype(self) -> None:
         if self.dtype not in _DTYPES:
             raise InputError(
                 f"{self.name} holds numbers of type {self.dtype}; expected {', '.join(_DTYPES)}. "
                 "Quantized checkpoints are not read: give the one that they were made from."
             )
-        return self._file.get_tensor(self.name)
+
+
+def have_equal_values(one: SafetensorsTensor, other: SafetensorsTensor) -> bool:
+    """Return True if two tensors have the same shape and numbers, whatever their dtypes.
+
+    Args:
+      one: a tensor, which is read in parts.
+      other: another tensor.
+
+    Returns:
+      True if they are equal in float32.
+
+    Raises:
+      InputError: the dtype of one is not a supported floating-point type.
+    """
+    if one is other or one.shape != other.shape:
+        return one is other
+    if 0 in one.shape:
+        return True
+    if not one.shape:
+        return bool(one.load() == other.load())
+    rows = max(1, _CHUNK // max(1, math.prod(one.shape[1:])))
+    for start in range(0, one.shape[0], rows):
+        stop = min(start + rows, one.shape[0])
+        ours, theirs = (tensor.rows(start, stop).astype(np.float32) for tensor in (one, other))
+        if not np.array_equal(ours, theirs):
+            return False
+    return True
+
+
+def _without_float64(tensor: np.ndarray) -> np.ndarray:
+    # Numbers beyond float32 become infinite, as in transformers.
+    with np.errstate(over="ignore"):
+        return tensor.astype(np.float32) if tensor.dtype == np.float64 else tensor
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -109,15 +153,38 @@ def _open(path: Path) -> Any:
 
 def _shards(directory: Path) -> list[Path]:
     index = directory / _INDEX
-    try:
-        names = sorted({str(name) for name in json.loads(index.read_text())["weight_map"].values()})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(
+        isinstance(name, str) for name in weight_map.values()
+    ):
         raise InputError(
-            f"{index}: not a valid index of shards ({error!r}). It should be JSON with a "
-            "weight_map from tensors to files: fetch it again."
-        ) from error
-    if outside := [name for name in names if Path(name).name != name]:
-        raise problems_error(f"{index}: the index names files outside its directory:", outside)
+            f"{index}: not a valid index of shards: expected a weight_map from the names of "
+            "tensors to those of files. Fetch it again."
+        )
+    names = sorted(set(weight_map.values()))
+    if outside := [name for name in names if not _is_inside(directory, name)]:
+        raise problems_error(
+            f"{index}: the index names files outside its directory, or names that no file can "
+            "have. Copy the files into it:",
+            [repr(name) for name in outside],
+        )
     if absent := [name for name in names if not (directory / name).is_file()]:
         raise problems_error(f"{index}: shards are missing. Fetch them:", absent)
     return [directory / name for name in names]
+
+
+def _is_inside(directory: Path, name: str) -> bool:
+    """Return True for the plain name of a file in a directory, or in the hub's cache.
+
+    The hub's client puts links to its cache into the directories that it makes.
+    """
+    if not name or name == ".." or Path(name).name != name:
+        return False
+    try:
+        (directory / name).exists()
+        target = (directory / name).resolve()
+    # A name that is too long or has half a character, or a link to itself.
+    except (OSError, ValueError, RuntimeError):
+        return False
+    is_cached = target.parent.name == "blobs" and target.parent.parent.name.startswith("models--")
+    return is_cached or target.is_relative_to(directory.resolve())

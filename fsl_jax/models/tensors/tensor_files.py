@@ -10,7 +10,12 @@ from etils import epath
 
 from fsl_jax.errors import InputError, problems_error
 
-_DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
+_DTYPES = {
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+    "F64": np.float64,
+}
 
 
 def encode_tensors(tensors: Mapping[str, np.ndarray]) -> bytes:
@@ -53,9 +58,11 @@ def decode_tensors(data: bytes, path: epath.Path) -> dict[str, np.ndarray]:
         raise problems_error(
             f"{path}: tensors of a type other than {', '.join(_DTYPES)}:", problems
         )
-    return {
-        name: np.frombuffer(entry["data"], _DTYPES[entry["dtype"]])
-        .reshape(entry["shape"])
-        .astype(np.float32)
-        for name, entry in entries
-    }
+    # Numbers beyond float32 become infinite.
+    with np.errstate(over="ignore"):
+        return {
+            name: np.frombuffer(entry["data"], _DTYPES[entry["dtype"]])
+            .reshape(entry["shape"])
+            .astype(np.float32)
+            for name, entry in entries
+        }

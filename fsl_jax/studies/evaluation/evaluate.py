@@ -7,14 +7,17 @@ import jax.numpy as jnp
 from etils import epath
 
 from fsl_jax.adapt.files.adapter_files import Adapter, load_adapter
+from fsl_jax.adapt.files.brought_base import with_brought_head
 from fsl_jax.adapt.partition import partition
 from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.data.splits import test_subset
 from fsl_jax.errors import InputError
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.studies.evaluation.brought_labels import matching_labels, require_no_prompt
 from fsl_jax.studies.evaluation.checks import require_finite, require_head, require_known_labels
 from fsl_jax.studies.evaluation.evaluation import Evaluation
 from fsl_jax.studies.planning.formulations import restore_formulation
+from fsl_jax.tasks.classifier import ClassifierFormulation
 from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.template import Template
 from fsl_jax.tasks.template_formulation import TemplateFormulation
@@ -37,8 +40,10 @@ def evaluate_adapter(
     Args:
       pretrained: the base model.
       directory: the adapter's directory, from a study or from PEFT.
-      dataset: the data. An adapter from PEFT does not name its labels, so those of the data are
-        used.
+      dataset: the data, of which the test set is evaluated. An adapter from PEFT has no labels,
+        unless it brings a head: its classes are then named by the base model's `id2label`, or
+        numbered. Without a head, the labels are those of the data, or those of a verbalizer that
+        has all of them.
       max_test: the maximum number of test examples; None for all.
       batch_size: the number of examples that are read at a time.
       template: text with the field `{text}`, for an adapter from PEFT. An adapter from a study has
@@ -54,6 +59,7 @@ def evaluate_adapter(
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; expected at least 1")
     examples = test_subset(dataset, max_test)
+    pretrained = with_brought_head(directory, pretrained)
     adapter = load_adapter(directory, pretrained)
     formulation = _formulation(adapter, pretrained, dataset, template, verbalizer)
     require_known_labels(dataset, formulation.labels)
@@ -78,14 +84,34 @@ def _formulation(
                 "give none"
             )
         return restore_formulation(adapter.description, pretrained)
+    if pretrained.labels:
+        require_no_prompt(template, verbalizer)
+        labels = matching_labels(dataset, pretrained.labels)
+        return ClassifierFormulation(pretrained, labels)
     if not pretrained.is_language_model:
         raise InputError(
-            f"an adapter of {pretrained.name} that PEFT made has no head that could classify: "
+            f"an adapter of {pretrained.name} that PEFT made brings no head that could classify: "
             "evaluate one that a study saved, or one of a language model, which a template asks"
         )
-    words = Verbalizer.from_mapping(dataset.labels, verbalizer)
+    labels = _labels(dataset, verbalizer)
+    words = Verbalizer.from_mapping(labels, verbalizer)
     chosen = Template() if template is None else Template(template)
-    return TemplateFormulation(pretrained, dataset.labels, chosen, words)
+    return TemplateFormulation(pretrained, labels, chosen, words)
+
+
+def _labels(
+    dataset: Dataset, verbalizer: Mapping[str, str | Sequence[str]] | None
+) -> tuple[str, ...]:
+    """Return the classes of an adapter that does not name them."""
+    # The data may lack a class. Only a verbalizer for all of its classes can add others.
+    named = set(verbalizer or ())
+    labels = tuple(sorted(named)) if named.issuperset(dataset.labels) else dataset.labels
+    if len(labels) < 2:
+        raise InputError(
+            f"{dataset.name} has only the label {labels[0]!r}, and an adapter from PEFT names no "
+            "others: give a verbalizer with words for all labels"
+        )
+    return labels
 
 
 def _predict(

@@ -11,7 +11,7 @@ from fsl_jax.studies.records.jsonl import write_records
 
 
 def write_evaluation(
-    output: epath.PathLike, evaluation: Evaluation, adapter: epath.PathLike
+    output: epath.PathLike, evaluation: Evaluation, adapter: epath.PathLike, rows_read: str = ""
 ) -> None:
     """Write `predictions.jsonl` and then `evaluation.json`.
 
@@ -19,6 +19,7 @@ def write_evaluation(
       output: the directory to write to; it need not exist.
       evaluation: from `evaluate_adapter`.
       adapter: the directory of the adapter, as the user named it.
+      rows_read: a sentence that says which rows of the data were read.
     """
     pretrained, dataset = evaluation.formulation.pretrained, evaluation.dataset
     labels = list(evaluation.formulation.labels)
@@ -33,6 +34,7 @@ def write_evaluation(
         "dataset_sha256": dataset.sha256,
         "metric": "accuracy",
         "accuracy": evaluation.accuracy,
+        "rows_read": rows_read,
         "examples": len(evaluation.examples),
         "truncated": evaluation.truncated,
         "classes": evaluation.classes,

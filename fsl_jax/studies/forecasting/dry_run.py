@@ -2,10 +2,15 @@
 
 from etils import epath
 
+from fsl_jax.processes import from_first, is_first
+from fsl_jax.studies.forecasting.duration import duration
 from fsl_jax.studies.forecasting.estimate import program_operations
 from fsl_jax.studies.forecasting.speed import assumed_speed
+from fsl_jax.studies.planning.environment import describe as describe_environment
 from fsl_jax.studies.planning.plan import plan_programs
+from fsl_jax.studies.planning.plan_file import describe_data, describe_plan, read_plan
 from fsl_jax.studies.planning.programs import PlannedProgram
+from fsl_jax.studies.planning.same_study import as_begun, require_same_study
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.reporting.table import markdown_table
 from fsl_jax.studies.running.compiling import compile_all
@@ -14,7 +19,7 @@ from fsl_jax.studies.running.options import RunOptions
 
 
 def dry_run(config: StudyConfig, output: epath.PathLike, options: RunOptions) -> str:
-    """Plan and compile a study without running or writing anything.
+    """Plan and compile a study without running or writing anything, after the study's own checks.
 
     Args:
       config: the study's config.
@@ -23,19 +28,27 @@ def dry_run(config: StudyConfig, output: epath.PathLike, options: RunOptions) ->
 
     Returns:
       A table of the programs, with the memory and the approximate time of each.
+
+    Raises:
+      InputError: an input cannot be used, or the directory has another study.
     """
     programs = plan_programs(config)
-    dataset = load_study_data(config)
-    with open_study(config, epath.Path(output), dataset, options) as study:
+    dataset = load_study_data(config, options)
+    directory = epath.Path(output)
+    if (existing := from_first(read_plan(directory) if is_first() else None)) is not None:
+        environment = from_first(describe_environment())
+        plan = describe_plan(config, environment, describe_data(dataset))
+        require_same_study(existing, plan, directory)
+        config = as_begun(config, existing)
+    with open_study(config, directory, dataset, options) as study:
         planned, _ = compile_all(study, programs, options)
         speed = assumed_speed(study.mesh)
         seconds = [program_operations(study, program) / speed for program in planned]
-    header = ["program", "runs", "at once", "steps", "tokens", "memory (GiB)", "minutes"]
+    header = ["program", "runs", "at once", "steps", "tokens", "memory (GiB)", "time"]
     rows = list(map(_cells, planned, seconds))
-    total = sum(seconds) / 60
     return (
         f"{markdown_table(header, rows, texts=1)}\n\n"
-        f"About {total:.1f} minutes in all, counted from floating-point operations at "
+        f"About {duration(sum(seconds))} in all, counted from floating-point operations at "
         f"{speed / 1e9:,.0f} GFLOP/s; expect a half to twice that. Nothing was run or written."
     )
 
@@ -50,5 +63,5 @@ def _cells(planned: PlannedProgram, seconds: float) -> list[str]:
         str(planned.steps or "-"),
         str(planned.tokens or "-"),
         memory,
-        f"{seconds / 60:.1f}",
+        duration(seconds),
     ]

@@ -19,18 +19,21 @@ A shorter one spends most of its time on loading models, so it tells little abou
 """
 
 
-def program_seconds(config: StudyConfig, output: epath.PathLike) -> dict[str, float]:
+def program_seconds(
+    config: StudyConfig, output: epath.PathLike, options: RunOptions
+) -> dict[str, float]:
     """Estimate the time of each program of a study, without compiling, running or writing.
 
     Args:
       config: the study's config.
       output: the study's directory.
+      options: the options of this invocation.
 
     Returns:
       Seconds by the program's name, counted from operations at the speed that a dry run assumes.
     """
-    dataset = load_study_data(config)
-    with open_study(config, epath.Path(output), dataset, RunOptions()) as study:
+    dataset = load_study_data(config, options)
+    with open_study(config, epath.Path(output), dataset, options) as study:
         speed = assumed_speed(study.mesh)
         return {
             planned.name: program_operations(study, planned) / speed

@@ -13,6 +13,7 @@ import dataclasses
 from typing import Any
 
 from fsl_jax.errors import unknown_name
+from fsl_jax.ranges import Range, range_metadata
 
 _METADATA = "flag"
 
@@ -43,22 +44,27 @@ class Flag:
     escaped: bool = False
 
 
-def flag_field(help: str, default: Any = dataclasses.MISSING, **more: Any) -> Any:
+def flag_field(
+    help: str, default: Any = dataclasses.MISSING, accepted: Range | None = None, **more: Any
+) -> Any:
     """Return a field of a dataclass that a flag sets.
 
     Args:
       help: the help text of the flag.
       default: the default of the field; without a default, the flag is required.
+      accepted: the range of a number, or of the numbers in a list.
       **more: other attributes of `Flag`.
 
     Returns:
       The result of `dataclasses.field`.
     """
-    return dataclasses.field(default=default, metadata={_METADATA: Flag(help, **more)})
+    flag = Flag(help, **more)
+    metadata = {_METADATA: flag, **range_metadata(accepted, flag.name)}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def same_flag(dataclass: type, name: str, *, required: bool = False) -> Any:
-    """Return a field with the default, choices and help text of another dataclass's field.
+    """Return a field with the default, choices, range and help of another dataclass's field.
 
     Args:
       dataclass: the other dataclass.
@@ -71,7 +77,7 @@ def same_flag(dataclass: type, name: str, *, required: bool = False) -> Any:
     (field,) = (each for each in dataclasses.fields(dataclass) if each.name == name)
     flag = dataclasses.replace(flag_of(field), kind="")
     default: Any = dataclasses.MISSING if required else field.default
-    return dataclasses.field(default=default, metadata={_METADATA: flag})
+    return dataclasses.field(default=default, metadata={**field.metadata, _METADATA: flag})
 
 
 def flag_of(field: dataclasses.Field) -> Flag:

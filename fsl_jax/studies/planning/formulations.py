@@ -1,15 +1,18 @@
 """Make formulations from the config of a study."""
 
+import dataclasses
 from typing import Any
 
-from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.errors import InputError, problems_error, unknown_name
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.studies.planning.study_config import StudyConfig
+from fsl_jax.tasks.classifier import ClassifierFormulation
 from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.tasks.template import Template
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.tasks.verbalizer import Verbalizer, parse_verbalizer
+from fsl_jax.validation import checked_fields
 
 
 def make_formulation(
@@ -64,6 +67,8 @@ def describe_formulation(formulation: Formulation) -> dict[str, Any]:
         "labels": list(formulation.labels),
         "max_length": formulation.limit,
     }
+    if isinstance(formulation, ClassifierFormulation):
+        return common
     if isinstance(formulation, HeadFormulation):
         return common | {"pooling": formulation.pooling}
     if not isinstance(formulation, TemplateFormulation):
@@ -87,19 +92,39 @@ def restore_formulation(described: dict[str, Any], pretrained: Pretrained) -> Fo
       The formulation.
 
     Raises:
-      InputError: a part of the description is missing.
+      InputError: parts of the description are missing or of another kind; the error lists all.
     """
+    is_head = described.get("name") == HeadFormulation.name
     try:
-        labels = tuple(described["labels"])
-        if described["name"] == "head":
-            pooling, length = described["pooling"], described["max_length"]
-            return HeadFormulation(pretrained, labels, pooling, length)
-        return TemplateFormulation(
-            pretrained,
-            labels,
-            Template(described["template"]),
-            Verbalizer.from_mapping(labels, described["verbalizer"]),
-            described["max_length"],
-        )
-    except KeyError as missing:
-        raise InputError(f"the description of the formulation lacks {missing}") from missing
+        values = checked_fields(_Head if is_head else _Template, described)
+    except InputError as error:
+        raise problems_error(
+            "the adapter's description of its task cannot be used; save the adapter again:",
+            error.problems,
+        ) from error
+    labels, length = tuple(values["labels"]), values["max_length"]
+    if length < 1:
+        raise InputError(f"the adapter's description has max_length {length}; expected at least 1")
+    if is_head:
+        return HeadFormulation(pretrained, labels, values["pooling"], length)
+    words = Verbalizer.from_mapping(labels, values["verbalizer"])
+    return TemplateFormulation(pretrained, labels, Template(values["template"]), words, length)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Head:
+    """The description of a head."""
+
+    labels: list[str]
+    max_length: int
+    pooling: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Template:
+    """The description of a template with its label words."""
+
+    labels: list[str]
+    max_length: int
+    template: str
+    verbalizer: dict[str, list[str]]

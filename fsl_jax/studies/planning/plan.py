@@ -3,10 +3,16 @@
 import dataclasses
 from typing import Any
 
+from fsl_jax.outputs.names import MAX_BYTES, directory_name
+from fsl_jax.studies.planning.batch_memory import require_batch_memory
+from fsl_jax.studies.planning.directories import require_distinct_directories
 from fsl_jax.studies.planning.programs import PlannedProgram, PlannedRun
 from fsl_jax.studies.planning.scoped_flags import ScopedFlags, read_scoped_flags
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.planning.written_method import WrittenMethod
+
+MAX_TITLE_BYTES = MAX_BYTES - 10
+"""The bytes in the title of a program. Its number and the ending of a file are added to it."""
 
 
 def plan_programs(config: StudyConfig) -> list[PlannedProgram]:
@@ -19,8 +25,9 @@ def plan_programs(config: StudyConfig) -> list[PlannedProgram]:
       The programs in the order of models and methods.
 
     Raises:
-      InputError: a method is unknown, or a list names a model or method that the study does not
-        have.
+      InputError: a method is unknown, a list names a model or method that the study does not
+        have, a program has more batches than this machine can hold, or two adapters would be in
+        the same directory.
     """
     flags = read_scoped_flags(config)
     programs: dict[tuple[Any, ...], PlannedProgram] = {}
@@ -33,6 +40,8 @@ def plan_programs(config: StudyConfig) -> list[PlannedProgram]:
                 programs[key] = dataclasses.replace(programs[key], runs=runs)
             else:
                 programs[key] = dataclasses.replace(planned, number=len(programs))
+    require_batch_memory(programs.values())
+    require_distinct_directories(programs.values())
     return list(programs.values())
 
 
@@ -48,7 +57,7 @@ def _plan_method(
 ) -> PlannedProgram:
     """Plan the runs of one method with one model as a separate program, with number 0."""
     method = written.method
-    title = f"{model.strip('/').split('/')[-1]}-{method.name}"
+    title = directory_name(f"{model.strip('/').split('/')[-1]}-{method.name}", MAX_TITLE_BYTES)
     if not method.trains:
         asked = tuple(PlannedRun(written, seed, None) for seed in config.seeds)
         return PlannedProgram(0, title, model, method.default_formulation, 0, 0, asked)

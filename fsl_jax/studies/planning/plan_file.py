@@ -1,18 +1,28 @@
 """The file `plan.json`: written before the first run, and followed when the study is resumed."""
 
 import dataclasses
-import functools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from etils import epath
 
 from fsl_jax.data.examples import Dataset
-from fsl_jax.errors import InputError, problems_error
-from fsl_jax.studies.planning.programs import PlannedProgram, PlannedRun
+from fsl_jax.errors import InputError
+from fsl_jax.files import read_bounded
+from fsl_jax.sealed_json import decode_sealed, write_sealed
+from fsl_jax.studies.planning.program_entries import describe_programs, read_programs
+from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.planning.study_config import StudyConfig
-from fsl_jax.studies.planning.written_method import WrittenMethod
+from fsl_jax.validation import checked_fields
+
+PLAN_FILE = "plan.json"
+
+FORMAT = 2
+"""The version of the files of a study. Version 1, of fsl_jax 0.1.0, had no hashes."""
+
+_MAX_BYTES = 64 << 20
+_ADVICE = "Put it back from a copy, or give another --output."
 
 
 def describe_plan(
@@ -26,7 +36,7 @@ def describe_plan(
       data: from `describe_data`.
 
     Returns:
-      The plan without its `programs`, which `describe_programs` returns.
+      The plan without what is known only after the models were loaded; see `write_plan`.
     """
     plan = {"question": dataclasses.asdict(config), "environment": environment, "data": data}
     return json.loads(json.dumps(plan))
@@ -45,6 +55,27 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def write_plan(
+    directory: epath.Path,
+    identity: Mapping[str, Any],
+    models: Mapping[str, Any],
+    programs: Iterable[PlannedProgram],
+) -> None:
+    """Write the plan of a study, sealed so that any change is noticed.
+
+    Args:
+      directory: the study's directory.
+      identity: from `describe_plan`.
+      models: for each model its hashes, from `describe_base`.
+      programs: the compiled programs.
+
+    Raises:
+      OSError: the file could not be written.
+    """
+    described = {"models": dict(models), "programs": describe_programs(programs)}
+    write_sealed(directory / PLAN_FILE, {"format": FORMAT, **identity, **described})
+
+
 def read_plan(directory: epath.Path) -> dict[str, Any] | None:
     """Read the plan of the study in a directory.
 
@@ -52,83 +83,75 @@ def read_plan(directory: epath.Path) -> dict[str, Any] | None:
       directory: the study's directory; it need not exist.
 
     Returns:
-      The plan as JSON values, or None if no study was started there.
+      The plan as JSON values, or None if no study was started there. A plan of fsl_jax 0.1.0 has no
+      `format` and no `models`; see `is_current`.
 
     Raises:
-      InputError: the directory has results but no plan.
+      InputError: the plan has changed since it was written or is of an unknown version, or the
+        directory has results but no plan.
     """
-    path = directory / "plan.json"
-    if path.exists():
-        return json.loads(path.read_text())
-    if directory.exists() and any(directory.glob("results.jsonl")):
-        raise InputError(f"{directory} holds results without a plan: give another --output")
-    return None
+    path = directory / PLAN_FILE
+    if not path.exists():
+        written = ("results.jsonl", "timings.jsonl", "programs/*.jsonl")
+        if directory.exists() and any(any(directory.glob(pattern)) for pattern in written):
+            raise InputError(f"{directory} holds results without a plan. {_ADVICE}")
+        return None
+    plan = decode_plan(read_bounded(path, _MAX_BYTES), path)
+    if plan.get("format", FORMAT) != FORMAT:
+        raise version_error(directory, plan)
+    return plan
 
 
-def describe_programs(programs: Iterable[PlannedProgram]) -> list[dict[str, Any]]:
-    """Return the `programs` of a plan, with each method as its text."""
-    return [_describe_program(program) for program in programs]
-
-
-def read_programs(plan: Mapping[str, Any]) -> list[PlannedProgram]:
-    """Return the programs of a plan from a file, with parsed methods."""
-    parse = functools.cache(WrittenMethod.parse)
-    return [_read_program(program, parse) for program in plan["programs"]]
-
-
-def require_same_study(
-    existing: Mapping[str, Any], asked: Mapping[str, Any], directory: epath.Path
-) -> None:
-    """Raise an error if a directory has another study.
+def decode_plan(data: bytes, source: object) -> dict[str, Any]:
+    """Return the plan in the contents of `plan.json`.
 
     Args:
-      existing: the plan in the directory.
-      asked: the result of `describe_plan` for the flags and machine of this invocation.
-      directory: the directory.
+      data: the contents.
+      source: the file, for the error.
+
+    Returns:
+      The plan, of any version.
 
     Raises:
-      InputError: the plans differ; the error lists all differences.
+      InputError: the contents have changed since they were written, or are no plan.
     """
-    differences = [
-        f"{part}.{name}: there {json.dumps(existing[part].get(name))}, "
-        f"here {json.dumps(asked[part].get(name))}"
-        for part in asked
-        for name in sorted({*existing[part], *asked[part]})
-        if existing[part].get(name) != asked[part].get(name)
-    ]
-    if differences:
-        raise problems_error(
-            f"{directory} holds a study that was started differently. Continue it with the same "
-            "flags on the same kind of machine, or give another --output. The differences:",
-            differences,
-        )
+    plan = decode_sealed(data, source, _ADVICE, required=False)
+    fields: type = _FirstPlan
+    if is_current(plan):
+        plan, fields = decode_sealed(data, source, _ADVICE), _Plan
+    try:
+        checked_fields(fields, plan)
+        read_programs(plan["programs"])
+    except InputError as error:
+        raise InputError(f"{source}: not the plan of a study: {error}. {_ADVICE}") from error
+    return plan
 
 
-def _describe_program(program: PlannedProgram) -> dict[str, Any]:
-    return {
-        "name": program.name,
-        "model": program.model,
-        "formulation": program.formulation,
-        "steps": program.steps,
-        "batch_size": program.batch_size,
-        "runs": [
-            {"method": run.method_text, "seed": run.seed, "learning_rate": run.learning_rate}
-            for run in program.runs
-        ],
-        "size": program.size,
-        "steps_per_dispatch": program.steps_per_dispatch,
-        "tokens": program.tokens,
-        "memory": program.memory,
-    }
+def is_current(plan: Mapping[str, Any]) -> bool:
+    """Return True if a plan has a format and hashes; False for a plan of fsl_jax 0.1.0."""
+    return plan.keys() != {field.name for field in dataclasses.fields(_FirstPlan)}
 
 
-def _read_program(
-    described: Mapping[str, Any], parse: Callable[[str], WrittenMethod]
-) -> PlannedProgram:
-    values = dict(described)
-    number, _, title = values.pop("name").partition("-")
-    runs = tuple(
-        PlannedRun(parse(run["method"]), run["seed"], run["learning_rate"])
-        for run in values.pop("runs")
+def version_error(directory: epath.Path, plan: Mapping[str, Any]) -> InputError:
+    """Return the error for a study that another version of fsl_jax began and did not finish."""
+    versions = plan["environment"].get("versions")
+    version = versions.get("fsl_jax") if isinstance(versions, dict) else None
+    return InputError(
+        f"{directory} holds a study that another version of fsl_jax began: {version}, whose files "
+        f"have format {plan.get('format', 1)}; this version continues format {FORMAT}. Finish the "
+        "study with that version, or give another --output."
     )
-    return PlannedProgram(number=int(number), title=title, runs=runs, **values)
+
+
+@dataclasses.dataclass(frozen=True)
+class _FirstPlan:
+    question: dict[str, Any]
+    environment: dict[str, Any]
+    data: dict[str, Any]
+    programs: list[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan(_FirstPlan):
+    format: int
+    models: dict[str, dict[str, Any]]

@@ -1,9 +1,11 @@
 """Read the flags of a study that may differ by model and method."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 from fsl_jax.errors import InputError, problems_error, unknown_name
+from fsl_jax.ranges import range_of
 from fsl_jax.studies.planning.scoped_list import ScopedList, parse_scoped_list
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.planning.written_method import WrittenMethod
@@ -31,10 +33,14 @@ class ScopedFlags:
         return tuple(dict.fromkeys(fitting))
 
     def learning_rates_for(self, model: str, written: WrittenMethod) -> tuple[float, ...]:
-        """Return the learning rates of a method; by default those of the method itself."""
-        return self.learning_rates.values_for(*_names(model, written)) or (
-            written.method.learning_rates
-        )
+        """Return the learning rates of a method; by default those of the method itself.
+
+        Raises:
+          InputError: two rates are the same number, perhaps written in two ways.
+        """
+        rates = self.learning_rates.values_for(*_names(model, written))
+        _require_distinct_rates(rates, model, written)
+        return rates or written.method.learning_rates
 
     def steps_for(self, model: str, written: WrittenMethod) -> int:
         """Return the number of steps; raise an error if there is not exactly one."""
@@ -56,29 +62,26 @@ def read_scoped_flags(config: StudyConfig) -> ScopedFlags:
 
     Raises:
       InputError: a list cannot be read, an entry is for a model or method that the study does not
-        have, or a model has no method.
+        have, a model has no method, or it has a method twice in two spellings.
     """
     flags = ScopedFlags(
         methods=parse_scoped_list(config.methods, WrittenMethod.parse, "methods"),
-        learning_rates=_read_learning_rates(config.learning_rates),
-        steps=parse_scoped_list(config.steps, int, "steps"),
-        batch_sizes=parse_scoped_list(config.batch_size, int, "batch_size"),
+        learning_rates=_read_numbers(config, "learning_rates"),
+        steps=_read_numbers(config, "steps"),
+        batch_sizes=_read_numbers(config, "batch_size"),
     )
     _require_known_scopes(flags, config.models)
     _require_methods(flags, config.models)
+    _require_distinct_methods(flags, config.models)
     return flags
 
 
-def _read_learning_rates(text: str) -> ScopedList[float]:
-    if not text:
+def _read_numbers(config: StudyConfig, name: str) -> ScopedList[Any]:
+    """Read a list of numbers, which the config has checked."""
+    text, accepted = getattr(config, name), range_of(StudyConfig, name)
+    if not text or accepted is None:
         return ScopedList(())
-    rates = parse_scoped_list(text, float, "learning_rates")
-    problems = [str(entry.value) for entry in rates.entries if not entry.value > 0]
-    if problems:
-        raise InputError(
-            f"--learning_rates: expected positive numbers, found {', '.join(problems)}"
-        )
-    return rates
+    return parse_scoped_list(text, accepted.read, name)
 
 
 def _require_known_scopes(flags: ScopedFlags, models: tuple[str, ...]) -> None:
@@ -98,6 +101,33 @@ def _require_methods(flags: ScopedFlags, models: tuple[str, ...]) -> None:
     idle = [model for model in dict.fromkeys(models) if not flags.methods_for(model)]
     if idle:
         raise problems_error("models without a method; name one, or leave the model out:", idle)
+
+
+def _require_distinct_methods(flags: ScopedFlags, models: tuple[str, ...]) -> None:
+    """Raise an error that lists the methods that a model has twice, in two spellings."""
+    problems = [
+        f"{first.text} and {second.text}, for {model}"
+        for model in dict.fromkeys(models)
+        for first, second in itertools.combinations(flags.methods_for(model), 2)
+        if first.method == second.method
+    ]
+    if problems:
+        raise problems_error("--methods: the same method twice; name it once:", problems)
+
+
+def _require_distinct_rates(rates: tuple[float, ...], model: str, written: WrittenMethod) -> None:
+    """Raise an error if two learning rates are equal in float32, with which a program runs."""
+    accepted = range_of(StudyConfig, "learning_rates")
+    twice = [
+        f"{first} and {second}"
+        for first, second in itertools.combinations(rates, 2)
+        if accepted is not None and accepted.narrowed(first) == accepted.narrowed(second)
+    ]
+    if twice:
+        raise InputError(
+            f"--learning_rates: the same number twice for {written.text} with {model}: "
+            f"{', '.join(dict.fromkeys(twice))}. Give it once"
+        )
 
 
 def _names(model: str, written: WrittenMethod) -> tuple[str, str, str]:

@@ -2,9 +2,20 @@
 
 import dataclasses
 
-from fsl_jax.errors import InputError, problems_error
+from fsl_jax.errors import InputError
 from fsl_jax.models.attention.implementations import AUTO, IMPLEMENTATIONS
-from fsl_jax.studies.planning.flag_field import flag_field, require_choices
+from fsl_jax.ranges import (
+    MAX_INT32,
+    SEED,
+    range_error,
+    range_of,
+    range_problems,
+    real,
+    whole,
+)
+from fsl_jax.studies.planning.flag_field import flag_field, flag_of, require_choices
+from fsl_jax.studies.planning.scoped_list import parse_scoped_list
+from fsl_jax.training.fit_config import FitConfig
 
 FORMULATIONS = ("auto", "head", "template")
 DTYPES = ("auto", "float32", "bfloat16")
@@ -35,34 +46,59 @@ class StudyConfig:
         "linear_probe,bitfit,lora",
         scoped=True,
     )
-    shots: int = flag_field("Training examples per class, and as many for validation.", 16)
+    shots: int = flag_field(
+        "Training examples per class, and as many for validation.", 16, whole(1)
+    )
     seeds: tuple[int, ...] = flag_field(
         "Each seed draws a split, initial weights and an order of the batches.",
         (13, 21, 42, 87, 100),
+        SEED,
     )
     learning_rates: str = flag_field(
         "Learning rates, one of which is chosen on validation data; if empty, each method's own.",
         "",
+        real(above=0),
         scoped=True,
     )
-    weight_decay: float = flag_field("Weight decay of AdamW.", 0.0)
-    steps: str = flag_field("Optimiser steps of a run.", "100", scoped=True)
-    batch_size: str = flag_field("Examples in a step.", "8", scoped=True)
-    evaluate_every: int = flag_field("Steps between two validations.", 10)
-    patience: int = flag_field(
-        "End a run after this many validations without a better one; 0 never does.", 0
+    weight_decay: float = flag_field("Weight decay of AdamW.", 0.0, real(0))
+    steps: str = flag_field(
+        "Optimiser steps of a run.", "100", range_of(FitConfig, "steps"), scoped=True
     )
-    dropout: float = flag_field("Dropout rate inside the model while training.", 0.0)
-    warmup: float = flag_field("Share of the steps in which the learning rate rises.", 0.1)
-    clip_norm: float = flag_field("Largest global norm of a gradient.", 1.0)
-    max_test: int | None = flag_field("Test examples at most; if not given, all.", None)
+    batch_size: str = flag_field(
+        "Examples in a step.", "8", range_of(FitConfig, "batch_size"), scoped=True
+    )
+    evaluate_every: int = flag_field(
+        "Steps between two validations.", 10, range_of(FitConfig, "evaluate_every")
+    )
+    patience: int = flag_field(
+        "End a run after this many validations without a better one; 0 never does.",
+        0,
+        range_of(FitConfig, "patience"),
+    )
+    dropout: float = flag_field(
+        "Dropout rate inside the model while training.", 0.0, range_of(FitConfig, "dropout")
+    )
+    warmup: float = flag_field(
+        "Share of the steps in which the learning rate rises.",
+        0.1,
+        range_of(FitConfig, "warmup"),
+    )
+    clip_norm: float = flag_field(
+        "Largest global norm of a gradient; a large one, such as 1e9, clips nothing.",
+        1.0,
+        range_of(FitConfig, "clip_norm"),
+    )
+    max_test: int | None = flag_field("Test examples at most; if not given, all.", None, whole(1))
     max_length: int | None = flag_field(
         "Tokens of an example at most, for methods that train; if not given, as many as the model "
         "takes.",
         None,
+        whole(8),
     )
     max_prompt_tokens: int = flag_field(
-        "Tokens of a prompt with its demonstrations at most, for methods that train nothing.", 2048
+        "Tokens of a prompt with its demonstrations at most, for methods that train nothing.",
+        2048,
+        whole(8),
     )
     formulation: str = flag_field(
         "How the task is put to the model. auto is a template for a model with a decoder, where "
@@ -105,41 +141,55 @@ class StudyConfig:
         choices=PRECISIONS,
         kind="matmul precision",
     )
-    runs_axis: int = flag_field("Groups of devices that runs are spread over.", 1, name="mesh_runs")
+    runs_axis: int = flag_field(
+        "Groups of devices that runs are spread over.", 1, whole(1, MAX_INT32), name="mesh_runs"
+    )
     batch_axis: int = flag_field(
-        "Groups of devices that a batch is spread over.", 1, name="mesh_batch"
+        "Groups of devices that a batch is spread over.", 1, whole(1, MAX_INT32), name="mesh_batch"
     )
     model_axis: int = flag_field(
-        "Groups of devices that weights are spread over.", 1, name="mesh_model"
+        "Groups of devices that weights are spread over.", 1, whole(1, MAX_INT32), name="mesh_model"
     )
 
     def __post_init__(self):
         require_choices(self)
         if not self.models:
             raise InputError("no model: name at least one with --models")
-        problems = [*self._out_of_range(), *self._seed_problems()]
+        problems = [*range_problems(self), *self._list_problems(), *self._seed_problems()]
         if problems:
-            raise problems_error("values out of range:", problems)
+            raise range_error(problems)
+        self._require_readable_texts()
 
-    def _out_of_range(self) -> list[str]:
-        limits = {
-            "shots": (self.shots, 1),
-            "max_test": (self.max_test or 1, 1),
-            "max_length": (self.max_length or 8, 8),
-            "max_prompt_tokens": (self.max_prompt_tokens, 8),
-            "weight_decay": (self.weight_decay, 0),
-        }
-        return [
-            f"{name} = {value}: expected {least} or more"
-            for name, (value, least) in limits.items()
-            if value < least
-        ]
+    def _require_readable_texts(self) -> None:
+        """Raise an error for a template or verbalizer that cannot be read, even if unused."""
+        # Import here: the flags are shown without JAX.
+        if self.template != type(self).template:
+            from fsl_jax.tasks.template import Template
+
+            Template(self.template)
+        if self.verbalizer:
+            from fsl_jax.tasks.verbalizer import parse_verbalizer
+
+            parse_verbalizer(self.verbalizer)
+
+    def _list_problems(self) -> list[str]:
+        """List the problems of the numbers in scoped lists."""
+        problems = []
+        for field in dataclasses.fields(self):
+            accepted, text = range_of(field), getattr(self, field.name)
+            if not flag_of(field).scoped or accepted is None or not text:
+                continue
+            try:
+                entries = parse_scoped_list(text, accepted.read, field.name).entries
+                problems += [accepted.problem(field.name, entry.value) for entry in entries]
+            except InputError as error:
+                problems.append(str(error))
+        return [problem for problem in problems if problem]
 
     def _seed_problems(self) -> list[str]:
-        negative = [f"seed {seed}: seeds are not negative" for seed in self.seeds if seed < 0]
-        repeated = sorted({seed for seed in self.seeds if self.seeds.count(seed) > 1})
+        seeds = [seed for seed in self.seeds if not SEED.problem("seed", seed)]
+        repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
         return [
-            *negative,
             *(f"seed {seed} is given twice" for seed in repeated),
             *([] if self.seeds else ["no seeds: give at least one"]),
         ]

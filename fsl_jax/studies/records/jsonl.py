@@ -9,7 +9,9 @@ from etils import epath
 
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.files import write_atomically
-from fsl_jax.validation import brief, checked_fields
+from fsl_jax.json_reader import parse_json
+from fsl_jax.studies.records.hashed_files import read_hashed
+from fsl_jax.validation import checked_fields
 
 RecordType = TypeVar("RecordType", bound="Record")
 
@@ -55,14 +57,37 @@ def write_records(path: epath.PathLike, records: Iterable[Record]) -> None:
     Raises:
       OSError: the file could not be written; the old file is not changed.
     """
-    write_atomically(path, "".join(record.line() + "\n" for record in records))
+    write_atomically(path, encode_records(records))
+
+
+def encode_records(records: Iterable[Record]) -> bytes:
+    """Return the contents of a JSON Lines file with these records, one on each line."""
+    return "".join(record.line() + "\n" for record in records).encode()
 
 
 def read_records(path: epath.PathLike, kind: type[RecordType]) -> tuple[RecordType, ...]:
     """Read a JSON Lines file that `write_records` wrote; anything else is an error.
 
     Args:
-      path: the file.
+      path: the file. If `hashes.json` beside it has its hash, the file must not have changed.
+      kind: the class of the records.
+
+    Returns:
+      The records in the order of their lines.
+
+    Raises:
+      InputError: the file is missing or has changed, or some lines are not such records; the error
+        names the number of every such line.
+    """
+    return parse_records(read_hashed(path), path, kind)
+
+
+def parse_records(data: bytes, source: object, kind: type[RecordType]) -> tuple[RecordType, ...]:
+    """Return the records in the contents of a JSON Lines file.
+
+    Args:
+      data: the contents.
+      source: the file, for the error.
       kind: the class of the records.
 
     Returns:
@@ -70,17 +95,16 @@ def read_records(path: epath.PathLike, kind: type[RecordType]) -> tuple[RecordTy
 
     Raises:
       InputError: some lines are not such records; the error names the number of every such line.
-      FileNotFoundError: there is no such file.
     """
     records, problems = [], []
-    for number, line in enumerate(epath.Path(path).read_text().splitlines(), start=1):
+    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n") if data else (), start=1):
         try:
-            records.append(_parse(line, kind))
-        except ValueError as error:
-            problems.append(f"line {number}: {error}")
+            records.append(_parse(line, f"line {number}", kind))
+        except InputError as error:
+            problems.append(str(error))
     if problems:
         raise problems_error(
-            f"{path} has lines that are no {kind.__name__}; correct or remove them:", problems
+            f"{source} has lines that are no {kind.__name__}; correct or remove them:", problems
         )
     return tuple(records)
 
@@ -100,25 +124,25 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, allow_nan=False)
 
 
-def _parse(line: str, kind: type[RecordType]) -> RecordType:
-    values = json.loads(line, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
-    if not isinstance(values, dict):
-        raise ValueError(f"expected a JSON object, found {brief(values)}")
-    names = [field.name for field in dataclasses.fields(kind)]
-    missing = [name for name in names if name not in values]
-    unexpected = [name for name in values if name not in names]
+def _parse(line: bytes, source: str, kind: type[RecordType]) -> RecordType:
+    values = parse_json(line, source)
+    names, defaults = [field.name for field in dataclasses.fields(kind)], _defaults(kind)
+    missing = [name for name in names if name not in values and name not in defaults]
+    unexpected = [name[:60] for name in values if name not in names]
     if missing or unexpected:
         texts = {"missing": missing, "unexpected": unexpected}
-        raise ValueError("; ".join(f"{what}: {', '.join(x)}" for what, x in texts.items() if x))
-    return kind(**checked_fields(kind, values))
+        problems = (f"{what}: {', '.join(x)}" for what, x in texts.items() if x)
+        raise InputError(f"{source}: {'; '.join(problems)}")
+    try:
+        return kind(**checked_fields(kind, defaults | values))
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a key is given twice in one object")
-    return values
+def _defaults(kind: type[Record]) -> dict[str, Any]:
+    """Return the values of the fields that lines of earlier versions lack."""
+    return {
+        field.name: field.default_factory()
+        for field in dataclasses.fields(kind)
+        if field.default_factory is not dataclasses.MISSING
+    }

@@ -69,6 +69,8 @@ class RunRecord(Record):
       versions: from `environment.versions`.
       notes: sentences for the reader: truncated texts, demonstrations that fitted.
       curve: the evaluations in the order of their steps.
+      model_files: the SHA-256 of the base model's config and of each file of its tokenizer, by
+        name; empty for a GGUF file, and in the records of fsl_jax 0.1.0.
     """
 
     method: str
@@ -96,6 +98,7 @@ class RunRecord(Record):
     versions: dict[str, str]
     notes: tuple[str, ...]
     curve: tuple[CurvePoint, ...]
+    model_files: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def row(self) -> RowKey:

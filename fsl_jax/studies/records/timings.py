@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from etils import epath
 
-from fsl_jax.studies.records.jsonl import Record, read_records, write_records
+from fsl_jax.studies.records.hashed_files import HashedFiles
+from fsl_jax.studies.records.jsonl import Record, encode_records, read_records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,32 +43,40 @@ def append_timings(path: epath.PathLike, timings: Iterable[Timing]) -> None:
     """Add lines to `timings.jsonl`, which is created if it is missing.
 
     A new file is written and renamed, because a killed append would leave half a line, and object
-    stores cannot append.
+    stores cannot append. Its hash goes into `hashes.json` beside it.
 
     Args:
-      path: the file; its directory exists.
+      path: the file.
       timings: the records to add.
 
     Raises:
-      InputError: the file has lines that are not timings.
+      InputError: the file has changed since it was written, is lost, or has lines that are not
+        timings.
       OSError: the file could not be written; the old file is not changed.
     """
-    write_records(path, [*read_timings(path), *timings])
+    path = epath.Path(path)
+    contents = encode_records([*read_timings(path), *timings])
+    HashedFiles(path.parent).write({path.name: contents})
 
 
 def read_timings(path: epath.PathLike) -> tuple[Timing, ...]:
     """Read `timings.jsonl`.
 
     Args:
-      path: the file.
+      path: the file. If `hashes.json` beside it has its hash, the file must not have changed.
 
     Returns:
-      The records in order; empty if the file does not exist.
+      The records in order; empty if the file was never written.
 
     Raises:
-      InputError: some lines are not timings; the error names the number of every such line.
+      InputError: the file has changed or is lost, or some lines are not timings; the error names
+        the number of every such line.
     """
-    return read_records(path, Timing) if epath.Path(path).exists() else ()
+    path = epath.Path(path)
+    if not path.exists():
+        HashedFiles(path.parent).check(path.name, None)
+        return ()
+    return read_records(path, Timing)
 
 
 def seconds_of(timings: Iterable[Timing], method: str, model: str) -> dict[str, float]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fsl_jax.studies.records.records import CurvePoint, RunRecord
-from fsl_jax.studies.reporting.plot_style import COLOURS, INK, add_legend, add_title, tidy
+from fsl_jax.studies.reporting.plot_style import COLOURS, INK, add_legend, add_title, label_of, tidy
 from fsl_jax.studies.reporting.statistics import spread
 from fsl_jax.studies.reporting.summary import Row
 
@@ -39,7 +39,7 @@ def draw_curves(rows: Sequence[Row], records: Sequence[RunRecord]) -> Figure:
     add_legend(figure, panels)
     add_title(
         figure,
-        f"{rows[0].dataset}, {rows[0].shots} shots",
+        f"{label_of(rows[0].dataset)}, {rows[0].shots} shots",
         "thin: one seed, its point the step that was kept · thick: mean over seeds",
     )
     return figure
@@ -51,7 +51,7 @@ def _draw_panel(axes: Axes, model: str, rows: Sequence[Row], selected: Sequence[
         runs = [run for run in selected if (run.method, run.model) == (method, model) and run.curve]
         _draw_runs(axes, method, COLOURS[number % len(COLOURS)], runs)
     _draw_references(axes, rows, selected)
-    axes.set_title(model, fontsize=10, color=INK)
+    axes.set_title(label_of(model), fontsize=10, color=INK)
     axes.set_xlabel("optimiser steps")
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
@@ -66,7 +66,7 @@ def _draw_runs(axes: Axes, method: str, colour: str, runs: Sequence[RunRecord]) 
             axes.scatter([run.best_step], [curve[run.best_step]], s=20, color=colour, zorder=3)
     shared = sorted(set(curves[0]).intersection(*curves)) if curves else []
     means = [spread([curve[step] for curve in curves], (0.0, 100.0)).mean for step in shared]
-    axes.plot(shared, means, color=colour, linewidth=2.4, label=method)
+    axes.plot(shared, means, color=colour, linewidth=2.4, label=label_of(method))
 
 
 def _measured(curve: Sequence[CurvePoint]) -> dict[int, float]:
@@ -87,5 +87,5 @@ def _draw_references(axes: Axes, rows: Sequence[Row], selected: Sequence[RunReco
             linestyle=dashes,
             linewidth=1.2,
             alpha=0.8,
-            label=f"{row.method} ({row.model}{source})",
+            label=f"{label_of(row.method)} ({label_of(row.model)}{source})",
         )

@@ -1,25 +1,24 @@
-"""Write curves for TensorBoard: one event file for each run, with equal bytes for equal runs."""
+"""Make curves for TensorBoard: one event file for each run, with equal bytes for equal runs."""
 
 import hashlib
-import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from etils import epath
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import scalar
 
-from fsl_jax.files import write_atomically
+from fsl_jax.outputs.names import directory_name
 from fsl_jax.studies.records.jsonl import canonical_json
 from fsl_jax.studies.records.records import RunRecord
 
+DIRECTORY = "events"
 FILE_NAME = "events.out.tfevents.0.fsl_jax"
 
 
-def write_events(directory: epath.PathLike, records: Iterable[RunRecord]) -> None:
-    """Write the curves of finished runs to a directory for `tensorboard --logdir`.
+def event_files(records: Iterable[RunRecord]) -> dict[str, bytes]:
+    """Return the files with the curves of finished runs for `tensorboard --logdir`.
 
     Each run has a directory `MODEL/METHOD/seed=…,learning_rate=…,HASH` with one file. The file's
     name is fixed, so that writing a run again replaces its curves instead of showing them twice.
@@ -28,15 +27,17 @@ def write_events(directory: epath.PathLike, records: Iterable[RunRecord]) -> Non
     bytes.
 
     Args:
-      directory: the log directory.
-      records: the runs of a program; runs without a curve or a test value are skipped.
+      records: the runs of a program; runs without a curve or a test value have no file.
+
+    Returns:
+      The contents of the files by their names relative to the study's directory.
     """
-    for record in records:
-        events = list(_events(record))
-        if events:
-            path = epath.Path(directory) / run_directory(record)
-            path.mkdir(parents=True, exist_ok=True)
-            write_atomically(path / FILE_NAME, _encoded(events))
+    events = {run_directory(record): list(_events(record)) for record in records}
+    return {
+        f"{DIRECTORY}/{directory}/{FILE_NAME}": _encoded(of_run)
+        for directory, of_run in events.items()
+        if of_run
+    }
 
 
 def run_directory(record: RunRecord) -> str:
@@ -53,11 +54,7 @@ def run_directory(record: RunRecord) -> str:
     values = canonical_json([getattr(record, name) for name in (*shown, *names)])
     digest = hashlib.sha256(values.encode()).hexdigest()[:8]
     name = f"seed={record.seed},learning_rate={record.learning_rate}"
-    return f"{_safe(record.model)}/{_safe(record.method)}/{name},{digest}"
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^\w.,=()+-]+", "_", name).lstrip(".") or "_"
+    return f"{directory_name(record.model)}/{directory_name(record.method)}/{name},{digest}"
 
 
 def _events(record: RunRecord) -> Iterator[Event]:

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fsl_jax.studies.reporting.plot_style import COLOURS, INK, MARKERS, PALE, add_title, tidy
+from fsl_jax.studies.reporting.plot_style import (
+    COLOURS,
+    INK,
+    MARKERS,
+    PALE,
+    add_title,
+    label_of,
+    tidy,
+)
 from fsl_jax.studies.reporting.summary import Row
 from fsl_jax.studies.reporting.table import result
 
@@ -30,14 +38,15 @@ def draw_methods(rows: Sequence[Row], chance: float | None = None) -> Figure:
         _draw_row(axes, index, row, models.index(row.model))
     if chance is not None:
         _draw_chance(axes, chance)
-    axes.set_yticks(range(len(rows)), [f"{row.method}  ·  {row.model}" for row in rows])
+    labels = [f"{label_of(row.method)}  ·  {label_of(row.model)}" for row in rows]
+    axes.set_yticks(range(len(rows)), labels)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(*_limits(_shares(rows, chance)))
     axes.set_xlabel(f"test {rows[0].metric.replace('_', ' ')} (%)")
     tidy(axes, grid="x")
     add_title(
         figure,
-        f"{rows[0].dataset}, {rows[0].shots} shots",
+        f"{label_of(rows[0].dataset)}, {rows[0].shots} shots",
         "one point a seed · large: mean · line: 95% confidence interval of the mean",
     )
     return figure

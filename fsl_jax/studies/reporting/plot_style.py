@@ -1,5 +1,6 @@
 """The style of all plots: colours, markers, titles, grids and legends."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -11,6 +12,28 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "D", "^", "v", "P")
 INK = "#262626"
 PALE = "#737373"
+
+
+MAX_LABEL = 40
+"""The largest number of characters of a method, a model or a data set in a picture."""
+
+
+def label_of(text: str) -> str:
+    """Return a text that a user wrote, as a picture shows it.
+
+    Args:
+      text: a method, a model or a data set.
+
+    Returns:
+      The text on one line, without signs that matplotlib takes for mathematics. A long text is cut,
+      with a hash that distinguishes it from others with the same beginning.
+    """
+    if len(text) > MAX_LABEL:
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+        text = f"{text[: MAX_LABEL - 8]}… {digest}"
+    # Half of a surrogate pair cannot be drawn.
+    text = text.encode(errors="replace").decode()
+    return " ".join(text.split()).replace("$", r"\$")
 
 
 def add_title(figure: Figure, text: str, explanation: str) -> None:

@@ -1,20 +1,20 @@
 """The report of a study: the conclusion, the table, the plots, and how to read them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from etils import epath
 
 from fsl_jax.errors import InputError
-from fsl_jax.files import write_atomically
+from fsl_jax.studies.records.hashed_files import REPORT_FILE, SUMMARY_FILE, HashedFiles
 from fsl_jax.studies.records.records import RunRecord
 from fsl_jax.studies.records.timings import Timing
 from fsl_jax.studies.reporting.conclusion import conclusion
-from fsl_jax.studies.reporting.plots import write_plots
+from fsl_jax.studies.reporting.plots import plot_files
 from fsl_jax.studies.reporting.report_notes import how_it_was_made, notes_of, seconds_table
 from fsl_jax.studies.reporting.report_reading import how_to_read
 from fsl_jax.studies.reporting.report_selection import adapters_section, selection_table
-from fsl_jax.studies.reporting.summary import Row, summarise, write_summary
+from fsl_jax.studies.reporting.summary import Row, encode_summary, summarise
 from fsl_jax.studies.reporting.table import cells, footnotes, headers, markdown_table
 
 
@@ -27,17 +27,19 @@ def write_report(
     notes: Sequence[str] = (),
     command: str | None = None,
     chance: float | None = None,
+    only: Collection[str] | None = None,
 ) -> list[Row]:
     """Write the results of a study: `summary.json`, the plots, and `report.md` with these plots.
 
     Args:
-      directory: the directory to write to, which must exist.
+      directory: the directory to write to.
       records: all runs of the study; the selected runs have test values.
       timings: the seconds of its programs.
       environment: from `environment.describe`.
       notes: sentences about the study as a whole, such as duplicates removed from the data set.
       command: the command that repeats the study.
       chance: the metric of guessing, in [0, 1], drawn in a plot; None for no line.
+      only: the names of the files to write; by default all.
 
     Returns:
       The rows of the table, the best first.
@@ -46,12 +48,17 @@ def write_report(
       InputError: there are no records, they are of several studies, or none is selected.
     """
     _require_one_study(records)
-    directory = epath.Path(directory)
     rows = summarise(records, timings)
-    write_summary(directory / "summary.json", rows, environment)
-    plots = write_plots(directory, rows, records, chance=chance)
-    text = markdown(rows, records, environment, plots=plots, notes=notes, command=command)
-    write_atomically(directory / "report.md", text)
+    plots = plot_files(rows, records, chance=chance)
+    text = markdown(rows, records, environment, plots=[*plots], notes=notes, command=command)
+    contents = {
+        SUMMARY_FILE: encode_summary(rows, environment),
+        **plots,
+        REPORT_FILE: text.encode(),
+    }
+    # The report comes last, since it shows the others.
+    chosen = {name: data for name, data in contents.items() if only is None or name in only}
+    HashedFiles(directory).write(chosen)
     return rows
 
 

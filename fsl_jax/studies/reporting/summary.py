@@ -1,4 +1,4 @@
-"""Make the rows of the table from the records of runs, and write `summary.json`."""
+"""Make the rows of the table from the records of runs; write and read `summary.json`."""
 
 import dataclasses
 import itertools
@@ -9,10 +9,12 @@ from typing import Any
 from etils import epath
 
 from fsl_jax.errors import InputError, problems_error
-from fsl_jax.files import write_json
+from fsl_jax.json_reader import parse_json
+from fsl_jax.studies.records.hashed_files import read_hashed
 from fsl_jax.studies.records.records import RowKey, RunRecord
 from fsl_jax.studies.records.timings import Timing, seconds_of
 from fsl_jax.studies.reporting.statistics import spread
+from fsl_jax.validation import brief, checked_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,39 +93,100 @@ def summarise(records: Iterable[RunRecord], timings: Iterable[Timing]) -> list[R
     return sorted(rows, key=lambda row: (row.failed, -(row.mean or 0.0), row.method, row.model))
 
 
-def write_summary(path: epath.PathLike, rows: Sequence[Row], environment: dict[str, Any]) -> None:
-    """Write `summary.json`: the rows, and the environment in which the study ran.
+def encode_summary(rows: Sequence[Row], environment: dict[str, Any]) -> bytes:
+    """Return the contents of `summary.json`: the rows, and the environment of the study.
 
     Args:
-      path: the file, whose directory must exist.
       rows: from `summarise`.
       environment: from `environment.describe`.
+
+    Returns:
+      Indented JSON.
     """
-    write_json(
-        path, {"rows": [dataclasses.asdict(row) for row in rows], "environment": environment}
-    )
+    values = {"rows": [dataclasses.asdict(row) for row in rows], "environment": environment}
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
 
 
 def read_summary(path: epath.PathLike) -> list[Row]:
-    """Read the rows that `write_summary` wrote.
+    """Read the rows in `summary.json`.
 
     Args:
-      path: the file.
+      path: the file. If `hashes.json` beside it has its hash, the file must not have changed.
 
     Returns:
       The rows.
 
     Raises:
-      InputError: the file does not exist, or `write_summary` did not write it.
+      InputError: the file does not exist or has changed, or is not the summary of a study.
     """
     path = epath.Path(path)
     if not path.exists():
         raise InputError(f"{path}: there is no such file; its study has not finished")
-    try:
-        rows = json.loads(path.read_text())["rows"]
-        return [Row(**row | {"ci95": row["ci95"] and tuple(row["ci95"])}) for row in rows]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not the summary of a study: {error}") from error
+    return parse_summary(read_hashed(path), path)
+
+
+def parse_summary(data: bytes, source: object) -> list[Row]:
+    """Return the rows in the contents of `summary.json`.
+
+    Args:
+      data: the contents.
+      source: the file, for the error.
+
+    Returns:
+      The rows.
+
+    Raises:
+      InputError: the contents are not the summary of a study; the error lists all problems.
+    """
+    rows = parse_json(data, source).get("rows")
+    if not isinstance(rows, list):
+        raise InputError(f"{source}: not the summary of a study: rows: expected a list")
+    checked, problems = [], []
+    for number, row in enumerate(rows):
+        try:
+            checked.append(_checked_row(row))
+        except InputError as error:
+            problems.append(f"row {number}: {error}")
+    if problems:
+        raise problems_error(f"{source}: not the summary of a study:", problems)
+    return checked
+
+
+@dataclasses.dataclass(frozen=True)
+class _Interval:
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _Selected:
+    seeds: list[int]
+    learning_rate: list[float | None]
+    validation: list[float | None]
+    best_step: list[int | None]
+    adapter: list[str | None]
+    tried: int
+    nan: int
+
+
+def _checked_row(values: Any) -> Row:
+    if not isinstance(values, dict):
+        raise InputError(f"expected an object, found {brief(values)}")
+    row = Row(**checked_fields(Row, values | {"ci95": None}))
+    selected = checked_fields(_Selected, row.selected)
+    if any(isinstance(each, list) and len(each) != len(row.runs) for each in selected.values()):
+        raise InputError(f"selected: expected lists of {len(row.runs)} values, as in runs")
+    return dataclasses.replace(row, ci95=_interval(values.get("ci95")), selected=selected)
+
+
+def _interval(value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise InputError(f"ci95: expected [low, high], found {brief(value)}")
+    interval = _Interval(**checked_fields(_Interval, {"low": value[0], "high": value[1]}))
+    return interval.low, interval.high
 
 
 def _by_seed(runs: list[RunRecord]) -> dict[int, list[RunRecord]]:

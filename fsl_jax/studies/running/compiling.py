@@ -23,7 +23,7 @@ MEMORY_SHARE = 0.9
 def compile_all(
     study: RunningStudy, programs: list[PlannedProgram], options: RunOptions
 ) -> tuple[list[PlannedProgram], dict[str, Program]]:
-    """Load the models and compile every program, so that errors come before the first run.
+    """Load the models, prepare every program, then compile all, so that errors come early.
 
     Args:
       study: the study.
@@ -36,16 +36,25 @@ def compile_all(
     limit = min(gather(options.memory_limit or int(MEMORY_SHARE * device_memory_limit())))
     planned, compiled = [], {}
     task = study.progress.task("load and compile", len(programs))
-    for number, program in enumerate(programs):
+    prepared = [_prepare(study, program) for program in programs]
+    for number, (program, parts) in enumerate(zip(programs, prepared, strict=True)):
         study.stop_if_asked("stopped before the first run")
-        if program.trains:
-            program, compiled[program.name] = compile_planned(study, program, limit)
+        if parts is not None:
+            program, compiled[program.name] = _compile_prepared(study, parts, limit)
             planned.append(program)
         else:
-            make_prompt_formulation(study, program)
             planned.append(dataclasses.replace(program, size=1))
         task.update(number + 1)
     return planned, compiled
+
+
+def _prepare(study: RunningStudy, planned: PlannedProgram) -> Prepared | None:
+    """Load the model of a program and prepare its arrays; None if it trains nothing."""
+    study.stop_if_asked("stopped before the first run")
+    if not planned.trains:
+        make_prompt_formulation(study, planned)
+        return None
+    return prepare(planned, study.load(planned.model), study.dataset, study.config, stack_shapes)
 
 
 def compile_planned(
@@ -61,9 +70,16 @@ def compile_planned(
     Returns:
       The planned program with its compiled sizes, and the compiled program.
     """
-    pretrained = study.load(planned.model)
-    prepared = prepare(planned, pretrained, study.dataset, study.config, stack_shapes)
-    program = _compile(study, prepared, limit)
+    prepared = prepare(
+        planned, study.load(planned.model), study.dataset, study.config, stack_shapes
+    )
+    return _compile_prepared(study, prepared, limit)
+
+
+def _compile_prepared(
+    study: RunningStudy, prepared: Prepared, limit: int
+) -> tuple[PlannedProgram, Program]:
+    planned, program = prepared.planned, _compile(study, prepared, limit)
     logging.info("%s trains\n%s", planned.name, prepared.stack.summary)
     return dataclasses.replace(
         planned,

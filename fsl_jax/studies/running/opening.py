@@ -2,9 +2,11 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
+from absl import logging
 from etils import epath
 from jax.sharding import Mesh
 from rich.console import Console
@@ -12,21 +14,108 @@ from rich.console import Console
 from fsl_jax.data.examples import Dataset
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.data.splits import few_shot_split, test_subset
-from fsl_jax.processes import is_first
-from fsl_jax.sharding import make_mesh
+from fsl_jax.errors import InputError
+from fsl_jax.outputs.checks import require_parts
+from fsl_jax.outputs.lock import hold_directory, require_free
+from fsl_jax.processes import from_first, is_first
+from fsl_jax.sharding import make_mesh, unused_devices
 from fsl_jax.studies.planning.base_model import load_base
+from fsl_jax.studies.planning.plan_file import PLAN_FILE, read_plan
 from fsl_jax.studies.planning.study_config import StudyConfig
+from fsl_jax.studies.records.hashed_files import (
+    HASHES_FILE,
+    REPORT_FILE,
+    RESULTS_FILE,
+    SUMMARY_FILE,
+    TIMINGS_FILE,
+)
 from fsl_jax.studies.running.options import RunOptions
 from fsl_jax.studies.running.progress import Progress
 from fsl_jax.studies.running.running_study import RunningStudy
 from fsl_jax.training.stopping import StopRequest
 
 
-def load_study_data(config: StudyConfig) -> Dataset:
+def load_study_data(config: StudyConfig, options: RunOptions) -> Dataset:
     """Load the data set that a config names."""
     return load_dataset(
-        config.dataset, text_column=config.text_column, label_column=config.label_column
+        config.dataset,
+        text_column=config.text_column,
+        label_column=config.label_column,
+        max_unfolded=options.max_unfolded or None,
     )
+
+
+FOLDERS = ("adapters", "checkpoints", "events", "programs")
+"""The directories inside that of a study."""
+
+FILES = (
+    PLAN_FILE,
+    "flags.txt",
+    TIMINGS_FILE,
+    RESULTS_FILE,
+    SUMMARY_FILE,
+    REPORT_FILE,
+    HASHES_FILE,
+)
+"""The files in the directory of a study, apart from the pictures."""
+
+
+def require_free_output(output: epath.PathLike) -> None:
+    """Raise an error if another process writes to a study's directory; all must call this together.
+
+    Args:
+      output: the directory, as the user wrote it.
+
+    Raises:
+      InputError: another process writes to it.
+    """
+    with contextlib.ExitStack() as stack:
+        _in_first(stack, lambda _: require_free(output))
+
+
+@contextlib.contextmanager
+def hold_output(output: epath.PathLike, existing: dict[str, Any] | None) -> Iterator[None]:
+    """Keep other processes from writing to a study's directory; all must call this together.
+
+    The first process holds the lock for all.
+
+    Args:
+      output: the directory, as the user wrote it.
+      existing: the plan that it had; None if no study was started there.
+
+    Yields:
+      Nothing.
+
+    Raises:
+      InputError: another process writes to the directory, has just written to it, or it cannot be
+        written to.
+    """
+
+    def hold(stack: contextlib.ExitStack) -> None:
+        stack.enter_context(hold_directory(output))
+        require_parts(output, FOLDERS, FILES)
+        if read_plan(epath.Path(output)) != existing:
+            raise InputError(
+                f"{output}: another process has just written to it. Give the same command again"
+            )
+
+    with contextlib.ExitStack() as stack:
+        _in_first(stack, hold)
+        yield
+
+
+def _in_first(
+    stack: contextlib.ExitStack, function: Callable[[contextlib.ExitStack], None]
+) -> None:
+    """Call a function in the first process, and raise its `InputError` in all processes."""
+    problem = None
+    if is_first():
+        try:
+            function(stack)
+        except InputError as error:
+            problem = str(error)
+    if problem := from_first(problem):
+        raise InputError(problem)
 
 
 @contextlib.contextmanager
@@ -67,5 +156,7 @@ def open_study(
 def _make_study_mesh(config: StudyConfig) -> Mesh | None:
     """Make the mesh that a config asks for; None for one device."""
     sizes = (config.runs_axis, config.batch_axis, config.model_axis)
+    if is_first() and (warning := unused_devices(*sizes)):
+        logging.log_first_n(logging.WARNING, warning, 1)
     one_device = sizes == (1, 1, 1) and jax.process_count() == 1
     return None if one_device else make_mesh(*sizes)

@@ -39,7 +39,7 @@ def make_record(
     Returns:
       The record.
     """
-    config = study.config
+    config, pretrained = study.config, study.load(planned.model)
     training = {name: getattr(config, name) for name in TRAINING_FIELDS} if planned.trains else {}
     return RunRecord(
         method=run.method_text,
@@ -58,7 +58,8 @@ def make_record(
             "matmul_precision": config.matmul_precision,
             **settings,
         },
-        model_sha256=study.load(planned.model).sha256,
+        model_sha256=pretrained.sha256,
+        model_files=dict(pretrained.file_hashes),
         versions=versions(),
         **result,
     )

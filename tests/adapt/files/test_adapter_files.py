@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import hashlib
 import json
 import os
 import re
@@ -28,6 +27,7 @@ from fsl_jax.adapt.methods.top_layers import TopLayers
 from fsl_jax.adapt.methods.vera import VeRA
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
+from tests.plugins.adapter_records import edit_config, edit_record, list_again
 
 DESCRIPTION = {"name": "head", "labels": ["bad", "good"], "max_length": 16, "pooling": "mean"}
 UNREAD = ("pooler/",)
@@ -106,7 +106,7 @@ def test_the_files_say_what_they_are(bert, tmp_path):
     assert record["base_model"] == {"name": "tiny-bert", "sha256": bert.sha256}
     assert record["trained"]["head/bias"] == [2]
     assert record["versions"]["jax"] == jax.__version__
-    assert set(record["sha256"]) == {TENSORS, HEAD}
+    assert set(record["sha256"]) == {CONFIG, TENSORS, HEAD}
     assert set(safetensors.numpy.load_file(tmp_path / "a" / HEAD)) == {"head/bias", "head/kernel"}
 
 
@@ -158,12 +158,12 @@ def flip(name):
     return damage
 
 
-def edit(name, **changes):
-    def change(directory):
-        values = json.loads((directory / name).read_text())
-        (directory / name).write_text(json.dumps(values | changes))
+def edit(**changes):
+    return lambda directory: edit_record(directory, **changes)
 
-    return change
+
+def edit_peft(**changes):
+    return lambda directory: edit_config(directory, **changes)
 
 
 def write(name, content):
@@ -185,18 +185,25 @@ def write(name, content):
         ([flip(TENSORS)], "adapter_model.safetensors: damaged"),
         ([drop(RECORD)], "fsl_jax.json: missing"),
         ([write(RECORD, b"{")], "fsl_jax.json: not valid JSON"),
-        ([write(CONFIG, b"\xff")], "adapter_config.json: not valid JSON"),
-        ([write(CONFIG, b"[]")], "adapter_config.json: expected a JSON object"),
+        ([write(CONFIG, b"\xff")], "adapter_config.json: damaged; its SHA-256"),
         (
-            [edit(RECORD, method=3, trained=None)],
+            [write(CONFIG, b"\xff"), drop(RECORD), drop(HEAD)],
+            "adapter_config.json: not valid JSON",
+        ),
+        (
+            [write(CONFIG, b"[]"), drop(RECORD), drop(HEAD)],
+            "adapter_config.json: expected an object in JSON",
+        ),
+        (
+            [edit(method=3, trained=None)],
             r"(?s)not as they were.*- method: expected a text, found 3\n.*- trained: expected",
         ),
-        ([edit(RECORD, base_model={})], r"(?s)base_model.name: missing\n.*base_model.sha256: miss"),
-        ([edit(RECORD, method="lorra")], "unknown method 'lorra'"),
-        ([edit(CONFIG, r=4)], "wrong shape: .* expected"),
-        ([edit(RECORD, method="lora(rank=2, targets='key$')")], r"(?s)missing: .*key.*not known"),
-        ([edit(RECORD, trained={"x": [1]})], r"(?s)missing: x.*not known: head/bias"),
-        ([edit(RECORD, sha256={})], r"head.safetensors: fsl_jax.json does not list it"),
+        ([edit(base_model={})], r"(?s)base_model.name: missing\n.*base_model.sha256: miss"),
+        ([edit(method="lorra")], "unknown method 'lorra'"),
+        ([edit_peft(r=4)], "wrong shape: .* expected"),
+        ([edit(method="lora(rank=2, targets='key$')")], r"(?s)missing: .*key.*not known"),
+        ([edit(trained={"x": [1]})], r"(?s)missing: x.*not known: head/bias"),
+        ([edit(sha256={})], r"head.safetensors: fsl_jax.json does not list it"),
     ],
 )
 def test_damage_is_noticed_and_named(bert, tmp_path, damage, message):
@@ -332,9 +339,7 @@ def smuggle(directory, name, file):
     path = directory / file
     tensors = safetensors.numpy.load_file(path) | {name: np.zeros((2, 16), np.float32)}
     path.write_bytes(safetensors.numpy.save(tensors))
-    record = json.loads((directory / RECORD).read_text())
-    record["sha256"][file] = hashlib.sha256(path.read_bytes()).hexdigest()
-    (directory / RECORD).write_text(json.dumps(record))
+    list_again(directory, file)
 
 
 @pytest.mark.parametrize("method", [BitFit(), LoRA(rank=2)])
@@ -365,7 +370,7 @@ def test_a_setting_in_the_file_of_the_head_is_not_taken(bert, tmp_path):
 def test_a_method_that_does_not_fit_another_base_is_told_beside_its_hash(bert, tmp_path):
     method = TopLayers(2)
     save_adapter(tmp_path, trained_leaves(bert, method), method, bert, DESCRIPTION)
-    edit(RECORD, method="top_layers(k=99)")(tmp_path)
+    edit_record(tmp_path, method="top_layers(k=99)")
     with pytest.raises(InputError) as error:
         load_adapter(tmp_path, dataclasses.replace(bert, sha256="cd" * 32))
     assert len(error.value.problems) == 2
@@ -378,7 +383,7 @@ def test_a_kind_that_is_not_here_is_told_from_those_that_are(bert, tmp_path, kin
     save_adapter(tmp_path, trained_leaves(bert, method), method, bert, DESCRIPTION)
     (tmp_path / RECORD).unlink()
     (tmp_path / HEAD).unlink()
-    edit(CONFIG, peft_type=kind)(tmp_path)
+    edit_config(tmp_path, peft_type=kind)
     message = (
         f"{re.escape(str(tmp_path))}: .* peft_type {found}, which cannot be read here.*ADALORA"
     )

@@ -1,13 +1,12 @@
 """PEFT's config and ours must say the same of an adapter's numbers."""
 
-import json
-
 import pytest
 
 from fsl_jax.adapt import LoRA, load_adapter
 from fsl_jax.adapt.files.adapter_layout import CONFIG
 from fsl_jax.adapt.files.config_agreement import disagreements
 from fsl_jax.errors import InputError
+from tests.plugins.adapter_records import edit_config
 
 
 @pytest.mark.parametrize(
@@ -34,8 +33,7 @@ from fsl_jax.errors import InputError
 def test_a_config_that_was_edited_is_told_from_the_other(bert, save_moved, tmp_path, change, found):
     save_moved(tmp_path / "a", bert, "lora(2)")
     load_adapter(tmp_path / "a", bert)
-    file = tmp_path / "a" / CONFIG
-    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    edit_config(tmp_path / "a", **change)
     with pytest.raises(InputError) as error:
         load_adapter(tmp_path / "a", bert)
     assert error.value.problems == tuple(f"{CONFIG} {fault}" for fault in found)

@@ -15,7 +15,7 @@ from etils import epath
 from fsl_jax.adapt import load_adapter, save_adapter
 from fsl_jax.adapt.files import exporting
 from fsl_jax.adapt.files.adapter_layout import HEAD
-from fsl_jax.adapt.files.exporting import base_name, export_adapter
+from fsl_jax.adapt.files.exporting import export_adapter
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.models import export
@@ -201,7 +201,10 @@ def test_an_encoder_decoder_is_compared_by_its_words(save, tmp_path):
 
 def test_a_head_goes_into_a_file_of_its_own(save, tmp_path):
     directory, base = save("bert", "bitfit", head=True)
-    found = export_adapter(directory, base, "merged", tmp_path / "out", TEXTS)
+    with pytest.raises(InputError, match=r"does not say how its head pools.*--separate_head"):
+        export_adapter(directory, base, "merged", tmp_path / "out", TEXTS)
+    assert not (tmp_path / "out").exists()
+    found = export_adapter(directory, base, "merged", tmp_path / "out", TEXTS, separate_head=True)
     assert found.is_model
     assert HEAD in found.notes[0]
     assert (tmp_path / "out" / HEAD).exists()
@@ -291,15 +294,3 @@ def test_what_is_there_already_is_kept(save, tmp_path):
     with pytest.raises(InputError, match="it is there already"):
         export_adapter(directory, base, "merged", directory, TEXTS)
     assert (directory / "adapter_config.json").exists()
-
-
-def test_an_adapter_names_its_base(save, tmp_path):
-    directory, base = save("llama", "ia3")
-    assert base_name(directory) == base.name
-    (directory / "fsl_jax.json").unlink()
-    assert base_name(directory) == base.name
-    with pytest.raises(InputError, match=r"there is no adapter_config.json"):
-        base_name(tmp_path)
-    (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(InputError, match="names no base model"):
-        base_name(tmp_path)

@@ -123,6 +123,7 @@ def test_the_hub_is_told_of_no_base_but_its_own(
     assert card.data.base_model == found
     assert f"for the model `{name}`" in card.text
     assert ("`BASE` is a directory" in card.text) == (found is None)
+    assert (f"--model={name} " in card.text) == (found is not None)
 
 
 def test_an_adapter_of_pefts_that_is_saved_again_has_a_card_of_its_own(tiny_bases, tmp_path):

@@ -143,8 +143,8 @@ def test_two_placements_stand_beside_each_other(llama, hidden):
     [
         ({"placement": "houlsbi"}, "unknown placement of adapters 'houlsbi'. Did you mean"),
         ({"activation": "sigmoid"}, "unknown activation of adapters 'sigmoid'"),
-        ({"size": 0}, "size of at least 1, found 0"),
-        ({"scale": 0.0}, "finite scale above 0"),
+        ({"size": 0}, "size = 0: expected a whole number, from 1 to"),
+        ({"scale": 0.0}, "scale = 0.0: expected a finite number, above 0"),
     ],
 )
 def test_settings_that_make_no_sense_are_errors(settings, message):

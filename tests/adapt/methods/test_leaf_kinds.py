@@ -8,14 +8,13 @@ import pytest
 from fsl_jax.adapt import TRAINED_METHODS, parse_method
 from fsl_jax.adapt.methods.leaf_kinds import (
     added_paths,
-    find_intermediate_leaf,
     is_known,
-    is_replaced,
     neutral_leaf_value,
 )
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.errors import InputError
 from fsl_jax.models.blocks.added_leaves import ADDED_LEAVES, find_added_leaf, layer_and_name
+from fsl_jax.models.blocks.intermediate_leaves import find_intermediate_leaf, is_replaced
 
 VARIANTS = (
     "lora(dora=True)",

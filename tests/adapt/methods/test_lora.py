@@ -221,10 +221,10 @@ def test_a_head_is_never_a_target(bert):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"rank": 0}, "rank of at least 1, found 0"),
-        ({"alpha": 0.0}, "alpha above 0, found 0.0"),
-        ({"alpha": float("inf")}, "alpha above 0, found inf"),
-        ({"learning_rate_ratio": 0.0}, "finite learning_rate_ratio above 0, found 0.0"),
+        ({"rank": 0}, "rank = 0: expected a whole number, from 1 to 1,048,576"),
+        ({"alpha": 0.0}, "alpha = 0.0: expected a finite number, above 0"),
+        ({"alpha": float("inf")}, "alpha = inf: expected a finite number, above 0"),
+        ({"learning_rate_ratio": 0.0}, "learning_rate_ratio = 0.0: expected a finite number"),
         ({"layers": "some"}, "lora's layers 'some' cannot be read"),
         ({"scaling": "rs_lora"}, "unknown scaling of lora 'rs_lora'. Did you mean 'rslora'"),
         ({"start": "pisa"}, "unknown start of lora 'pisa'. Did you mean 'pissa'"),

@@ -59,7 +59,7 @@ def test_what_the_network_computed_is_kept_and_the_network_dropped(llama, tmp_pa
 
 
 def test_settings_at_fault_are_named():
-    with pytest.raises(InputError, match="at least 1, found 20, 0 and 2"):
+    with pytest.raises(InputError, match="hidden = 0: expected a whole number, from 1"):
         PTuning(hidden=0)
     with pytest.raises(InputError, match="lstm"):
         PTuning(encoder="ltsm")

@@ -154,7 +154,7 @@ def test_a_start_that_needs_a_tokenizer_asks_for_one(tiny_bases):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"length": 0}, "length of at least 1, found 0"),
+        ({"length": 0}, "length = 0: expected a whole number, from 1 to"),
         ({"start": "vocab"}, "vocabulary"),
         ({"position": "infix"}, "prefix, suffix"),
         ({"start": "text"}, "start='text' and text=''"),

@@ -81,7 +81,13 @@ def test_an_integer_for_a_number_becomes_one():
         ("lora rank=4", "cannot read"),
         ("os.system('true')", "cannot read"),
         ("top_layers(__import__('os'))", "cannot read"),
-        ("lora(rank=0)", "rank of at least 1"),
+        ("lora(rank=0)", "rank = 0: expected a whole number, from 1 to 1,048,576"),
+        ("lora(rank=1000000000)", "rank = 1000000000: expected"),
+        ("lora(alpha=1e999)", "alpha = inf: expected a finite number"),
+        (f"lora(alpha=1{'0' * 400})", "alpha = inf: expected a finite number"),
+        ("lora(alpha=1e39)", "alpha = 1e\\+39: expected a finite number"),
+        ("(" * 5000, "cannot read"),
+        ("lora(" + "-" * 20000 + "1)", "cannot read"),
     ],
 )
 def test_what_cannot_be_read_says_why(text, message):

@@ -34,5 +34,5 @@ def test_more_layers_than_there_are_is_an_error(bert):
 
 
 def test_no_layer_at_all_is_an_error():
-    with pytest.raises(InputError, match="at least 1, found 0"):
+    with pytest.raises(InputError, match="k = 0: expected a whole number, from 1"):
         TopLayers(0)

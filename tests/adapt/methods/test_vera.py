@@ -106,8 +106,8 @@ def test_matrices_from_elsewhere_must_be_among_what_is_saved(llama, moved):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"rank": 0}, "rank of at least 1, found 0"),
-        ({"initial": float("nan")}, "a finite initial, found nan"),
+        ({"rank": 0}, "rank = 0: expected a whole number, from 1 to"),
+        ({"initial": float("nan")}, "initial = nan: expected a finite number"),
         ({"columns": "key:1,"}, "columns 'key:1,' cannot be read: expected paths with numbers"),
         ({"columns": "key"}, "columns 'key' cannot be read"),
         ({"targets": "(query"}, r"targets '\(query' are no regular expression"),

@@ -24,9 +24,11 @@ def test_the_forms_of_the_setting(text, numbers):
     np.testing.assert_array_equal(np.flatnonzero(chosen_layers("lora's layers", text, 6)), numbers)
 
 
-@pytest.mark.parametrize("text", ["", "some", "last", "last 0", "-1", "1-", "1;2", "first -2"])
+@pytest.mark.parametrize(
+    "text", ["", "some", "last", "last 0", "-1", "1-", "1;2", "first -2", "9" * 5000]
+)
 def test_what_cannot_be_read_is_refused(text):
-    with pytest.raises(InputError, match=r"lora's layers .* cannot be read: expected 'all'"):
+    with pytest.raises(InputError, match=r"(?s)lora's layers .* (cannot be read|left out)"):
         require_layers("lora's layers", text)
 
 
@@ -36,7 +38,9 @@ def test_a_span_that_ends_before_it_begins_is_refused(text, span):
         require_layers("lora's layers", text)
 
 
-@pytest.mark.parametrize("text", ["6", "4-6", "last 7", "first 7"])
+@pytest.mark.parametrize(
+    "text", ["6", "4-6", "last 7", "first 7", "0-99999999999", "last 9999999999"]
+)
 def test_layers_that_are_not_there_are_refused(text):
     with pytest.raises(InputError, match=f"'{text}' are none of 6 layers, numbered from 0"):
         chosen_layers("lora's layers", text, 6)

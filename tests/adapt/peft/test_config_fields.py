@@ -11,14 +11,13 @@ def test_what_is_empty_changes_nothing():
     assert not unsupported_fields({"known": 3}, {"known"})
 
 
-@pytest.mark.parametrize("can_merge", [True, False])
-def test_what_is_not_known_is_listed_with_a_way_where_there_is_one(can_merge):
-    values = {"modules_to_save": ["classifier"], "bias": "all", "alpha": 3}
-    *others, modules = unsupported_fields(values, (), can_merge)
-    assert others == ["alpha is 3, which is not supported", "bias is 'all', which is not supported"]
-    way = ": merge it in PEFT (`merge_and_unload`), and load the model, with its head"
-    expected = "modules_to_save is ['classifier'], which is not supported"
-    assert modules == expected + (way if can_merge else "")
+def test_what_is_not_known_is_listed():
+    values = {"trainable_token_indices": [3], "bias": "all", "alpha": 3}
+    assert unsupported_fields(values, ()) == [
+        "alpha is 3, which is not supported",
+        "bias is 'all', which is not supported",
+        "trainable_token_indices is [3], which is not supported",
+    ]
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, True, None, "3"])

@@ -73,9 +73,10 @@ def test_all_that_is_wrong_is_listed(tiny_bases):
         read(values, tensors, base)
     assert [line.strip(" -") for line in str(error.value).splitlines()[1:]] == [
         "a_later_invention is 1, which is not supported",
-        "modules_to_save is ['lm_head'], which is not supported",
+        "base_model.model.lm_head.weight is an embedding of its own in PEFT, and tiny-llama has "
+        "one for reading and for writing. Merge the adapter in PEFT (`merge_and_unload`), untie "
+        "the embeddings there, and load the model",
         "num_layers is 3; expected 2",
-        "not known: base_model.model.lm_head.weight",
         "wrong shape: prompt_embeddings is [3, 32], expected [2, 32]",
     ]
 

@@ -90,13 +90,13 @@ def test_without_its_matrices_it_is_refused_with_the_reason(llama, files, kept):
 def test_tensors_at_fault_are_all_listed(llama, files):
     values, tensors = files
     layer = "base_model.model.model.layers"
-    tensors["base_model.model.model.norm.weight"] = np.ones(16, np.float32)
+    tensors["base_model.model.model.norm.weights"] = np.ones(16, np.float32)
     tensors[f"{layer}.0.self_attn.q_proj.vera_lambda_d"] = np.ones(4, np.float32)
     del tensors[f"{layer}.1.self_attn.v_proj.vera_lambda_b"], tensors["base_model.vera_B"]
     with pytest.raises(InputError) as error:
         read((values, tensors), llama)
     assert [line.strip(" -") for line in str(error.value).splitlines()[1:]] == [
-        "not known: base_model.model.model.norm.weight",
+        "not known: base_model.model.model.norm.weights",
         f"wrong shape: {layer}.0.self_attn.q_proj.vera_lambda_d is [4], expected [3]",
         f"missing: {layer}.1.self_attn.v_proj.vera_lambda_b",
         "missing: base_model.vera_B, a random matrix that PEFT would draw by PyTorch's generator",

@@ -53,6 +53,34 @@ def test_an_unknown_architecture_names_the_known_ones(bert_directory):
         read_directory(bert_directory)
 
 
+@pytest.mark.parametrize("name", [["bert"], True, {"bert": 1}, "bert" * 10**6])
+def test_an_architecture_that_is_no_name_is_unknown(bert_directory, name):
+    change_config(bert_directory, model_type=name)
+    with pytest.raises(InputError, match=r"unknown architecture .*Known: bert, ") as error:
+        read_directory(bert_directory)
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("shape", [[], [0], [2**62, 0]])
+def test_the_classes_of_a_head_without_numbers_are_not_counted(bert_directory, shape):
+    """The other axes of such a tensor may be of any size."""
+    path = bert_directory / "model.safetensors"
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    end = max(entry["data_offsets"][1] for name, entry in header.items() if name[0] != "_")
+    numbers = 4 if shape == [] else 0
+    offsets = [end, end + numbers]
+    header["classifier.weight"] = {"dtype": "F32", "shape": shape, "data_offsets": offsets}
+    header["classifier.bias"] = {"dtype": "F32", "shape": [0], "data_offsets": [offsets[1]] * 2}
+    text = json.dumps(header).encode()
+    data = content[8 + size :] + bytes(numbers)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    change_config(bert_directory, architectures=["BertForTokenClassification"])
+    with pytest.raises(InputError, match=r"wrong shape: classifier\.weight is"):
+        read_directory(bert_directory, "token_classification")
+
+
 def test_a_config_without_an_architecture_is_an_error_that_says_so(bert_directory):
     change_config(bert_directory, model_type=None)
     with pytest.raises(InputError, match=r"config\.json: model_type is missing.* Known: bert, "):

@@ -16,7 +16,8 @@ from fsl_jax.models.gguf.reader import GGUFFile
     ],
 )
 def test_a_file_without_a_llama_is_an_error(monkeypatch, tmp_path, metadata, message):
-    monkeypatch.setattr(gguf_checkpoint, "read_gguf", lambda path: GGUFFile(metadata, {}))
+    file = GGUFFile(metadata, {})
+    monkeypatch.setattr(gguf_checkpoint, "read_gguf_parts", lambda path: (file, [path]))
     with pytest.raises(InputError, match=message):
         read_gguf_checkpoint(tmp_path / "model.gguf")
 

@@ -10,7 +10,8 @@ import transformers
 import fsl_jax
 from fsl_jax.errors import InputError
 from fsl_jax.models import export
-from fsl_jax.models.checkpoints.head_config import json_of
+from fsl_jax.models.blocks.pooling import TextEnd
+from fsl_jax.models.checkpoints.head_config import json_of, text_end
 
 DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text")
 
@@ -82,3 +83,29 @@ def test_architectures_are_named_as_transformers_names_them(tiny_models):
     absent = {name for name in named if not hasattr(transformers, name)}
     assert absent == {"Gemma3TextForTokenClassification"}
     assert {"Qwen2Model", "Gemma3TextModel", "Gemma3TextForSequenceClassification"} < named
+
+
+@pytest.mark.parametrize(
+    ("family", "values", "expected"),
+    [
+        ("llama", {}, TextEnd()),
+        ("llama", {"pad_token_id": None}, TextEnd()),
+        ("llama", {"pad_token_id": 0, "eos_token_id": 0}, TextEnd(padding=0)),
+        ("gemma2", {}, TextEnd(padding=0)),
+        ("gemma2", {"pad_token_id": None}, TextEnd()),
+        ("t5", {"pad_token_id": 0}, TextEnd(end=1)),
+        ("t5", {"eos_token_id": 7}, TextEnd(end=7)),
+        ("bert", {"pad_token_id": 0}, TextEnd()),
+    ],
+)
+def test_the_end_of_a_text_is_that_of_transformers(tiny_bases, family, values, expected):
+    config = tiny_bases[family].config
+    assert text_end("config.json", values, config, "sequence_classification") == expected
+    assert text_end("config.json", values, config, "token_classification") == TextEnd()
+
+
+@pytest.mark.parametrize("value", ["0", True, 1.5, [0], 2**40])
+def test_a_padding_token_that_is_no_token_is_refused(tiny_bases, value):
+    config, values = tiny_bases["llama"].config, {"pad_token_id": value}
+    with pytest.raises(InputError, match=r"config\.json: pad_token_id is .* expected a token id"):
+        text_end("config.json", values, config, "sequence_classification")

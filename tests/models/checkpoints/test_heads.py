@@ -1,5 +1,7 @@
 """The heads that a model can have."""
 
+import dataclasses
+
 import pytest
 
 from fsl_jax.errors import InputError
@@ -35,6 +37,14 @@ def test_a_head_needs_its_special_tokens(
     require_special_tokens("tiny", config, head, special_tokenizer)
     with pytest.raises(InputError, match=f"the head {head} needs a tokenizer with a {token}"):
         require_special_tokens("tiny", config, head, word_tokenizer)
+
+
+def test_a_head_needs_a_special_token_that_the_model_embeds(tiny_bert, special_tokenizer):
+    config = dataclasses.replace(tiny_bert.config, vocab_size=2)
+    with pytest.raises(
+        InputError, match=r"needs the mask_token '\[MASK\]', whose number is 2, and"
+    ):
+        require_special_tokens("tiny", config, "masked_lm", special_tokenizer)
 
 
 def test_a_decoders_classes_need_no_special_token(tiny_models, word_tokenizer):

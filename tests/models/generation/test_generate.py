@@ -129,6 +129,18 @@ def test_samples_repeat_and_depend_on_no_other_prompt(tiny):
     assert len({text for of_prompt in whole for text in of_prompt}) == 6
 
 
+def test_all_64_bits_of_a_seed_count(tiny):
+    seeds = (7, 7 + 2**32, 2**64 - 1)
+    drawn = [texts(generate(tiny, PROMPTS, **SAMPLED | {"seed": seed})) for seed in seeds]
+    assert drawn[0] != drawn[1] != drawn[2] != drawn[0]
+
+
+def test_prompts_may_come_one_by_one(tiny):
+    assert generate(tiny, iter(PROMPTS), max_new_tokens=2) == generate(
+        tiny, PROMPTS, max_new_tokens=2
+    )
+
+
 def test_the_same_prompt_twice_is_continued_in_other_ways(tiny):
     first, other, second = texts(generate(tiny, [PROMPTS[0], PROMPTS[1], PROMPTS[0]], **SAMPLED))
     assert first != second
@@ -183,7 +195,7 @@ def test_all_that_is_wrong_is_said_at_once(tiny):
     options = {"max_new_tokens": 0, "top_k": 3, "stop_tokens": ["absent"], "chat": True}
     with pytest.raises(InputError) as raised:
         generate(tiny, PROMPTS, **options)
-    for words in ("max_new_tokens is 0", "top_k", "'absent'", "no chat template"):
+    for words in ("max_new_tokens = 0", "top_k", "'absent'", "no chat template"):
         assert words in str(raised.value)
 
 
@@ -192,7 +204,13 @@ def test_prompts_that_cannot_be_continued_are_named(tiny, tiny_bert):
     with pytest.raises(InputError, match=words):
         generate(tiny, ["3", "", "7 " * 60], max_new_tokens=5)
     assert generate(tiny, ["7 " * 60], max_new_tokens=4)[0][0].ended == "length"
-    for prompts, words in (([], "no prompts"), ("3", "prompts is a string")):
+    refused = {
+        "no prompts": [],
+        "prompts is a string": "3",
+        "prompts is a value of type dict": {"3": "4"},
+        "prompt 0 is a text with half a surrogate pair": ["\ud83d"],
+    }
+    for words, prompts in refused.items():
         with pytest.raises(InputError, match=words):
             generate(tiny, prompts)
     with pytest.raises(InputError, match="is an encoder"):

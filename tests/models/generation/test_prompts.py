@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from fsl_jax.models.generation.prompt_reader import PromptReader
-from fsl_jax.models.generation.prompts import batches, length_problems, row_seeds, tokenize
+from fsl_jax.models.generation.prompts import (
+    batches,
+    length_problems,
+    row_seeds,
+    tokenize_prompts,
+)
 
 TEMPLATE = (
     "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system') }}"
@@ -30,7 +35,7 @@ def settings(greedy):
 def test_a_chat_is_put_into_the_template(chatty):
     problems = []
     conversation = [{"role": "user", "content": "1"}, {"role": "assistant", "content": "2"}]
-    encoded = tokenize(chatty, ["4 5", conversation], True, problems)
+    encoded = tokenize_prompts(chatty, ["4 5", conversation], True, problems)
     assert not problems
     words = [chatty.tokenizer.convert_ids_to_tokens(ids) for ids in encoded]
     assert words == [["4", "5", "7", "9"], ["1", "7", "2", "7", "9"]]
@@ -38,13 +43,13 @@ def test_a_chat_is_put_into_the_template(chatty):
 
 def test_what_is_no_prompt_is_said(chatty, tiny_llama):
     problems = []
-    tokenize(chatty, ["3", [{"role": "system", "content": "1"}]], True, problems)
+    tokenize_prompts(chatty, ["3", [{"role": "system", "content": "1"}]], True, problems)
     assert problems == ["prompt 1: the chat template refuses it: no system"]
     problems.clear()
-    tokenize(chatty, ["3", "", [{"role": "user", "content": "1"}]], False, problems)
+    tokenize_prompts(chatty, ["3", "", [{"role": "user", "content": "1"}]], False, problems)
     assert sorted(each[:8] for each in problems) == ["prompt 1", "prompt 2"]
     problems.clear()
-    tokenize(tiny_llama, ["3"], True, problems)
+    tokenize_prompts(tiny_llama, ["3"], True, problems)
     assert "no chat template" in problems[0]
 
 

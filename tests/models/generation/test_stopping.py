@@ -7,6 +7,7 @@ from fsl_jax.models.generation.stopping import (
     stop_length,
     stopped_rows,
 )
+from fsl_jax.models.generation.texts import ContinuationText
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +22,12 @@ def tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>")
 
 
+@pytest.fixture(scope="module")
+def text(tokenizer):
+    """Decodes a continuation of nothing."""
+    return ContinuationText(tokenizer, ())
+
+
 @pytest.mark.parametrize(
     ("pieces", "length"),
     [
@@ -32,20 +39,20 @@ def tokenizer():
         ([], None),
     ],
 )
-def test_a_string_is_found_wherever_tokens_begin_and_end(tokenizer, pieces, length):
+def test_a_string_is_found_wherever_tokens_begin_and_end(tokenizer, text, pieces, length):
     tokens = tokenizer.convert_tokens_to_ids(pieces)
-    assert stop_length(tokenizer, tokens, ["stop", "none"]) == length
+    assert stop_length(text, tokens, ["stop", "none"]) == length
 
 
-def test_the_first_of_several_strings_counts(tokenizer):
+def test_the_first_of_several_strings_counts(tokenizer, text):
     tokens = tokenizer.convert_tokens_to_ids(["a", " ", "st", "op"])
-    assert stop_length(tokenizer, tokens, ["stop", " s"]) == 3
+    assert stop_length(text, tokens, ["stop", " s"]) == 3
     assert cut_at_stop("a stop", ["stop", " s"]) == "a"
     assert cut_at_stop("a stop", ["b"]) == "a stop"
 
 
-def test_a_special_token_may_be_a_stop_string(tokenizer):
-    assert stop_length(tokenizer, tokenizer.convert_tokens_to_ids(["a", "<end>"]), ["<end>"]) == 2
+def test_a_special_token_may_be_a_stop_string(tokenizer, text):
+    assert stop_length(text, tokenizer.convert_tokens_to_ids(["a", "<end>"]), ["<end>"]) == 2
 
 
 def test_tokens_that_were_looked_at_are_passed_over(tokenizer, monkeypatch):
@@ -55,15 +62,16 @@ def test_tokens_that_were_looked_at_are_passed_over(tokenizer, monkeypatch):
     monkeypatch.setattr(
         tokenizer, "decode", lambda ids, **options: looked_at.append(1) or decode(ids, **options)
     )
-    assert stop_length(tokenizer, tokens, ["stop"], checked=20) == 22
-    assert len(looked_at) == 3
+    text = ContinuationText(tokenizer, ())
+    assert stop_length(text, tokens, ["stop"], checked=20) == 22
+    assert len(looked_at) == 1 + 3  # Once for the text before.
 
 
-def test_rows_that_had_ended_are_not_looked_at(tokenizer):
+def test_rows_that_had_ended_are_not_looked_at(tokenizer, text):
     stop, other = (tokenizer.convert_tokens_to_ids(each) for each in (["st", "op"], ["a", "a"]))
     tokens = np.array([stop, stop, other, stop])
     done, lengths = np.array([False, True, False, False]), np.array([2, 2, 2, 1])
-    assert stopped_rows(tokenizer, tokens, done, lengths, ["stop"], 0) == {0: 2}
+    assert stopped_rows([text] * 4, tokens, done, lengths, ["stop"], 0) == {0: 2}
 
 
 def test_the_end_of_sequence_and_given_tokens_end(tiny_llama, tokenizer):
@@ -76,3 +84,6 @@ def test_the_end_of_sequence_and_given_tokens_end(tiny_llama, tokenizer):
     assert not problems
     all_end_tokens(model, [40, -1, "absent"], problems)
     assert len(problems) == 3
+    problems.clear()
+    all_end_tokens(model, "op", problems)
+    assert problems == ["stop_tokens is the string 'op'; expected a sequence of tokens"]

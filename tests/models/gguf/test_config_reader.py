@@ -22,17 +22,19 @@ class Tensor:
 
 
 def test_keys_are_read_under_the_name_of_the_architecture():
-    reader = GGUFConfigReader("model.gguf", METADATA)
+    reader = GGUFConfigReader("model.gguf", METADATA, {})
     assert reader.architecture == "llama"
     assert reader.values == {"block_count": 3}
     assert reader.integer("block_count") == 3
 
 
 def test_rows_of_a_tensor_stand_for_a_size_that_is_not_stated():
-    reader = GGUFConfigReader("model.gguf", METADATA)
-    assert reader.rows({"token_embd.weight": Tensor((40, 8))}) == 40
+    tensors = {"token_embd.weight": Tensor((40, 8))}
+    reader = GGUFConfigReader("model.gguf", METADATA, tensors)
+    assert reader.integer("block_count") == 3
+    assert reader.rows() == 40
     reader.finish()
-    reader.rows({}, "other.weight")
+    reader.rows("other.weight")
     reader.integer("head_count")
     with pytest.raises(InputError, match=r"(?s)llama\.\* metadata.*other\.weight.*head_count"):
         reader.finish()

@@ -236,7 +236,7 @@ REFUSED = {
     ),
     "normalised": (
         lambda given: {"precompiled_charsmap": np.uint8([1]), "remove_extra_whitespaces": True},
-        "not supported.*\n.*precompiled_charsmap\n.*remove_extra_whitespaces",
+        "not supported.*\n.*precompiled_charsmap: .*\n.*remove_extra_whitespaces",
     ),
     "no end": (lambda given: {"eos_token_id": None}, "no end-of-sequence token"),
 }

@@ -47,6 +47,20 @@ def test_a_beginning_that_the_file_does_not_name_is_an_error(tokenizer):
         add_ends(tokenizer, {}, {"eos_token": "</s>"}, begins=True)
 
 
+@pytest.mark.parametrize("token", ["$A", "a:1", "$", ""])
+def test_a_token_that_a_template_reads_otherwise_is_refused(token):
+    tokenizer = Tokenizer(models.WordLevel({token: 0, "b": 1}, "b"))
+    with pytest.raises(InputError, match="cannot begin or end a text"):
+        add_ends(tokenizer, {}, {"bos_token": token}, begins=True)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 2**31, 2**63])
+def test_the_longest_text_can_be_counted(tokenizer, limit):
+    metadata = {"general.architecture": "llama", "llama.context_length": limit}
+    with pytest.raises(InputError, match=f"hold {limit} as llama.context_length"):
+        fast_tokenizer(tokenizer, metadata, SPECIAL)
+
+
 def test_the_longest_text_is_the_models(tokenizer):
     metadata = {"general.architecture": "llama", "llama.context_length": 64}
     wrapped = fast_tokenizer(tokenizer, metadata, SPECIAL)

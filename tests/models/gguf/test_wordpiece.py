@@ -109,5 +109,31 @@ def test_saved_tokenizers_give_the_same_tokens(tmp_path):
 def test_a_vocabulary_without_special_tokens_is_refused():
     with pytest.raises(InputError, match="no cls_token, mask_token, which"):
         gguf_tokenizer(metadata_of(["a", "[PAD]", "[SEP]", "[UNK]"]))
-    with pytest.raises(InputError, match=r"has 14 tokens.*\n.*mask_token: 99"):
+    with pytest.raises(InputError, match=r"has 14 tokens.*\n.*mask_token_id: 99"):
         gguf_tokenizer(metadata_of(CASED, mask_token_id=99))
+
+
+@pytest.mark.parametrize(
+    ("settings", "tokens"),
+    [
+        ({}, ["cafe"]),
+        ({"lowercase": True, "strip_accents": True}, ["cafe"]),
+        ({"lowercase": False}, ["[UNK]"]),
+        ({"strip_accents": False}, ["café"]),
+    ],
+)
+def test_the_file_may_say_how_letters_are_normalised(settings, tokens):
+    settings = {f"normalizer.{key}": value for key, value in settings.items()}
+    words = [*SPECIAL, "cafe", "café"]
+    tokenizer = gguf_tokenizer(metadata_of(words, **roles_of(words), **settings))
+    assert tokenizer.tokenize("CAFÉ") == tokens
+
+
+def test_two_tokens_of_one_spelling_are_refused():
+    tokens = [*SPECIAL, "##again", "again"]
+    metadata = metadata_of(tokens, **roles_of(tokens))
+    listed = metadata[f"{PREFIX}tokens"]
+    metadata[f"{PREFIX}token_type"][-1] = CONTROL
+    listed[-1] = "##again"
+    with pytest.raises(InputError, match="1 tokens have the spelling of another"):
+        gguf_tokenizer(metadata)

@@ -3,10 +3,12 @@ import json
 import ml_dtypes
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 
 from fsl_jax.errors import InputError
-from fsl_jax.models.tensors.safetensors_files import open_tensors, weight_files
+from fsl_jax.models.tensors import safetensors_files
+from fsl_jax.models.tensors.safetensors_files import have_equal_values, open_tensors, weight_files
+from tests.plugins.fuzzing import read_damaged
 
 TENSORS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(4, ml_dtypes.bfloat16)}
 
@@ -95,16 +97,136 @@ def test_a_tensor_in_two_shards_is_an_error(shards):
         open_tensors(weight_files(shards))
 
 
-def test_an_index_stays_in_its_directory(shards):
-    write_index(shards, {"a": "../model-1.safetensors", "b": "model-2.safetensors"})
+@pytest.mark.parametrize(
+    "name",
+    ["../model-1.safetensors", "/dev/zero", "..", "", "a\0b", "a/b", "a" * 300, "\ud800"],
+)
+def test_an_index_stays_in_its_directory(shards, name):
+    write_index(shards, {"a": name, "b": "model-2.safetensors"})
     with pytest.raises(InputError, match="outside its directory"):
         weight_files(shards)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"weight_map": 3}'])
-def test_an_index_that_is_none_is_an_error(shards, text):
+def test_an_index_names_no_link_out_of_its_directory(shards, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "model-1.safetensors"
+    (shards / "model-1.safetensors").rename(outside)
+    (shards / "model-1.safetensors").symlink_to(outside)
+    with pytest.raises(InputError, match=r"outside its directory(.|\n)*model-1"):
+        weight_files(shards)
+
+
+def test_a_link_to_itself_is_no_shard(shards):
+    (shards / "model-1.safetensors").unlink()
+    (shards / "model-1.safetensors").symlink_to(shards / "model-1.safetensors")
+    with pytest.raises(InputError, match=r"model-1\.safetensors"):
+        weight_files(shards)
+
+
+def test_links_into_the_cache_of_the_hub_are_followed(shards, tmp_path_factory):
+    blobs = tmp_path_factory.mktemp("hub") / "models--some--one" / "blobs"
+    blobs.mkdir(parents=True)
+    for number in (1, 2):
+        shard = shards / f"model-{number}.safetensors"
+        shard.rename(blobs / f"{number:064x}")
+        shard.symlink_to(blobs / f"{number:064x}")
+    check(shards)
+
+
+def test_a_single_file_may_be_a_link(tmp_path, tmp_path_factory):
+    target = tmp_path_factory.mktemp("outside") / "weights"
+    save_file(TENSORS, target)
+    (tmp_path / "model.safetensors").symlink_to(target)
+    check(tmp_path)
+
+
+def test_numbers_of_64_bits_are_read_in_32(tmp_path):
+    numbers = np.array([1 / 3, 1e300, -0.0])
+    save_file({"a": numbers}, tmp_path / "model.safetensors")
+    loaded = open_tensors(weight_files(tmp_path))["a"].load()
+    assert loaded.dtype == np.float32
+    np.testing.assert_array_equal(loaded, np.array([1 / 3, np.inf, -0.0], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        (np.ones((3, 2), np.float32), np.ones((3, 2), np.float16), True),
+        (np.ones((3, 2), np.float32), np.ones((2, 3), np.float32), False),
+        (np.float32([1, 2, 3]), np.float32([1, 2, 4]), False),
+        (np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32), True),
+        (np.float32(1), np.float32(1), True),
+        (np.ones((3, 2), ml_dtypes.bfloat16), np.ones((3, 2), np.float64), True),
+    ],
+)
+def test_tensors_are_compared_by_their_numbers(tmp_path, one, other, equal, monkeypatch):
+    """Also where they are read in several parts."""
+    monkeypatch.setattr(safetensors_files, "_CHUNK", 4)
+    save_file({"one": np.asarray(one), "other": np.asarray(other)}, tmp_path / "a.safetensors")
+    tensors = open_tensors([tmp_path / "a.safetensors"])
+    assert have_equal_values(tensors["one"], tensors["other"]) is equal
+
+
+def test_tensors_without_numbers_are_compared_at_once(tmp_path):
+    """Their other axes may be of any size."""
+    entry = {"dtype": "F32", "shape": [2**40, 0], "data_offsets": [0, 0]}
+    header = json.dumps({"one": entry, "other": entry}).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    tensors = open_tensors([tmp_path / "a.safetensors"])
+    assert have_equal_values(tensors["one"], tensors["other"])
+
+
+def _read(data, path):
+    path.write_bytes(data)
+    for tensor in open_tensors([path]).values():
+        tensor.load()
+
+
+def _seeds():
+    header = {"a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
+    text = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
+    return [save(TENSORS), len(text).to_bytes(8, "little") + text + bytes(24)]
+
+
+def test_damaged_files_are_read_or_refused(tmp_path):
+    read_damaged(lambda data: _read(data, tmp_path / "a.safetensors"), _seeds())
+
+
+@pytest.mark.soak
+def test_many_damaged_files_are_read_or_refused(tmp_path):
+    read_damaged(lambda data: _read(data, tmp_path / "a.safetensors"), _seeds(), 20_000)
+
+
+def _read_index(data, shards):
+    (shards / "model.safetensors.index.json").write_bytes(data)
+    weight_files(shards)
+
+
+def _index(shards):
+    return [(shards / "model.safetensors.index.json").read_bytes()]
+
+
+def test_damaged_indices_are_read_or_refused(shards):
+    read_damaged(lambda data: _read_index(data, shards), _index(shards))
+
+
+@pytest.mark.soak
+def test_many_damaged_indices_are_read_or_refused(shards):
+    read_damaged(lambda data: _read_index(data, shards), _index(shards), 20_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "expected an object in JSON, found a list"),
+        ("{}", "expected a weight_map"),
+        ('{"weight_map": 3}', "expected a weight_map"),
+        ('{"weight_map": {"a": 3}}', "expected a weight_map"),
+    ],
+)
+def test_an_index_that_is_none_is_an_error(shards, text, problem):
     (shards / "model.safetensors.index.json").write_text(text)
-    with pytest.raises(InputError, match="not a valid index"):
+    with pytest.raises(InputError, match=rf"index\.json: .*{problem}"):
         weight_files(shards)
 
 

@@ -10,6 +10,7 @@ from fsl_jax.adapt.files.adapter_layout import RECORD
 from fsl_jax.adapt.methods.lora import LoRA
 from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
 from fsl_jax.adapt.tree import flatten, unflatten
+from fsl_jax.data.examples import Dataset
 from fsl_jax.errors import InputError
 from fsl_jax.studies.evaluation.evaluate import evaluate_adapter
 from fsl_jax.studies.planning.formulations import describe_formulation
@@ -104,10 +105,36 @@ def test_an_adapter_of_pefts_is_asked_through_a_template(llama, tmp_path, garden
     )
 
 
+def test_a_verbalizer_names_the_classes_that_the_data_lack(
+    llama, tmp_path, garden, template_adapter
+):
+    template_adapter(tmp_path, LoRA(rank=2))
+    (tmp_path / RECORD).unlink()
+    fruit = Dataset("fruit", (), (), garden.test[:2], ("fruit",))
+    with pytest.raises(InputError, match=r"fruit has only the label .*give a verbalizer"):
+        evaluate_adapter(llama, tmp_path, fruit)
+    words = {"herb": "bean", "fruit": "apple"}
+    evaluation = evaluate_adapter(llama, tmp_path, fruit, verbalizer=words)
+    assert evaluation.formulation.labels == ("fruit", "herb")
+    assert evaluation.classes["herb"]["examples"] == 0
+
+
+def test_data_may_lack_a_class_of_the_adapter(bert, head_adapter, garden):
+    fruit = Dataset("fruit", (), (), garden.test[:2], ("fruit",))
+    evaluation = evaluate_adapter(bert, head_adapter, fruit)
+    assert [evaluation.classes[label]["examples"] for label in ("herb", "fruit", "moss")] == [
+        0,
+        2,
+        0,
+    ]
+    assert evaluation.classes["herb"]["recall"] is None
+    assert "accuracy" in str(evaluation)
+
+
 def test_an_encoder_s_adapter_of_pefts_has_no_head(bert, tmp_path, garden, leaves_of):
     save_adapter(tmp_path, leaves_of(bert, LoRA(rank=2), bert.params), LoRA(rank=2), bert, {})
     (tmp_path / RECORD).unlink()
-    with pytest.raises(InputError, match="tiny that PEFT made has no head"):
+    with pytest.raises(InputError, match="tiny that PEFT made brings no head"):
         evaluate_adapter(bert, tmp_path, garden)
 
 

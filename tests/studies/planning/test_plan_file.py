@@ -1,78 +1,56 @@
-import dataclasses
 import json
 
 import pytest
 from etils import epath
 
 from fsl_jax.errors import InputError
+from fsl_jax.sealed_json import encode_sealed
 from fsl_jax.studies.planning.plan import plan_programs
 from fsl_jax.studies.planning.plan_file import (
+    FORMAT,
+    decode_plan,
     describe_data,
     describe_plan,
-    describe_programs,
+    is_current,
     read_plan,
-    read_programs,
-    require_same_study,
+    version_error,
+    write_plan,
 )
+from fsl_jax.studies.planning.program_entries import describe_programs, read_programs
 from fsl_jax.studies.planning.study_config import StudyConfig
+from tests.plugins.fuzzing import read_damaged
+
+CONFIG = StudyConfig(models=("small",), dataset="data", methods="lora,zero_shot", seeds=(1, 2))
+IDENTITY = describe_plan(CONFIG, {"versions": {"fsl_jax": "0.1.0"}}, {"sha256": "0"})
+MODELS = {"small": {"the weights": "1" * 64}}
+FIRST = IDENTITY | {"programs": describe_programs(plan_programs(CONFIG))}
+"""A plan as the first version wrote it."""
 
 
-def study_config(**changes) -> StudyConfig:
-    given = {"models": ("small",), "dataset": "data", "methods": "lora", "seeds": (1, 2)}
-    return StudyConfig(**given | {"learning_rates": "1e-3,1e-2"} | changes)
+@pytest.fixture
+def directory(tmp_path):
+    write_plan(epath.Path(tmp_path), IDENTITY, MODELS, plan_programs(CONFIG))
+    return epath.Path(tmp_path)
 
 
-def test_a_plan_survives_its_file():
-    asked = study_config(methods="lora,zero_shot")
-    programs = plan_programs(asked)
-    plan = {"programs": describe_programs(programs)}
-    assert read_programs(json.loads(json.dumps(plan))) == programs
+def test_a_plan_survives_its_file(directory):
+    plan = read_plan(directory)
+    assert is_current(plan)
+    assert IDENTITY.items() <= plan.items()
+    assert plan["models"] == MODELS
+    assert read_programs(plan["programs"]) == plan_programs(CONFIG)
 
 
-def test_a_program_is_written_with_the_text_of_its_methods():
-    (program,) = plan_programs(study_config(methods="lora( 2 )", seeds=(1,)))
-    sized = dataclasses.replace(program, size=1, steps_per_dispatch=10, tokens=32, memory=99)
-    (described,) = describe_programs([sized])
-    assert list(described.items()) == [
-        ("name", "00-small-lora"),
-        ("model", "small"),
-        ("formulation", "auto"),
-        ("steps", 100),
-        ("batch_size", 8),
-        (
-            "runs",
-            [
-                {"method": "lora( 2 )", "seed": 1, "learning_rate": 1e-3},
-                {"method": "lora( 2 )", "seed": 1, "learning_rate": 1e-2},
-            ],
-        ),
-        ("size", 1),
-        ("steps_per_dispatch", 10),
-        ("tokens", 32),
-        ("memory", 99),
-    ]
-
-
-def test_all_differences_to_what_is_there_are_listed():
-    there = describe_plan(study_config(), {"devices": 1}, {"sha256": "0"})
-    here = describe_plan(study_config(shots=2, dropout=0.1), {"devices": 2}, {"sha256": "0"})
-    with pytest.raises(InputError) as refused:
-        require_same_study(there, here, epath.Path("out"))
-    lines = str(refused.value).splitlines()
-    assert len(lines) == 4
-    assert "question.shots: there 16, here 2" in str(refused.value)
-    assert "environment.devices: there 1, here 2" in str(refused.value)
-    require_same_study(there, there, epath.Path("out"))
-
-
-def test_a_directory_without_a_plan_may_not_hold_results(tmp_path):
+@pytest.mark.parametrize("name", ["results.jsonl", "timings.jsonl", "programs/00-a.jsonl"])
+def test_a_directory_without_a_plan_may_not_hold_results(tmp_path, name):
     directory = epath.Path(tmp_path)
     assert read_plan(directory / "new") is None
-    (tmp_path / "results.jsonl").touch()
+    (tmp_path / "flags.txt").touch()
+    assert read_plan(directory) is None
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
     with pytest.raises(InputError, match="results without a plan"):
         read_plan(directory)
-    (tmp_path / "plan.json").write_text('{"programs": []}')
-    assert read_plan(directory) == {"programs": []}
 
 
 def test_data_is_described_by_its_hash_and_sizes(tiny_dataset):
@@ -80,3 +58,62 @@ def test_data_is_described_by_its_hash_and_sizes(tiny_dataset):
     assert described["sha256"] == tiny_dataset.sha256
     assert described["test"] == len(tiny_dataset.test)
     assert json.loads(json.dumps(described)) == described
+
+
+def test_a_plan_of_the_first_version_is_read_and_its_version_named(tmp_path):
+    (tmp_path / "plan.json").write_text(json.dumps(FIRST, indent=2))
+    plan = read_plan(epath.Path(tmp_path))
+    assert plan == FIRST
+    assert not is_current(plan)
+    message = str(version_error(epath.Path("out"), plan))
+    assert "another version of fsl_jax began: 0.1.0, whose files have format 1" in message
+    assert "Finish the study with that version, or give another --output" in message
+
+
+def test_a_plan_of_a_later_version_is_refused_by_its_version(tmp_path):
+    later = {"format": FORMAT + 1, **FIRST, "models": MODELS}
+    later["environment"] = {"versions": {"fsl_jax": "9.0"}}
+    (tmp_path / "plan.json").write_bytes(encode_sealed(later))
+    with pytest.raises(InputError, match=r"began: 9\.0, whose files have format 3"):
+        read_plan(epath.Path(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"programs": 1}, "programs: expected a list"),
+        ({"programs": [1]}, "programs: expected an object"),
+        ({"programs": [{}]}, "name: missing"),
+        ({"programs": [FIRST["programs"][0] | {"name": "../x"}]}, "not a number with a title"),
+        ({"programs": [FIRST["programs"][0] | {"runs": []}]}, "has no runs"),
+        ({"question": []}, "question: expected an object"),
+        ({"models": {}}, "no seal"),
+    ],
+)
+def test_values_of_another_kind_are_refused(change, message):
+    with pytest.raises(InputError, match=rf"plan\.json: .*{message}"):
+        decode_plan(json.dumps(FIRST | change).encode(), "plan.json")
+
+
+def test_a_plan_that_lost_its_seal_is_refused():
+    values = {"format": FORMAT, **FIRST, "models": MODELS}
+    with pytest.raises(InputError, match=r"no seal.*another --output"):
+        decode_plan(json.dumps(values).encode(), "plan.json")
+
+
+def decode(data):
+    return decode_plan(data, "plan.json")
+
+
+@pytest.fixture
+def seeds(directory):
+    return [(directory / "plan.json").read_bytes(), json.dumps(FIRST).encode()]
+
+
+def test_damaged_files_are_refused(seeds):
+    read_damaged(decode, seeds)
+
+
+@pytest.mark.soak
+def test_many_damaged_files_are_refused(seeds):
+    read_damaged(decode, seeds, cases=20_000)

@@ -33,7 +33,7 @@ def test_steps_and_batch_size_are_one_number():
     assert read.batch_size_for("small", LORA) == 4
 
 
-@pytest.mark.parametrize(("steps", "found"), [("2,3", "2, 3"), ("0", "0"), ("icl:3", "none")])
+@pytest.mark.parametrize(("steps", "found"), [("2,3", "2, 3"), ("icl:3", "none")])
 def test_other_numbers_of_steps_are_an_error(steps, found):
     read = flags(steps=steps)
     with pytest.raises(InputError, match=f"--steps: .* lora with small, found {found}"):
@@ -49,3 +49,23 @@ def test_a_scope_that_the_study_does_not_have_is_an_error(name):
 def test_a_model_without_a_method_is_an_error():
     with pytest.raises(InputError, match="large"):
         flags(methods="small:lora")
+
+
+@pytest.mark.parametrize(
+    "again", ["lora()", "lora(8)", "lora( rank = 8 , alpha=16)", "small:lora()"]
+)
+def test_a_method_in_two_spellings_is_an_error(again):
+    with pytest.raises(InputError, match=r"(?s)the same method twice.*lora and lora"):
+        flags(methods=f"lora,{again}")
+
+
+def test_a_method_for_different_models_is_not_twice():
+    read = flags(methods="small:lora,large:lora()")
+    assert [len(read.methods_for(model)) for model in ("small", "large")] == [1, 1]
+
+
+@pytest.mark.parametrize("rates", ["1e-3,0.001", "0.1,0.10000000001", "lora:1e-3,lora():1e-3"])
+def test_a_learning_rate_in_two_spellings_is_an_error(rates):
+    read = flags(methods="lora()", learning_rates=rates)
+    with pytest.raises(InputError, match="the same number twice for lora"):
+        read.learning_rates_for("small", WrittenMethod.parse("lora()"))

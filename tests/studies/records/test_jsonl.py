@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsl_jax.errors import InputError
-from fsl_jax.studies.records.jsonl import Record, canonical_json, read_records, write_records
+from fsl_jax.studies.records.jsonl import (
+    Record,
+    canonical_json,
+    parse_records,
+    read_records,
+    write_records,
+)
 
 
 class Point(NamedTuple):
@@ -154,12 +160,33 @@ def test_reading_names_every_faulty_line(tmp_path):
     assert "a.jsonl" in first
     assert "Sample" in first
     assert [fault.split(":")[0] for fault in found] == [f"  - line {n}" for n in range(2, 10)]
-    assert "expected a JSON object, found [1]" in found[1]
+    assert "expected an object in JSON, found a list" in found[1]
     assert "count: expected a whole number, found 'many'" in found[2]
     assert "missing: rate" in found[3]
     assert "unexpected: extra" in found[4]
-    assert "NaN is not JSON" in found[5]
-    assert "a key is given twice" in found[6]
+    assert "NaN is not a number in JSON" in found[5]
+    assert "'name' is given twice" in found[6]
+
+
+@dataclasses.dataclass(frozen=True)
+class Later(Sample):
+    more: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def test_a_line_of_an_earlier_version_lacks_a_field_that_came_later(tmp_path):
+    write_records(tmp_path / "a.jsonl", [Sample(**GOOD)])
+    assert read_records(tmp_path / "a.jsonl", Later) == (Later(**GOOD, more={}),)
+
+
+def test_lines_are_cut_only_at_line_feeds():
+    text = Sample(**GOOD).line().replace('"a"', '"a\u2028\x85b"', 1)
+    (read,) = parse_records(text.encode() + b"\r\n", "a.jsonl", Sample)
+    assert read.name == "a\u2028\x85b"
+
+
+def test_a_line_that_is_not_utf8_is_refused():
+    with pytest.raises(InputError, match=r"line 1: not valid JSON: byte 0 is not UTF-8"):
+        parse_records(b"\xff\n", "a.jsonl", Sample)
 
 
 def test_an_empty_file_has_no_records(tmp_path):

@@ -4,8 +4,9 @@ import json
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.studies.records.jsonl import write_records
+from fsl_jax.studies.records.jsonl import encode_records, parse_records, write_records
 from fsl_jax.studies.records.records import CurvePoint, RowKey, RunRecord, read_results
+from tests.plugins.fuzzing import read_damaged
 
 
 def test_results_read_back_equal(tmp_path, study):
@@ -56,3 +57,22 @@ def test_contradictions_in_a_file_are_told_by_line(tmp_path, make_record):
     (tmp_path / "results.jsonl").write_text(f"{line}\n{line.replace('finished', 'done')}\n")
     with pytest.raises(InputError, match="line 2: status: expected one of"):
         read_results(tmp_path / "results.jsonl")
+
+
+def test_the_files_of_the_base_model_are_in_the_record_and_absent_in_older_ones(make_record):
+    files = {"config.json": "0" * 64}
+    record = make_record(model_files=files)
+    assert parse_records(record.line().encode(), "a", RunRecord)[0].model_files == files
+    older = make_record().line().replace(', "model_files": {}', "")
+    assert parse_records(older.encode(), "a", RunRecord) == (make_record(),)
+
+
+def test_damaged_files_are_refused(make_record):
+    seed = encode_records([make_record(), make_record("failed")])
+    read_damaged(lambda data: parse_records(data, "a", RunRecord), [seed])
+
+
+@pytest.mark.soak
+def test_many_damaged_files_are_refused(make_record):
+    seed = encode_records([make_record(), make_record("failed")])
+    read_damaged(lambda data: parse_records(data, "a", RunRecord), [seed], cases=20_000)

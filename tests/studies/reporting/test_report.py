@@ -20,12 +20,17 @@ def test_writes_the_files_that_the_report_shows(tmp_path, study):
 
     text = (tmp_path / "report.md").read_text()
     pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
-    assert sorted([*pictures, "report.md", "summary.json"]) == sorted(
+    assert sorted([*pictures, "report.md", "summary.json", "hashes.json"]) == sorted(
         p.name for p in tmp_path.iterdir()
     )
     assert len(pictures) == 2
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [row["method"] for row in summary["rows"]] == [row.method for row in rows]
+
+
+def test_only_the_files_that_are_asked_for_are_written(tmp_path, study):
+    write_report(tmp_path, study, [], ENVIRONMENT, only=["report.md"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hashes.json", "report.md"]
 
 
 def test_the_conclusion_comes_before_the_table_and_the_table_before_the_pictures(study):

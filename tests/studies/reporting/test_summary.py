@@ -3,8 +3,10 @@ import json
 import pytest
 
 from fsl_jax.errors import InputError
+from fsl_jax.studies.records.hashed_files import HashedFiles
 from fsl_jax.studies.records.timings import Timing
-from fsl_jax.studies.reporting.summary import read_summary, summarise, write_summary
+from fsl_jax.studies.reporting.summary import encode_summary, parse_summary, read_summary, summarise
+from tests.plugins.fuzzing import read_damaged
 
 
 def test_rows_are_sorted_by_mean_and_failures_come_last(study):
@@ -71,11 +73,8 @@ def test_every_faulty_selection_is_told(make_record):
     assert "bitfit with tiny, seed 2: 0 runs are selected" in str(caught.value)
 
 
-def test_the_file_has_the_promised_shape(tmp_path, study):
-    write_summary(tmp_path / "summary.json", summarise(study, []), {"threads": 2})
-
-    summary = json.loads((tmp_path / "summary.json").read_text())
-
+def test_the_file_has_the_promised_shape(study):
+    summary = json.loads(encode_summary(summarise(study, []), {"threads": 2}))
     assert list(summary) == ["rows", "environment"] or sorted(summary) == ["environment", "rows"]
     keys = "method model dataset shots metric mean std ci95 runs trainable_parameters "
     keys += "total_parameters seconds selected"
@@ -89,16 +88,48 @@ def test_the_file_has_the_promised_shape(tmp_path, study):
 
 def test_a_summary_is_read_back_as_it_was_written(study, tmp_path):
     rows = summarise(study, [])
-    write_summary(tmp_path / "summary.json", rows, {})
-    found = read_summary(tmp_path / "summary.json")
-    assert [row.method for row in found] == [row.method for row in rows]
-    assert found[0].values == rows[0].values
+    HashedFiles(tmp_path).write({"summary.json": encode_summary(rows, {})})
+    assert read_summary(tmp_path / "summary.json") == rows
+    changed = (tmp_path / "summary.json").read_bytes().replace(b"0.91", b"0.95")
+    (tmp_path / "summary.json").write_bytes(changed)
+    with pytest.raises(InputError, match=r"summary\.json: changed since .* Remove it"):
+        read_summary(tmp_path / "summary.json")
 
 
-@pytest.mark.parametrize("text", [None, "[]", '{"rows": [{"method": "lora"}]}', "{"])
+@pytest.mark.parametrize("text", [None, "[]", '{"rows": [{"method": "lora"}]}', "{", '{"rows": 1}'])
 def test_a_file_that_is_no_summary_is_an_error(tmp_path, text):
     path = tmp_path / "summary.json"
     if text is not None:
         path.write_text(text)
     with pytest.raises(InputError, match=r"summary\.json"):
         read_summary(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("ci95", [0.1], r"row 0: ci95: expected \[low, high\]"),
+        ("ci95", [0.1, "x"], "row 0: high: expected a number"),
+        ("runs", [0.5], "row 0: selected: expected lists of 1 values"),
+        ("selected", {"seeds": []}, "row 0: learning_rate: missing"),
+        ("mean", "high", "row 0: mean: expected a number"),
+    ],
+)
+def test_fields_of_another_kind_are_named(study, name, value, message):
+    values = json.loads(encode_summary(summarise(study, []), {}))
+    values["rows"][0][name] = value
+    with pytest.raises(InputError, match=message):
+        parse_summary(json.dumps(values).encode(), "summary.json")
+
+
+def small_summary(make_record):
+    return encode_summary(summarise([make_record()], []), {"threads": 2})
+
+
+def test_damaged_files_are_refused(make_record):
+    read_damaged(lambda data: parse_summary(data, "a"), [small_summary(make_record)])
+
+
+@pytest.mark.soak
+def test_many_damaged_files_are_refused(make_record):
+    read_damaged(lambda data: parse_summary(data, "a"), [small_summary(make_record)], cases=20_000)

@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fsl_jax.models.config_reader import ConfigReader
+from fsl_jax.models.families.activations import GELU
+from fsl_jax.models.families.bert.masked_lm_names import MaskedLMNames
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.tensors.module_rules import dense_rules, embedding_rules, norm_rules
 from fsl_jax.models.tensors.tensor_map import TensorMap, TensorRule
@@ -28,6 +30,12 @@ NORMS = {
 }
 POOLER = {"pooler.dense": "pooler"}
 CLASSIFIER = {"classifier": "classifier/output"}
+MASKED_LM = MaskedLMNames(
+    dense="cls.predictions.transform.dense",
+    norm="cls.predictions.transform.LayerNorm",
+    output="cls.predictions.decoder",
+    bias="cls.predictions.bias",
+)
 
 
 def bert_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> BertConfig:
@@ -44,28 +52,40 @@ def bert_config(source: str, values: Mapping[str, Any], tensors: Collection[str]
     Raises:
       InputError: sizes are missing, or the checkpoint needs something that is not supported.
     """
-    reader = ConfigReader(source, values)
-    sizes = encoder_sizes(reader, tensors)
-    sizes["max_length"] = reader.integer("max_position_embeddings")
+    reader = ConfigReader(source, values, tensors)
+    sizes = encoder_sizes(reader, tensors, MASKED_LM)
+    sizes["max_length"] = reader.size("max_position_embeddings")
     reader.finish()
     return BertConfig(**sizes)
 
 
-def encoder_sizes(reader: ConfigReader, tensors: Collection[str]) -> dict[str, Any]:
-    """Read the sizes that have the same names in BERT and RoBERTa: all but the longest sequence."""
-    reader.expect("hidden_act", "gelu")
+def encoder_sizes(
+    reader: ConfigReader, tensors: Collection[str], masked_lm: MaskedLMNames
+) -> dict[str, Any]:
+    """Read the sizes that have the same names in BERT and RoBERTa: all but the longest sequence.
+
+    Args:
+      reader: a reader of `config.json`, which collects the problems.
+      tensors: the names of the checkpoint's tensors.
+      masked_lm: the names of the tensors of the head for masked language modelling.
+
+    Returns:
+      Arguments of `BertConfig`.
+    """
+    reader.expect("hidden_act", *GELU)
     reader.expect("position_embedding_type", "absolute")
     reader.expect("is_decoder", False)
     reader.expect("add_cross_attention", False)
     return {
-        "vocab_size": reader.integer("vocab_size"),
-        "hidden_size": reader.integer("hidden_size"),
-        "mlp_size": reader.integer("intermediate_size"),
-        "num_layers": reader.integer("num_hidden_layers"),
-        "num_heads": reader.integer("num_attention_heads"),
-        "num_token_types": reader.integer("type_vocab_size", 2),
+        "vocab_size": reader.size("vocab_size"),
+        "hidden_size": reader.size("hidden_size"),
+        "mlp_size": reader.size("intermediate_size"),
+        "num_layers": reader.layers("num_hidden_layers"),
+        "num_heads": reader.size("num_attention_heads"),
+        "num_token_types": reader.size("type_vocab_size", 2),
         "norm_epsilon": reader.number("layer_norm_eps", 1e-12),
         "has_pooler": any("pooler." in name for name in tensors),
+        "tied": masked_lm.is_tied(reader, tensors),
     }
 
 
@@ -88,7 +108,7 @@ def encoder_json(config: BertConfig) -> dict[str, Any]:
         "layer_norm_eps": config.norm_epsilon,
         "hidden_act": "gelu",
         "position_embedding_type": "absolute",
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": config.tied,
     }
 
 
@@ -114,39 +134,24 @@ def encoder_rules(config: BertConfig) -> tuple[TensorRule, ...]:
 
 def bert_heads(config: BertConfig) -> dict[str, TensorMap]:
     """Return the tensor maps of the heads that a BERT checkpoint may have, by kind of head."""
-    return encoder_heads(
-        dense="cls.predictions.transform.dense",
-        norm="cls.predictions.transform.LayerNorm",
-        bias="cls.predictions.bias",
-        # Copies of tied weights, and the head for next-sentence prediction.
-        ignored=(r"cls\.predictions\.decoder\.(weight|bias)", r"cls\.seq_relationship\..*"),
-        classifier={**POOLER, **CLASSIFIER},
-    )
+    # The head for next-sentence prediction is ignored.
+    masked_lm = MASKED_LM.tensor_map(config.tied, ignored=(r"cls\.seq_relationship\..*",))
+    return encoder_heads(masked_lm, {**POOLER, **CLASSIFIER})
 
 
-def encoder_heads(
-    *, dense: str, norm: str, bias: str, ignored: tuple[str, ...], classifier: Mapping[str, str]
-) -> dict[str, TensorMap]:
+def encoder_heads(masked_lm: TensorMap, classifier: Mapping[str, str]) -> dict[str, TensorMap]:
     """Return the tensor maps of an encoder's heads, by kind of head.
 
     Args:
-      dense: the name of the linear layer in the masked language model's head.
-      norm: the name of the norm in that head.
-      bias: the name of that head's bias, which has one element for each token.
-      ignored: patterns of other tensors of that head, as in `TensorMap`.
+      masked_lm: the tensor map of the head for masked language modelling.
       classifier: the paths of the linear layers in the head that classifies texts, by name. The
         head that classifies tokens is the same in all families.
 
     Returns:
       A tensor map for each kind of head.
     """
-    masked_lm = (
-        *dense_rules({dense: "lm_head/dense"}),
-        *norm_rules({norm: "lm_head/norm"}),
-        TensorRule(bias, "lm_head/bias"),
-    )
     return {
-        "masked_lm": TensorMap(masked_lm, ignored=ignored),
+        "masked_lm": masked_lm,
         "sequence_classification": TensorMap(dense_rules(classifier)),
         "token_classification": TensorMap(dense_rules(CLASSIFIER)),
     }

@@ -4,11 +4,21 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fsl_jax.models.config_reader import ConfigReader
+from fsl_jax.models.families.activations import GELU
 from fsl_jax.models.families.bert.checkpoint import BUFFERS, CLASSIFIER, encoder_heads
+from fsl_jax.models.families.bert.masked_lm_names import MaskedLMNames
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.tensors.module_rules import dense_rules, embedding_rules, norm_rules
 from fsl_jax.models.tensors.tensor_map import TensorMap
 
+MASKED_LM = MaskedLMNames(
+    dense="vocab_transform",
+    norm="vocab_layer_norm",
+    output="vocab_projector",
+    bias="vocab_projector.bias",
+)
+# transformers takes the names of other families too.
+_ALIASES = {"dim": "hidden_size", "n_heads": "num_attention_heads", "n_layers": "num_hidden_layers"}
 _EMBEDDINGS = {
     "embeddings.word_embeddings": "embeddings/word",
     "embeddings.position_embeddings": "embeddings/position",
@@ -32,15 +42,16 @@ def distilbert_config(
     source: str, values: Mapping[str, Any], tensors: Collection[str]
 ) -> BertConfig:
     """Read the sizes of a DistilBERT checkpoint; see `bert_config`."""
-    reader = ConfigReader(source, values)
-    reader.expect("activation", "gelu")
+    reader = ConfigReader(source, values, tensors, _ALIASES)
+    reader.expect("activation", *GELU)
     sizes: dict[str, Any] = {
-        "vocab_size": reader.integer("vocab_size"),
-        "hidden_size": reader.integer("dim"),
-        "mlp_size": reader.integer("hidden_dim"),
-        "num_layers": reader.integer("n_layers"),
-        "num_heads": reader.integer("n_heads"),
-        "max_length": reader.integer("max_position_embeddings"),
+        "vocab_size": reader.size("vocab_size"),
+        "hidden_size": reader.size("dim"),
+        "mlp_size": reader.size("hidden_dim"),
+        "num_layers": reader.layers("n_layers"),
+        "num_heads": reader.size("n_heads"),
+        "max_length": reader.size("max_position_embeddings"),
+        "tied": MASKED_LM.is_tied(reader, tensors),
     }
     reader.finish()
     return BertConfig(**sizes, num_token_types=0, family="distilbert")
@@ -60,7 +71,7 @@ def distilbert_json(config: BertConfig) -> dict[str, Any]:
         "activation": "gelu",
         # The checkpoint has the position embedding, sinusoidal or not.
         "sinusoidal_pos_embds": False,
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": config.tied,
     }
 
 
@@ -75,10 +86,5 @@ def distilbert_tensor_map(config: BertConfig) -> TensorMap:
 
 def distilbert_heads(config: BertConfig) -> dict[str, TensorMap]:
     """Return the tensor maps of the heads that a DistilBERT checkpoint may have, by kind."""
-    return encoder_heads(
-        dense="vocab_transform",
-        norm="vocab_layer_norm",
-        bias="vocab_projector.bias",
-        ignored=(r"vocab_projector\.weight",),
-        classifier={"pre_classifier": "classifier/dense", **CLASSIFIER},
-    )
+    classifier = {"pre_classifier": "classifier/dense", **CLASSIFIER}
+    return encoder_heads(MASKED_LM.tensor_map(config.tied), classifier)

@@ -16,8 +16,10 @@ BERT = Family(
     tensor_map=checkpoint.bert_tensor_map,
     json=checkpoint.bert_json,
     heads=checkpoint.bert_heads,
+    ties=checkpoint.MASKED_LM.ties("bert."),
     classifier=ClassifierStyle("cls", pooler=True, bias=True, drops=True),
     special_tokens=WORDPIECE_TOKENS,
+    tokenizer_class="BertTokenizer",
     gguf=GGUFLayout("bert", gguf.bert_gguf_config, gguf.bert_gguf_tensor_map),
     # A checkpoint may lack the pooler; Hugging Face's model then draws it at random.
     other_linear_layers=("pooler.dense",),
@@ -30,13 +32,17 @@ ROBERTA = Family(
     tensor_map=roberta.roberta_tensor_map,
     json=roberta.roberta_json,
     heads=roberta.roberta_heads,
+    ties=roberta.MASKED_LM.ties("roberta."),
     classifier=ClassifierStyle("cls", dense=True, bias=True, drops_input=True, drops=True),
     special_tokens=roberta.ROBERTA_TOKENS,
+    tokenizer_class="RobertaTokenizer",
     other_linear_layers=("pooler.dense",),
     vllm_embeddings=("RobertaModel", "RobertaForMaskedLM"),
 )
 
-XLM_ROBERTA = dataclasses.replace(ROBERTA, vllm_embeddings=("XLMRobertaModel",))
+XLM_ROBERTA = dataclasses.replace(
+    ROBERTA, tokenizer_class="XLMRobertaTokenizer", vllm_embeddings=("XLMRobertaModel",)
+)
 
 DISTILBERT = Family(
     module=Bert,
@@ -44,6 +50,8 @@ DISTILBERT = Family(
     tensor_map=distilbert.distilbert_tensor_map,
     json=distilbert.distilbert_json,
     heads=distilbert.distilbert_heads,
+    ties=distilbert.MASKED_LM.ties("distilbert."),
     classifier=ClassifierStyle("cls", dense=True, activation=jax.nn.relu, bias=True, drops=True),
     special_tokens=WORDPIECE_TOKENS,
+    tokenizer_class="BertTokenizer",
 )

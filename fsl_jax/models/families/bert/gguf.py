@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fsl_jax.models.families.bert.model import BertConfig
-from fsl_jax.models.gguf.config_reader import GGUFConfigReader
+from fsl_jax.models.gguf.config_reader import GGUFConfigReader, multi_head_sizes
 from fsl_jax.models.tensors.module_rules import dense_rules, embedding_rules, norm_rules
 from fsl_jax.models.tensors.stored import StoredTensor
 from fsl_jax.models.tensors.tensor_map import TensorMap
@@ -42,20 +42,17 @@ def bert_gguf_config(
     In these files, DistilBERT has the same architecture but no token types. RoBERTa is a BERT with
     another tokenizer, and its file lacks the rows of the position embedding that it never uses.
     """
-    reader = GGUFConfigReader(source, metadata)
+    reader = GGUFConfigReader(source, metadata, tensors)
     reader.expect("attention.causal", False)
     types = f"{_TYPES}.weight"
     sizes: dict[str, Any] = {
-        "vocab_size": reader.rows(tensors),
-        "hidden_size": reader.integer("embedding_length"),
-        "mlp_size": reader.integer("feed_forward_length"),
-        "num_layers": reader.integer("block_count"),
-        "num_heads": reader.integer("attention.head_count"),
-        "max_length": reader.rows(tensors, f"{_POSITIONS}.weight"),
+        **multi_head_sizes(reader),
+        "mlp_size": reader.size("feed_forward_length"),
+        "max_length": reader.rows(f"{_POSITIONS}.weight"),
         "norm_epsilon": reader.number("attention.layer_norm_epsilon", 1e-12),
-        "num_token_types": reader.rows(tensors, types) if types in tensors else 0,
+        "num_token_types": reader.rows(types) if types in tensors else 0,
     }
-    reader.finish()
+    reader.finish(unused="rope.")
     return BertConfig(**sizes, family="bert" if sizes["num_token_types"] else "distilbert")
 
 

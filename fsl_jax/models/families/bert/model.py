@@ -41,6 +41,8 @@ class BertConfig(MultiHeadConfig):
       has_pooler: True if the checkpoint has a pooler; its leaves are then in the tree.
       first_position: the row of the position embedding for position 0. RoBERTa does not use the
         rows up to and including its padding token's id.
+      tied: True if the output embedding of a head for masked language modelling is the word
+        embedding.
       family: the family's name, as in `model_type` of `config.json`.
     """
 
@@ -48,6 +50,7 @@ class BertConfig(MultiHeadConfig):
     norm_epsilon: float = 1e-12
     has_pooler: bool = False
     first_position: int = 0
+    tied: bool = True
     family: str = "bert"
     is_decoder: ClassVar[bool] = False
     is_encoder_decoder: ClassVar[bool] = False
@@ -165,6 +168,25 @@ class Bert(Transformer):
         """Create the submodules."""
         self.embeddings = BertEmbeddings(self.config, self.dtype)
         self.pooler = Dense(self.config.hidden_size)
+
+    def text_positions(
+        self,
+        input_ids: Int[Array, "B T"],
+        attention_mask: Mask,
+        position_ids: Int[Array, "B T"] | None,
+    ) -> Int[Array, "B T"] | None:
+        """Pass over padding tokens inside a text, as RoBERTa does, which counts by the token.
+
+        They have the row of the position embedding before that of the first position.
+        """
+        padding = self.config.first_position - 1
+        if position_ids is not None or padding < 0 or attention_mask.ndim != 2:
+            return position_ids
+        # With a soft prompt Hugging Face's model sees no tokens, so it counts them all.
+        if self._prompt_length():
+            return None
+        counted = attention_mask & (input_ids != padding)
+        return jnp.where(input_ids == padding, -1, token_positions(counted))
 
     def attention_inputs(
         self,

@@ -11,6 +11,7 @@ from fsl_jax.models.families.bert.checkpoint import (
     encoder_rules,
     encoder_sizes,
 )
+from fsl_jax.models.families.bert.masked_lm_names import MaskedLMNames
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.tensors.tensor_map import TensorMap
 
@@ -25,20 +26,24 @@ ROBERTA_TOKENS = {
 }
 """The special tokens of RoBERTa and XLM-RoBERTa, which early checkpoints do not name."""
 
+MASKED_LM = MaskedLMNames(
+    dense="lm_head.dense",
+    norm="lm_head.layer_norm",
+    output="lm_head.decoder",
+    bias="lm_head.bias",
+)
 _ARCHITECTURES = {"roberta": "RobertaModel", "xlm-roberta": "XLMRobertaModel"}
 
 
 def roberta_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> BertConfig:
     """Read the sizes of a RoBERTa or XLM-RoBERTa checkpoint; see `bert_config`."""
-    reader = ConfigReader(source, values)
-    sizes = encoder_sizes(reader, tensors)
+    reader = ConfigReader(source, values, tensors)
+    sizes = encoder_sizes(reader, tensors, MASKED_LM)
     # The first position comes right after the padding token's id.
     first = reader.count("pad_token_id", 1) + 1
-    rows = reader.integer("max_position_embeddings")
+    rows = reader.size("max_position_embeddings")
     if rows <= first:
-        reader.problem(
-            "max_position_embeddings", rows, f"more than {first}, the padding's number + 1"
-        )
+        reader.problem("max_position_embeddings", rows, f"more than {first}, the pad_token_id + 1")
     reader.finish()
     family = values.get("model_type", "roberta")
     return BertConfig(**sizes, max_length=rows - first, first_position=first, family=family)
@@ -60,13 +65,8 @@ def roberta_tensor_map(config: BertConfig) -> TensorMap:
 
 def roberta_heads(config: BertConfig) -> dict[str, TensorMap]:
     """Return the tensor maps of the heads that a RoBERTa checkpoint may have, by kind of head."""
-    return encoder_heads(
-        dense="lm_head.dense",
-        norm="lm_head.layer_norm",
-        bias="lm_head.bias",
-        ignored=(r"lm_head\.decoder\.(weight|bias)",),
-        classifier={
-            "classifier.dense": "classifier/dense",
-            "classifier.out_proj": "classifier/output",
-        },
-    )
+    classifier = {
+        "classifier.dense": "classifier/dense",
+        "classifier.out_proj": "classifier/output",
+    }
+    return encoder_heads(MASKED_LM.tensor_map(config.tied), classifier)

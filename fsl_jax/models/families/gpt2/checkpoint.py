@@ -4,18 +4,29 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fsl_jax.models.config_reader import ConfigReader
+from fsl_jax.models.families.activations import TANH_GELU
 from fsl_jax.models.families.gpt2.model import GPT2Config
 from fsl_jax.models.tensors.module_rules import (
+    OUTPUT,
     dense_rules,
     embedding_rules,
     norm_rules,
     output_rules,
 )
 from fsl_jax.models.tensors.tensor_map import KEEP, TensorMap, TensorRule
+from fsl_jax.models.tensors.ties import Tie, Ties
 
 GPT2_TOKENS = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
 """The special token of GPT-2, which early checkpoints do not name."""
 
+TIES = Ties((Tie(OUTPUT, "wte.weight"),), prefix="transformer.")
+# transformers takes the names of other families too.
+_ALIASES = {
+    "n_embd": "hidden_size",
+    "n_head": "num_attention_heads",
+    "n_layer": "num_hidden_layers",
+    "n_positions": "max_position_embeddings",
+}
 _EMBEDDINGS = {"transformer.wte": "embeddings/word", "transformer.wpe": "embeddings/position"}
 # Linear layers are stored as `Conv1D`, whose weight is [in, out] like a kernel in this code.
 _DENSE = {
@@ -46,23 +57,24 @@ def gpt2_config(source: str, values: Mapping[str, Any], tensors: Collection[str]
     Raises:
       InputError: sizes are missing, or the checkpoint needs something that is not supported.
     """
-    reader = ConfigReader(source, values)
-    reader.expect("activation_function", "gelu_new", "gelu_pytorch_tanh")
+    reader = ConfigReader(source, values, tensors, _ALIASES)
+    reader.expect("activation_function", *TANH_GELU)
     reader.expect("scale_attn_weights", True)
     reader.expect("scale_attn_by_inverse_layer_idx", False)
     reader.expect("add_cross_attention", False)
-    width = reader.integer("n_embd")
+    width = reader.size("n_embd")
     sizes: dict[str, Any] = {
-        "vocab_size": reader.integer("vocab_size"),
+        "vocab_size": reader.size("vocab_size"),
         "hidden_size": width,
-        "mlp_size": reader.integer("n_inner", 4 * width),
-        "num_layers": reader.integer("n_layer"),
-        "num_heads": reader.integer("n_head"),
-        "max_length": reader.integer("n_positions"),
+        "mlp_size": reader.size("n_inner", 4 * width),
+        "num_layers": reader.layers("n_layer"),
+        "num_heads": reader.size("n_head"),
+        "max_length": reader.size("n_positions"),
         "norm_epsilon": reader.number("layer_norm_epsilon", 1e-5),
+        "tied": reader.flag("tie_word_embeddings", True) and OUTPUT not in tensors,
     }
     reader.finish()
-    return GPT2Config(**sizes, tied=bool(values.get("tie_word_embeddings", True)))
+    return GPT2Config(**sizes)
 
 
 def gpt2_json(config: GPT2Config) -> dict[str, Any]:
@@ -84,7 +96,6 @@ def gpt2_json(config: GPT2Config) -> dict[str, Any]:
 
 def gpt2_tensor_map(config: GPT2Config) -> TensorMap:
     """Return the tensor map of a GPT-2 checkpoint."""
-    output, copies = output_rules(config.tied)
     parts = [(path, (number, len(_PARTS))) for number, path in enumerate(_PARTS)]
     return TensorMap(
         rules=(
@@ -93,11 +104,11 @@ def gpt2_tensor_map(config: GPT2Config) -> TensorMap:
             *(TensorRule(f"{_FUSED}.weight", f"{path}/kernel", part=part) for path, part in parts),
             *(TensorRule(f"{_FUSED}.bias", f"{path}/bias", part=part) for path, part in parts),
             *norm_rules(_NORMS),
-            *output,
+            *output_rules(config.tied),
         ),
         prefix="transformer.",
-        # Buffers, and copies of tied weights, which some checkpoints have.
-        ignored=(r"h\.\d+\.attn\.(bias|masked_bias)", *copies),
+        # Buffers, which some checkpoints have.
+        ignored=(r"h\.\d+\.attn\.(bias|masked_bias)",),
     )
 
 

@@ -9,7 +9,9 @@ GPT2 = Family(
     tensor_map=checkpoint.gpt2_tensor_map,
     json=checkpoint.gpt2_json,
     heads=checkpoint.gpt2_heads,
+    ties=checkpoint.TIES,
     special_tokens=checkpoint.GPT2_TOKENS,
+    tokenizer_class="GPT2Tokenizer",
     gguf=GGUFLayout("gpt2", gguf.gpt2_gguf_config, gguf.gpt2_gguf_tensor_map),
     other_linear_layers=("lm_head",),
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fsl_jax.models.families.gpt2.model import GPT2Config
-from fsl_jax.models.gguf.config_reader import GGUFConfigReader
+from fsl_jax.models.gguf.config_reader import GGUFConfigReader, multi_head_sizes
 from fsl_jax.models.tensors.module_rules import dense_rules, embedding_rules, norm_rules
 from fsl_jax.models.tensors.stored import StoredTensor
 from fsl_jax.models.tensors.tensor_map import TRANSPOSE, TensorMap, TensorRule
@@ -29,18 +29,16 @@ def gpt2_gguf_config(
     source: str, metadata: Mapping[str, Any], tensors: Mapping[str, StoredTensor]
 ) -> GPT2Config:
     """Read the sizes of a GPT-2 decoder in a GGUF file; see `llama_gguf_config`."""
-    reader = GGUFConfigReader(source, metadata)
-    width = reader.integer("embedding_length")
+    reader = GGUFConfigReader(source, metadata, tensors)
+    reader.expect("attention.causal", True)
+    shared = multi_head_sizes(reader)
     sizes: dict[str, Any] = {
-        "vocab_size": reader.rows(tensors),
-        "hidden_size": width,
-        "mlp_size": reader.integer("feed_forward_length", 4 * width),
-        "num_layers": reader.integer("block_count"),
-        "num_heads": reader.integer("attention.head_count"),
-        "max_length": reader.integer("context_length"),
+        **shared,
+        "mlp_size": reader.size("feed_forward_length", 4 * shared["hidden_size"]),
+        "max_length": reader.size("context_length"),
         "norm_epsilon": reader.number("attention.layer_norm_epsilon", 1e-5),
     }
-    reader.finish()
+    reader.finish(unused="rope.")
     return GPT2Config(**sizes, tied=_OUTPUT not in tensors)
 
 

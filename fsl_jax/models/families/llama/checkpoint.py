@@ -3,21 +3,29 @@
 All decoders that are built like Llama use these tensor maps.
 """
 
+import dataclasses
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from absl import logging
+
 from fsl_jax.models.attention.rotary_config import rotary_values
 from fsl_jax.models.config_reader import ConfigReader
+from fsl_jax.models.families.activations import SILU
 from fsl_jax.models.families.llama.config import LlamaConfig
 from fsl_jax.models.families.llama.config_json import ATTENTION, MLP, common_json, common_sizes
 from fsl_jax.models.tensors.module_rules import (
+    OUTPUT,
     dense_rules,
     embedding_rules,
     norm_rules,
     output_rules,
 )
 from fsl_jax.models.tensors.tensor_map import TensorMap, TensorRule
+from fsl_jax.models.tensors.ties import Tie, Ties
 
+TIES = Ties((Tie(OUTPUT, "embed_tokens.weight"),), prefix="model.", default=False)
+GEMMA_TIES = dataclasses.replace(TIES, default=True)
 _DENSE = {
     "model.layers.{layer}.self_attn.q_proj": "layers/attention/query",
     "model.layers.{layer}.self_attn.k_proj": "layers/attention/key",
@@ -59,9 +67,9 @@ def llama_config(source: str, values: Mapping[str, Any], tensors: Collection[str
       InputError: sizes are missing, or the checkpoint needs something that is not supported.
     """
     values = rotary_values(values)
-    reader = ConfigReader(source, values)
-    reader.expect("hidden_act", "silu")
-    sizes = common_sizes(reader, values, num_kv_heads=None, max_length=2048)
+    reader = ConfigReader(source, values, tensors)
+    reader.expect("hidden_act", *SILU)
+    sizes = common_sizes(reader, values, tensors, num_kv_heads=None, max_length=2048)
     attention, mlp = reader.flag("attention_bias", False), reader.flag("mlp_bias", False)
     biases = (ATTENTION if attention else ()) + (MLP if mlp else ())
     reader.finish()
@@ -71,10 +79,15 @@ def llama_config(source: str, values: Mapping[str, Any], tensors: Collection[str
 def mistral_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
     """Read the sizes of a Mistral (https://arxiv.org/abs/2310.06825); see `llama_config`."""
     values = rotary_values(values)
-    reader = ConfigReader(source, values)
-    reader.expect("hidden_act", "silu")
-    reader.expect("layer_types", None)
-    sizes = common_sizes(reader, values, num_kv_heads=8, max_length=4096 * 32)
+    reader = ConfigReader(source, values, tensors)
+    reader.expect("hidden_act", *SILU)
+    if reader.texts("layer_types") is not None:
+        logging.warning(
+            "%s: layer_types is passed over, as transformers does for a Mistral: sliding_window "
+            "holds for all layers or for none.",
+            source,
+        )
+    sizes = common_sizes(reader, values, tensors, num_kv_heads=8, max_length=4096 * 32)
     window = reader.optional_integer("sliding_window", 4096)
     reader.finish()
     sliding = (True,) * sizes["num_layers"] if window else ()
@@ -98,17 +111,16 @@ def mistral_json(config: LlamaConfig) -> dict[str, Any]:
 
 def llama_tensor_map(config: LlamaConfig) -> TensorMap:
     """Return the tensor map of a checkpoint of any decoder that is built like Llama."""
-    output, copies = output_rules(config.tied)
     return TensorMap(
         rules=(
             *embedding_rules({"model.embed_tokens": "embeddings/word"}),
             *norm_rules({"model.norm": "final_norm"}, bias=False),
             *_layer_rules(config),
-            *output,
+            *output_rules(config.tied),
         ),
         prefix="model.",
-        # Buffers, and copies of tied weights, which some checkpoints have.
-        ignored=(r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq", *copies),
+        # Buffers, which some checkpoints have.
+        ignored=(r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq",),
     )
 
 

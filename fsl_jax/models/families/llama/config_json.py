@@ -1,11 +1,12 @@
 """The values of `config.json` that all decoders built like Llama share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from fsl_jax.models.attention.rotary_config import rotary_json, rotary_scaling
 from fsl_jax.models.config_reader import ConfigReader
 from fsl_jax.models.families.llama.config import LlamaConfig
+from fsl_jax.models.tensors.module_rules import OUTPUT
 
 ATTENTION = ("query", "key", "value", "output")
 MLP = ("gate", "up", "down")
@@ -16,6 +17,7 @@ _SLIDING, _FULL = "sliding_attention", "full_attention"
 def common_sizes(
     reader: ConfigReader,
     values: Mapping[str, Any],
+    tensors: Collection[str],
     *,
     num_kv_heads: int | None,
     max_length: int,
@@ -28,44 +30,48 @@ def common_sizes(
     Args:
       reader: a reader of `values`, which collects the problems.
       values: values from `rotary_values`.
+      tensors: the names of the checkpoint's tensors, without copies of tied ones.
       num_kv_heads: default of the number of heads of keys and values; None for the number of heads.
       max_length: default of the longest sequence.
       head_dim: default of a head's width; None for the model width divided by the heads.
       rope_theta: default of the base of the rotary embedding.
-      tied: default of whether the output embedding is the input embedding.
+      tied: True if the output embedding is the input embedding by default.
 
     Returns:
       Arguments of `LlamaConfig`.
     """
     longest = reader.integer("max_position_embeddings", max_length)
-    heads, width = reader.integer("num_attention_heads"), reader.integer("hidden_size")
+    heads, width = reader.size("num_attention_heads"), reader.size("hidden_size")
+    head_dim = reader.optional_size("head_dim", head_dim) or max(1, width // heads)
+    if head_dim % 2:
+        reader.problem("head_dim", head_dim, "an even number, since pairs are rotated")
     return {
-        "vocab_size": reader.integer("vocab_size"),
+        "vocab_size": reader.size("vocab_size"),
         "hidden_size": width,
-        "mlp_size": reader.integer("intermediate_size"),
-        "num_layers": reader.integer("num_hidden_layers"),
+        "mlp_size": reader.size("intermediate_size"),
+        "num_layers": reader.layers("num_hidden_layers"),
         "num_heads": heads,
-        "num_kv_heads": reader.optional_integer("num_key_value_heads", num_kv_heads) or heads,
-        "head_dim": reader.optional_integer("head_dim", head_dim) or max(1, width // heads),
+        "num_kv_heads": reader.optional_size("num_key_value_heads", num_kv_heads) or heads,
+        "head_dim": head_dim,
         "max_length": longest,
         "rope_theta": reader.number("rope_theta", rope_theta),
         "rope_scaling": rotary_scaling(reader, values, longest),
         "norm_epsilon": reader.number("rms_norm_eps", 1e-6),
-        "tied": reader.flag("tie_word_embeddings", tied),
+        "tied": reader.flag("tie_word_embeddings", tied) and OUTPUT not in tensors,
     }
 
 
 def sliding_layers(
     reader: ConfigReader,
-    values: Mapping[str, Any],
+    layers: int,
     window: int | None,
     default: Callable[[int], bool],
 ) -> dict[str, Any]:
     """Read which layers have a sliding window.
 
     Args:
-      reader: a reader of `values`, which collects the problems.
-      values: the values of `config.json`.
+      reader: a reader of the values of `config.json`, which collects the problems.
+      layers: the number of layers.
       window: length of the window.
       default: returns True if the layer of a given number has a window, for configs that do not
         say.
@@ -73,7 +79,7 @@ def sliding_layers(
     Returns:
       Arguments of `LlamaConfig`.
     """
-    kinds, layers = values.get("layer_types"), reader.integer("num_hidden_layers")
+    kinds = reader.texts("layer_types")
     if kinds is None:
         kinds = [_SLIDING if default(layer) else _FULL for layer in range(layers)]
     for kind in sorted(set(kinds) - {_SLIDING, _FULL}):

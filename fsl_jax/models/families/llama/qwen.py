@@ -5,6 +5,7 @@ from typing import Any
 
 from fsl_jax.models.attention.rotary_config import rotary_values
 from fsl_jax.models.config_reader import ConfigReader
+from fsl_jax.models.families.activations import SILU
 from fsl_jax.models.families.llama.config import LlamaConfig
 from fsl_jax.models.families.llama.config_json import (
     ATTENTION,
@@ -18,8 +19,8 @@ from fsl_jax.models.families.llama.config_json import (
 def qwen2_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
     """Read the sizes of a Qwen2 (https://arxiv.org/abs/2407.10671); see `llama_config`."""
     values = rotary_values(values)
-    reader = ConfigReader(source, values)
-    sizes = _sizes(reader, values)
+    reader = ConfigReader(source, values, tensors)
+    sizes = _sizes(reader, values, tensors)
     reader.finish()
     return LlamaConfig(**sizes, biases=ATTENTION[:3], family="qwen2")
 
@@ -27,23 +28,29 @@ def qwen2_config(source: str, values: Mapping[str, Any], tensors: Collection[str
 def qwen3_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> LlamaConfig:
     """Read the sizes of a Qwen3 (https://arxiv.org/abs/2505.09388); see `llama_config`."""
     values = rotary_values(values)
-    reader = ConfigReader(source, values)
-    sizes = _sizes(reader, values, head_dim=128)
+    reader = ConfigReader(source, values, tensors)
+    sizes = _sizes(reader, values, tensors, head_dim=128)
     biases = ATTENTION if reader.flag("attention_bias", False) else ()
     reader.finish()
     return LlamaConfig(**sizes, biases=biases, query_key_norm=True, family="qwen3")
 
 
 def _sizes(
-    reader: ConfigReader, values: Mapping[str, Any], head_dim: int | None = None
+    reader: ConfigReader,
+    values: Mapping[str, Any],
+    tensors: Collection[str],
+    head_dim: int | None = None,
 ) -> dict[str, Any]:
-    reader.expect("hidden_act", "silu")
+    reader.expect("hidden_act", *SILU)
     used = reader.flag("use_sliding_window", False)
     window = reader.optional_integer("sliding_window", 4096) if used else None
     full = reader.count("max_window_layers", 28)
-    return common_sizes(
-        reader, values, num_kv_heads=32, max_length=32_768, head_dim=head_dim
-    ) | sliding_layers(reader, values, window, lambda layer: window is not None and layer >= full)
+    sizes = common_sizes(
+        reader, values, tensors, num_kv_heads=32, max_length=32_768, head_dim=head_dim
+    )
+    return sizes | sliding_layers(
+        reader, sizes["num_layers"], window, lambda layer: window is not None and layer >= full
+    )
 
 
 def qwen2_json(config: LlamaConfig) -> dict[str, Any]:

@@ -4,14 +4,17 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fsl_jax.models.config_reader import ConfigReader
+from fsl_jax.models.families.activations import SILU, TANH_GELU
 from fsl_jax.models.families.t5.config import FEED_FORWARDS, T5Config
 from fsl_jax.models.tensors.module_rules import (
+    OUTPUT,
     dense_rules,
     embedding_rules,
     norm_rules,
     output_rules,
 )
 from fsl_jax.models.tensors.tensor_map import TensorMap, TensorRule
+from fsl_jax.models.tensors.ties import Tie, Ties
 
 # Defaults of config.json. mT5 was trained on 1024 tokens: https://arxiv.org/abs/2010.11934.
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -20,7 +23,26 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 _ARCHITECTURES = {"t5": "T5ForConditionalGeneration", "mt5": "MT5ForConditionalGeneration"}
 # In these configs, GELU means its tanh approximation.
-_ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new", "gated-silu": "silu"}
+_ACTIVATIONS = {"relu": ("relu",), "gated-gelu": TANH_GELU, "gated-silu": SILU}
+_ALIASES = {
+    "d_model": "hidden_size",
+    "num_heads": "num_attention_heads",
+    "num_layers": "num_hidden_layers",
+    "d_kv": "head_dim",
+}
+# transformers ties these in every model, whatever its config says.
+TIES = Ties(
+    (
+        Tie("encoder.embed_tokens.weight", "shared.weight", may_differ=False),
+        Tie("decoder.embed_tokens.weight", "shared.weight", may_differ=False),
+        Tie(OUTPUT, "shared.weight"),
+    ),
+    prefix="transformer.",
+    always=True,
+)
+# A table has two entries for each distance up to the largest one.
+_MAX_DISTANCE = 2**16
+_MIN_BUCKETS = 4
 
 
 def t5_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) -> T5Config:
@@ -41,48 +63,74 @@ def t5_config(source: str, values: Mapping[str, Any], tensors: Collection[str]) 
     values = _DEFAULTS[family] | {
         name: value for name, value in values.items() if value is not None
     }
-    reader = ConfigReader(source, values)
-    _expect_supported(reader, values["feed_forward_proj"])
+    reader = ConfigReader(source, values, tensors, _ALIASES)
+    feed_forward = _feed_forward(reader, values["feed_forward_proj"])
     # If transformers saves only the encoder, the config says that there is no decoder.
     alone = bool(tensors) and not any("decoder." in name for name in tensors)
     reader.expect("is_encoder_decoder", True, *((False,) if alone else ()))
     # Before release 5 of transformers, hidden states are scaled if the embeddings are tied.
-    is_tied = values.get("tie_word_embeddings", True)
-    scaled = family == "t5" and bool(values.get("scale_decoder_outputs", is_tied))
-    layers = reader.integer("num_layers")
+    is_tied = reader.flag("tie_word_embeddings", True)
+    scaled = reader.flag("scale_decoder_outputs", is_tied) and family == "t5"
+    layers = reader.layers("num_layers")
+    buckets = reader.size("relative_attention_num_buckets", 32)
     sizes: dict[str, Any] = {
-        "vocab_size": reader.integer("vocab_size"),
-        "hidden_size": reader.integer("d_model"),
-        "mlp_size": reader.integer("d_ff"),
+        "vocab_size": reader.size("vocab_size"),
+        "hidden_size": reader.size("d_model"),
+        "mlp_size": reader.size("d_ff"),
         "num_layers": layers,
-        "num_decoder_layers": reader.integer("num_decoder_layers", layers),
-        "num_heads": reader.integer("num_heads"),
-        "head_dim": reader.integer("d_kv"),
+        "num_decoder_layers": reader.layers("num_decoder_layers", layers),
+        "num_heads": reader.size("num_heads"),
+        "head_dim": reader.size("d_kv"),
         "max_length": reader.integer("n_positions"),
-        "num_buckets": reader.integer("relative_attention_num_buckets", 32),
-        "max_distance": reader.integer("relative_attention_max_distance", 128),
+        "num_buckets": buckets,
+        "max_distance": _max_distance(reader, buckets),
         "norm_epsilon": reader.number("layer_norm_epsilon", 1e-6),
-        "decoder_start_token": reader.count(
-            "decoder_start_token_id", values.get("pad_token_id", 0)
-        ),
+        "decoder_start_token": _decoder_start(reader, values),
     }
     reader.finish()
     return T5Config(
         **sizes,
-        feed_forward=values["feed_forward_proj"],
+        feed_forward=feed_forward,
         # In release 5 every config says that the embeddings are tied, so look at the weights.
-        tied=scaled or "lm_head.weight" not in tensors,
+        tied=OUTPUT not in tensors,
         scaled=scaled,
         family=family,
     )
 
 
-def _expect_supported(reader: ConfigReader, feed_forward: str) -> None:
+def _feed_forward(reader: ConfigReader, value: Any) -> str:
+    """Return the kind of multilayer perceptron, one of `FEED_FORWARDS`."""
     reader.expect("is_decoder", False)
+    for kind, names in _ACTIVATIONS.items():
+        gate = "gated-" if kind.startswith("gated-") else ""
+        if value in (kind, *(f"{gate}{name}" for name in names)):
+            reader.expect("dense_act_fn", *names)
+            reader.expect("is_gated_act", bool(gate))
+            return kind
     reader.expect("feed_forward_proj", *FEED_FORWARDS)
-    if feed_forward in FEED_FORWARDS:
-        reader.expect("dense_act_fn", _ACTIVATIONS[feed_forward])
-        reader.expect("is_gated_act", feed_forward.startswith("gated-"))
+    return FEED_FORWARDS[0]
+
+
+def _max_distance(reader: ConfigReader, buckets: int) -> int:
+    """Return the distance from which all tokens share the last bucket."""
+    distance = reader.integer("relative_attention_max_distance", 128, _MAX_DISTANCE)
+    if buckets < _MIN_BUCKETS:
+        reader.problem("relative_attention_num_buckets", buckets, f"{_MIN_BUCKETS} or more")
+    elif distance <= buckets // 2:
+        reader.problem(
+            "relative_attention_max_distance",
+            distance,
+            f"more than {buckets // 2}, half the buckets",
+        )
+    return distance
+
+
+def _decoder_start(reader: ConfigReader, values: Mapping[str, Any]) -> int:
+    name = "decoder_start_token_id" if "decoder_start_token_id" in values else "pad_token_id"
+    token, rows = reader.count(name, 0), reader.size("vocab_size")
+    if token >= rows > 1:
+        reader.problem(name, token, f"less than {rows}, the vocab_size")
+    return token
 
 
 def t5_json(config: T5Config) -> dict[str, Any]:
@@ -111,7 +159,6 @@ def t5_json(config: T5Config) -> dict[str, Any]:
 
 def t5_tensor_map(config: T5Config) -> TensorMap:
     """Return the tensor map of a T5 or mT5 checkpoint."""
-    output, copies = output_rules(config.tied)
     return TensorMap(
         rules=(
             *embedding_rules({"shared": "embeddings/word"}),
@@ -121,16 +168,11 @@ def t5_tensor_map(config: T5Config) -> TensorMap:
                 "decoder",
                 {"SelfAttention": "attention", "EncDecAttention": "cross_attention"},
             ),
-            *output,
+            *output_rules(config.tied),
         ),
         prefix="transformer.",
-        # Copies of the shared embedding, and unused relative positions, which some checkpoints
-        # have.
-        ignored=(
-            r"(encoder|decoder)\.embed_tokens\.weight",
-            r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
-            *copies,
-        ),
+        # Unused relative positions, which some checkpoints have.
+        ignored=(r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",),
     )
 
 

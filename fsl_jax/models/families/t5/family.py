@@ -12,7 +12,9 @@ T5 = Family(
     tensor_map=checkpoint.t5_tensor_map,
     json=checkpoint.t5_json,
     heads=checkpoint.t5_heads,
+    ties=checkpoint.TIES,
     classifier=ClassifierStyle("last", dense=True, bias=True, drops_input=True, drops=True),
+    tokenizer_class="T5Tokenizer",
     gguf=GGUFLayout("t5", gguf.t5_gguf_config, gguf.t5_gguf_tensor_map),
     other_linear_layers=("lm_head",),
 )

@@ -26,25 +26,35 @@ def t5_gguf_config(
     A model with a gate is T5 1.1, FLAN-T5 or mT5, and its gate uses GELU. A model without a gate is
     T5 1.0, which scales hidden states before the output embedding.
     """
-    reader = GGUFConfigReader(source, metadata)
-    layers = reader.integer("block_count")
+    reader = GGUFConfigReader(source, metadata, tensors)
+    reader.expect("attention.causal", True)
+    layers, vocabulary = reader.layers("block_count"), reader.rows()
+    reader.expect_same_layers()
     is_gated, tied = _GATE in tensors, _OUTPUT not in tensors
-    head_dim = reader.integer("attention.key_length")
-    reader.expect("attention.value_length", head_dim)
+    heads, head_dim = reader.size("attention.head_count"), reader.size("attention.key_length")
+    reader.expect("attention.head_count_kv", heads)
+    if (values := reader.count("attention.value_length", head_dim)) != head_dim:
+        reader.problem("attention.value_length", values, f"{head_dim}, as attention.key_length")
+    buckets = reader.size("attention.relative_buckets_count")
+    if not 4 <= buckets <= 2 * _MAX_DISTANCE - 1:
+        reader.problem("attention.relative_buckets_count", buckets, f"4 to {2 * _MAX_DISTANCE - 1}")
+    start = reader.count("decoder_start_token_id", 0)
+    if start >= vocabulary:
+        reader.problem("decoder_start_token_id", start, f"one of {vocabulary} tokens")
     sizes: dict[str, Any] = {
-        "vocab_size": reader.rows(tensors),
-        "hidden_size": reader.integer("embedding_length"),
-        "mlp_size": reader.integer("feed_forward_length"),
+        "vocab_size": vocabulary,
+        "hidden_size": reader.size("embedding_length"),
+        "mlp_size": reader.size("feed_forward_length"),
         "num_layers": layers,
-        "num_decoder_layers": reader.integer("decoder_block_count", layers),
-        "num_heads": reader.integer("attention.head_count"),
+        "num_decoder_layers": reader.layers("decoder_block_count", layers),
+        "num_heads": heads,
         "head_dim": head_dim,
-        "max_length": reader.integer("context_length"),
-        "num_buckets": reader.integer("attention.relative_buckets_count"),
+        "max_length": reader.positions("context_length"),
+        "num_buckets": buckets,
         "norm_epsilon": reader.number("attention.layer_norm_rms_epsilon", 1e-6),
-        "decoder_start_token": reader.count("decoder_start_token_id", 0),
+        "decoder_start_token": start,
     }
-    reader.finish()
+    reader.finish(unused="rope.")
     return T5Config(
         **sizes,
         feed_forward="gated-gelu" if is_gated else "relu",

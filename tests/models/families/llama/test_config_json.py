@@ -6,7 +6,7 @@ from fsl_jax.models.families.llama.qwen import qwen2_config, qwen2_json, qwen3_c
 
 VALUES = {
     "vocab_size": 40,
-    "hidden_size": 32,
+    "hidden_size": 64,
     "intermediate_size": 48,
     "num_hidden_layers": 3,
     "num_attention_heads": 32,

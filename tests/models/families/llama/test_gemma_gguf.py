@@ -29,7 +29,8 @@ def config_of(architecture, **changes):
     sizes = SIZES | {key.replace("__", "."): value for key, value in changes.items()}
     metadata = {f"{architecture}.{key}": value for key, value in sizes.items()}
     metadata["general.architecture"] = architecture
-    return READERS[architecture]("model.gguf", metadata, {"token_embd.weight": Table()})
+    tensors = {"token_embd.weight": Table()} | {f"blk.{layer}": Table() for layer in range(62)}
+    return READERS[architecture]("model.gguf", metadata, tensors)
 
 
 def test_what_the_files_leave_out_is_known():
@@ -55,8 +56,21 @@ def test_the_pattern_of_windows_may_be_given():
     assert sliding(3) == (True, True, False, True, True, False, True)
     given = np.array([True, False, False, True, False, False, False])
     assert sliding(given) == tuple(given)
-    with pytest.raises(InputError, match=r"sliding_window_pattern .*one for each of 7 layers"):
-        sliding(given[:5])
+    assert sliding(0) == (True,) * 7
+    assert sliding(1) == (False,) * 7
+    for other in (given[:5], np.arange(7), ["a"] * 7, 2.5):
+        with pytest.raises(InputError, match=r"sliding_window_pattern is .*; expected"):
+            sliding(other)
+
+
+def test_caps_and_bases_that_a_family_lacks_are_refused():
+    assert config_of("gemma3", final_logit_softcapping=0.0) == config_of("gemma3")
+    assert config_of("gemma3", final_logit_softcapping=20.0).logit_cap == 20.0
+    for key, value in {"attn_logit_softcapping": 50.0, "embedding_scale": 1.0}.items():
+        with pytest.raises(InputError, match=f"{key} is {value}"):
+            config_of("gemma3", **{key: value})
+    with pytest.raises(InputError, match=r"freq_base_swa is 5000\.0; expected 10000\.0"):
+        config_of("gemma2", rope__freq_base_swa=5000.0)
 
 
 def test_norms_of_files_hold_one_more():

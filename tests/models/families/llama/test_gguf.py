@@ -34,8 +34,10 @@ class Tensor:
 
 
 def config_of(metadata, tensors=MappingProxyType({})):
-    embedding = {"token_embd.weight": Tensor(np.ones((40, 32)))}
-    return llama_gguf_config("model.gguf", metadata, {**embedding, **tensors})
+    usual = {"token_embd.weight": Tensor(np.ones((40, 32)))}
+    # The largest sizes that the metadata may have come from the tensors.
+    usual |= {f"blk.{layer}.ffn_up.weight": Tensor(np.ones((48, 32))) for layer in range(2)}
+    return llama_gguf_config("model.gguf", metadata, {**usual, **tensors})
 
 
 @pytest.mark.parametrize("tensors", [{}, {"output.weight": Tensor(np.ones((40, 32)))}])
@@ -95,6 +97,15 @@ def test_neighbouring_rows_of_a_head_go_half_a_head_apart(part, heads):
         ("rope.scale_linear", 0.25),
         ("expert_count", 8),
         ("rope.dimension_count", 4),
+        ("rope.dimension_count", 0),
+        ("rope.scaling.attn_factor", 2.0),
+        ("rope.scaling.yarn_beta_fast", 16.0),
+        ("rope.freq_base_swa", 10_000.0),
+        ("attention.scale", 0.5),
+        ("attention.head_count_kv", 3),
+        ("attention.key_length", 7),
+        ("final_logit_softcapping", 30.0),
+        ("logit_scale", 2.0),
         ("attention.value_length", 16),
         ("block_count", None),
     ],
@@ -104,9 +115,28 @@ def test_what_is_not_supported_or_missing_is_an_error(key, value):
         config_of({**METADATA, **LINEAR, f"llama.{key}": value})
 
 
-def test_a_linear_scaling_comes_from_the_metadata():
-    assert config_of({**METADATA, **LINEAR}).rope_scaling == LinearScaling(4.0)
-    assert config_of(METADATA).rope_scaling is None
+@pytest.mark.parametrize(
+    ("keys", "factor"),
+    [
+        ({"scaling.type": "linear", "scaling.factor": 4.0}, 4.0),
+        ({"scaling.factor": 4.0}, 4.0),
+        ({"scale_linear": 4.0}, 4.0),
+        ({"scale_linear": 4.0, "scaling.factor": 4.0, "scaling.type": "linear"}, 4.0),
+        ({"scaling.type": "none", "scaling.factor": 4.0}, None),
+        ({"scaling.type": "linear"}, None),
+        ({"scaling.factor": 0.0}, None),
+        ({"scaling.factor": 1.0}, None),
+        ({}, None),
+    ],
+)
+def test_a_factor_is_linear_unless_the_type_is_none(keys, factor):
+    config = config_of(METADATA | {f"llama.rope.{key}": value for key, value in keys.items()})
+    assert config.rope_scaling == (None if factor is None else LinearScaling(factor))
+
+
+def test_a_scale_that_follows_from_the_width_of_a_head_is_accepted():
+    scale = float(np.float32(8**-0.5))
+    assert config_of({**METADATA, "llama.attention.scale": scale}) == config_of(METADATA)
 
 
 def test_the_scaling_of_llama_3_comes_from_its_factors():
@@ -124,3 +154,10 @@ def test_factors_of_another_scaling_are_an_error(factors):
     tensors = {"rope_freqs.weight": Tensor(np.array(factors, np.float32))}
     with pytest.raises(InputError, match="expected the factors of Llama 3"):
         config_of(METADATA, tensors)
+
+
+def test_a_file_has_either_factors_or_a_factor():
+    tensors = {"rope_freqs.weight": Tensor(np.ones(4, np.float32))}
+    assert config_of(METADATA, tensors).rope_scaling == Llama3Scaling(1.0, 1.0, 4.0, 8192)
+    with pytest.raises(InputError, match=r"rope\.scaling\.factor is 4\.0; expected 1 in a file"):
+        config_of({**METADATA, **LINEAR}, tensors)

@@ -19,14 +19,15 @@ METADATA = {
 
 
 class Tensor:
-    shape = (40, 32)
+    shape = (48, 32)
 
     def load(self):
         return np.zeros(self.shape)
 
 
 def config_of(*tensors, **changes):
-    given = {f"{name}.weight": Tensor() for name in ("token_embd", *tensors)}
+    usual = ("token_embd", "enc.output_norm", "dec.output_norm")
+    given = {f"{name}.weight": Tensor() for name in (*usual, *tensors)}
     changes = {f"t5.{key.replace('__', '.')}": value for key, value in changes.items()}
     return t5_gguf_config("model.gguf", METADATA | changes, given)
 

@@ -1,0 +1,1 @@
+"""Outputs of commands: names made from user text, checks, and locks."""

@@ -1,0 +1,55 @@
+"""The formulation `classifier`: the model's own head, which a checkpoint or an adapter brought."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+from jaxtyping import Array, Float
+
+from fsl_jax.adapt.tree import Params
+from fsl_jax.errors import InputError
+from fsl_jax.models.blocks.head_kinds import SEQUENCE_CLASSIFICATION
+from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.tasks.formulation import Batch
+from fsl_jax.tasks.head import HeadFormulation
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ClassifierFormulation(HeadFormulation):
+    """Classifies with the head of a model that was loaded to classify texts.
+
+    Attributes:
+      pretrained: the model, with the head `sequence_classification`.
+      labels: the C classes, in the order of the head's.
+      max_length: as in `HeadFormulation`.
+      reserved_positions: as in `HeadFormulation`.
+    """
+
+    name: ClassVar[str] = "classifier"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.pretrained.head != SEQUENCE_CLASSIFICATION:
+            raise InputError(
+                f"{self.pretrained.name} was loaded with the head {self.pretrained.head}, and the "
+                f"formulation classifier needs {SEQUENCE_CLASSIFICATION}"
+            )
+
+    @classmethod
+    def of(cls, pretrained: Pretrained) -> "ClassifierFormulation":
+        """Return the formulation of a model, with the names of its classes."""
+        return cls(pretrained, pretrained.labels)
+
+    def prepare(self, params: Params, key: jax.Array) -> Params:
+        """Return the parameters, which have the head already."""
+        return params
+
+    def logits(
+        self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None
+    ) -> Float[Array, "B C"]:
+        """Compute the class logits of a batch; see `HeadFormulation.logits`."""
+        options: dict[str, Any] = {"dropout": dropout, "key": key}
+        output = self.pretrained.apply(
+            params, batch["input_ids"], batch["attention_mask"], **options
+        )
+        return output.logits
