@@ -76,23 +76,29 @@ def _located(path: str, including: tuple[str, ...]) -> str:
     if path.startswith("~"):
         with contextlib.suppress(RuntimeError):
             path = str(Path(path).expanduser())
-    beside = Path(including[-1]).parent / path if including else Path(path)
-    return str(beside) if including and beside.exists() else path
+    if including:
+        beside = Path(including[-1]).parent / path
+        # A name that is too long or has half a character; the reader refuses it.
+        with contextlib.suppress(OSError, ValueError):
+            return str(beside) if beside.exists() else path
+    return path
 
 
 def _read(path: str, including: tuple[str, ...]) -> Iterator[str]:
     """Yield the arguments in a file and in the files that it includes."""
+    try:
+        data = read_bounded(path, _MAX_BYTES)
+    except InputError as error:
+        raise InputError(f"--flagfile: {error}") from error
     real = str(Path(path).resolve())
     if real in including:
         raise InputError(f"--flagfile: {path} includes itself, by way of {including[-1]}")
     try:
-        text = read_bounded(path, _MAX_BYTES).decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"--flagfile: {path}: byte {error.start} is not UTF-8; save the file as UTF-8"
         ) from error
-    except InputError as error:
-        raise InputError(f"--flagfile: {error}") from error
     lines = enumerate(re.split("\r\n|\n|\r", text), start=1)
     arguments = (_argument(line.strip(), f"{path}, line {number}") for number, line in lines)
     yield from _expand((each for each in arguments if each), (*including, real))

@@ -77,8 +77,11 @@ class GenerationFlags:
 
 def main(flags: PromptFlags, generation: GenerationFlags) -> None:
     """Continue the prompts, print the continuations and write the file."""
+    from fsl_jax.outputs.checks import require_plain_file
     from fsl_jax.outputs.lock import hold_path
 
+    if flags.output is not None:
+        require_plain_file(flags.output)
     with contextlib.nullcontext() if flags.output is None else hold_path(flags.output):
         _generate(flags, generation)
 

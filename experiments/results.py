@@ -45,9 +45,11 @@ class ResultsFlags:
 
 def main(flags: ResultsFlags) -> None:
     """Run the studies one after the other, then write the page."""
+    from fsl_jax.outputs.checks import require_plain_file
     from fsl_jax.outputs.lock import hold_directory, hold_path
 
     _require_distinct(flags)
+    require_plain_file(flags.page)
     with hold_directory(flags.output), hold_path(flags.page):
         _run_studies(flags)
 

@@ -4,12 +4,18 @@ import difflib
 import itertools
 import re
 from collections.abc import Iterable
+from typing import Any
 
 MAX_MESSAGE = 4000
 """The largest number of characters in a message; the middle of a longer one is left out."""
 
 MAX_PROBLEMS = 1000
 """The largest number of problems that an error takes."""
+
+# The names that resemble a long one take long to find.
+_LONGEST_NAME = 100
+# Python refuses to write out much larger numbers.
+_MOST_BITS = 256
 
 
 class InputError(ValueError):
@@ -41,7 +47,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     known = sorted(known)
     nearest = nearest_names(name, known)
     hint = f" Did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
-    return InputError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
+    return InputError(
+        f"unknown {kind} {brief(name, _LONGEST_NAME)}.{hint} Known: {', '.join(known)}."
+    )
 
 
 def nearest_names(name: str, known: Iterable[str]) -> list[str]:
@@ -56,7 +64,7 @@ def nearest_names(name: str, known: Iterable[str]) -> list[str]:
       letters of the name, as in `lr` for `learning_rates`, and those that look similar.
     """
     folded = {each.casefold(): each for each in known}
-    name = str(name).casefold()
+    name = str(name)[:_LONGEST_NAME].casefold()
     if name in folded:
         return [folded[name]]
     abbreviated = [each for each in folded if "".join(re.findall(r"(?<![^\W_])\w", each)) == name]
@@ -78,6 +86,22 @@ def problems_error(summary: str, problems: Iterable[str]) -> InputError:
     error = InputError("\n".join([summary, *(f"  - {problem}" for problem in listed)]))
     error.problems = listed
     return error
+
+
+def brief(value: Any, most: int = 60) -> str:
+    """Return the `repr` of a value for a message.
+
+    Args:
+      value: the value.
+      most: the largest number of characters; a longer text is cut.
+
+    Returns:
+      The text.
+    """
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return f"a number of {value.bit_length():,} bits"
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _cut(message: str) -> str:

@@ -5,11 +5,12 @@ disk everything is written under a staging name in the same directory, synced, a
 reader sees either the old or the new content, even after a power failure. An object store has no
 atomic rename. A single file is always complete there, since an object appears when its upload ends.
 A directory may be incomplete: it needs a file, such as a manifest, that is written last and says
-that the others are complete.
+that the others are complete. Files from outside are read here too, up to a size.
 """
 
 import concurrent.futures
 import contextlib
+import errno
 import functools
 import hashlib
 import json
@@ -76,6 +77,31 @@ def _usable_directory(path: str) -> epath.Path | None:
     return directory
 
 
+def local_path(name: str) -> Path:
+    """Return the path that a user wrote, with the user's directory in the place of `~`.
+
+    Args:
+      name: the path; there need not be such a file.
+
+    Returns:
+      The path.
+
+    Raises:
+      InputError: it is empty, or cannot be looked up: it is too long, or names an unknown user or a
+        directory that may not be read.
+    """
+    if not name.strip():
+        raise InputError("a name or path is empty")
+    try:
+        path = Path(name).expanduser()
+        # A path with a null character does not exist.
+        path.exists()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{name}: this path cannot be looked up: {reason}") from error
+    return path
+
+
 def is_local(path: epath.PathLike) -> bool:
     """Return True if a path is on a file system of this machine, where a rename is atomic."""
     return "://" not in os.fspath(path)
@@ -98,6 +124,9 @@ def write_atomically(path: epath.PathLike, data: bytes | str) -> None:
     if not is_local(path):
         path.write_bytes(data)
         return
+    if path.exists() and not is_plain_file(path):
+        # A device such as `/dev/null` would be gone.
+        raise FileExistsError(errno.EEXIST, "not a plain file", os.fspath(path))
     staging = _unused_name(path)
     try:
         with staging.open("wb") as file:
@@ -215,18 +244,61 @@ def read_bounded(path: epath.PathLike, max_bytes: int) -> bytes:
         cannot be read, or it is too large.
     """
     path = epath.Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file")
-    if not is_plain_file(path):
-        raise InputError(f"{path}: not a plain file")
+    require_bounded(path, max_bytes)
     try:
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    # Some files of the system have the size 0 and go on.
     if len(data) > max_bytes:
-        raise InputError(f"{path}: larger than {max_bytes:,} bytes, the most that is read here")
+        raise _too_large(path, len(data), max_bytes)
     return data
+
+
+def require_bounded(path: epath.PathLike, max_bytes: int) -> None:
+    """Raise an error for a path that is no plain file, or for a file that is too large.
+
+    Args:
+      path: the file.
+      max_bytes: the largest size to read, in bytes.
+
+    Raises:
+      InputError: there is no such file, it is not a plain file, or it is too large.
+    """
+    path = epath.Path(path)
+    # `epath` finds nothing under a name that is too long.
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file")
+    if not is_plain_file(path):
+        raise InputError(f"{path}: not a plain file")
+    size = Path(path).stat().st_size if is_local(path) else path.stat().length
+    if size > max_bytes:
+        raise _too_large(path, size, max_bytes)
+
+
+def stays_inside(path: epath.PathLike) -> bool:
+    """Return True for a file in its directory, and for a link that leads to one.
+
+    A link may also lead to a file in the cache of the Hugging Face hub, since its client puts such
+    links into the directories that it makes.
+
+    Args:
+      path: the file, which need not exist.
+
+    Returns:
+      False for a link to any other file, and for a name that no file can have.
+    """
+    if not is_local(path):
+        return True
+    path = Path(path)
+    try:
+        path.exists()
+        directory, target = path.parent.resolve(), path.resolve()
+    # A name that is too long or has half a character, or a link to itself.
+    except (OSError, ValueError, RuntimeError):
+        return False
+    return target.is_relative_to(directory) or _is_in_hub_cache(target)
 
 
 def is_plain_file(path: epath.PathLike) -> bool:
@@ -254,6 +326,18 @@ def sync_directory(path: epath.PathLike) -> None:
     """Sync the entries of a local directory to disk; do nothing for other paths."""
     if is_local(path):
         _sync(path)
+
+
+def _is_in_hub_cache(target: Path) -> bool:
+    """Return True for a file where the hub's client keeps the files of a repository."""
+    files = target.parent
+    return files.name == "blobs" and (
+        files.parent.name.startswith("models--") or files.with_name("snapshots").is_dir()
+    )
+
+
+def _too_large(path: epath.Path, size: int, max_bytes: int) -> InputError:
+    return InputError(f"{path}: it has {size:,} bytes, and at most {max_bytes:,} are read here")
 
 
 def _unused_name(path: epath.Path) -> epath.Path:

@@ -12,7 +12,7 @@ from typing import Any
 
 from etils import epath
 
-from fsl_jax.errors import InputError
+from fsl_jax.errors import InputError, brief
 from fsl_jax.files import read_bounded
 
 MAX_BYTES = 64 << 20
@@ -70,7 +70,7 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         counts = collections.Counter(name for name, _ in pairs)
         ((repeated, _),) = counts.most_common(1)
-        raise ValueError(f"the name {repeated[:60]!r} is given twice in one object")
+        raise ValueError(f"the name {brief(repeated)} is given twice in one object")
     return values
 
 

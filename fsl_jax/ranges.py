@@ -17,7 +17,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from fsl_jax.errors import InputError, problems_error
+from fsl_jax.errors import InputError, brief, problems_error
 
 MAX_INT32 = 2**31 - 1
 """The largest whole number in arrays, which have 32 bits."""
@@ -83,16 +83,16 @@ class Range:
           For example `steps = 0: expected a whole number, 1 or more`.
         """
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
-            return f"{name} = {_shown(value)}: expected {self}"
+            return f"{name} = {brief(value)}: expected {self}"
         number = value if self.whole else self.narrowed(value)
         if not self._contains(number):
-            rounded = number != value and not self.whole and not math.isnan(number)
+            rounded = not self.whole and self._contains(value)
             note = f"; in float32 it is {number:g}" if rounded else ""
-            return f"{name} = {_shown(value)}: expected {self}{note}"
+            return f"{name} = {brief(value)}: expected {self}{note}"
         if self.whole and self.maximum is None and abs(number) > MAX_INT64:
-            return f"{name} = {_shown(value)}: expected {self}, of 64 bits at most"
+            return f"{name} = {brief(value)}: expected {self}, of 64 bits at most"
         if number == 0 and value != 0:
-            return f"{name} = {_shown(value)}: expected 0 or a number that float32 can tell from 0"
+            return f"{name} = {brief(value)}: expected 0 or a number that float32 can tell from 0"
         return ""
 
     def narrowed(self, value: Any) -> float:
@@ -229,9 +229,3 @@ def range_error(problems: Sequence[str], summary: str = "values out of range:") 
     error = InputError(f"{summary} {problems[0]}")
     error.problems = tuple(problems)
     return error
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, int) and value.bit_length() > 256:
-        return f"a number of {value.bit_length():,} bits"
-    return repr(value)[:60]

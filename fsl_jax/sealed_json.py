@@ -13,8 +13,8 @@ from typing import Any
 from etils import epath
 
 from fsl_jax.errors import InputError
-from fsl_jax.files import read_bounded, write_atomically
-from fsl_jax.json_reader import MAX_BYTES, parse_json
+from fsl_jax.files import write_atomically
+from fsl_jax.json_reader import parse_json
 
 _NOTE, _SEAL = "sealed", "seal"
 _NOTE_TEXT = "the last line is the SHA-256 of all bytes before that line"
@@ -31,26 +31,6 @@ def write_sealed(path: epath.PathLike, values: Mapping[str, Any]) -> None:
       OSError: the file could not be written; the old file is not changed.
     """
     write_atomically(path, encode_sealed(values))
-
-
-def read_sealed(
-    path: epath.PathLike, advice: str, *, required: bool = True, max_bytes: int = MAX_BYTES
-) -> dict[str, Any]:
-    """Read a JSON file that must not have changed since it was written.
-
-    Args:
-      path: the file.
-      advice: as in `decode_sealed`, like `required`.
-      required: see there.
-      max_bytes: the largest size to read, in bytes.
-
-    Returns:
-      The values, without the lines of the seal.
-
-    Raises:
-      InputError: the file is missing, too large, or as in `decode_sealed`.
-    """
-    return decode_sealed(read_bounded(path, max_bytes), path, advice, required=required)
 
 
 def encode_sealed(values: Mapping[str, Any]) -> bytes:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import pydantic
 from pydantic_core import ErrorDetails
 
-from fsl_jax.errors import InputError
+from fsl_jax.errors import InputError, brief
 
 _EXPECTED = {
     "string_type": "a text",
@@ -115,9 +115,3 @@ def _problem(error: ErrorDetails) -> str:
     expected = _EXPECTED.get(error["type"])
     reason = f"expected {expected}" if expected else error["msg"]
     return f"{name}: {reason}, found {brief(error['input'])}"
-
-
-def brief(value: Any) -> str:
-    """Return the `repr` of a value, cut to 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -6,6 +6,7 @@ from fsl_jax.errors import (
     MAX_MESSAGE,
     MAX_PROBLEMS,
     InputError,
+    brief,
     nearest_names,
     problems_error,
     unknown_name,
@@ -62,3 +63,21 @@ def test_problems_are_limited_in_number_and_length():
 def test_names_that_a_user_may_have_meant(name, expected):
     known = ["lora", "learning_rates", "memory_gib_limit", "shots"]
     assert nearest_names(name, known)[:1] == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a" * 58, "'" + "a" * 58 + "'"),
+        ("a" * 59, "'" + "a" * 56 + "..."),
+        (2**1000, "a number of 1,001 bits"),
+        (True, "True"),
+    ],
+)
+def test_values_are_short_in_messages(value, text):
+    assert brief(value) == text
+
+
+def test_a_long_unknown_name_is_cut():
+    error = unknown_name("family", "a" * 1_000_000, ["llama"])
+    assert len(str(error)) < 200

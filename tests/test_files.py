@@ -7,16 +7,30 @@ import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from etils import epath
 
 from fsl_jax import files
 from fsl_jax.errors import InputError
+from fsl_jax.files import local_path
 
 
 def contents(directory):
     return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~nobody-has-this-name/model"])
+def test_a_path_that_cannot_be_looked_up_is_an_error(name):
+    with pytest.raises(InputError, match="this path cannot be looked up"):
+        local_path(name)
+
+
+def test_a_local_path_need_not_exist(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert local_path("~/models") == Path("/home/me/models")
+    assert local_path("a\0b") == Path("a\0b")
 
 
 def test_write_atomically_replaces_and_leaves_nothing_else(tmp_path):
@@ -24,6 +38,14 @@ def test_write_atomically_replaces_and_leaves_nothing_else(tmp_path):
     files.write_atomically(path, "früher")
     files.write_atomically(path, b"later")
     assert contents(path.parent) == {"a.txt": b"later"}
+
+
+def test_a_device_or_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="not a plain file"):
+        files.write_atomically(tmp_path / "pipe", b"new")
+    assert (tmp_path / "pipe").is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
 def test_text_is_utf8(tmp_path):
@@ -276,15 +298,46 @@ def test_a_file_from_outside_is_read_up_to_a_size(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"abcd")
     assert files.read_bounded(path, 4) == b"abcd"
-    with pytest.raises(InputError, match="larger than 3 bytes"):
+    with pytest.raises(InputError, match="it has 4 bytes, and at most 3 are read"):
         files.read_bounded(path, 3)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("missing", "there is no such file"), (".", "not a plain file"), ("zero", "not a plain file")],
+    [
+        ("missing", "there is no such file"),
+        ("a" * 300, "there is no such file"),
+        (".", "not a plain file"),
+        ("zero", "not a plain file"),
+    ],
 )
 def test_only_plain_files_are_read(tmp_path, name, message):
     (tmp_path / "zero").symlink_to("/dev/zero")
     with pytest.raises(InputError, match=message):
         files.read_bounded(tmp_path / name, 10)
+
+
+@pytest.mark.parametrize(
+    ("target", "inside"),
+    [
+        ("file", True),
+        ("link", False),
+        ("../file", False),
+        ("../link-inside", True),
+        ("../models--some--one/blobs/ab12", True),
+        ("../other/blobs/ab12", False),
+        ("/dev/zero", False),
+    ],
+)
+def test_a_link_stays_in_its_directory_or_leads_into_the_cache_of_the_hub(tmp_path, target, inside):
+    """A link to itself leads nowhere."""
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "link-inside").symlink_to("directory/file")
+    (tmp_path / "directory/link").symlink_to(target)
+    assert files.stays_inside(tmp_path / "directory/link") is inside
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "\ud83d", "\0"])
+def test_a_name_that_no_file_can_have_is_in_no_directory(tmp_path, name):
+    assert not files.stays_inside(tmp_path / name)
+    assert files.stays_inside(tmp_path / "missing")

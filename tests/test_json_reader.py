@@ -52,7 +52,7 @@ def test_the_deepest_value_is_read():
 def test_a_large_file_is_refused(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"a": 1}   ')
-    with pytest.raises(InputError, match="larger than 8 bytes"):
+    with pytest.raises(InputError, match="at most 8 are read here"):
         read_json(path, max_bytes=8)
 
 

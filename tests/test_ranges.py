@@ -132,6 +132,7 @@ def test_one_number_out_of_range_is_one_line_that_tells_of_rounding():
     problem = real(above=0).problem("rate", 1e-50)
     assert problem == "rate = 1e-50: expected a finite number, above 0; in float32 it is 0"
     assert real(0, below=1).problem("x", 1 - 1e-12).endswith("; in float32 it is 1")
+    assert real(0).problem("x", -1e-3) == "x = -0.001: expected a finite number, 0 or more"
 
 
 def test_numbers_are_read_from_texts():

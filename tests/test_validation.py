@@ -66,7 +66,7 @@ def test_all_problems_are_told_at_once():
 @pytest.mark.parametrize(
     ("field", "value", "problem"),
     [
-        ("rate", 10**400, "expected a number, found 1000"),
+        ("rate", 10**400, "expected a number, found a number of 1,329 bits"),
         ("rate", np.ones(2), "can only convert an array of size 1"),
         ("anything", [{1}], "expected a number, found {1}"),
         ("points", [{"step": 1, "value": 2.0}], "expected a list, found {'step': 1, 'value': 2.0}"),

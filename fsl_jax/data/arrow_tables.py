@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from fsl_jax.data.arrow_messages import largest_message
 from fsl_jax.data.table import Row, Table
 from fsl_jax.errors import InputError
 from fsl_jax.json_reader import parse_json
@@ -25,6 +28,11 @@ ALWAYS_READ = 128 << 20
 
 _OBJECT = 128
 """The least memory that a value takes in Python, in bytes."""
+
+_FILE_MARK = b"ARROW1\0\0"
+
+_BATCH = 65_536
+"""The largest number of rows that are read at a time from a Parquet file."""
 
 
 def read_parquet(path: Path, wanted: tuple[str, ...], max_bytes: int | None = None) -> Table:
@@ -49,6 +57,10 @@ def read_arrow(path: Path, wanted: tuple[str, ...], max_bytes: int | None = None
     return _read(path, wanted, max_bytes, "Arrow", _open_arrow)
 
 
+class _NestedColumnError(Exception):
+    """Raised for a column whose values are lists, or have fields."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Opened:
     """The schema of a file, and its batches of rows with the wanted columns."""
@@ -68,8 +80,11 @@ def _read(
         with open_file(path, wanted, budget) as opened:
             table.columns = tuple(opened.schema.names)
             if table.has(wanted):
+                _require_single_values(opened.schema, wanted)
                 names = [_class_names(opened.schema, column, path) for column in wanted]
                 table.rows = _rows(opened.batches, wanted, names, budget, table.malformed)
+    except _NestedColumnError as error:
+        table.malformed.append(str(error))
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
         if isinstance(error, InputError):
             raise
@@ -86,11 +101,14 @@ def _open_parquet(path: Path, wanted: tuple[str, ...], budget: "_Budget") -> Ite
     folded = [column for column in wanted if column in texts]
     with ParquetFile(path, read_dictionary=folded) as file:
         schema, metadata = file.schema_arrow, file.metadata
+        width = max((_width(field.type) for field in schema if field.name in wanted), default=0)
+        budget.require(width)
         # The sizes of single columns are not asked for: in a damaged file, that ends the process.
         if set(schema.names) <= set(wanted):
             groups = map(metadata.row_group, range(metadata.num_row_groups))
             budget.require(max((group.total_byte_size for group in groups), default=0))
-        yield _Opened(schema, file.iter_batches(columns=list(wanted)))
+        rows = min(_BATCH, budget.max_bytes // max(width, 1))
+        yield _Opened(schema, file.iter_batches(rows, columns=list(wanted)))
 
 
 @contextlib.contextmanager
@@ -98,13 +116,14 @@ def _open_arrow(path: Path, wanted: tuple[str, ...], budget: "_Budget") -> Itera
     import pyarrow
 
     with pyarrow.memory_map(str(path)) as source:
-        if source.read(6) == b"ARROW1":
-            file = pyarrow.ipc.open_file(source)
-            batches = map(file.get_batch, range(file.num_record_batches))
-        else:
-            source.seek(0)
-            file = batches = pyarrow.ipc.open_stream(source)
-        yield _Opened(file.schema, (batch.select(list(wanted)) for batch in batches))
+        # A file is a stream between two marks. It is read as one, since the list of messages behind
+        # the second mark could name others than those that were measured.
+        start = len(_FILE_MARK) if source.read(len(_FILE_MARK)) == _FILE_MARK else 0
+        source.seek(start)
+        budget.require(largest_message(source))
+        source.seek(start)
+        file = pyarrow.ipc.open_stream(source)
+        yield _Opened(file.schema, (batch.select(list(wanted)) for batch in file))
 
 
 @dataclasses.dataclass
@@ -154,17 +173,17 @@ def _rows(
 def _values(array: "pyarrow.Array", budget: _Budget) -> list[Any]:
     """Return the values of an array; equal ones are one object if they are folded."""
     import pyarrow
-    import pyarrow.compute
 
     if pyarrow.types.is_dictionary(array.type):
         words = array.dictionary
         if _is_text(words.type):
-            lengths = pyarrow.compute.binary_length(words).take(array.indices)
-            budget.spend(pyarrow.compute.sum(lengths).as_py() or 0)
+            indices = array.indices.drop_null().to_numpy(zero_copy_only=False)
+            budget.spend(int(_lengths(words)[indices].sum()))
         budget.spend(_OBJECT * len(array))
         texts = [_text(value) for value in words.to_pylist()]
         return [None if index is None else texts[index] for index in array.indices.to_pylist()]
-    budget.spend(array.nbytes + _OBJECT * len(array))
+    views = int(_lengths(array).sum()) if _is_view(array.type) else 0
+    budget.spend(array.nbytes + views + _OBJECT * len(array))
     return [_text(value) for value in array.to_pylist()]
 
 
@@ -179,8 +198,49 @@ def _is_text(type_: "pyarrow.DataType") -> bool:
             types.is_large_string,
             types.is_binary,
             types.is_large_binary,
+            _is_view,
         )
     )
+
+
+def _is_view(type_: "pyarrow.DataType") -> bool:
+    """Return True for texts of which several may be the same bytes of the file."""
+    import pyarrow
+
+    return pyarrow.types.is_string_view(type_) or pyarrow.types.is_binary_view(type_)
+
+
+def _lengths(texts: "pyarrow.Array") -> np.ndarray:
+    """Return the number of bytes of each text, int64; any number where there is no text."""
+    import pyarrow.compute
+
+    if _is_view(texts.type):
+        # A view takes 16 bytes and begins with its length.
+        lengths = np.frombuffer(texts.buffers()[1], np.int32)[::4]
+        return lengths[texts.offset : texts.offset + len(texts)].astype(np.int64)
+    return pyarrow.compute.binary_length(texts).fill_null(0).to_numpy().astype(np.int64)
+
+
+def _width(type_: "pyarrow.DataType") -> int:
+    """Return the number of bytes of each value where all have the same number, else 0."""
+    import pyarrow
+
+    return type_.byte_width if pyarrow.types.is_fixed_size_binary(type_) else 0
+
+
+def _require_single_values(schema: "pyarrow.Schema", wanted: tuple[str, ...]) -> None:
+    """Raise an error for columns of lists and the like, which no limit holds while they unfold."""
+    import pyarrow
+
+    for column in wanted:
+        type_ = schema.field(column).type
+        if pyarrow.types.is_dictionary(type_):
+            type_ = type_.value_type
+        if pyarrow.types.is_nested(type_):
+            raise _NestedColumnError(
+                f"column {column!r} has values of type {type_}: expected text, whole numbers or "
+                "booleans"
+            )
 
 
 def _text(value: Any) -> Any:
@@ -199,7 +259,7 @@ def _class_names(schema: "pyarrow.Schema", column: str, path: Path) -> tuple[str
     names = features.get("names")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InputError(f"{path}: the classes of column {column!r} have no list of names")
-    if len(set(names)) < len(names):
+    if len({name.strip() for name in names}) < len(names):
         raise InputError(f"{path}: two classes of column {column!r} have the same name")
     return tuple(names)
 

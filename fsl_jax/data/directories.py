@@ -20,6 +20,7 @@ PARTS = ("train", "validation", "test")
 _NUMBERED = re.compile(r"(?P<part>[a-z]+)-(?P<number>\d{5})-of-(?P<count>\d{5})(-[0-9a-f]+)?")
 _SAVED_PARTS = "dataset_dict.json"
 _SAVED_STATE = "state.json"
+_INDICES = ("_indices_data_files", "_indices_files")
 
 Files = dict[str, tuple[Path, ...]]
 
@@ -79,7 +80,13 @@ def formats() -> str:
 def _saved_files(directory: Path) -> tuple[Path, ...]:
     """Return the files that the state of a saved data set names."""
     state = directory / _SAVED_STATE
-    entries = read_json(state).get("_data_files")
+    values: dict[str, Any] = read_json(state)
+    if any(values.get(name) for name in _INDICES):
+        raise InputError(
+            f"{state}: an early version of `datasets` saved which rows to take in a file of its "
+            "own, which is not read. Load the data set with `datasets` and save it again"
+        )
+    entries = values.get("_data_files")
     if not isinstance(entries, list) or not entries or not all(map(_names_a_file, entries)):
         raise InputError(f"{state}: expected the names of files beside it in `_data_files`")
     return tuple(directory / entry["filename"] for entry in entries)

@@ -12,6 +12,7 @@ from fsl_jax.data.file_formats import READERS
 from fsl_jax.data.table import SHOWN, Table, shortened
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.files import is_plain_file
+from fsl_jax.models.tokenizing import character_problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,11 +137,8 @@ def _label_problems(label: Any) -> Sequence[str]:
 
 
 def _encoding_problems(text: str) -> Sequence[str]:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return ["half a surrogate pair, which is no character,"]
-    return ()
+    # Without the position, so that all rows with this problem are named in one line.
+    return ["half a surrogate pair, which is no character,"] if character_problem(text) else []
 
 
 def _label(label: str | int) -> str:

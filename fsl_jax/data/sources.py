@@ -15,6 +15,7 @@ from fsl_jax.data.local_files import read_local
 from fsl_jax.data.splits import fixed_fifth
 from fsl_jax.data.table import shortened
 from fsl_jax.errors import InputError, problems_error, unknown_name
+from fsl_jax.files import local_path
 
 
 def load_dataset(
@@ -43,7 +44,7 @@ def load_dataset(
     """
     if name in EMBEDDED:
         return load_embedded(name)
-    path = Path(name).expanduser()
+    path = local_path(name)
     if path.exists():
         parts = read_local(path, text_column, label_column, max_unfolded)
         return make_dataset(name, parts.train, parts.validation, parts.test)

@@ -5,11 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fsl_jax.errors import problems_error
-from fsl_jax.validation import brief
-
-MAX_INTEGER = 2**31 - 1
-"""The largest whole number, as token ids and positions have 32 bits."""
+from fsl_jax.errors import brief, problems_error
+from fsl_jax.ranges import MAX_INT32
 
 # Beyond these, float32 has 0 or infinity.
 _LEAST, _MOST = (float(limit) for limit in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
@@ -42,15 +39,15 @@ class ConfigReader:
         self._values = values
         self._aliases = aliases or {}
         self._problems: list[str] = []
-        stored = tensors if isinstance(tensors, Mapping) else {}
-        self._most_layers = len(stored) or MAX_INTEGER
-        shapes = [tensor.shape for tensor in stored.values()]
+        stored = tensors if isinstance(tensors, Mapping) else None
+        self._most_layers = MAX_INT32 if stored is None else len(stored)
+        shapes = [tensor.shape for tensor in (stored or {}).values()]
         axes = [size for shape in shapes if 0 not in shape for size in shape]
         # A config that fits nearly is refused later, with the shapes that do not fit.
-        self._largest_axis = _MARGIN * max(axes) if axes else MAX_INTEGER
+        self._largest_axis = _MARGIN * max(axes) if axes else MAX_INT32
 
     def integer(
-        self, name: str, default: int | None = None, most: int = MAX_INTEGER, limit: str = ""
+        self, name: str, default: int | None = None, most: int = MAX_INT32, limit: str = ""
     ) -> int:
         """Return a whole number above 0.
 
@@ -86,8 +83,8 @@ class ConfigReader:
         if isinstance(value, bool) or not hasattr(value, "__index__") or value < 0:
             self.problem(name, value, "a whole number, 0 or more")
             return 0
-        if value > MAX_INTEGER:
-            self.problem(name, value, f"at most {MAX_INTEGER:,}")
+        if value > MAX_INT32:
+            self.problem(name, value, f"at most {MAX_INT32:,}")
             return 0
         return int(value)
 

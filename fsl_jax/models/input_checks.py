@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fsl_jax.errors import InputError, problems_error
+from fsl_jax.errors import InputError, brief, problems_error
 from fsl_jax.models.blocks.head_kinds import ENCODER_HEADS
 from fsl_jax.models.blocks.suffix_tokens import suffix_length
 from fsl_jax.models.families.registry import Config
 from fsl_jax.models.outputs import Params
-from fsl_jax.validation import brief
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

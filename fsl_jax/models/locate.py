@@ -4,6 +4,7 @@ import difflib
 from pathlib import Path
 
 from fsl_jax.errors import InputError
+from fsl_jax.files import local_path
 from fsl_jax.models.checkpoints.directory import FILES
 from fsl_jax.models.embedded import EMBEDDED, embedded_path
 
@@ -22,7 +23,7 @@ def locate(name: str) -> Path:
     """
     if name in EMBEDDED:
         return embedded_path(name)
-    path = Path(name).expanduser()
+    path = local_path(name)
     if path.is_dir() or (path.is_file() and path.suffix == ".gguf"):
         return path
     if path.is_file():

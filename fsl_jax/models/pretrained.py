@@ -136,13 +136,12 @@ class Pretrained:
             rate came without a key, or the leaves are those of a method whose `reparametrize` was
             not applied.
         """
-        # The prefix's keys and values include those of a soft prompt.
-        before = prompt_length(params) if prefix is None else prefix.mask.shape[1]
-        if attention_mask.ndim == 2:
-            self._check_length(input_ids.shape[1], before + prefix_length(params), params)
-        else:
-            before = prompt_length(params) if prefix is None else 0
-            self._check_positions(position_ids, before + prefix_length(params), params)
+        before = prompt_length(params)
+        if prefix is not None:
+            # Its keys and values include those of a soft prompt, and given positions count them.
+            before = prefix.mask.shape[1] if attention_mask.ndim == 2 else 0
+        before += prefix_length(params)
+        self._check_positions(input_ids, attention_mask, position_ids, before, params)
         require_token_ids(self.name, self.config, params, input_ids, decoder_input_ids)
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
@@ -153,11 +152,8 @@ class Pretrained:
         if self._has_own_head and self.config.is_encoder_decoder:
             decoder = decoder_options(self.config, str(self.head), tokens, mask)
         if (read := decoder.get("decoder_input_ids")) is not None:
-            learned, pairs = decoder_prefix_length(params), decoder["decoder_attention_mask"]
-            if pairs is None or pairs.ndim == 2:
-                self._check_length(read.shape[1], learned)
-            else:
-                self._check_positions(decoder["decoder_position_ids"], learned)
+            inputs = (read, decoder["decoder_attention_mask"], decoder["decoder_position_ids"])
+            self._check_positions(*inputs, decoder_prefix_length(params))
         output = self._call(
             params,
             tokens,
@@ -269,12 +265,9 @@ class Pretrained:
         """
         if self.config.is_encoder_decoder:
             raise InputError(f"{self.name} is an encoder-decoder, whose two stacks are not cut.")
-        if attention_mask.ndim == 2:
-            self._check_length(input_ids.shape[1], reserved_positions(params), params)
-        else:
-            self._check_positions(position_ids, reserved_positions(params), params)
-        require_token_ids(self.name, self.config, params, input_ids)
         inputs = (input_ids, attention_mask, position_ids)
+        self._check_positions(*inputs, reserved_positions(params), params)
+        require_token_ids(self.name, self.config, params, input_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
         return self._call(params, tokens, mask, position_ids=positions, method="trunk")
 
@@ -358,13 +351,21 @@ class Pretrained:
         return self.module.apply({"params": params}, *arguments, **options)
 
     def _check_positions(
-        self, positions: Tokens | None, before: int, params: Params | None = None
+        self,
+        tokens: Tokens,
+        mask: Mask | None,
+        positions: Tokens | None,
+        before: int,
+        params: Params | None = None,
     ) -> None:
-        """Raise an error for tokens beyond the model's positions, where tokens may share one.
+        """Raise an error for tokens beyond the model's positions.
 
-        In a compiled program the positions are not known: there the caller counts them.
+        With a mask of pairs, tokens may share a position. In a compiled program the positions are
+        not known: there the caller counts them.
         """
-        if positions is not None and not isinstance(positions, jax.core.Tracer):
+        if mask is None or mask.ndim == 2:
+            self._check_length(tokens.shape[1], before, params)
+        elif positions is not None and not isinstance(positions, jax.core.Tracer):
             self._check_length(int(jnp.max(jnp.asarray(positions))) + 1, before, params)
 
     def _check_length(self, length: int, before: int = 0, params: Params | None = None) -> None:

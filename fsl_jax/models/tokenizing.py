@@ -4,13 +4,10 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fsl_jax.errors import InputError
+from fsl_jax.errors import InputError, brief
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding
-
-_SHOWN = 60
-"""The number of characters of a text that a message shows."""
 
 
 def tokenize(tokenizer: Any, texts: str | Sequence[str], **options: Any) -> "BatchEncoding":
@@ -30,15 +27,9 @@ def tokenize(tokenizer: Any, texts: str | Sequence[str], **options: Any) -> "Bat
     listed = [texts] if isinstance(texts, str) else list(texts)
     for text in listed:
         require_characters(text)
-    try:
+    problem = f"the tokenizer fails at {_named(listed)}"
+    with refusing_errors(problem, "Its files may be damaged: fetch them again."):
         return tokenizer(texts if isinstance(texts, str) else listed, **options)
-    except BaseException as error:
-        if not is_tokenizer_error(error):
-            raise
-        raise InputError(
-            f"the tokenizer fails at {_named(listed)}: {type(error).__name__}: {error}. Its files "
-            "may be damaged: fetch them again."
-        ) from error
 
 
 def prompt_tokens(
@@ -79,29 +70,41 @@ def require_characters(text: str, source: str = "") -> None:
     Raises:
       InputError: the text has half a surrogate pair.
     """
+    if problem := character_problem(text):
+        raise InputError(f"{source or _named([text])} has {problem}")
+
+
+def character_problem(text: str) -> str:
+    """Return the problem with a text that has half a surrogate pair; empty for any other text.
+
+    Args:
+      text: the text. JSON and Python can hold such texts, UTF-8 cannot.
+
+    Returns:
+      A description that follows "the text has".
+    """
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InputError(
-            f"{source or _named([text])} has half a surrogate pair ({text[error.start]!r}) at "
-            f"character {error.start + 1}, which is no character: remove it"
-        ) from error
-
-
-def is_tokenizer_error(error: BaseException) -> bool:
-    """Return True for an error of a tokenizer, and False for one that ends the process.
-
-    The code of tokenizers that is written in Rust raises panics, which are no `Exception`.
-    """
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+        return (
+            f"half a surrogate pair ({text[error.start]!r}) at character {error.start + 1}, which "
+            "is no character: remove it"
+        )
+    return ""
 
 
 @contextlib.contextmanager
-def refusing_panics(source: object) -> Iterator[None]:
-    """Raise an `InputError` if a tokenizer cannot be built, in a `with` block.
+def refusing_errors(problem: str, advice: str) -> Iterator[None]:
+    """Turn any error of a tokenizer inside the block into an `InputError`.
+
+    The code of tokenizers that is written in Rust raises panics, which are no `Exception`.
 
     Args:
-      source: the file, for the error.
+      problem: the beginning of the message: the file, and what failed.
+      advice: the end of the message: a sentence that says what to do.
+
+    Yields:
+      Nothing.
 
     Raises:
       InputError: the block raised an error or a panic.
@@ -111,12 +114,11 @@ def refusing_panics(source: object) -> Iterator[None]:
     except InputError:
         raise
     except BaseException as error:
-        if not is_tokenizer_error(error):
+        name = type(error).__name__
+        if not isinstance(error, Exception) and name != "PanicException":
             raise
-        raise InputError(
-            f"{source}: the tokenizer cannot be built: {type(error).__name__}: {error}. The file "
-            "may be damaged: fetch it again."
-        ) from error
+        reason = f"{name}: {error}" if str(error) else name
+        raise InputError(f"{problem}: {reason}. {advice}") from error
 
 
 def _added_at_end(added: Sequence[int]) -> int:
@@ -131,5 +133,4 @@ def _added_at_end(added: Sequence[int]) -> int:
 def _named(texts: Sequence[str]) -> str:
     if len(texts) != 1:
         return f"one of {len(texts)} texts"
-    text = texts[0] if len(texts[0]) <= _SHOWN else texts[0][:_SHOWN] + "…"
-    return f"the text {text!r}"
+    return f"the text {brief(texts[0])}"

@@ -9,8 +9,8 @@ from typing import Any
 from etils import epath
 
 from fsl_jax.errors import InputError, unknown_name
-from fsl_jax.files import is_local
-from fsl_jax.outputs.names import MAX_PATH_BYTES
+from fsl_jax.files import is_local, is_plain_file
+from fsl_jax.outputs.names import MAX_PATH_BYTES, absolute
 
 PACKAGES = {"gs": "gcsfs", "s3": "s3fs", "az": "adlfs", "hf": "huggingface_hub"}
 """The package that reads and writes each kind of object store."""
@@ -19,6 +19,7 @@ LONGEST_INSIDE = 400
 """Bytes of the longest path that a command makes inside its output."""
 
 CANNOT_WRITE, CHOOSE_ANOTHER = "nothing can be written there", "Choose another output"
+_DEVICES = ("/dev", "/proc/self/fd", "/dev/fd")
 _REASONS: dict[type, str] = {
     FileExistsError: "it is a file",
     NotADirectoryError: "a part of its path is a file",
@@ -57,12 +58,35 @@ def require_usable(path: epath.PathLike) -> None:
         raise unknown_name("kind of path", f"{kind}://", [f"{name}://" for name in PACKAGES])
     if not is_local(path):
         return
-    size = len(os.fsencode(os.path.abspath(text))) + 1 + LONGEST_INSIDE  # noqa: PTH100
+    size = len(os.fsencode(absolute(text))) + 1 + LONGEST_INSIDE
     if size > MAX_PATH_BYTES:
         raise InputError(
             f"…{text[-60:]}: the files inside would have paths of up to {size:,} bytes, and "
             f"at most {MAX_PATH_BYTES:,} are possible. Give a shorter path"
         )
+
+
+def require_plain_file(path: epath.PathLike) -> None:
+    """Raise an error for an output that is to be a file and exists as something else.
+
+    A file is written beside its path and takes its name when it is complete. Where the name is that
+    of a device, such as `/dev/null`, the device would be gone.
+
+    Args:
+      path: the file, which need not exist.
+
+    Raises:
+      InputError: the path is that of a directory, a device or a pipe.
+    """
+    if not is_local(path):
+        return
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100
+    with explaining(path):
+        if absolute.is_dir() or os.fspath(path).endswith(os.sep):
+            raise InputError(f"{path}: expected a file, found a directory. Give a file inside it")
+        is_other = absolute.exists() and not is_plain_file(epath.Path(absolute))
+        if is_other or absolute.parent in map(Path, _DEVICES):
+            raise InputError(f"{path}: not a plain file, which could be replaced. {CHOOSE_ANOTHER}")
 
 
 @contextlib.contextmanager
@@ -113,7 +137,7 @@ def make_directory(directory: epath.PathLike) -> list[Path]:
     if not is_local(directory):
         epath.Path(directory).mkdir(parents=True, exist_ok=True)
         return []
-    path = Path(os.path.abspath(directory))  # noqa: PTH100
+    path = absolute(directory)
     missing = []
     for folder in (path, *path.parents):
         if folder.exists():

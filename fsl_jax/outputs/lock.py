@@ -29,7 +29,7 @@ from fsl_jax.errors import InputError
 from fsl_jax.files import is_local
 from fsl_jax.outputs.checks import explaining, make_directory, remove_empty, require_usable
 from fsl_jax.outputs.lock_file import LockFile, lock_file
-from fsl_jax.outputs.names import directory_name
+from fsl_jax.outputs.names import absolute, directory_name
 from fsl_jax.outputs.owner import Owner, this_process
 
 LOCK_NAME = ".being_written.json"
@@ -86,11 +86,11 @@ def hold_path(path: epath.PathLike) -> Iterator[None]:
       InputError: another process writes to the path, or its directory cannot be written to.
     """
     require_usable(path)
-    absolute = epath.Path(os.path.abspath(path)) if is_local(path) else epath.Path(path)  # noqa: PTH100
+    whole = epath.Path(absolute(path) if is_local(path) else path)
     with explaining(path):
-        created = make_directory(absolute.parent)
+        created = make_directory(whole.parent)
     try:
-        with _held(_beside(absolute), path):
+        with _held(_beside(whole), path):
             yield
     finally:
         remove_empty(created)
@@ -139,14 +139,16 @@ def _held(path: epath.Path, name: Any) -> Iterator[None]:
 
 
 def _take(lock: LockFile, owner: Owner, name: Any) -> None:
+    failure = None
     for _ in range(_ATTEMPTS):
         try:
             with lock.guard():
                 may_be_shared = _clear(lock, name)
                 taken = lock.create(owner)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             # A process that ended has just removed its empty directory.
             make_directory(lock.path.parent)
+            failure = error
             continue
         if not taken:
             continue
@@ -154,6 +156,8 @@ def _take(lock: LockFile, owner: Owner, name: Any) -> None:
             time.sleep(SETTLE_SECONDS)
         if _is_held(lock, owner):
             return
+    if failure is not None and not lock.exists():
+        raise failure
     raise InputError(f"{name} is being written by several processes: choose another output")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from etils import epath
 
 from fsl_jax.files import STAGING, is_local
+from fsl_jax.outputs.names import absolute
 from fsl_jax.outputs.owner import Owner, decode_owner
 
 _GUARD_SECONDS = 2.0
@@ -54,10 +55,7 @@ class LocalLockFile:
 
     def read(self) -> Owner | None:
         """Return the owner in the file; None if there is no file or it cannot be read."""
-        try:
-            return decode_owner(self.path.read_bytes())
-        except FileNotFoundError:
-            return None
+        return _read(self.path)
 
     def age(self) -> float:
         """Return the seconds since the last renewal, by the clock of the file system."""
@@ -124,10 +122,7 @@ class StoredLockFile:
 
     def read(self) -> Owner | None:
         """Return the owner in the object; None if there is no object or it cannot be read."""
-        try:
-            return decode_owner(self.path.read_bytes())
-        except FileNotFoundError:
-            return None
+        return _read(self.path)
 
     def age(self) -> float:
         """Return the seconds since the last renewal, by the clocks of the two hosts."""
@@ -150,8 +145,15 @@ LockFile = LocalLockFile | StoredLockFile
 def lock_file(path: epath.PathLike) -> LockFile:
     """Return the lock for a path, by the kind of file system."""
     if is_local(path):
-        return LocalLockFile(Path(os.path.abspath(path)))  # noqa: PTH100
+        return LocalLockFile(absolute(path))
     return StoredLockFile(epath.Path(path))
+
+
+def _read(path: Path | epath.Path) -> Owner | None:
+    try:
+        return decode_owner(path.read_bytes())
+    except FileNotFoundError:
+        return None
 
 
 def _lock_by_kernel(descriptor: int) -> bool:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import unicodedata
+from pathlib import Path
 
 MAX_BYTES = 80
 """The largest number of bytes in a name. Staging names add up to 40, and file systems allow 255."""
@@ -51,6 +52,11 @@ def directory_name(text: str, max_bytes: int = MAX_BYTES) -> str:
 def file_system_key(path: str) -> str:
     """Return a text that is the same for paths which a file system may take for the same path."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFKD", path).casefold())
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Return the absolute form of a local path, without `..` and without following links."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _is_plain(text: str) -> bool:

@@ -9,6 +9,7 @@ from etils import epath
 
 from fsl_jax.data.file_formats import read_jsonl
 from fsl_jax.errors import InputError, problems_error
+from fsl_jax.files import local_path
 from fsl_jax.models.generation.chat import Prompt, last_text, prompt_problem
 from fsl_jax.models.generation.generate import Continuation
 from fsl_jax.studies.records.jsonl import Record, write_records
@@ -47,7 +48,7 @@ def read_prompts(path: str) -> list[Prompt]:
       InputError: the file does not exist, is of another kind, or has no prompts, or lines cannot be
         used; the error names all such lines.
     """
-    file = Path(path)
+    file = local_path(path)
     if not file.is_file():
         raise InputError(f"{path}: there is no such file. Give a .txt or .jsonl file of prompts.")
     if file.suffix == ".txt":
@@ -68,7 +69,10 @@ def _read_lines(file: Path) -> list[Prompt]:
         # Not `splitlines`, which also cuts at characters inside a line, such as U+2028.
         lines = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not UTF-8 ({error.reason}). Save it as UTF-8.") from error
+        number = error.object[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{file}, line {number}: not UTF-8 ({error.reason}). Save it as UTF-8."
+        ) from error
     return [line.replace("\\n", "\n") for line in lines if line.strip()]
 
 

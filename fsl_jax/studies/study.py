@@ -32,7 +32,7 @@ from fsl_jax.studies.planning.program_entries import read_programs
 from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.planning.same_study import as_begun, require_same_study
 from fsl_jax.studies.planning.study_config import StudyConfig
-from fsl_jax.studies.records.hashed_files import REPORT_FILE
+from fsl_jax.studies.records.hashed_files import FLAGS_FILE, REPORT_FILE
 from fsl_jax.studies.records.result_store import ResultStore
 from fsl_jax.studies.reporting.study_files import (
     ReportOptions,
@@ -91,8 +91,10 @@ def run_study(config: StudyConfig, output: epath.PathLike, options: RunOptions) 
         if in_first(lambda: _has_finished(directory, store, existing)):
             outdated = in_first(lambda: _outdated(directory, store, existing))
             report = _report_options(dataset, existing["environment"], options)
-            writes = outdated or in_first(lambda: has_leftovers(directory))
+            writes = outdated or in_first(lambda: _has_remains(directory))
             with hold_output(output, existing) if writes else contextlib.nullcontext():
+                if is_first():
+                    _restore_flags(directory, options)
                 rows = _complete(directory, store, report, outdated) if is_first() else []
             in_first(lambda: require_adapters(directory, store))
             return rows
@@ -116,6 +118,11 @@ def _has_finished(directory: epath.Path, store: ResultStore, plan: dict[str, Any
     if not store.has_all():
         require_adapters(directory, store)
     return store.has_all()
+
+
+def _has_remains(directory: epath.Path) -> bool:
+    """Return True if `flags.txt` is lost, or a killed process left files behind."""
+    return has_leftovers(directory) or not (directory / FLAGS_FILE).exists()
 
 
 def _outdated(directory: epath.Path, store: ResultStore, plan: dict[str, Any]) -> list[str]:
@@ -148,6 +155,14 @@ def _complete(
     return read_rows(directory, store)
 
 
+def _restore_flags(directory: epath.Path, options: RunOptions) -> None:
+    """Write `flags.txt` again if it was lost."""
+    path = directory / FLAGS_FILE
+    if not path.exists():
+        logging.warning("%s is missing, and is written again", path)
+        write_atomically(path, options.flagfile)
+
+
 def _begin(
     study: RunningStudy,
     programs: list[PlannedProgram],
@@ -160,7 +175,7 @@ def _begin(
     models = {name: describe_base(study.load(name)) for name in names}
     require_agreement({"models": models})
     if study.writes:
-        write_atomically(study.directory / "flags.txt", options.flagfile)
+        write_atomically(study.directory / FLAGS_FILE, options.flagfile)
         write_plan(study.directory, identity, models, programs)
     store = ResultStore(study.directory, programs)
     run_programs(study, store, compiled)
@@ -178,6 +193,8 @@ def _continue(
         for problem in base_problems(name, plan["models"], describe_base(study.load(name)))
     ]
     require_no_problems(study.directory, itertools.chain(*gather(problems)))
+    if study.writes:
+        _restore_flags(study.directory, options)
     run_programs(study, store, {})
     return _write_report(study, store, plan["environment"], options)
 

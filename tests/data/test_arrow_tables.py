@@ -88,7 +88,7 @@ def test_a_class_without_a_name_is_malformed(tmp_path):
         assert [(row.number, row.values[1]) for row in result.rows] == [(2, "dog")]
 
 
-@pytest.mark.parametrize("names", [None, "dog", ["dog", 1], ["dog", "dog"]])
+@pytest.mark.parametrize("names", [None, "dog", ["dog", 1], ["dog", "dog"], ["dog", " dog"]])
 def test_names_that_cannot_be_used_are_refused(names, tmp_path):
     table = pyarrow.table({"text": ["1"], "label": [0]})
     metadata = features(label={"names": names, "_type": "ClassLabel"})
@@ -114,6 +114,20 @@ def test_text_that_is_not_utf8_is_malformed(tmp_path):
         assert (result.rows, len(result.malformed)) == ([], 1)
 
 
+def test_lists_are_refused_by_their_type(tmp_path):
+    table = pyarrow.table({"text": ["1"], "label": [["a", "b"]]})
+    for read in write_both(tmp_path, table):
+        (problem,) = read().malformed
+        assert problem.startswith("column 'label' has values of type list<")
+
+
+def test_views_are_texts(tmp_path):
+    views = pyarrow.array(["one", None, "a long text of more than 12 bytes"])
+    table = pyarrow.table({"text": views.cast(pyarrow.string_view()), "label": ["a", "b", "c"]})
+    for read in write_both(tmp_path, table):
+        assert [row.values[0] for row in read().rows] == views.to_pylist()
+
+
 class TestFilesThatUnfold:
     def test_a_repeated_text_is_refused_before_it_is_unfolded(self, tmp_path):
         text = pyarrow.array(["x" * 2_000_000]).dictionary_encode()
@@ -124,6 +138,37 @@ class TestFilesThatUnfold:
         assert path.stat().st_size < 10_000
         with pytest.raises(InputError, match=r"unfolds to more than .* --max_unfolded_gib"):
             read_parquet(path, WANTED)
+
+    def test_a_repeated_view_is_refused_before_it_is_unfolded(self, tmp_path):
+        one = pyarrow.array(["x" * 200_000]).cast(pyarrow.string_view())
+        _, view, data = one.buffers()
+        repeated = [None, pyarrow.py_buffer(view.to_pybytes()[:16] * 1000), data]
+        views = pyarrow.Array.from_buffers(one.type, 1000, repeated)
+        table = pyarrow.table({"text": views, "label": ["a"] * 1000})
+        with pyarrow.ipc.new_stream(tmp_path / "rows.arrow", table.schema) as file:
+            file.write_table(table)
+        with pytest.raises(InputError, match="unfolds to more than"):
+            read_arrow(tmp_path / "rows.arrow", WANTED)
+
+    @pytest.mark.parametrize("compression", ["zstd", "lz4"])
+    def test_a_compressed_message_is_refused_before_it_is_unfolded(self, compression, tmp_path):
+        table = pyarrow.table({"text": ["x" * 1_000_000] * 200, "label": ["a"] * 200})
+        path = tmp_path / "rows.arrow"
+        options = pyarrow.ipc.IpcWriteOptions(compression=compression)
+        with pyarrow.ipc.new_file(path, table.schema, options=options) as file:
+            file.write_table(table)
+        before = pyarrow.default_memory_pool().max_memory()
+        del table
+        with pytest.raises(InputError, match="unfolds to more than"):
+            read_arrow(path, WANTED)
+        assert pyarrow.default_memory_pool().max_memory() == before
+
+    def test_values_of_one_wide_size_are_refused(self, tmp_path):
+        wide = pyarrow.array([b"x" * 1_000_000], pyarrow.binary(1_000_000)).take([0] * 10)
+        table = pyarrow.table({"text": wide, "label": ["a"] * 10})
+        for read in write_both(tmp_path, table):
+            with pytest.raises(InputError, match="unfolds to more than 900,000"):
+                read(max_bytes=900_000)
 
     def test_a_limit_may_be_raised(self, tmp_path):
         table = pyarrow.table({"text": ["x" * 1000] * 100, "label": ["a"] * 100})

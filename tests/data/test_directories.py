@@ -91,6 +91,13 @@ class TestFoldersOfDatasets:
         datasets.DatasetDict(train=make("train")).save_to_disk(tmp_path / "saved")
         assert "there is no test" in message(tmp_path / "saved")
 
+    def test_rows_that_are_chosen_in_another_file_are_refused(self, tmp_path):
+        files = {"_data_files": "data.arrow", "_indices_data_files": "indices.arrow"}
+        state = {key: [{"filename": name}] for key, name in files.items()}
+        (tmp_path / "state.json").write_text(json.dumps(state))
+        with pytest.raises(InputError, match="save it again"):
+            part_files(tmp_path)
+
     @pytest.mark.parametrize("name", ["../outside.arrow", "/etc/passwd", "a/b.arrow", "", None, 7])
     def test_names_of_files_cannot_leave_the_directory(self, name, tmp_path):
         state = {"_data_files": [{"filename": name}]}

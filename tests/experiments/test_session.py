@@ -116,36 +116,26 @@ def test_a_process_that_fails_leaves_no_other_waiting(ending, status, message, t
     ("arguments", "message"),
     [
         (
-            {"distributed": True, "num_processes": 2},
+            (True, None, 2, None),
             "--coordinator_address, --num_processes and --process_id go together",
         ),
+        ((False, "localhost:1", 2, 0), "go together, and with --distributed"),
         (
-            {
-                "distributed": False,
-                "coordinator_address": "localhost:1",
-                "num_processes": 2,
-                "process_id": 0,
-            },
-            "go together, and with --distributed",
-        ),
-        ({"distributed": True}, "The environment does not tell, so give --coordinator_address"),
-        (
-            {
-                "distributed": True,
-                "coordinator_address": "localhost:1",
-                "num_processes": 2,
-                "process_id": 2,
-            },
+            (True, "localhost:1", 2, 2),
             "--process_id=2: expected a number below --num_processes=2",
         ),
     ],
 )
 def test_processes_that_cannot_find_each_other_are_told_what_to_give(arguments, message):
-    settings = {"deterministic": False, "matmul_precision": "default", **arguments}
-    process = python(JOIN.format(arguments=settings))
+    with pytest.raises(InputError, match=message):
+        session._join(*arguments)
+
+
+def test_an_environment_that_does_not_tell_of_other_processes_is_named():
+    process = python(JOIN.format(arguments={"distributed": True}))
     _, err = process.communicate()
     assert process.returncode == 2, err
-    assert message in err
+    assert "The environment does not tell, so give --coordinator_address" in err
     assert "Traceback" not in err
 
 

@@ -176,7 +176,7 @@ def test_a_directory_that_is_being_written_is_refused(bert_directory, data_direc
     with hold_directory(output):
         with pytest.raises(InputError, match=rf"out is being written by process {os.getpid()} on"):
             run_study(config, output, RunOptions())
-        assert "Nothing was run or written" in dry_run(config, output, RunOptions())
+        assert "in all, counted from" in dry_run(config, output, RunOptions())
 
 
 @pytest.mark.parametrize("part", ["", "adapters", "programs"])

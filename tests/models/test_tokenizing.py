@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 from fsl_jax.errors import InputError
 from fsl_jax.models.tokenizing import (
     prompt_tokens,
-    refusing_panics,
+    refusing_errors,
     require_characters,
     tokenize,
 )
@@ -51,7 +51,7 @@ def test_an_empty_prompt_keeps_what_the_tokenizer_adds():
     ("texts", "message"),
     [
         ("a\ud83d", r"the text 'a\\ud83d' has half a surrogate pair .* at character 2"),
-        (["a", "\udc80b" + "c" * 99], r"the text '\\udc80bc+…' has half a surrogate pair"),
+        (["a", "\udc80b" + "c" * 99], r"the text '\\udc80bc+\.\.\. has half a surrogate pair"),
     ],
 )
 def test_half_a_surrogate_pair_is_an_error_that_shows_the_text(texts, message):
@@ -81,26 +81,29 @@ def test_an_interrupt_is_not_taken_for_an_error_of_the_tokenizer():
         tokenize(interrupted, "a")
 
 
+FILE = ("model.gguf: the tokenizer cannot be built", "Fetch it again.")
+
+
 class PanicException(BaseException):
     """An error under the name of a panic of Rust code, which is no `Exception` either."""
 
 
 @pytest.mark.parametrize("error", [PanicException("index out of bounds"), ValueError("no $B")])
 def test_panics_and_errors_name_the_file(error):
-    message = r"^model\.gguf: the tokenizer cannot be built: .*(bounds|\$B)"
-    with pytest.raises(InputError, match=message), refusing_panics("model.gguf"):
+    message = r"^model\.gguf: the tokenizer cannot be built: .*(bounds|\$B)\. Fetch it again\.$"
+    with pytest.raises(InputError, match=message), refusing_errors(*FILE):
         raise error
 
 
 def test_an_error_of_the_library_is_refused():
-    with pytest.raises(InputError, match="cannot be built"), refusing_panics("model.gguf"):
+    with pytest.raises(InputError, match="cannot be built"), refusing_errors(*FILE):
         Tokenizer(WordLevel({"a": 0})).post_processor = TemplateProcessing(
             single=["a:b", "$A"], special_tokens=[("a", 0)]
         )
 
 
 def test_other_errors_pass():
-    with pytest.raises(InputError, match=r"^as it was$"), refusing_panics("model.gguf"):
+    with pytest.raises(InputError, match=r"^as it was$"), refusing_errors(*FILE):
         raise InputError("as it was")
-    with pytest.raises(KeyboardInterrupt), refusing_panics("model.gguf"):
+    with pytest.raises(KeyboardInterrupt), refusing_errors(*FILE):
         raise KeyboardInterrupt

@@ -1,6 +1,7 @@
 """An output that cannot be written is refused in one line, and nothing is left behind."""
 
 import errno
+import os
 
 import pytest
 
@@ -11,6 +12,7 @@ from fsl_jax.outputs.checks import (
     remove_empty,
     require_named,
     require_parts,
+    require_plain_file,
     require_usable,
 )
 
@@ -68,6 +70,31 @@ def test_errors_of_an_object_store_name_the_output_and_the_package():
         raise RuntimeError("no credentials")
     with pytest.raises(RuntimeError), explaining("a"):
         raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("directory", "expected a file, found a directory"),
+        ("new/", "expected a file, found a directory"),
+        ("pipe", "not a plain file"),
+        ("/dev/null", "not a plain file"),
+        ("/dev/not_there", "not a plain file"),
+    ],
+)
+def test_what_is_no_plain_file_is_not_replaced(name, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "directory").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match=f"^{name}: {message}"):
+        require_plain_file(name)
+
+
+@pytest.mark.parametrize("name", ["file", "new", "there/is/none", "gs://bucket/file"])
+def test_a_plain_file_may_be_replaced_or_new(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    require_plain_file(name)
 
 
 def test_directories_that_were_made_and_stay_empty_are_removed(tmp_path):

@@ -186,6 +186,12 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
         hold_directory(tmp_path / "out" / "below").__enter__()
 
 
+@pytest.mark.skipif(not pathlib.Path("/proc/self").exists(), reason="there is no /proc here")
+def test_a_directory_in_which_nothing_can_be_made_is_not_called_busy():
+    with pytest.raises(InputError, match="nothing can be written there"), hold_path("/proc/a"):
+        pass
+
+
 def test_a_name_that_is_too_long_is_refused(tmp_path):
     with (
         pytest.raises(InputError, match="File name too long"),

@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from fsl_jax.outputs.names import MAX_BYTES, directory_name, file_system_key
+from fsl_jax.outputs.names import MAX_BYTES, absolute, directory_name, file_system_key
 
 HASH = re.compile(r"-[0-9a-f]{12}$")
 
@@ -74,3 +74,10 @@ def test_every_name_is_short_and_safe(text):
 def test_the_listed_names_are_short_and_safe_too():
     for text, ending in itertools.product(DIFFERENT, ("", ".", "/x", "é" * 60)):
         check(text + ending)
+
+
+def test_a_path_is_made_absolute_without_following_links(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to("/")
+    monkeypatch.chdir(tmp_path)
+    assert absolute("link/../a") == tmp_path / "a"
+    assert absolute(tmp_path) == tmp_path

@@ -4,18 +4,18 @@ import json
 
 from fsl_jax.adapt.files.adapter_layout import CONFIG, RECORD
 from fsl_jax.files import sha256
-from fsl_jax.sealed_json import read_sealed, write_sealed
+from fsl_jax.sealed_json import decode_sealed, write_sealed
 
 
 def edit_record(directory, **changes):
     """Change values of the record, and seal it again."""
-    values = read_sealed(directory / RECORD, "")
+    values = decode_sealed((directory / RECORD).read_bytes(), directory / RECORD, "")
     write_sealed(directory / RECORD, values | changes)
 
 
 def list_again(directory, name):
     """Put the hash of a changed file into the record."""
-    hashes = read_sealed(directory / RECORD, "")["sha256"]
+    hashes = decode_sealed((directory / RECORD).read_bytes(), directory / RECORD, "")["sha256"]
     edit_record(directory, sha256=hashes | {name: sha256(directory / name)})
 
 

@@ -1,4 +1,6 @@
-"""Records of runs as a study would leave them, and a measure of pictures."""
+"""Records of runs as a study would leave them, kills between writes, and a measure of pictures."""
+
+import os
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -74,3 +76,35 @@ def overhang():
         return max(-drawn.x0, -drawn.y0, drawn.x1 - width, drawn.y1 - height)
 
     return measure
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def kill_at(monkeypatch):
+    """Ends a call before or after a file takes its name, and returns False if it ended earlier."""
+
+    def kill(call, number: int, after: bool) -> bool:
+        count = 0
+        replace = os.replace
+
+        def counted(*names):
+            nonlocal count
+            count += 1
+            if count == number and not after:
+                raise Killed
+            replace(*names)
+            if count == number:
+                raise Killed
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "replace", counted)
+            try:
+                call()
+            except Killed:
+                return True
+        return False
+
+    return kill

@@ -25,6 +25,7 @@ def test_prompts_are_read_from_lines_and_from_objects(tmp_path):
     [
         ("prompts.txt", b"\n \n", "no prompts"),
         ("prompts.txt", b"\xff\xfe", "not UTF-8"),
+        ("prompts.txt", b"one\ntw\xff", "line 2: not UTF-8"),
         ("prompts.csv", b"prompt\nx\n", "found .csv"),
         ("prompts.jsonl", b"", "no prompts"),
         ("prompts.jsonl", b'{"text": "a"}\n', "there is no 'prompt'; found text"),

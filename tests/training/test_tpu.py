@@ -27,9 +27,9 @@ def run_compiler(*arguments):
 
 
 def test_sixteen_runs_on_sixteen_chips_share_one_base_a_chip():
-    found = run_compiler("compile", "v5e:4x4", "16", "bfloat16")
-    assert found["platform"] == "tpu"
-    base, memory = found["base"], found["memory"]
+    compiled = run_compiler("compile", "v5e:4x4", "16", "bfloat16")
+    assert compiled["platform"] == "tpu"
+    base, memory = compiled["base"], compiled["memory"]
     assert base == 2 * 134_515_008
     # 0.62 GiB (1.41 in float32): the base once, and the activations of one run. If each run had its
     # base, a chip would hold one more; if runs were not spread, it would hold 16 runs' activations.

@@ -1,11 +1,9 @@
 """Read a file of an adapter directory, which may come from anybody."""
 
-from pathlib import Path
-
 from etils import epath
 
 from fsl_jax.errors import InputError
-from fsl_jax.files import is_local, is_plain_file, read_bounded
+from fsl_jax.files import read_bounded, stays_inside
 
 
 def read_file(path: epath.PathLike, max_bytes: int) -> bytes:
@@ -23,35 +21,9 @@ def read_file(path: epath.PathLike, max_bytes: int) -> bytes:
         of its directory.
     """
     path = epath.Path(path)
-    if _leads_outside(path):
+    if not stays_inside(path):
         raise InputError(
             f"{path}: a link that leads out of its directory, and is not followed. Put the file "
             "itself there."
         )
-    # Look at the size first: reading a file up to the limit could already fill the memory.
-    if (size := _size(path)) > max_bytes:
-        raise InputError(f"{path}: it has {size:,} bytes, and at most {max_bytes:,} are read here")
     return read_bounded(path, max_bytes)
-
-
-def _size(path: epath.Path) -> int:
-    """Return the size of a file in bytes, or 0 for what is no plain file."""
-    if not is_plain_file(path):
-        return 0
-    return Path(path).stat().st_size if is_local(path) else path.stat().length
-
-
-def _leads_outside(path: epath.Path) -> bool:
-    """Return True for a link to a file that is not the adapter's own."""
-    if not is_local(path) or not Path(path).is_symlink():
-        return False
-    directory, target = Path(path).parent.resolve(), Path(path).resolve()
-    return not any(target.is_relative_to(home) for home in (directory, *_hub_files(directory)))
-
-
-def _hub_files(directory: Path) -> list[Path]:
-    """Return where the hub's cache keeps the files that a directory in it has as links."""
-    parents = (directory, *directory.parents)
-    return [
-        folder.parent.parent / "blobs" for folder in parents if folder.parent.name == "snapshots"
-    ]

@@ -14,7 +14,7 @@ from etils import epath
 
 from fsl_jax.adapt.files.adapter_layout import ADVICE, HASHED, MAX_JSON_BYTES
 from fsl_jax.adapt.files.adapter_reading import read_file
-from fsl_jax.errors import InputError, problems_error
+from fsl_jax.errors import InputError, brief, problems_error
 from fsl_jax.json_reader import parse_json
 from fsl_jax.sealed_json import decode_sealed, encode_sealed
 from fsl_jax.validation import checked_fields
@@ -90,7 +90,7 @@ def parse_record(data: bytes, path: epath.PathLike) -> AdapterRecord:
     ]
     # Only these names are ever opened: others could lead out of the directory.
     problems += [
-        f"sha256: it lists {name[:60]!r}, which is no file of an adapter"
+        f"sha256: it lists {brief(name)}, which is no file of an adapter"
         for name in record.sha256
         if name not in HASHED
     ]

@@ -1,13 +1,13 @@
 """The base model that an adapter's files name."""
 
 from pathlib import Path
+from typing import Any
 
 from etils import epath
 
 from fsl_jax.adapt.files.adapter_layout import CONFIG, RECORD
-from fsl_jax.adapt.files.adapter_record import read_record
+from fsl_jax.adapt.files.adapter_record import read_config, read_record
 from fsl_jax.errors import InputError
-from fsl_jax.json_reader import read_json
 from fsl_jax.models.embedded import EMBEDDED
 
 
@@ -29,12 +29,13 @@ def base_name(directory: epath.PathLike, trust_base: bool = False) -> str:
         would be fetched without `trust_base`.
     """
     directory = epath.Path(directory)
+    name: Any
     if record := read_record(directory / RECORD):
         name = record.base_model["name"]
     elif not (directory / CONFIG).exists():
         raise InputError(f"{directory}: there is no {CONFIG}. Give a directory with an adapter.")
     else:
-        name = read_json(directory / CONFIG).get("base_model_name_or_path")
+        name = read_config(directory / CONFIG).get("base_model_name_or_path")
     if not isinstance(name, str) or not name:
         raise InputError(f"{directory}: it names no base model. Name it yourself with --model.")
     if not (trust_base or name in EMBEDDED or _is_here(name)):

@@ -11,6 +11,7 @@ from etils import epath
 
 from fsl_jax.adapt.files.adapter_contents import read_files
 from fsl_jax.adapt.files.adapter_layout import CONFIG, RECORD, TENSORS
+from fsl_jax.adapt.files.adapter_record import read_config
 from fsl_jax.adapt.peft.brought_head import (
     QUESTION_ANSWERING,
     TASK_HEADS,
@@ -86,7 +87,7 @@ def head_for(directory: epath.PathLike) -> str | None:
     directory = epath.Path(directory)
     if (directory / RECORD).exists() or not (directory / CONFIG).exists():
         return None
-    return TASK_HEADS.get(str(read_json(directory / CONFIG).get("task_type")))
+    return TASK_HEADS.get(str(read_config(directory / CONFIG).get("task_type")))
 
 
 def brings_other_classes(directory: epath.PathLike, pretrained: Pretrained) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import regex
 
-from fsl_jax.errors import InputError
+from fsl_jax.errors import InputError, brief
 
 SECONDS = 0.25
 """The processor time that one expression may take in all of its slow matches, in seconds."""
@@ -23,6 +23,8 @@ MAX_LENGTH = 10_000
 """The largest number of characters of an expression."""
 
 _SLOW = 1e-3
+# The number of characters of an expression in a message.
+_SHOWN = 200
 # The library reads these as approximate matching or named sets, which Python's `re` does not have.
 _OTHER_MEANING = re.compile(r"(?<!\\)\{\s*[a-zA-Z]|\[\[:")
 
@@ -57,7 +59,7 @@ def find(
       InputError: the pattern is not a regular expression, or it takes too long.
     """
     if problem := pattern_problem(pattern):
-        raise InputError(f"{_short(pattern)} is no regular expression: {problem}")
+        raise InputError(f"{brief(pattern, _SHOWN)} is no regular expression: {problem}")
     expression = _compile(pattern)
     function = getattr(expression.compiled, method)
     started, taken = time.thread_time(), 0.0
@@ -72,9 +74,9 @@ def find(
             taken = time.thread_time() - started
     expression.seconds = -1.0
     raise InputError(
-        f"the regular expression {_short(pattern)} takes more than {SECONDS} s to be matched "
-        f"with {_short(text)}. Repetitions inside repetitions, such as (a+)+, take that long: "
-        "write it without them, or list the names"
+        f"the regular expression {brief(pattern, _SHOWN)} takes more than {SECONDS} s to be "
+        f"matched with {brief(text, _SHOWN)}. Repetitions inside repetitions, such as (a+)+, take "
+        "that long: write it without them, or list the names"
     )
 
 
@@ -98,7 +100,7 @@ def require_pattern(setting: str, pattern: str) -> None:
       InputError: the value is not a regular expression.
     """
     if problem := pattern_problem(pattern):
-        raise InputError(f"{setting} {_short(pattern)} are no regular expression: {problem}")
+        raise InputError(f"{setting} {brief(pattern, _SHOWN)} are no regular expression: {problem}")
 
 
 def dense_layers(paths: Iterable[str]) -> list[str]:
@@ -128,7 +130,3 @@ def _compile(pattern: str) -> _Expression:
         return _Expression(regex.compile(pattern, cache_pattern=False))
     except (re.error, regex.error, Warning, OverflowError, RecursionError, MemoryError) as error:
         raise InputError(str(error) or type(error).__name__) from error
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 200 else f"{text[:200]}…")

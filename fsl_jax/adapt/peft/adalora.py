@@ -44,7 +44,7 @@ from fsl_jax.adapt.tree import flatten
 from fsl_jax.models.pretrained import Pretrained
 
 DEFAULT_RANK = 12
-"""The value of `init_r` that PEFT takes if a config lacks it."""
+"""PEFT's default of `init_r`."""
 
 _PARTS = {"lora_a": "lora_A", "lora_e": "lora_E", "lora_b": "lora_B"}
 

@@ -45,7 +45,7 @@ LORA_FIELDS = LOW_RANK_FIELDS | {
     "alpha_pattern",
 }
 DEFAULT_RANK, DEFAULT_ALPHA = 8, 8
-"""The values that PEFT takes for fields that a config lacks."""
+"""PEFT's defaults of `r` and `lora_alpha`."""
 
 MAX_PATTERNS = 2000
 """The largest number of patterns of ranks or scales: twice that of the largest models' layers."""

@@ -32,7 +32,7 @@ from fsl_jax.models.families.registry import Config
 from fsl_jax.models.pretrained import Pretrained
 
 DEFAULT_RANK = 256
-"""The value of `r` that PEFT takes if a config lacks it."""
+"""PEFT's default of `r`."""
 
 _PARTS = {"vera_d": "vera_lambda_d", "vera_b": "vera_lambda_b"}
 _MATRICES = {"vera/a": "base_model.vera_A", "vera/b": "base_model.vera_B"}

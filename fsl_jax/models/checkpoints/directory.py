@@ -34,9 +34,6 @@ FILES = (
 )
 """Patterns for the names of the files that are read from a directory."""
 
-# The names that resemble a long one take long to find.
-_LONGEST_NAME = 100
-
 
 def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
     """Read a directory that a Hugging Face model was saved to.
@@ -61,8 +58,7 @@ def read_directory(directory: Path, head: str | None = None) -> Checkpoint:
             f"the weights have. Known: {', '.join(sorted(FAMILIES))}."
         )
     if not isinstance(architecture, str) or architecture not in FAMILIES:
-        name = str(architecture)[:_LONGEST_NAME]
-        raise unknown_name("architecture (model_type in config.json)", name, FAMILIES)
+        raise unknown_name("architecture (model_type in config.json)", str(architecture), FAMILIES)
     files = weight_files(directory)
     family = FAMILIES[architecture]
     generation = read_generation_config(directory)

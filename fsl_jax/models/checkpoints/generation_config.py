@@ -10,10 +10,9 @@ from typing import Any
 
 from absl import logging
 
-from fsl_jax.errors import InputError
+from fsl_jax.errors import InputError, brief
 from fsl_jax.json_reader import read_json
-from fsl_jax.models.config_reader import MAX_INTEGER
-from fsl_jax.validation import brief
+from fsl_jax.ranges import MAX_INT32
 
 FILE = "generation_config.json"
 
@@ -89,7 +88,7 @@ def end_tokens(
     if named is None:
         return ()
     numbers = named if isinstance(named, list) else [named]
-    if not all(type(number) is int and 0 <= number <= MAX_INTEGER for number in numbers):
+    if not all(type(number) is int and 0 <= number <= MAX_INT32 for number in numbers):
         raise InputError(
             f"{directory / name}: {_END} is {brief(named)}; expected the number of a token, or a "
             "list of them. Correct it, or fetch the file again."

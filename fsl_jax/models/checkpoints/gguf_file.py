@@ -17,7 +17,7 @@ from fsl_jax.models.gguf.parts import read_gguf_parts
 from fsl_jax.models.gguf.reader import GGUFFile
 from fsl_jax.models.tensors.reading import read_leaves
 from fsl_jax.models.tensors.stored import in_memory
-from fsl_jax.models.tokenizing import refusing_panics
+from fsl_jax.models.tokenizing import refusing_errors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 # Part of the names of cached files. Change it whenever the same file gives different leaves.
 # Despite its wording, it is used for all families.
 _VERSION = "llama-1"
-_LONGEST_NAME = 100
 
 
 def read_gguf_checkpoint(path: Path) -> Checkpoint:
@@ -60,9 +59,7 @@ def _layout_and_config(path: Path, file: GGUFFile) -> tuple[GGUFLayout, Config]:
     architecture = metadata_value(file.metadata, "general.architecture", str, "none")
     layouts = gguf_layouts()
     if architecture not in layouts:
-        raise unknown_name(
-            "GGUF architecture (general.architecture)", architecture[:_LONGEST_NAME], layouts
-        )
+        raise unknown_name("GGUF architecture (general.architecture)", architecture, layouts)
     layout = layouts[architecture]
     return layout, layout.config(str(path), file.metadata, file.tensors)
 
@@ -74,7 +71,9 @@ def _tokenizer_and_ends(
     from fsl_jax.models.gguf.token_roles import gguf_end_tokens
     from fsl_jax.models.gguf.tokenizer import gguf_tokenizer
 
-    with refusing_panics(path):
+    with refusing_errors(
+        f"{path}: the tokenizer cannot be built", "The file may be damaged: fetch it again."
+    ):
         tokenizer = gguf_tokenizer(file.metadata)
     writes = config.is_decoder or config.is_encoder_decoder
     return tokenizer, gguf_end_tokens(file.metadata) if writes else ()

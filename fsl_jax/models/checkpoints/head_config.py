@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fsl_jax.errors import InputError
+from fsl_jax.errors import InputError, brief
 from fsl_jax.models.blocks.head_kinds import FEATURES, MASKED_LM, SEQUENCE_CLASSIFICATION
 from fsl_jax.models.blocks.pooling import TextEnd
 from fsl_jax.models.families.registry import FAMILIES, Config
-from fsl_jax.validation import brief
+from fsl_jax.ranges import MAX_INT32
 
 ENDINGS = {
     MASKED_LM: ("ForMaskedLM", "ForPreTraining"),
@@ -103,6 +103,6 @@ def text_end(source: str, values: Mapping[str, Any], config: Config, head: str |
 def _token_id(source: str, values: Mapping[str, Any], name: str, default: int | None) -> int | None:
     value = values.get(name, default)
     # -1 stands for no token.
-    if value is not None and not (type(value) is int and -1 <= value < 2**31):
+    if value is not None and not (type(value) is int and -1 <= value <= MAX_INT32):
         raise InputError(f"{source}: {name} is {value!r}, expected a token id or null.")
     return value

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fsl_jax.errors import InputError
-from fsl_jax.files import is_plain_file, read_bounded
+from fsl_jax.files import read_bounded, require_bounded
 from fsl_jax.json_reader import MAX_BYTES, parse_json, read_json
-from fsl_jax.models.tokenizing import is_tokenizer_error
+from fsl_jax.models.tokenizing import refusing_errors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -57,18 +57,14 @@ def read_tokenizer(
     """
     settings = _read_settings(directory)
     name = _class_name(directory, family, values, settings)
-    try:
+    with refusing_errors(
+        f"{directory / TOKENIZER}: not a valid tokenizer for the class {name}, with the settings "
+        "in the files beside it",
+        "Fetch these files again.",
+    ):
         tokenizer = _class(name).from_pretrained(str(directory), local_files_only=True)
         # Some settings of the wrong kind fail only here.
         tokenizer.decode(tokenizer("a")["input_ids"])
-    # The tokenizers library raises plain exceptions for a file that it cannot read.
-    except BaseException as error:
-        if not is_tokenizer_error(error):
-            raise
-        raise InputError(
-            f"{directory / TOKENIZER}: not a valid tokenizer for the class {name}, with the "
-            f"settings in the files beside it: {_reason(error)}. Fetch these files again."
-        ) from error
     if not tokenizer.is_fast:
         raise InputError(
             f"{directory / CONFIG}: tokenizer_class is {name}, which is written in Python. Only "
@@ -88,11 +84,11 @@ def _read_settings(directory: Path) -> dict[str, Any]:
     settings: dict[str, Any] = parse_json(_NO_LIMIT.sub(rb"\g<1>0", data), path)
     if refused := [name for name in _REFUSED if settings.get(name) is not None]:
         raise InputError(f"{path}: {refused[0]} names something outside these files. Remove it.")
-    _require_bounded(directory / TOKENIZER, MAX_BYTES)
+    require_bounded(directory / TOKENIZER, MAX_BYTES)
     templates = directory.glob("additional_chat_templates/*.jinja")
     for template in (directory / "chat_template.jinja", *templates):
         if template.exists():
-            _require_bounded(template, _SETTINGS_BYTES)
+            require_bounded(template, _SETTINGS_BYTES)
     _check_other_names(directory, settings)
     return settings
 
@@ -107,15 +103,7 @@ def _check_other_names(directory: Path, settings: Mapping[str, Any]) -> None:
         if Path(other).name != other:
             raise InputError(f"{path}: {other!r} in fast_tokenizer_files is no file's name.")
         if (directory / other).exists():
-            _require_bounded(directory / other, MAX_BYTES)
-
-
-def _require_bounded(path: Path, max_bytes: int) -> None:
-    """Raise an error for what is no plain file, or too large a file to be read."""
-    if not is_plain_file(path):
-        raise InputError(f"{path}: not a plain file")
-    if path.stat().st_size > max_bytes:
-        raise InputError(f"{path}: larger than {max_bytes:,} bytes, the most that is read here")
+            require_bounded(directory / other, MAX_BYTES)
 
 
 def _class_name(
@@ -183,7 +171,3 @@ def _name_special_tokens(tokenizer: Any, special_tokens: Mapping[str, str]) -> N
     for role, token in special_tokens.items():
         if getattr(tokenizer, role) is None and number_of(token) is not None:
             setattr(tokenizer, role, token)
-
-
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fsl_jax.limits import limited
+from fsl_jax.models.tokenizing import character_problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -37,7 +38,8 @@ def prompt_problem(prompt: Any) -> str | None:
       prompt: any value.
     """
     if isinstance(prompt, str):
-        return _character_problem(prompt)
+        problem = character_problem(prompt)
+        return f"a text with {problem}" if problem else None
     if isinstance(prompt, Mapping):
         return "a single message: a conversation is a list of messages"
     if not isinstance(prompt, Sequence) or isinstance(prompt, bytes):
@@ -45,7 +47,10 @@ def prompt_problem(prompt: Any) -> str | None:
     if not prompt:
         return f"a conversation without messages: {_EXPECTED}"
     problems = (_message_problem(number, message) for number, message in enumerate(prompt))
-    return next((problem for problem in problems if problem), None)
+    try:
+        return next((problem for problem in problems if problem), None)
+    except RecursionError:
+        return "a conversation with a message whose values are nested too deeply"
 
 
 def conversation(prompt: Prompt) -> list[dict[str, Any]]:
@@ -88,8 +93,8 @@ def apply_template(tokenizer: "PreTrainedTokenizerFast", prompt: Prompt) -> str:
         raise ValueError(f"the chat template refuses it: {reason[:500]}") from error
     if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
         raise ValueError(f"the chat template gives more than {MAX_CHARACTERS:,} characters")
-    if problem := _character_problem(text):
-        raise ValueError(f"the chat template gives {problem}")
+    if problem := character_problem(text):
+        raise ValueError(f"the chat template gives a text with {problem}")
     return text
 
 
@@ -107,8 +112,9 @@ def _message_problem(number: int, message: Any) -> str | None:
             f"a conversation whose message {number} has a 'content' that is neither a text nor a "
             'list of parts like {"type": "text", "text": "Hello"}'
         )
-    problems = (_character_problem(text) for text in _texts(message))
-    return next((problem for problem in problems if problem), None)
+    problems = (character_problem(text) for text in _texts(message))
+    problem = next((problem for problem in problems if problem), None)
+    return f"a text with {problem}" if problem else None
 
 
 def _is_content(content: Any, may_lack: bool) -> bool:
@@ -139,11 +145,3 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _texts(item)
-
-
-def _character_problem(text: str) -> str | None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        return f"a text with half a surrogate pair at character {error.start + 1}: remove it"
-    return None

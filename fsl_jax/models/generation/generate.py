@@ -143,7 +143,7 @@ def generate(
         rows = continue_batch(reader, params, batch, keys, end_tokens, settings)
         for index, row in zip(batch.indices, rows, strict=True):
             text = ContinuationText.of(reader, encoded[index])
-            results[index] = [_continuation(text, each, stop) for each in row]
+            results[index] = [_continuation(text, each, settings.stop) for each in row]
     return results
 
 

@@ -1,16 +1,20 @@
 """The settings of generation, and checks of their values."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from fsl_jax.models.generation.sampling import Sampling
 from fsl_jax.ranges import MAX_INT32, SEED, in_range, range_problems, real, whole
+from fsl_jax.validation import brief
 
 _COUNT = whole(1, MAX_INT32)
 _ROWS = whole(1, 2**16)
 _LEAST_TEMPERATURE = 1e-6
+_LISTS = ("stop", "stop_tokens")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +30,20 @@ class GenerationSettings:
     num_beams: int = in_range(1, _ROWS)
     length_penalty: float = in_range(1.0, real(-10, 10))
     num_return_sequences: int = in_range(1, _ROWS)
-    stop: Sequence[str] = ()
-    stop_tokens: Sequence[int | str] = ()
+    # Values of other kinds are problems, which say what is expected.
+    stop: Any = ()
+    stop_tokens: Any = ()
     chat: bool = False
     seed: int = in_range(0, SEED)
     batch_size: int = in_range(8, _ROWS)
+
+    def __post_init__(self):
+        # Numbers from NumPy become those of Python. An iterator can be read only once.
+        for field in dataclasses.fields(self):
+            value = plain(getattr(self, field.name))
+            if field.name in _LISTS and _is_series(value):
+                value = tuple(map(plain, value))
+            object.__setattr__(self, field.name, value)
 
     @property
     def copies(self) -> int:
@@ -61,6 +74,8 @@ class GenerationSettings:
     def _stop_problems(self) -> list[str]:
         if isinstance(self.stop, str):
             return [f"stop is the string {self.stop!r}; expected a sequence of strings"]
+        if not _is_series(self.stop):
+            return [f"stop is {brief(self.stop)}; expected a sequence of strings"]
         if not all(isinstance(each, str) and each for each in self.stop):
             return [f"stop is {list(self.stop)}; expected strings that are not empty"]
         return []
@@ -88,3 +103,16 @@ class GenerationSettings:
         if not beams and self.length_penalty != 1:
             problems.append(f"length_penalty is {self.length_penalty} without num_beams above 1")
         return problems
+
+
+def plain(value: Any) -> Any:
+    """Return a number or a text of NumPy as one of Python, and any other value as it is.
+
+    Args:
+      value: any value.
+    """
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _is_series(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes)

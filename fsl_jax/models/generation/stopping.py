@@ -7,19 +7,19 @@ loop runs `CHUNK` steps between two checks. Steps after a stop string are thrown
 when all rows have.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from fsl_jax.models.generation.texts import ContinuationText
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.validation import brief
 
 CHUNK = 16
 
 
-def all_end_tokens(
-    pretrained: Pretrained, stop_tokens: Sequence[int | str], problems: list[str]
-) -> list[int]:
+def all_end_tokens(pretrained: Pretrained, stop_tokens: Any, problems: list[str]) -> list[int]:
     """Return the tokens that end a continuation: the checkpoint's and `stop_tokens`.
 
     If the checkpoint names none, the tokenizer's end-of-sequence token is used.
@@ -35,6 +35,9 @@ def all_end_tokens(
     if isinstance(stop_tokens, str | bytes):
         problems.append(f"stop_tokens is the string {stop_tokens!r}; expected a sequence of tokens")
         return []
+    if not isinstance(stop_tokens, Iterable):
+        problems.append(f"stop_tokens is {brief(stop_tokens)}; expected a sequence of tokens")
+        return []
     tokenizer = pretrained.tokenizer
     ends = set(pretrained.end_tokens)
     if not ends and tokenizer.eos_token_id is not None:
@@ -42,7 +45,7 @@ def all_end_tokens(
     vocabulary = tokenizer.get_vocab() if any(isinstance(t, str) for t in stop_tokens) else {}
     for token in stop_tokens:
         number = vocabulary.get(token) if isinstance(token, str) else token
-        if not isinstance(number, int) or not 0 <= number < pretrained.config.vocab_size:
+        if type(number) is not int or not 0 <= number < pretrained.config.vocab_size:
             problems.append(f"stop_tokens: {token!r} is no token of {pretrained.name}")
         else:
             ends.add(number)

@@ -13,17 +13,11 @@ _EMBEDDING = "token_embd.weight"
 # The number of layers, and the keys that may have a number for each of them.
 _LAYERS = "block_count"
 _PER_LAYER = ("attention.head_count", "attention.head_count_kv", "feed_forward_length")
-# Positions are 32-bit integers.
-_MAX_POSITIONS = 2**31 - 1
-_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 _SHOWN_ITEMS = 8
 
 
 class GGUFConfigReader(ConfigReader):
     """A reader of the metadata of the model's architecture, by keys without its prefix.
-
-    Sizes are checked against the tensors of the file, so that nothing is built for a number that a
-    damaged file claims.
 
     Attributes:
       architecture: the model's architecture, the value of `general.architecture`.
@@ -44,33 +38,12 @@ class GGUFConfigReader(ConfigReader):
             if key.startswith(prefix)
         }
         self._read: set[str] = set()
-        super().__init__(f"{source} ({prefix}* metadata)", self.values)
-
-    def number(self, name: str, default: float | None = None) -> float:
-        """Return a number above 0 that float32 can hold."""
-        value = super().number(name, default)
-        if not _SMALLEST <= value <= _LARGEST:
-            self.problem(name, value, f"{_SMALLEST:.0e} to {_LARGEST:.0e}")
-            return 1.0
-        return value
+        super().__init__(f"{source} ({prefix}* metadata)", self.values, tensors)
 
     def factor(self, name: str) -> float | None:
         """Return a number above 0, or None if the key is missing or 0."""
         value = self._value(name, None)
         return None if value is None or value == 0 else self.number(name)
-
-    def layers(self, name: str, default: int | None = None) -> int:
-        """Return a number of layers, of which each has a tensor at least."""
-        return self._at_most(name, default, len(self.tensors), "the number of tensors in the file")
-
-    def size(self, name: str, default: int | None = None) -> int:
-        """Return a size, which is at most the longest side of a tensor in the file."""
-        longest = max((side for each in self.tensors.values() for side in each.shape), default=1)
-        return self._at_most(name, default, longest, "the longest side of a tensor in the file")
-
-    def positions(self, name: str, default: int | None = None) -> int:
-        """Return a number of positions."""
-        return self._at_most(name, default, _MAX_POSITIONS, "as many positions as can be counted")
 
     def rows(self, name: str = _EMBEDDING) -> int:
         """Return the number of rows of a tensor, for a size that the metadata may lack."""
@@ -114,13 +87,6 @@ class GGUFConfigReader(ConfigReader):
                 choice = "".join(f"{each!r} or " for each in neutral)
                 self.problem(name, value, f"{choice}no such key, which is not supported")
         super().finish()
-
-    def _at_most(self, name: str, default: int | None, limit: int, meaning: str) -> int:
-        value = self.integer(name, default)
-        if value > limit:
-            self.problem(name, value, f"at most {limit}, {meaning}")
-            return 1
-        return value
 
     def _value(self, name: str, default: Any) -> Any:
         self._read.add(name)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fsl_jax.errors import problems_error
+from fsl_jax.errors import brief, problems_error
 from fsl_jax.models.gguf.metadata import CONVERT_AGAIN, Metadata
 
 _EXPECTED: dict[str, Any] = {
@@ -27,7 +27,7 @@ def require_model(source: object, metadata: Metadata) -> None:
       InputError: the file has something else, or another layout.
     """
     problems = [
-        f"{key} is {str(metadata[key])[:80]!r}; expected {expected!r}"
+        f"{key} is {brief(metadata[key])}; expected {expected!r}"
         for key, expected in _EXPECTED.items()
         if key in metadata
         and not (type(metadata[key]) is type(expected) and metadata[key] == expected)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from fsl_jax.errors import InputError
+from fsl_jax.errors import InputError, brief
 from fsl_jax.models.gguf.metadata import metadata_value
 from fsl_jax.models.gguf.reader import GGUFFile, read_gguf
 
@@ -34,7 +34,7 @@ def read_gguf_parts(path: Path) -> tuple[GGUFFile, list[Path]]:
     tensors, paths = dict(first.tensors), [path]
     for part_path, part in _others(path, first, count):
         if twice := sorted(tensors.keys() & part.tensors.keys()):
-            raise _refused(part_path, f"tensor {twice[0][:80]!r} is in an earlier part too")
+            raise _refused(part_path, f"tensor {brief(twice[0])} is in an earlier part too")
         tensors |= part.tensors
         paths.append(part_path)
     expected = metadata_value(first.metadata, _TENSORS, int, len(tensors))

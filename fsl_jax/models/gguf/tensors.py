@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fsl_jax.errors import InputError
+from fsl_jax.errors import InputError, brief
 from fsl_jax.models.gguf.byte_reader import FETCH_AGAIN, ByteReader
 from fsl_jax.models.gguf.quantization import QUANTIZATIONS, Quantization, dequantize, format_name
 
@@ -122,7 +122,7 @@ def _read_format(reader: ByteReader, name: str) -> Quantization:
     if code not in QUANTIZATIONS:
         known = ", ".join(sorted(format.name for format in QUANTIZATIONS.values()))
         raise InputError(
-            f"{reader.path}: tensor {name[:80]!r} has the number format {format_name(code)}, which "
+            f"{reader.path}: tensor {brief(name)} has the number format {format_name(code)}, which "
             f"cannot be read. Known: {known}. Give a file that is quantized with one of these."
         )
     return QUANTIZATIONS[code]

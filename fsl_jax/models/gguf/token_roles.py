@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fsl_jax.errors import InputError, problems_error
+from fsl_jax.errors import InputError, brief, problems_error
 from fsl_jax.models.gguf.metadata import CONVERT_AGAIN, Metadata, metadata_value
 from fsl_jax.models.gguf.vocabulary import vocabulary
 
@@ -118,7 +118,7 @@ def _require_same_ends(metadata: Metadata, tokens: list[str], special: Mapping[s
     """Raise an error if an encoder has other tokens around a text than its begin and end."""
     others = tokens_with_roles(metadata, tokens, _ENCODER_ROLES)
     if problems := [
-        f"tokenizer.ggml.{_ENCODER_ROLES[role]}: {token[:80]!r}; expected {special[role][:80]!r}"
+        f"tokenizer.ggml.{_ENCODER_ROLES[role]}: {brief(token)}; expected {brief(special[role])}"
         for role, token in others.items()
         if role in special and token != special[role]
     ]:

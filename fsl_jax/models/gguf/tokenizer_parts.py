@@ -6,13 +6,11 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer, processors
 from transformers import PreTrainedTokenizerFast
 
-from fsl_jax.errors import InputError
+from fsl_jax.errors import InputError, brief
 from fsl_jax.models.gguf.metadata import CONVERT_AGAIN, Metadata, metadata_value
 from fsl_jax.models.gguf.token_roles import is_encoder
 from fsl_jax.models.gguf.vocabulary import CONTROL, UNKNOWN, USER_DEFINED
-
-# Positions are 32-bit integers.
-_MOST_POSITIONS = 2**31 - 1
+from fsl_jax.ranges import MAX_INT32
 
 
 def add_whole_tokens(
@@ -102,7 +100,7 @@ def template(
     ids = {token: tokenizer.token_to_id(token) for token in sorted(set(tokens))}
     if wrong := [token for token in ids if token.startswith("$") or ":" in token or not token]:
         raise InputError(
-            f"the token {wrong[0][:80]!r} cannot begin or end a text: it may not be empty, begin "
+            f"the token {brief(wrong[0])} cannot begin or end a text: it may not be empty, begin "
             f"with a dollar sign or have a colon. {CONVERT_AGAIN}"
         )
     return processors.TemplateProcessing(single=single, pair=pair, special_tokens=[*ids.items()])
@@ -115,7 +113,7 @@ def fast_tokenizer(
     architecture = metadata_value(metadata, "general.architecture", str, "none")
     key = f"{architecture}.context_length"
     limit = metadata_value(metadata, key, int, None)
-    if limit is not None and not 0 < limit <= _MOST_POSITIONS:
+    if limit is not None and not 0 < limit <= MAX_INT32:
         raise InputError(f"the GGUF metadata hold {limit} as {key}. {CONVERT_AGAIN}")
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -10,6 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from fsl_jax.errors import InputError, problems_error
+from fsl_jax.files import stays_inside
 from fsl_jax.json_reader import read_json
 
 _SINGLE = "model.safetensors"
@@ -174,17 +175,5 @@ def _shards(directory: Path) -> list[Path]:
 
 
 def _is_inside(directory: Path, name: str) -> bool:
-    """Return True for the plain name of a file in a directory, or in the hub's cache.
-
-    The hub's client puts links to its cache into the directories that it makes.
-    """
-    if not name or name == ".." or Path(name).name != name:
-        return False
-    try:
-        (directory / name).exists()
-        target = (directory / name).resolve()
-    # A name that is too long or has half a character, or a link to itself.
-    except (OSError, ValueError, RuntimeError):
-        return False
-    is_cached = target.parent.name == "blobs" and target.parent.parent.name.startswith("models--")
-    return is_cached or target.is_relative_to(directory.resolve())
+    """Return True for the plain name of a file in a directory, or in the hub's cache."""
+    return name not in ("", "..") and Path(name).name == name and stays_inside(directory / name)

@@ -90,7 +90,7 @@ def _formulation(
         return ClassifierFormulation(pretrained, labels)
     if not pretrained.is_language_model:
         raise InputError(
-            f"an adapter of {pretrained.name} that PEFT made brings no head that could classify: "
+            f"an adapter of {pretrained.name} that PEFT made has no head that could classify: "
             "evaluate one that a study saved, or one of a language model, which a template asks"
         )
     labels = _labels(dataset, verbalizer)

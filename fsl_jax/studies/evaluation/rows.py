@@ -1,7 +1,6 @@
 """Read the examples on which an adapter is evaluated, and say which rows they are."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from fsl_jax.data.duplicates import normalized
 from fsl_jax.data.embedded import EMBEDDED
@@ -9,6 +8,7 @@ from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.data.local_files import read_local
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.errors import InputError
+from fsl_jax.files import local_path
 
 
 def load_test_rows(
@@ -34,7 +34,7 @@ def load_test_rows(
     Raises:
       InputError: there is no such data set, or it cannot be used; the message says why.
     """
-    path = Path(name).expanduser()
+    path = local_path(name)
     if name in EMBEDDED or not path.exists() or path.is_dir():
         dataset = load_dataset(
             name, text_column=text_column, label_column=label_column, max_unfolded=max_unfolded

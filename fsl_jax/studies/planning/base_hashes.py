@@ -1,12 +1,12 @@
 """The hashes of base models in a plan: their weights, configs and tokenizers must not change."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from etils import epath
 
 from fsl_jax.errors import InputError, problems_error
+from fsl_jax.files import local_path
 from fsl_jax.models.checkpoints.file_hashes import file_hashes
 from fsl_jax.models.checkpoints.weights_cache import weights_sha256
 from fsl_jax.models.embedded import EMBEDDED, embedded_path
@@ -32,7 +32,7 @@ def read_base_hashes(name: str) -> dict[str, str] | None:
       Models of the hub are not looked up.
     """
     try:
-        path = embedded_path(name) if name in EMBEDDED else Path(name).expanduser()
+        path = embedded_path(name) if name in EMBEDDED else local_path(name)
         if path.is_dir():
             return {WEIGHTS: weights_sha256(weight_files(path)), **file_hashes(path)}
     except InputError:

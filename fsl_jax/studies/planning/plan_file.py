@@ -10,6 +10,7 @@ from etils import epath
 from fsl_jax.data.examples import Dataset
 from fsl_jax.errors import InputError
 from fsl_jax.files import read_bounded
+from fsl_jax.json_reader import MAX_BYTES
 from fsl_jax.sealed_json import decode_sealed, write_sealed
 from fsl_jax.studies.planning.program_entries import describe_programs, read_programs
 from fsl_jax.studies.planning.programs import PlannedProgram
@@ -21,7 +22,6 @@ PLAN_FILE = "plan.json"
 FORMAT = 2
 """The version of the files of a study. Version 1, of fsl_jax 0.1.0, had no hashes."""
 
-_MAX_BYTES = 64 << 20
 _ADVICE = "Put it back from a copy, or give another --output."
 
 
@@ -96,7 +96,7 @@ def read_plan(directory: epath.Path) -> dict[str, Any] | None:
         if directory.exists() and any(any(directory.glob(pattern)) for pattern in written):
             raise InputError(f"{directory} holds results without a plan. {_ADVICE}")
         return None
-    plan = decode_plan(read_bounded(path, _MAX_BYTES), path)
+    plan = decode_plan(read_bounded(path, MAX_BYTES), path)
     if plan.get("format", FORMAT) != FORMAT:
         raise version_error(directory, plan)
     return plan

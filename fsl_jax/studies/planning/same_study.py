@@ -63,6 +63,6 @@ def _differences(existing: Mapping[str, Any], asked: Mapping[str, Any]) -> Itera
         # Flags that came later are not in the plan of the first version.
         names = {*existing[part], *asked[part]} if is_current(existing) else {*existing[part]}
         for name in sorted(names):
-            there, here = existing[part].get(name), asked[part].get(name)
-            if there != here and (part, name) not in ignored:
-                yield f"{part}.{name}: there {json.dumps(there)}, here {json.dumps(here)}"
+            begun, now = existing[part].get(name), asked[part].get(name)
+            if begun != now and (part, name) not in ignored:
+                yield f"{part}.{name}: there {json.dumps(begun)}, here {json.dumps(now)}"

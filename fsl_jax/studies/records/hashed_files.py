@@ -6,7 +6,7 @@ So a kill between two writes leaves nothing that looks damaged.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from etils import epath
@@ -16,6 +16,9 @@ from fsl_jax.files import is_plain_file, read_bounded, sha256, write_atomically
 from fsl_jax.sealed_json import decode_sealed, encode_sealed
 
 HASHES_FILE = "hashes.json"
+
+FLAGS_FILE = "flags.txt"
+"""The flags of a study as a flagfile, which a user may change to begin another one."""
 
 RESULTS_FILE, SUMMARY_FILE, REPORT_FILE = "results.jsonl", "summary.json", "report.md"
 
@@ -69,6 +72,15 @@ class HashedFiles:
                 write_atomically(self._directory / name, data)
         settled: dict[str, States] = {name: [digest] for name, digest in written.items()}
         self._write_states(listed | pending, listed | settled)
+
+    def adopt(self, names: Iterable[str]) -> None:
+        """Take files as they are, after `hashes.json` was lost or removed.
+
+        Args:
+          names: the files; those that do not exist are left out.
+        """
+        states = {name: self._state(name) for name in names}
+        self._write_states({}, {name: [state] for name, state in states.items() if state})
 
     def problems(self) -> list[str]:
         """List the files that have changed since they were written, and lost timings.
@@ -165,8 +177,8 @@ def decode_states(data: bytes, source: object) -> dict[str, States]:
 
 
 def _problem(name: str, state: str | None) -> str:
-    what = "lost" if state is None else "changed since the study wrote it"
-    return f"{what}. {_ADVICE if name == TIMINGS_FILE else _ADVICE_REMADE}"
+    change = "lost" if state is None else "changed since the study wrote it"
+    return f"{change}. {_ADVICE if name == TIMINGS_FILE else _ADVICE_REMADE}"
 
 
 def _digest(data: bytes) -> str:

@@ -28,7 +28,7 @@ def adapter_problems(directory: epath.Path, records: Iterable[RunRecord]) -> lis
 
 
 def _problem(directory: epath.Path, adapter: str) -> str:
-    """Return what is wrong with an adapter, or an empty text."""
+    """Return the problem with an adapter; empty if there is none."""
     if not adapter.startswith("adapters/") or ".." in PurePosixPath(adapter).parts:
         return "not a directory of this study"
     path = directory / adapter

@@ -12,6 +12,7 @@ from fsl_jax.studies.reporting.summary import Row
 
 METHODS_FILE = "accuracy_by_method.png"
 CURVES_FILE = "validation_curves.png"
+PLOTS = (METHODS_FILE, CURVES_FILE)
 
 
 def plot_files(

@@ -9,6 +9,7 @@ from etils import epath
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.files import read_bounded
 from fsl_jax.studies.records.hashed_files import (
+    HASHES_FILE,
     MAX_BYTES,
     REPORT_FILE,
     RESULTS_FILE,
@@ -20,6 +21,8 @@ from fsl_jax.studies.records.result_store import ResultStore
 from fsl_jax.studies.records.saved_adapters import adapter_problems
 from fsl_jax.studies.records.timings import read_timings
 from fsl_jax.studies.reporting.summary import Row, encode_summary, summarise
+
+_NAMES = (RESULTS_FILE, SUMMARY_FILE, REPORT_FILE, TIMINGS_FILE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +118,7 @@ def outdated_files(
                 f"{directory / name}: not made from the records of this study. Remove it, and the "
                 "same command makes it again."
             )
-    every = {RESULTS_FILE, SUMMARY_FILE, REPORT_FILE, *names} - {TIMINGS_FILE}
+    every = {RESULTS_FILE, SUMMARY_FILE, REPORT_FILE, HASHES_FILE, *names} - {TIMINGS_FILE}
     return sorted(name for name in every if differing or not (directory / name).exists())
 
 
@@ -138,11 +141,16 @@ def write_study_files(
     """
     # TensorBoard and plotting take seconds to import.
     from fsl_jax.studies.reporting.events import event_files
+    from fsl_jax.studies.reporting.plots import PLOTS
     from fsl_jax.studies.reporting.report import write_report
 
-    hashed = HashedFiles(directory)
+    hashed, records = HashedFiles(directory), store.records()
+    if only is not None and HASHES_FILE in only:
+        names = [*_NAMES, *PLOTS, *event_files(records)]
+        hashed.adopt(names)
+        only = {*only, *(name for name in names if not (directory / name).exists())}
     store.write_results()
-    records, lost = store.records(), {*hashed.missing()}
+    lost = {*hashed.missing(), *(only or ())}
     if any(name.startswith("events/") for name in lost):
         curves = event_files(records)
         hashed.write({name: data for name, data in curves.items() if name in lost})

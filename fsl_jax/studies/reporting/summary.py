@@ -8,13 +8,13 @@ from typing import Any
 
 from etils import epath
 
-from fsl_jax.errors import InputError, problems_error
+from fsl_jax.errors import InputError, brief, problems_error
 from fsl_jax.json_reader import parse_json
 from fsl_jax.studies.records.hashed_files import read_hashed
 from fsl_jax.studies.records.records import RowKey, RunRecord
 from fsl_jax.studies.records.timings import Timing, seconds_of
 from fsl_jax.studies.reporting.statistics import spread
-from fsl_jax.validation import brief, checked_fields
+from fsl_jax.validation import checked_fields
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -17,12 +17,13 @@ from fsl_jax.data.splits import few_shot_split, test_subset
 from fsl_jax.errors import InputError
 from fsl_jax.outputs.checks import require_parts
 from fsl_jax.outputs.lock import hold_directory, require_free
-from fsl_jax.processes import from_first, is_first
+from fsl_jax.processes import in_first, is_first
 from fsl_jax.sharding import make_mesh, unused_devices
 from fsl_jax.studies.planning.base_model import load_base
 from fsl_jax.studies.planning.plan_file import PLAN_FILE, read_plan
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.records.hashed_files import (
+    FLAGS_FILE,
     HASHES_FILE,
     REPORT_FILE,
     RESULTS_FILE,
@@ -50,7 +51,7 @@ FOLDERS = ("adapters", "checkpoints", "events", "programs")
 
 FILES = (
     PLAN_FILE,
-    "flags.txt",
+    FLAGS_FILE,
     TIMINGS_FILE,
     RESULTS_FILE,
     SUMMARY_FILE,
@@ -69,8 +70,7 @@ def require_free_output(output: epath.PathLike) -> None:
     Raises:
       InputError: another process writes to it.
     """
-    with contextlib.ExitStack() as stack:
-        _in_first(stack, lambda _: require_free(output))
+    in_first(lambda: require_free(output))
 
 
 @contextlib.contextmanager
@@ -91,7 +91,7 @@ def hold_output(output: epath.PathLike, existing: dict[str, Any] | None) -> Iter
         written to.
     """
 
-    def hold(stack: contextlib.ExitStack) -> None:
+    def hold() -> None:
         stack.enter_context(hold_directory(output))
         require_parts(output, FOLDERS, FILES)
         if read_plan(epath.Path(output)) != existing:
@@ -100,22 +100,8 @@ def hold_output(output: epath.PathLike, existing: dict[str, Any] | None) -> Iter
             )
 
     with contextlib.ExitStack() as stack:
-        _in_first(stack, hold)
+        in_first(hold)
         yield
-
-
-def _in_first(
-    stack: contextlib.ExitStack, function: Callable[[contextlib.ExitStack], None]
-) -> None:
-    """Call a function in the first process, and raise its `InputError` in all processes."""
-    problem = None
-    if is_first():
-        try:
-            function(stack)
-        except InputError as error:
-            problem = str(error)
-    if problem := from_first(problem):
-        raise InputError(problem)
 
 
 @contextlib.contextmanager

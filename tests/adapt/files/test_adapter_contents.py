@@ -19,7 +19,7 @@ from fsl_jax.adapt.methods.lora import LoRA
 from fsl_jax.adapt.methods.p_tuning import PTuning
 from fsl_jax.errors import InputError
 from fsl_jax.json_reader import parse_json
-from fsl_jax.sealed_json import read_sealed, write_sealed
+from fsl_jax.sealed_json import decode_sealed, write_sealed
 from tests.plugins.fuzzing import CASES, read_damaged
 
 LORA = LoRA(rank=1, targets="query$")
@@ -119,7 +119,7 @@ def test_other_weights_are_told_alone(adapter, base):
 
 
 def as_earlier_versions_saved(adapter):
-    values = read_sealed(adapter / RECORD, "")
+    values = decode_sealed((adapter / RECORD).read_bytes(), adapter / RECORD, "")
     del values["base_files"], values["sha256"][CONFIG]
     (adapter / RECORD).write_text(json.dumps(values, indent=2) + "\n")
 
@@ -150,7 +150,7 @@ def test_tensors_far_larger_than_the_base_are_not_read(adapter, base):
 def test_settings_that_only_train_cannot_make_loading_slow(base, bert, tmp_path):
     word = {"prompt": jnp.ones((2, 16))}
     save_adapter(tmp_path, {"embeddings": {"word": word}}, PTuning(length=2), base, {})
-    values = read_sealed(tmp_path / RECORD, "")
+    values = decode_sealed((tmp_path / RECORD).read_bytes(), tmp_path / RECORD, "")
     write_sealed(
         tmp_path / RECORD, values | {"method": f"p_tuning(length=2, hidden={2**20}, depth=1024)"}
     )
@@ -161,7 +161,7 @@ def test_settings_that_only_train_cannot_make_loading_slow(base, bert, tmp_path)
 @pytest.mark.parametrize("cases", [CASES // 20, pytest.param(5000, marks=pytest.mark.soak)])
 def test_files_of_a_stranger_are_read_or_refused(adapter, base, name, cases):
     """Damages a file and then puts its hash into the record, as a stranger could."""
-    values = read_sealed(adapter / RECORD, "")
+    values = decode_sealed((adapter / RECORD).read_bytes(), adapter / RECORD, "")
 
     def read(data):
         if name == RECORD:

@@ -28,9 +28,18 @@ def test_texts_and_conversations_have_no_problem(prompt):
     assert prompt_problem(prompt) is None
 
 
+def nested():
+    """A message with values in each other, more than Python can walk through."""
+    value = []
+    for _ in range(10_000):
+        value = [value]
+    return HELLO | {"tool_calls": value}
+
+
 @pytest.mark.parametrize(
     ("prompt", "words"),
     [
+        ([nested()], "nested too deeply"),
         (HELLO, "a single message: a conversation is a list"),
         (None, "a value of type NoneType"),
         (7, "a value of type int"),
@@ -44,7 +53,7 @@ def test_texts_and_conversations_have_no_problem(prompt):
         ([{"role": "user", "content": None}], "neither a text nor a list of parts"),
         ([{"role": "user", "content": ["Hello"]}], "neither a text nor a list of parts"),
         ([{"role": "user", "content": [{"type": "image", "url": "x"}]}], "neither a text nor"),
-        ("Hel\ud83dlo", "half a surrogate pair at character 4"),
+        ("Hel\ud83dlo", "half a surrogate pair ('\\ud83d') at character 4"),
         ([{"role": "user", "content": "\ud83d"}], "half a surrogate pair"),
         ([{"role": "user", "content": [{"type": "text", "text": "\udc00"}]}], "surrogate"),
         ([HELLO | {"name": "\udc00"}], "half a surrogate pair"),

@@ -1,6 +1,9 @@
 import dataclasses
 
+import numpy as np
 import pytest
+
+from fsl_jax.models.generation.settings import plain
 
 
 @pytest.fixture
@@ -51,6 +54,8 @@ def test_what_goes_together_has_no_problem(problems, given):
         ({"num_beams": 2, "length_penalty": float("inf")}, "length_penalty = inf: expected"),
         ({"stop": "end"}, "the string 'end'"),
         ({"stop": [""]}, "not empty"),
+        ({"stop": None}, "stop is None; expected a sequence of strings"),
+        ({"stop": 7}, "stop is 7; expected a sequence of strings"),
         ({"top_k": 3}, "top_k is given and temperature is 0"),
         ({"top_p": 0.3}, "top_p is given and temperature is 0"),
         ({"min_p": 0.3}, "min_p is given and temperature is 0"),
@@ -66,3 +71,17 @@ def test_each_problem_is_said(problems, given, words):
 
 def test_all_problems_are_said_at_once(problems):
     assert len(problems(max_new_tokens=0, top_k=0, top_p=2.0, stop="x", batch_size=-1)) == 7
+
+
+def test_numbers_of_numpy_become_those_of_python():
+    numbers = [plain(value) for value in (np.uint64(2**64 - 1), np.float32(0.5), 3)]
+    assert numbers == [2**64 - 1, 0.5, 3]
+    assert [type(number) for number in numbers] == [int, float, int]
+
+
+def test_stops_may_come_one_by_one(greedy):
+    stops = {"stop": iter(["."]), "stop_tokens": iter(np.array([3]))}
+    settings = dataclasses.replace(greedy, **stops)
+    assert settings.problems() == []
+    assert (settings.stop, settings.stop_tokens) == ((".",), (3,))
+    assert type(settings.stop_tokens[0]) is int

@@ -87,3 +87,8 @@ def test_the_end_of_sequence_and_given_tokens_end(tiny_llama, tokenizer):
     problems.clear()
     all_end_tokens(model, "op", problems)
     assert problems == ["stop_tokens is the string 'op'; expected a sequence of tokens"]
+    problems.clear()
+    all_end_tokens(model, None, problems)
+    all_end_tokens(model, [True], problems)
+    assert problems[0] == "stop_tokens is None; expected a sequence of tokens"
+    assert problems[1].startswith("stop_tokens: True is no token")

@@ -1,10 +1,8 @@
-import os
-
 import pytest
 
 from fsl_jax.errors import InputError
 from fsl_jax.files import write_atomically
-from fsl_jax.sealed_json import encode_sealed, read_sealed
+from fsl_jax.sealed_json import decode_sealed, encode_sealed
 from fsl_jax.studies.records.hashed_files import (
     HASHES_FILE,
     HashedFiles,
@@ -15,39 +13,7 @@ from tests.plugins.fuzzing import read_damaged
 
 
 def states(directory):
-    return read_sealed(directory / HASHES_FILE, "")["files"]
-
-
-class Killed(BaseException):
-    pass
-
-
-@pytest.fixture
-def kill_at(monkeypatch):
-    """Ends a call before or after a file takes its name, and returns False if it ended earlier."""
-
-    def kill(call, number: int, after: bool) -> bool:
-        count = 0
-        replace = os.replace
-
-        def counted(*names):
-            nonlocal count
-            count += 1
-            if count == number and not after:
-                raise Killed
-            replace(*names)
-            if count == number:
-                raise Killed
-
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "replace", counted)
-            try:
-                call()
-            except Killed:
-                return True
-        return False
-
-    return kill
+    return decode_sealed((directory / HASHES_FILE).read_bytes(), HASHES_FILE, "")["files"]
 
 
 def test_files_are_read_as_they_were_written(tmp_path):
@@ -69,6 +35,16 @@ def test_a_changed_file_is_refused_with_what_to_do(tmp_path):
     with pytest.raises(InputError, match=r"timings\.jsonl: changed .* Put it back from a copy"):
         read_hashed(tmp_path / "timings.jsonl")
     assert [problem.split(":")[0] for problem in files.problems()] == ["a.json", "timings.jsonl"]
+
+
+def test_files_are_taken_as_they_are(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"old")
+    files = HashedFiles(tmp_path)
+    files.adopt(["a.json", "b.json"])
+    assert files.names() == ["a.json"]
+    assert files.problems() == files.missing() == []
+    (tmp_path / "a.json").write_bytes(b"new")
+    assert len(files.problems()) == 1
 
 
 def test_a_lost_file_is_missing_and_only_timings_are_a_problem(tmp_path):

@@ -1,6 +1,7 @@
 """The files of a study: changed bits are noticed, kills are no damage, lost files come back."""
 
 import contextlib
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from fsl_jax.studies.planning.plan_file import read_plan
 from fsl_jax.studies.records.hashed_files import TIMINGS_FILE
 from fsl_jax.studies.records.records import read_results
 from fsl_jax.studies.records.timings import read_timings
-from fsl_jax.studies.reporting import events
+from fsl_jax.studies.reporting import events, plots
 from fsl_jax.studies.reporting.study_files import (
     outdated_files,
     read_rows,
@@ -154,12 +155,30 @@ def test_lost_timings_cannot_be_made_again(finished):
 
 def test_without_hashes_the_results_must_be_those_of_the_records(finished):
     (finished.directory / "hashes.json").unlink()
-    assert outdated(finished) == []
+    assert outdated(finished) == ["hashes.json"]
     changed = finished.contents()["results.jsonl"].replace(b"0.7", b"0.8")
     (finished.directory / "results.jsonl").write_bytes(changed)
     require_unchanged(finished.directory)
     with pytest.raises(InputError, match=r"results\.jsonl: not made from the records .* Remove it"):
         outdated(finished)
+
+
+def test_lost_hashes_come_back_with_the_files_as_they_are(finished, monkeypatch):
+    curves = {"events/00-tiny-lora": b"curves", "events/01-tiny-zero_shot": b"curves"}
+    monkeypatch.setattr(events, "event_files", lambda records: curves)
+    monkeypatch.setattr(plots, "PLOTS", ("accuracy.png", "curves_of_what_trained.png"))
+    before = finished.contents()
+    (finished.directory / "hashes.json").unlink()
+    (finished.directory / "accuracy.png").unlink()
+    (finished.directory / "events" / "00-tiny-lora").unlink()
+    write_study_files(finished.directory, finished.store(), OPTIONS, outdated(finished))
+    assert finished.contents() == before
+    (finished.directory / "hashes.json").unlink()
+    (finished.directory / "report.md").write_bytes(b"edited by hand")
+    write_study_files(finished.directory, finished.store(), OPTIONS, outdated(finished))
+    assert (finished.directory / "report.md").read_bytes() == b"edited by hand"
+    require_unchanged(finished.directory)
+    assert outdated(finished) == []
 
 
 def test_several_changed_files_are_listed_together(finished):
@@ -182,43 +201,21 @@ def test_a_missing_adapter_is_told_with_its_program(small_study, make_record):
     )
 
 
-class Killed(BaseException):
-    pass
-
-
-def run_until(study: SmallStudy, number: int, after: bool, monkeypatch) -> bool:
-    """Run a study until its file of a number takes its name; return False if there are fewer."""
-    count, replace = 0, os.replace
-
-    def counted(*names):
-        nonlocal count
-        count += 1
-        if count == number and not after:
-            raise Killed
-        replace(*names)
-        if count == number:
-            raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "replace", counted)
-        try:
-            if read_plan(study.directory) is None:
-                study.begin()
-            study.run()
-        except Killed:
-            return True
-    return False
+def begin_and_run(study: SmallStudy) -> None:
+    if read_plan(study.directory) is None:
+        study.begin()
+    study.run()
 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_kill_at_any_write_gives_no_false_alarm_and_the_same_results(
-    small_study, finished, monkeypatch, after
+    small_study, finished, kill_at, after
 ):
     expected = finished.contents()
     changing = {"timings.jsonl", "summary.json", "report.md", "hashes.json"}
     for number in range(1, 100):
         study = small_study(f"killed-{number}")
-        if not run_until(study, number, after, monkeypatch):
+        if not kill_at(functools.partial(begin_and_run, study), number, after):
             break
         if read_plan(study.directory) is None:
             study.begin()
@@ -227,7 +224,7 @@ def test_a_kill_at_any_write_gives_no_false_alarm_and_the_same_results(
             if (study.directory / name).exists():
                 read(study.directory / name)
         # Killed again a little later, it goes on from there.
-        run_until(study, 2, after, monkeypatch)
+        kill_at(functools.partial(begin_and_run, study), 2, after)
         require_unchanged(study.directory)
         study.run()
         contents = study.contents()

@@ -24,7 +24,7 @@ def gemma2_gguf_config(
     """Read the sizes of a Gemma 2 decoder in a GGUF file; see `llama_gguf_config`."""
     reader = GGUFConfigReader(source, metadata, tensors)
     sizes = _sizes(reader, every=2)
-    sizes["window"] = reader.positions(_WINDOW, 4096)
+    sizes["window"] = reader.integer(_WINDOW, 4096)
     sizes["score_cap"] = reader.number("attn_logit_softcapping", 50.0)
     sizes["logit_cap"] = reader.number("final_logit_softcapping", 30.0)
     reader.expect("rope.freq_base_swa", sizes["rope_theta"])
@@ -38,7 +38,7 @@ def gemma3_gguf_config(
     """Read the sizes of a Gemma 3 text decoder in a GGUF file; see `llama_gguf_config`."""
     reader = GGUFConfigReader(source, metadata, tensors)
     sizes = _sizes(reader, every=6)
-    sizes["window"] = reader.positions(_WINDOW)
+    sizes["window"] = reader.integer(_WINDOW)
     sizes["logit_cap"] = reader.factor("final_logit_softcapping")
     sizes["local_rope_theta"] = reader.number("rope.freq_base_swa", 10_000.0)
     reader.finish()

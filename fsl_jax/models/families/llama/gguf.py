@@ -123,7 +123,7 @@ def decoder_sizes(reader: GGUFConfigReader) -> dict[str, Any]:
         "num_heads": heads,
         "num_kv_heads": kv_heads,
         "head_dim": head_dim,
-        "max_length": reader.positions("context_length"),
+        "max_length": reader.integer("context_length"),
         "rope_theta": theta,
         "rope_scaling": _scaling(reader, head_dim, theta),
         "norm_epsilon": reader.number("attention.layer_norm_rms_epsilon", 1e-5),

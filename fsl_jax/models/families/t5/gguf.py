@@ -49,7 +49,7 @@ def t5_gguf_config(
         "num_decoder_layers": reader.layers("decoder_block_count", layers),
         "num_heads": heads,
         "head_dim": head_dim,
-        "max_length": reader.positions("context_length"),
+        "max_length": reader.integer("context_length"),
         "num_buckets": buckets,
         "norm_epsilon": reader.number("attention.layer_norm_rms_epsilon", 1e-6),
         "decoder_start_token": start,
