@@ -19,6 +19,7 @@ JAX are imported inside `main`, so that the help is fast and JAX is configured f
 import functools
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -81,7 +82,13 @@ def _parse(
             raise _unknown_flag(error.flagname, dataclasses) from error
         # absl raises a plain ValueError for a value behind --noNAME.
         except (flags.Error, ValueError) as error:
-            raise InputError(f"{error}. --help describes the flags") from error
+            raise InputError(f"{_problem(error)}. --help describes the flags") from error
+
+
+def _problem(error: Exception) -> str:
+    """Return absl's message, in other words where flags are not given."""
+    missing = re.findall(r"Flag (--\w+) must have a value other than None", str(error))
+    return f"give {' and '.join(missing)}" if missing else str(error)
 
 
 def _decoded(argument: str) -> str:

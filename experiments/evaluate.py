@@ -41,9 +41,12 @@ class EvaluateFlags(ModelFlags, AdapterFlags, DatasetFlags):
 
 def main(flags: EvaluateFlags) -> None:
     """Evaluate the adapter, print the table and write the files."""
+    from fsl_jax.outputs.checks import require_parts
     from fsl_jax.outputs.lock import hold_directory
+    from fsl_jax.studies.evaluation.files import EVALUATION_FILE, PREDICTIONS_FILE
 
     with hold_directory(flags.output):
+        require_parts(flags.output, (), (PREDICTIONS_FILE, EVALUATION_FILE))
         _evaluate(flags)
 
 

@@ -152,8 +152,10 @@ class Pretrained:
         if self._has_own_head and self.config.is_encoder_decoder:
             decoder = decoder_options(self.config, str(self.head), tokens, mask)
         if (read := decoder.get("decoder_input_ids")) is not None:
-            inputs = (read, decoder["decoder_attention_mask"], decoder["decoder_position_ids"])
-            self._check_positions(*inputs, decoder_prefix_length(params))
+            # A head that pools gives the decoder no positions.
+            read_positions = decoder.get("decoder_position_ids")
+            seen = decoder["decoder_attention_mask"]
+            self._check_positions(read, seen, read_positions, decoder_prefix_length(params))
         output = self._call(
             params,
             tokens,

@@ -90,7 +90,7 @@ def test_the_help_shows_the_docstring_of_the_file_and_its_flags():
             2,
             "error: --flagfile: nowhere.flags: there is no such file",
         ),
-        ([], 2, "Flag --path must have a value other than None"),
+        ([], 2, "error: give --path. --help describes the flags"),
         (["--path=text.txt", "--at_least=few"], 2, "error: flag --at_least=few"),
     ],
 )

@@ -8,7 +8,8 @@ from fsl_jax.models.attention.rotary import LinearScaling, Llama3Scaling, Rotary
 from fsl_jax.models.config_reader import ConfigReader
 
 _KINDS = ("default", "linear", "llama3", "yarn")
-_GROUPS = ("rope_parameters", "rope_scaling")
+# transformers reads the first of these that is not empty.
+_GROUPS = ("rope_scaling", "rope_parameters")
 _SCALING_FIELDS = (
     "rope_type",
     "factor",
@@ -44,7 +45,7 @@ def rotary_values(values: Mapping[str, Any]) -> dict[str, Any]:
     flat = {name: value for name, value in values.items() if name not in _SCALING_FIELDS}
     # A value of another kind is left for `rotary_scaling` to report.
     groups = [group for name in _GROUPS if isinstance(group := values.get(name), dict) and group]
-    for group in groups:
+    for group in groups[:1]:
         kind = group.get("rope_type", group.get("type"))
         # The fields are one level deeper if each kind of layer has its own.
         others = (value for name, value in group.items() if name not in (*_FIELDS, "type"))

@@ -70,7 +70,9 @@ def read_tokenizer(
             f"{directory / CONFIG}: tokenizer_class is {name}, which is written in Python. Only "
             "tokenizers of the fast kind are read."
         )
-    _name_special_tokens(tokenizer, family.special_tokens)
+    # A setting of null says that there is no such token.
+    unnamed = {role: token for role, token in family.special_tokens.items() if role not in settings}
+    _name_special_tokens(tokenizer, unnamed)
     return tokenizer
 
 

@@ -24,6 +24,9 @@ from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.tasks.verbalizer import Verbalizer
 from fsl_jax.training.predict import Predicted, predict
 
+_SMALL_BATCH = 32
+"""The examples of a batch that may be padding, so that most evaluations share programs."""
+
 
 def evaluate_adapter(
     pretrained: Pretrained,
@@ -117,6 +120,8 @@ def _labels(
 def _predict(
     adapter: Adapter, formulation: Formulation, examples: Sequence[Example], batch_size: int
 ) -> Predicted:
+    # A batch is filled with padding, so a larger one than the data would cost memory for nothing.
+    batch_size = min(batch_size, max(_SMALL_BATCH, len(examples)))
     trained, shared = partition(adapter.params, adapter.mask)
     stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], trained)
     no_leaves = jax.tree.map(lambda _: None, adapter.mask)

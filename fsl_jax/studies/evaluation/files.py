@@ -9,6 +9,8 @@ from fsl_jax.studies.planning.environment import describe as describe_environmen
 from fsl_jax.studies.planning.formulations import describe_formulation
 from fsl_jax.studies.records.jsonl import write_records
 
+PREDICTIONS_FILE, EVALUATION_FILE = "predictions.jsonl", "evaluation.json"
+
 
 def write_evaluation(
     output: epath.PathLike, evaluation: Evaluation, adapter: epath.PathLike, rows_read: str = ""
@@ -23,7 +25,10 @@ def write_evaluation(
     """
     pretrained, dataset = evaluation.formulation.pretrained, evaluation.dataset
     labels = list(evaluation.formulation.labels)
-    write_records(epath.Path(output) / "predictions.jsonl", evaluation.predictions)
+    directory = epath.Path(output)
+    # Remove it first, so that a kill leaves no predictions beside another evaluation.
+    (directory / EVALUATION_FILE).unlink(missing_ok=True)
+    write_records(directory / PREDICTIONS_FILE, evaluation.predictions)
     values = {
         "model": pretrained.name,
         "model_sha256": pretrained.sha256,
@@ -41,4 +46,4 @@ def write_evaluation(
         "confusion": {"labels": labels, "counts": evaluation.confusion.tolist()},
         "environment": describe_environment(),
     }
-    write_json(epath.Path(output) / "evaluation.json", values)
+    write_json(directory / EVALUATION_FILE, values)

@@ -22,7 +22,9 @@ def named(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("name", ["someone/model", "gpt2", "../absent", "/dev/null", "~nobody/x"])
+@pytest.mark.parametrize(
+    "name", ["someone/model", "gpt2", "../absent", "/dev/null", "~no-such-user/x"]
+)
 def test_what_would_be_fetched_is_asked_for_first(named, name):
     with pytest.raises(InputError, match=r"names the base model .*--model .*--trust_base"):
         base_name(named(name))

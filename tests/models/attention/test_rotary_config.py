@@ -95,3 +95,14 @@ def test_a_factor_that_is_not_given_is_the_one_of_the_lengths():
 def test_what_is_not_supported_is_an_error(settings, problem):
     with pytest.raises(InputError, match=problem):
         read({"rope_parameters": settings})
+
+
+def test_scaling_replaces_the_other_group_as_in_transformers():
+    groups = {
+        "rope_parameters": {"rope_type": "yarn", "rope_theta": 500.0, "factor": 2.0},
+        "rope_scaling": {"type": "linear", "factor": 4.0},
+    }
+    theirs = transformers.LlamaConfig(**{name: dict(group) for name, group in groups.items()})
+    values = rotary_values({"rope_theta": 10_000.0, **groups})
+    assert values["rope_theta"] == theirs.rope_parameters["rope_theta"] == 10_000.0
+    assert read(groups).factor == theirs.rope_parameters["factor"] == 4.0

@@ -152,6 +152,22 @@ def test_settings_that_cannot_be_used_are_refused(tmp_path, settings, message):
         read(write(tmp_path, wordpiece_files(**settings)))
 
 
+def test_special_tokens_without_a_name_are_the_usual_ones_unless_the_config_says_none(tmp_path):
+    words = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]", "a"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"}
+    files = {
+        "config.json": {"model_type": "bert"},
+        "tokenizer.json": {"added_tokens": [], "model": model},
+    }
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    early = read(write(tmp_path / "early", files | {"tokenizer_config.json": settings}))
+    assert (early.pad_token, early.mask_token) == ("[PAD]", "[MASK]")
+    settings |= {"pad_token": None}
+    without = read(write(tmp_path / "without", files | {"tokenizer_config.json": settings}))
+    assert (without.pad_token, without.mask_token) == (None, "[MASK]")
+
+
 def test_code_that_comes_with_a_tokenizer_is_not_run(tmp_path):
     code = {"auto_map": {"AutoTokenizer": [None, "tokenization.Mine"]}}
     (tmp_path / "model").mkdir()

@@ -134,7 +134,7 @@ def test_data_may_lack_a_class_of_the_adapter(bert, head_adapter, garden):
 def test_an_encoder_s_adapter_of_pefts_has_no_head(bert, tmp_path, garden, leaves_of):
     save_adapter(tmp_path, leaves_of(bert, LoRA(rank=2), bert.params), LoRA(rank=2), bert, {})
     (tmp_path / RECORD).unlink()
-    with pytest.raises(InputError, match="tiny that PEFT made brings no head"):
+    with pytest.raises(InputError, match="tiny that PEFT made has no head"):
         evaluate_adapter(bert, tmp_path, garden)
 
 
@@ -146,3 +146,9 @@ def test_a_template_for_an_adapter_that_brings_its_own_is_refused(bert, head_ada
 def test_a_batch_of_nothing_is_refused(bert, head_adapter, garden):
     with pytest.raises(InputError, match="batch_size is 0"):
         evaluate_adapter(bert, head_adapter, garden, batch_size=0)
+
+
+def test_a_batch_larger_than_the_data_takes_no_more_memory(bert, head_adapter, garden):
+    expected = evaluate_adapter(bert, head_adapter, garden).logits
+    found = evaluate_adapter(bert, head_adapter, garden, batch_size=2**40).logits
+    np.testing.assert_array_equal(found, expected)

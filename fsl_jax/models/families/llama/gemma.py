@@ -40,7 +40,7 @@ def gemma3_config(source: str, values: Mapping[str, Any], tensors: Collection[st
     reader.finish()
     nested.finish()
     theta = local.get("rope_theta", values.get("rope_local_base_freq"))
-    values = rotary_values({**values, "rope_parameters": groups.get("full_attention")})
+    values = rotary_values({**values, **_full_attention(values, groups)})
     reader = ConfigReader(source, values | {"rope_local_base_freq": theta}, tensors)
     if unknown := sorted(groups.keys() - set(_LAYER_KINDS)):
         reader.problem(
@@ -58,6 +58,18 @@ def gemma3_config(source: str, values: Mapping[str, Any], tensors: Collection[st
     sizes["local_rope_theta"] = reader.number("rope_local_base_freq", _LOCAL_THETA)
     reader.finish()
     return LlamaConfig(**sizes, query_key_norm=True, family="gemma3_text")
+
+
+def _full_attention(values: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rotary groups of the layers without a window, which `rope_scaling` adds to."""
+    group, scaling = groups.get("full_attention"), values.get("rope_scaling")
+    if not isinstance(scaling, dict) or not scaling:
+        return {"rope_parameters": group}
+    kind = scaling.get("rope_type", scaling.get("type"))
+    return {
+        "rope_parameters": None,
+        "rope_scaling": {**(group or {}), **scaling, "rope_type": kind},
+    }
 
 
 def _sizes(
