@@ -36,7 +36,7 @@ def config_of(kind, **changes):
 
 
 def effect(kind, key, value):
-    """What a value of a key does."""
+    """Return the effect of a value of a key."""
     try:
         return "read" if config_of(kind, **{key: value}) != config_of(kind) else "passed over"
     except InputError as error:
