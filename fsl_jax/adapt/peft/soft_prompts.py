@@ -102,7 +102,10 @@ def _leaves(reader: AdapterReader) -> Leaves:
     expected = {"token_dim": width, "num_transformer_submodules": parts}
     prompt = read_prompt(reader, expected, (width,), parts)
     mask = np.ones(len(prompt), np.float32)
-    return {PROMPT: prompt / _scale(reader.pretrained), f"{PROMPT}_mask": mask}
+    # NumPy would warn of a NaN that signals; like other values, it is read as it is.
+    with np.errstate(invalid="ignore"):
+        unscaled = prompt / _scale(reader.pretrained)
+    return {PROMPT: unscaled, f"{PROMPT}_mask": mask}
 
 
 def _classifies_first_token(pretrained: Pretrained) -> bool:

@@ -104,6 +104,17 @@ def test_damaged_tensors_are_read_or_refused(llama, files, name, cases):
     read_damaged(read_tensors, [encode_tensors(tensors)], cases)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_signalling_nan_is_read_without_a_warning(llama, files, name):
+    values, tensors = files(name)
+    tensors = {path: np.array(tensor) for path, tensor in tensors.items()}
+    for tensor in tensors.values():
+        tensor.reshape(-1).view(np.uint32)[0] = 0x7F8181B5
+    # Warnings are errors in tests, and any other error would end the test.
+    with contextlib.suppress(InputError):
+        read(values, decode_tensors(encode_tensors(tensors), epath.Path("a.safetensors")), llama)
+
+
 HOSTILE = [10**9, 10**18, -1, 0, True, 1.5, float("nan"), float("inf"), "8", None, [], {}, [[1]]]
 CATASTROPHIC = "(.|.|..|l)*[!?]#?"
 
