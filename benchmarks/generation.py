@@ -21,14 +21,14 @@ import numpy as np
 import torch
 import transformers
 from absl import app, flags
-from fsl_jax.models.generation.reader import Reader
 
 from benchmarks.measure import Row, machine, table
 from benchmarks.peer_models import base_model
 from fsl_jax.compilation import jit
 from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.generation import decode_loop
-from fsl_jax.models.generation.decode_loop import Batch
+from fsl_jax.models.generation.decode_loop import DecodeBatch
+from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.generation.sampling import Sampling
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
@@ -59,16 +59,16 @@ class ProjectGeneration:
     def __init__(self, pretrained: Pretrained, ids: np.ndarray, new: int):
         """Compile for prompts `[B, T]` without padding."""
         rows = len(ids)
-        reader, self._new = Reader.of(pretrained), jnp.int32(new)
+        reader, self._new = PromptReader.of(pretrained), jnp.int32(new)
         self._start = jit(functools.partial(decode_loop.start, reader, new, 1))
         self._run = jit(functools.partial(decode_loop.run, reader), donate_argnums=(1,))
         self._params = pretrained.params
-        self._batch = Batch(
+        self._batch = DecodeBatch(
             input_ids=jnp.asarray(ids),
             mask=jnp.ones(ids.shape, bool),
             keys=jax.random.split(jax.random.key(0), rows),
             idle=jnp.zeros(rows, bool),
-            ends=jnp.zeros(0, jnp.int32),
+            end_tokens=jnp.zeros(0, jnp.int32),
         )
 
     def __call__(self) -> Times:

@@ -36,13 +36,16 @@ from fsl_jax.models.families.t5.config import T5Config
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.operations import product_operations
+from fsl_jax.packing.planning import place_chunks, place_steps
+from fsl_jax.packing.pool import make_pool
 from fsl_jax.pages import write_between
 from fsl_jax.studies.reporting.table import markdown_table
+from fsl_jax.tasks.batches import unpacked_batch
 from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.training.fit import make_gradient
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.program import compile_program
-from fsl_jax.training.stacked_runs import StackedRuns, run_key, stack_runs
+from fsl_jax.training.stacked_runs import StackedRuns, adapted_shapes, run_key, stack_runs
 from fsl_jax.training.state import Runs
 
 _PAGE = flags.DEFINE_string("page", None, "A page whose table is replaced by the one made.")
@@ -58,6 +61,7 @@ HEADINGS = (
     "paper",
 )
 BATCH, TOKENS, LABELS = 16, 32, ("a", "b")
+TEXTS = [[0] * TOKENS] * BATCH
 FIT_CONFIG = FitConfig(steps=10, batch_size=BATCH, evaluate_every=10)
 
 
@@ -123,14 +127,16 @@ class Measured:
           method: the method.
         """
         self.formulation, self.method = formulation, method
-        self.batch = {
-            "input_ids": jnp.zeros((BATCH, TOKENS), jnp.int32),
-            "attention_mask": jnp.ones((BATCH, TOKENS), bool),
-            "label": jnp.zeros(BATCH, jnp.int32),
-        }
         base = formulation.pretrained.params
-        forward = functools.partial(formulation.logits, batch=self.batch)
-        self.stack: StackedRuns = stack_runs(formulation, base, [method], [0], forward)
+
+        def forward(params: Params) -> jax.Array:
+            return formulation.logits(params, unpacked_batch(formulation.segments(params, TEXTS)))
+
+        stack: StackedRuns = stack_runs(formulation, base, [method], [0], forward)
+        shapes = adapted_shapes(method, stack.trainable, stack.frozen_leaves, stack.shared)
+        segments = formulation.segments(shapes, TEXTS)
+        self.stack, self.batch = stack, unpacked_batch(segments)
+        self.pool = make_pool(segments, np.zeros(BATCH, np.int32))
 
     @property
     def trained(self) -> int:
@@ -140,18 +146,18 @@ class Measured:
 
     def memory(self) -> float:
         """Return the MiB of the compiled program without the base model's."""
-        stack = self.stack
+        stack, lengths = self.stack, self.pool.lengths
+        order = np.tile(np.arange(BATCH, dtype=np.int32), (1, FIT_CONFIG.steps, 1))
         runs = Runs(
             frozen_leaves=stack.frozen_leaves,
             learning_rate=jnp.ones(1),
             weight_decay=jnp.zeros(1),
             key=jnp.stack([run_key(0)]),
-            order=jnp.zeros((1, FIT_CONFIG.steps, BATCH), jnp.int32),
-            validation=jnp.zeros((1, 1, BATCH), jnp.int32),
-            weight=jnp.ones((1, 1, BATCH)),
+            training=place_steps(lengths, order),
+            validation=place_chunks(lengths, [order[0, 0]]),
             rate_factors=stack.rate_factors,
         )
-        arguments = (FIT_CONFIG, 1, stack.trainable, runs, stack.shared, self.batch)
+        arguments = (FIT_CONFIG, 1, stack.trainable, runs, stack.shared, self.pool)
         program = compile_program(self.formulation, self.method, *arguments)
         base = sum(leaf.nbytes for leaf in jax.tree.leaves(stack.shared))
         return (program.memory - base) / 2**20
@@ -164,7 +170,7 @@ class Measured:
         gradient = make_gradient(self.formulation, self.method, FIT_CONFIG)
         step = product_operations(gradient, *of_run, self.stack.shared, self.batch)
         params = self.formulation.prepare(self.formulation.pretrained.params, jax.random.key(0))
-        forward = functools.partial(self.formulation.logits, batch=self.batch)
+        forward = functools.partial(self.formulation.logits, batch=unpacked_batch(TEXTS))
         return step / product_operations(forward, params)
 
 

@@ -12,6 +12,7 @@ from benchmarks.peer_adalora import with_whole_ranks, zero_ranks
 from benchmarks.prompt_networks import has_network, with_network
 from benchmarks.workload import Workload
 from fsl_jax.adapt.files.adapter_files import save_adapter
+from fsl_jax.adapt.methods.bitfit import BitFit
 from fsl_jax.adapt.methods.linear_probe import LinearProbe
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.methods.top_layers import TopLayers
@@ -42,6 +43,9 @@ def adapted(work: Workload, start: Leaves) -> torch.nn.Module:
             if is_prompt:
                 model.prompt_encoder.requires_grad_(True)
             zero_ranks(model)
+    elif isinstance(work.method, BitFit):
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name.endswith("bias"))
     elif isinstance(work.method, TopLayers):
         model.encoder.layer[-work.method.k :].requires_grad_(True)
     elif not isinstance(work.method, LinearProbe):

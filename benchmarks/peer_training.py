@@ -6,10 +6,12 @@ import peft.optimizers
 import torch
 
 from benchmarks.peer_adalora import RankBudget
+from benchmarks.peer_batches import padded_batches
 from benchmarks.peer_models import Leaves, adapted
 from benchmarks.workload import Workload
 from fsl_jax.adapt.methods.adalora import AdaLoRA
 from fsl_jax.adapt.methods.lora import LoRA
+from fsl_jax.packing.padding import Padding
 
 
 class PeerTraining:
@@ -23,6 +25,7 @@ class PeerTraining:
         self,
         work: Workload,
         start: Leaves,
+        run: int = 0,
         *,
         last_logits_only: bool = True,
         compiled: bool = False,
@@ -34,6 +37,7 @@ class PeerTraining:
         Args:
           work: the workload.
           start: the trained leaves before the first step, by path.
+          run: the number of the run, which has its own batches.
           last_logits_only: compute the language model's logits for the last token alone, as an
             expert would choose, or for all tokens, which is the default of transformers.
           compiled: run under `torch.compile`.
@@ -57,9 +61,7 @@ class PeerTraining:
         self._work = work
         self._rank_budget = RankBudget(model) if isinstance(work.method, AdaLoRA) else None
         self._autocast = torch.autocast(device, dtype, enabled=dtype != torch.float32)
-        self._arrays = {
-            name: torch.tensor(array, device=device) for name, array in work.arrays.items()
-        }
+        self._batches = [batch.to(device) for batch in padded_batches(work, run)]
         self._trained = [each for each in dict.fromkeys(parameters) if each.requires_grad]
         self._optimizer = _optimizer(work, model, self._trained)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._share)
@@ -69,11 +71,10 @@ class PeerTraining:
     def step(self) -> float:
         """Take a step and return seconds."""
         start = time.perf_counter()
-        rows = torch.as_tensor(self._work.order[self._step], device=self._arrays["label"].device)
-        batch = {name: array[rows.long()] for name, array in self._arrays.items()}
+        batch = self._batches[self._step]
         with self._autocast:
             logits = self._classify(batch["input_ids"], batch["attention_mask"])
-        loss = torch.nn.functional.cross_entropy(logits.float(), batch["label"].long())
+        loss = torch.nn.functional.cross_entropy(logits.float(), batch["labels"])
         if self._rank_budget is not None:
             loss = loss + self._rank_budget.penalty()
         self._optimizer.zero_grad(set_to_none=True)
@@ -91,6 +92,14 @@ class PeerTraining:
     def run(self) -> float:
         """Take all steps that are left and return seconds."""
         return sum(self.step() for _ in range(self._step, self._work.fit_config.steps))
+
+    @property
+    def padding(self) -> Padding:
+        """The tokens of all steps, soft prompts included."""
+        masks = [batch["attention_mask"] for batch in self._batches]
+        prompts = self._work.prompt_vectors * sum(map(len, masks))
+        computed, real = sum(mask.numel() for mask in masks), sum(int(mask.sum()) for mask in masks)
+        return Padding(computed + prompts, real + prompts)
 
     def _share(self, step: int) -> float:
         """Return the learning rate's share of its peak, as in `fsl_jax.training.optimizer`."""
@@ -138,7 +147,7 @@ class _Head(torch.nn.Module):
 
 
 class _Words(torch.nn.Module):
-    """The logits of label words after the last token; all prompts have the same length."""
+    """The logits of label words after the last token, which is in the last column of each row."""
 
     def __init__(self, model: torch.nn.Module, words: torch.Tensor, last_logits_only: bool):
         super().__init__()

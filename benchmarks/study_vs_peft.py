@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import torch
 from absl import app, flags
 
+from benchmarks.compile_clock import CompileClock
 from benchmarks.measure import Row, alternate, machine, require_same_losses, table
 from benchmarks.peer_training import PeerTraining
 from benchmarks.project_training import ProjectTraining, initial_leaves
@@ -126,22 +127,6 @@ def measure_cached() -> list[Row]:
     return rows
 
 
-class CompileClock:
-    """A context that adds up the seconds of tracing and compiling inside it."""
-
-    def __enter__(self) -> "CompileClock":
-        self.seconds = 0.0
-        jax.monitoring.register_event_duration_secs_listener(self._hear)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        jax.monitoring.unregister_event_duration_listener(self._hear)
-
-    def _hear(self, event: str, seconds: float, **_: object) -> None:
-        if event.startswith("/jax/core/compile/"):
-            self.seconds += seconds
-
-
 def measure_start() -> list[Row]:
     """Measure the time from the start of a process to its first finished step."""
     model, batch_size, length = STEP_SIZES[1]
@@ -195,9 +180,8 @@ def _gpu_row(work: Workload, runs: int, goal: float | None) -> Row:
         measured = min(runs, GPU_PEER_RUNS)
         seconds = 0.0
         for run in range(measured):
-            peer = PeerTraining(
-                work, initial_leaves(project, run), device="cuda", dtype=torch.bfloat16
-            )
+            start = initial_leaves(project, run)
+            peer = PeerTraining(work, start, run, device="cuda", dtype=torch.bfloat16)
             seconds += peer.run()
             require_same_losses(project.losses[run][:4], peer.losses, TOLERANCE["bfloat16"])
         return seconds * runs / measured

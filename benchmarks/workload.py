@@ -1,15 +1,18 @@
-"""The training that both sides do: a model, tokens, an order of batches, hyperparameters."""
+"""The training that both sides do: a model, tokens, batches, hyperparameters."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from fsl_jax.adapt.methods.method import Method
+from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
 from fsl_jax.data.examples import Dataset
 from fsl_jax.data.sampling import batch_order
 from fsl_jax.data.splits import few_shot_split
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.tasks.encoding import encode
+from fsl_jax.packing.pool import segment_lengths
+from fsl_jax.tasks.encoding import label_indices
 from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.tasks.template import Template
@@ -30,16 +33,18 @@ class Workload:
     Attributes:
       formulation: how tokens become class logits, with the pretrained model.
       method: the method that is trained.
-      arrays: `input_ids` `[E, T]`, `attention_mask` `[E, T]` and `label` `[E]` of the examples.
-      order: the examples of each step, int32 `[steps, B]`.
+      texts: a description of the texts of a batch.
+      tokens: the token ids of each of E examples.
+      label: the index of each example's class, int32 `[E]`.
       learning_rate: the peak, reached after the warm-up.
       fit_config: steps, warm-up and clipping.
     """
 
     formulation: Formulation
     method: Method
-    arrays: dict[str, np.ndarray]
-    order: np.ndarray
+    texts: str
+    tokens: Sequence[Sequence[int]]
+    label: np.ndarray
     learning_rate: float
     fit_config: FitConfig
 
@@ -49,17 +54,28 @@ class Workload:
         return self.formulation.pretrained
 
     @property
-    def tokens(self) -> int:
-        """T, the length that all examples are padded to."""
-        return self.arrays["input_ids"].shape[1]
+    def prompt_vectors(self) -> int:
+        """The number of vectors that a soft prompt adds to each text."""
+        return self.method.length if isinstance(self.method, PromptTuning) else 0
+
+    def order(self, run: int = 0) -> np.ndarray:
+        """Draw the examples of each step of a run as a study does, int32 `[steps, B]`.
+
+        Args:
+          run: the number of the run. Each has its own batches, as runs with different seeds have.
+        """
+        config = self.fit_config
+        lengths = segment_lengths(self.tokens)
+        return batch_order(SEED + run, lengths, config.batch_size, config.steps)
 
     def describe(self) -> str:
-        """Name method, model and size of a batch."""
-        size = f"{self.order.shape[1]} × {self.tokens} tokens"
-        return f"{self.method.name}, {self.pretrained.name}, {size}"
+        """Name method, model and batches."""
+        return f"{self.method.name}, {self.pretrained.name}, {self.texts}"
 
 
-def make_formulation(pretrained: Pretrained, dataset: Dataset, length: int) -> Formulation:
+def make_formulation(
+    pretrained: Pretrained, dataset: Dataset, length: int | None = None
+) -> Formulation:
     """Make a head on an encoder, or label words after a prompt for a decoder."""
     if not pretrained.config.is_decoder:
         return HeadFormulation(pretrained, dataset.labels, max_length=length)
@@ -96,15 +112,21 @@ def make_workload(
     formulation = make_formulation(pretrained, dataset, length)
     long = tuple(each for each in dataset.train if len(each.text) >= CHARACTERS * length)
     split = few_shot_split(dataclasses.replace(dataset, train=long), shots, SEED)
-    arrays = encode(formulation, split.train).arrays
+    tokens, _ = formulation.tokenize(split.train)
     # Cutting a text to fit its prompt can leave a token unused; such a row is left out.
-    full = arrays["attention_mask"].all(axis=1)
-    arrays = {name: array[full] for name, array in arrays.items()}
-    if full.sum() < batch_size or arrays["input_ids"].shape[1] != length:
+    full = [row for row, ids in enumerate(tokens) if len(ids) == length]
+    if len(full) < batch_size:
         raise ValueError(f"too few texts of {dataset.name} fill {length} tokens")
-    order = batch_order(SEED, len(arrays["label"]), batch_size, steps)
     # One validation, after the last step: what is compared is training.
     fit_config = FitConfig(
         steps, batch_size, evaluate_every=steps, longest_dispatch=longest_dispatch()
     )
-    return Workload(formulation, method, arrays, order, learning_rate, fit_config)
+    return Workload(
+        formulation,
+        method,
+        f"{batch_size} × {length} tokens",
+        [tokens[row] for row in full],
+        label_indices(split.train, formulation.labels)[full],
+        learning_rate,
+        fit_config,
+    )

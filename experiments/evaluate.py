@@ -28,7 +28,11 @@ class EvaluateFlags(ModelFlags, AdapterFlags, DatasetFlags):
     """The flags of this script."""
 
     output: str = flag_field(OUTPUT_DIRECTORY)
-    batch_size: int = flag_field("The number of examples to read at a time.", 32, whole(1))
+    batch_tokens: int = flag_field(
+        "About the number of tokens to read at a time; a longer text is read alone.",
+        1024,
+        whole(1),
+    )
     template: str | None = flag_field(
         "For an adapter from PEFT: a prompt with {text}; \\n is a new line.",
         None,
@@ -69,7 +73,7 @@ def _evaluate(flags: EvaluateFlags) -> None:
         flags.adapter,
         dataset,
         max_test=flags.max_test,
-        batch_size=flags.batch_size,
+        batch_tokens=flags.batch_tokens,
         template=flags.template,
         verbalizer=verbalizer,
     )

@@ -6,7 +6,7 @@ columns or rows). Models do not know the mesh: one table maps patterns of paths 
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -224,38 +224,42 @@ def place(tree: Any, shardings: Any) -> Any:
 
 
 def over_batch(mesh: Mesh) -> NamedSharding:
-    """Return the sharding of arrays whose first axis is the examples of a batch."""
+    """Return the sharding of arrays whose first axis is the rows or the examples of a batch."""
     return NamedSharding(mesh, PartitionSpec("batch"))
 
 
-def over_examples(mesh: Mesh, count: int) -> NamedSharding:
-    """Return the sharding of arrays whose first axis is examples that all runs share.
+def device_rows(mesh: Mesh | None) -> int:
+    """Return a number of rows that can be sharded evenly by `over_rows`."""
+    return 1 if mesh is None else mesh.shape["runs"] * mesh.shape["batch"]
+
+
+def over_rows(mesh: Mesh, count: int) -> NamedSharding:
+    """Return the sharding of arrays whose first axis is rows of examples that all runs share.
 
     Args:
       mesh: the mesh.
-      count: the number of examples; if they cannot be sharded evenly, each device holds all of
-        them.
+      count: the number of rows; if they cannot be sharded evenly, each device holds all of them.
 
     Returns:
       The sharding.
     """
-    even = count % (mesh.shape["runs"] * mesh.shape["batch"]) == 0
+    even = count % device_rows(mesh) == 0
     return NamedSharding(mesh, PartitionSpec(("runs", "batch")) if even else PartitionSpec())
 
 
-def place_examples(arrays: Mapping[str, np.ndarray], mesh: Mesh | None) -> dict[str, jax.Array]:
-    """Put examples that all runs share onto the devices, sharded evenly if possible.
+def replicate(tree: Any, mesh: Mesh | None) -> Any:
+    """Put arrays onto the devices, each of which holds them completely.
 
     Args:
-      arrays: arrays of examples by name, each with the examples on its first axis.
+      tree: a pytree of arrays, equal in every process.
       mesh: the mesh; None for one device.
 
     Returns:
-      The arrays by name.
+      The arrays in the same structure.
     """
     if mesh is None:
-        return {name: jax.numpy.asarray(array) for name, array in arrays.items()}
-    return {name: place(array, over_examples(mesh, len(array))) for name, array in arrays.items()}
+        return jax.tree.map(jax.numpy.asarray, tree)
+    return place(tree, jax.tree.map(lambda _: replicated(mesh), tree))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fsl_jax import processes
-from fsl_jax.sharding import make_mesh, place_examples
+from fsl_jax.sharding import make_mesh, over_rows
 
 TWO = """
 import sys
@@ -19,7 +19,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from fsl_jax import processes
 from fsl_jax.errors import InputError
-from fsl_jax.sharding import make_mesh, place, place_examples, run_shardings
+from fsl_jax.sharding import make_mesh, over_rows, place, replicate, run_shardings
 
 address, number = sys.argv[1], int(sys.argv[2])
 jax.distributed.initialize(address, 2, number)
@@ -65,7 +65,7 @@ for each in (placed, again):
     whole = processes.to_host(each)
     np.testing.assert_array_equal(whole["kernel"], tree["kernel"])
     np.testing.assert_array_equal(whole["local"], tree["local"])
-rows = place_examples({"ids": np.arange(8).reshape(4, 2)}, mesh)["ids"]
+rows = jax.device_put(replicate(np.arange(8).reshape(4, 2), mesh), over_rows(mesh, 4))
 np.testing.assert_array_equal(processes.to_host(rows + 1), np.arange(8).reshape(4, 2) + 1)
 print("agreed")
 """
@@ -113,7 +113,8 @@ def test_what_is_no_json_is_refused():
 
 
 def test_to_host_gives_numpy_arrays_in_the_same_structure():
-    spread = place_examples({"ids": np.arange(8)}, make_mesh(8))["ids"]
+    mesh = make_mesh(8)
+    spread = jax.device_put(np.arange(8), over_rows(mesh, 8))
     assert len(spread.addressable_shards) == 8
     tree = {"spread": spread, "own": [np.ones(2), jax.numpy.zeros(3)], "absent": None}
     found = processes.to_host(tree)

@@ -18,11 +18,13 @@ from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.registry import initialise
 from fsl_jax.models.families.t5.config import T5Config
 from fsl_jax.sharding import (
+    device_rows,
     make_mesh,
-    over_examples,
+    over_rows,
     parameter_shardings,
     partition_spec,
     place,
+    replicate,
     replicated,
     require_divided,
     run_shardings,
@@ -293,9 +295,18 @@ def test_a_mesh_may_take_a_part_of_the_devices():
     assert list(mesh.devices.flat) == jax.devices()[:4]
 
 
-def test_examples_are_spread_where_they_can_be_evenly(mesh):
-    assert over_examples(mesh, 8).spec == P(("runs", "batch"))
-    assert over_examples(mesh, 6).spec == P()
+def test_rows_are_spread_where_they_can_be_evenly(mesh):
+    assert over_rows(mesh, 8).spec == P(("runs", "batch"))
+    assert over_rows(mesh, 6).spec == P()
+    assert device_rows(mesh) == mesh.shape["runs"] * mesh.shape["batch"] > 1
+    assert device_rows(None) == 1
+
+
+def test_replicated_arrays_are_whole_on_each_device(mesh):
+    (whole,) = replicate([np.arange(3)], mesh)
+    assert whole.sharding.is_fully_replicated
+    assert len(whole.sharding.device_set) == mesh.size
+    np.testing.assert_array_equal(replicate(np.arange(3), None), np.arange(3))
 
 
 def test_place_lays_out_numbers_and_keys_from_anywhere(mesh):

@@ -1,7 +1,8 @@
 """Score label words for many queries, and read the common beginning of all prompts once.
 
 The longest beginning that all prompts share, in tokens, is encoded once. Its keys and values are
-reused for every query, so that a query costs no more than its remaining tokens.
+reused for every query, so that a query costs no more than its remaining tokens. These are packed
+into rows, all of which attend to the beginning.
 """
 
 import dataclasses
@@ -18,9 +19,12 @@ from fsl_jax.buckets import bucket_length, pad_tokens
 from fsl_jax.compilation import jit
 from fsl_jax.data.examples import Example
 from fsl_jax.models.outputs import KeyValues
+from fsl_jax.packing.batch import Batch
+from fsl_jax.packing.pool import segment_lengths
+from fsl_jax.packing.rows import fill_rows, place_rows
+from fsl_jax.packing.windows import BATCH_TOKENS, Packer
 from fsl_jax.processes import to_host
-from fsl_jax.sharding import place_examples
-from fsl_jax.tasks.encoding import batches_by_length, pad_id
+from fsl_jax.sharding import device_rows
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 
 PREFIX_STEP = 256
@@ -50,22 +54,24 @@ class QueryScorer:
     """Scores prompts with one model; its programs are reused for several sets of demonstrations."""
 
     def __init__(
-        self, formulation: TemplateFormulation, batch_size: int = 16, mesh: Mesh | None = None
+        self,
+        formulation: TemplateFormulation,
+        batch_tokens: int = BATCH_TOKENS,
+        mesh: Mesh | None = None,
     ):
         """Set up the programs, which are compiled when they are first called.
 
         Args:
           formulation: turns examples into prompts and label words.
-          batch_size: the number of queries that are read at a time.
+          batch_tokens: about the number of tokens that are read at a time.
           mesh: the mesh, if there are several devices.
         """
         self.formulation = formulation
-        self.batch_size = batch_size
         self._mesh = mesh
+        width = formulation.slot_width(formulation.pretrained.params)
+        self._packer = Packer(batch_tokens, device_rows(mesh), width)
         self._read = jit(self._read_prefix)
-        self._score: Callable[..., jax.Array] = jit(
-            lambda params, batch, prefix: formulation.logits(params, batch, prefix=prefix)
-        )
+        self._score = jit(self._score_rows)
 
     def __call__(
         self,
@@ -88,28 +94,27 @@ class QueryScorer:
         tokens, truncated = self.formulation.tokenize(queries, context)
         shared = shared_beginning(self.formulation, tokens)
         remaining = [ids[shared:] for ids in tokens]
-        limit = self.formulation.limit - shared
-        prefix = None
-        if shared:
-            # Pad prefix and query so that both together fit into the model's positions.
-            query_length = bucket_length(max(map(len, remaining)), limit)
-            capacity = self.formulation.limit - query_length
-            prefix = self._read(params, *self._padded(tokens[0][:shared], capacity))
+        prefix = self._read(params, *self._padded(tokens[0][:shared])) if shared else None
         logits = np.zeros((len(queries), len(self.formulation.labels)), np.float32)
-        pad, scored = pad_id(self.formulation), 0
-        for rows, arrays in batches_by_length(remaining, self.batch_size, limit, pad):
-            batch = place_examples(arrays, self._mesh)
-            logits[rows] = to_host(self._score(params, batch, prefix))[: len(rows)]
-            scored += len(rows)
+        segments = self.formulation.segments(params, remaining, after_prefix=shared > 0)
+        scored = 0
+        for placements in self._packer.pack(segment_lengths(segments)):
+            batch = place_rows(fill_rows(segments, placements), self._mesh)
+            found, counts = to_host(self._score(params, batch, prefix)), placements.weight > 0
+            logits[placements.examples[counts]] = found[counts]
+            scored += int(counts.sum())
             on_batch(scored)
         return QueryScores(logits, truncated, shared)
+
+    def _score_rows(self, params: Params, batch: Batch, prefix: KeyValues | None) -> jax.Array:
+        return self.formulation.logits(params, batch, prefix=prefix)
 
     def _read_prefix(self, params: Params, ids: jax.Array, mask: jax.Array) -> KeyValues | None:
         return self.formulation.pretrained.apply(params, ids, mask, unembed=False).key_values
 
-    def _padded(self, ids: list[int], capacity: int) -> tuple[jax.Array, jax.Array]:
-        length = prefix_length(len(ids), capacity)
-        padded, mask = pad_tokens([ids], length, pad_id(self.formulation))
+    def _padded(self, ids: list[int]) -> tuple[jax.Array, jax.Array]:
+        length = prefix_length(len(ids), self.formulation.limit)
+        padded, mask = pad_tokens([ids], length, 0)
         return jnp.asarray(padded), jnp.asarray(mask)
 
 

@@ -4,17 +4,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fsl_jax.models.blocks.prompt_tokens import prompt_token_ids
     from fsl_jax.models.blocks.suffix_tokens import append_suffix
     from fsl_jax.models.checkpoints.exporting import export
     from fsl_jax.models.generation.generate import Continuation, generate
 
-__all__ = ["Continuation", "append_suffix", "export", "generate"]
+__all__ = ["Continuation", "append_suffix", "export", "generate", "prompt_token_ids"]
 
 _HOMES = {
     "Continuation": "fsl_jax.models.generation.generate",
     "append_suffix": "fsl_jax.models.blocks.suffix_tokens",
     "export": "fsl_jax.models.checkpoints.exporting",
     "generate": "fsl_jax.models.generation.generate",
+    "prompt_token_ids": "fsl_jax.models.blocks.prompt_tokens",
 }
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from fsl_jax.errors import InputError, brief, problems_error
-from fsl_jax.models.blocks.head_kinds import ENCODER_HEADS
+from fsl_jax.models.blocks.head_kinds import ENCODER_HEADS, SEQUENCE_CLASSIFICATION
+from fsl_jax.models.blocks.prompt_tokens import prompt_token_ids
 from fsl_jax.models.blocks.suffix_tokens import suffix_length
 from fsl_jax.models.families.registry import Config
 from fsl_jax.models.outputs import Params
@@ -42,6 +44,37 @@ def check_length(
         f"Truncate the text to {max(most - before - after, 0)} tokens{behind}, or use a "
         "model with longer input."
     )
+
+
+def check_positions(
+    name: str,
+    config: Config,
+    tokens: Any,
+    positions: Any,
+    before: int = 0,
+    params: Params | None = None,
+    *,
+    shared: bool,
+) -> None:
+    """Raise an error for tokens beyond the positions of the model.
+
+    Args:
+      name: as in `check_length`.
+      config: as in `check_length`.
+      tokens: the token ids `[B, T]`.
+      positions: their positions `[B, T]`, or None.
+      before: as in `check_length`.
+      params: as in `check_length`.
+      shared: whether tokens may share a position, as with a mask of pairs and in packed rows. In a
+        compiled program, their positions are then not known: there the caller counts them.
+
+    Raises:
+      InputError: there are such tokens.
+    """
+    if not shared:
+        check_length(name, config, tokens.shape[1], before, params)
+    elif positions is not None and not isinstance(positions, jax.core.Tracer):
+        check_length(name, config, int(np.max(np.asarray(positions))) + 1, before, params)
 
 
 def row_problems(
@@ -104,7 +137,9 @@ def require_rows(
         )
 
 
-def require_token_ids(name: str, config: Config, params: Params, *ids: Any) -> None:
+def require_token_ids(
+    name: str, config: Config, params: Params, *ids: Any, packed: bool = False
+) -> None:
     """Raise an error for NumPy arrays with token ids that have no row in the word embedding.
 
     JAX would silently read another row. Its own arrays are not checked, since that would wait for
@@ -115,11 +150,15 @@ def require_token_ids(name: str, config: Config, params: Params, *ids: Any) -> N
       config: the model's config.
       params: the parameters, which may have the vectors of a suffix after the word embedding.
       ids: the arrays of token ids, or None.
+      packed: whether the rows are packed, so that the vectors of a soft prompt are among the
+        tokens.
 
     Raises:
       InputError: an id is negative or too large.
     """
     rows = config.vocab_size + suffix_length(params)
+    if packed:
+        rows += len(prompt_token_ids(params))
     for array in ids:
         if (
             isinstance(array, np.ndarray)
@@ -158,6 +197,23 @@ def require_encoder_decoder(name: str, config: Config, head: str | None) -> None
     if head in ENCODER_HEADS:
         raise InputError(
             f"{name} was loaded with the head {head}, without its decoder. Load it without a head."
+        )
+
+
+def require_classifier(name: str, head: str | None) -> None:
+    """Raise an error for a model that was not loaded to classify texts.
+
+    Args:
+      name: the model's name, for errors.
+      head: the kind of head that the model was loaded with.
+
+    Raises:
+      InputError: it is another head, or none.
+    """
+    if head != SEQUENCE_CLASSIFICATION:
+        raise InputError(
+            f"{name} was loaded with the head {head}. To classify texts, load it with "
+            f"head={SEQUENCE_CLASSIFICATION!r}."
         )
 
 

@@ -21,13 +21,16 @@ class KeyValues:
       values: `[L, B, S, H_kv, Dh]`.
       mask: bool `[B, S]`, True where a token is real.
       positions: int32 `[B, S]`, for measuring sliding windows; None if the real tokens are counted
-        from 0.
+        from 0, in each segment.
+      segment_ids: int32 `[B, S]`, the segment of each token of packed rows. Only later tokens of
+        the same segment see it; None if all later tokens do.
     """
 
     keys: Any
     values: Any
     mask: Any
     positions: Any = None
+    segment_ids: Any = None
 
 
 @struct.dataclass

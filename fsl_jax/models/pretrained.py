@@ -17,7 +17,12 @@ from fsl_jax.models.blocks.head_kinds import (
     MASKED_LM,
     SEQUENCE_CLASSIFICATION,
 )
-from fsl_jax.models.blocks.heads import apply_head, decoder_options
+from fsl_jax.models.blocks.heads import (
+    apply_head,
+    classify_texts,
+    decoder_options,
+    require_own_rows,
+)
 from fsl_jax.models.blocks.intermediate_leaves import require_reparametrized
 from fsl_jax.models.blocks.layers import Dropout, PRNGKey
 from fsl_jax.models.blocks.masked_lm import masked_logits
@@ -26,11 +31,12 @@ from fsl_jax.models.blocks.prompt_positions import (
     decoder_prefix_length,
     prefix_length,
     prompt_length,
-    reserved_positions,
 )
 from fsl_jax.models.families.registry import FAMILIES, Config
 from fsl_jax.models.input_checks import (
     check_length,
+    check_positions,
+    require_classifier,
     require_encoder_decoder,
     require_no_decoder_inputs,
     require_token_ids,
@@ -89,11 +95,13 @@ class Pretrained:
         attention_mask: Mask,
         *,
         position_ids: Tokens | None = None,
+        segment_ids: Tokens | None = None,
         prefix: KeyValues | None = None,
         trunk: Float[Array, "B S D"] | None = None,
         decoder_input_ids: DecoderTokens | None = None,
         decoder_attention_mask: DecoderMask | None = None,
         decoder_position_ids: DecoderTokens | None = None,
+        decoder_segment_ids: DecoderTokens | None = None,
         dropout: float = 0.0,
         key: PRNGKey | None = None,
         unembed: bool = True,
@@ -113,13 +121,21 @@ class Pretrained:
             limits it.
           position_ids: int32 `[B, T]`. By default real tokens are counted from 0, or from the
             number of real tokens in the prefix. A mask of three axes requires them.
+          segment_ids: int32 `[B, T]`, for packed rows: each token sees only tokens of its own
+            segment, a range of the row with a number above 0; 0 is padding. Positions are counted
+            inside each segment. A mask of three axes is used as it is. A row may be longer than the
+            model's longest text. A soft prompt is then not put before the rows: its vectors are
+            tokens, whose ids `prompt_token_ids` gives, and positions of texts start after them.
           prefix: the `key_values` of the `P` tokens before these, for a decoder. With batch 1, all
-            rows share them without a copy.
+            rows share them without a copy. Those of packed rows are seen by the tokens with the
+            same `segment_ids`, which are required then.
           trunk: the output of `self.trunk` for these tokens; embeddings and `layers` are skipped.
           decoder_input_ids: int32 `[B, U]`, the decoder's tokens in an encoder-decoder, which begin
             with `config.decoder_start_token`. A head that classifies or pools takes none.
           decoder_attention_mask: bool, like `attention_mask`; by default all tokens are real.
           decoder_position_ids: int32 `[B, U]`, like `position_ids`.
+          decoder_segment_ids: int32 `[B, U]`, required with `segment_ids`. A token sees the
+            encoder's tokens of the segment with its number.
           dropout: rate of the dropout after the attention and the multilayer perceptron of each
             layer, and wherever else the family drops activations. A Python number, not traced.
           key: a threefry key, required if the rate is not 0.
@@ -133,39 +149,32 @@ class Pretrained:
         Raises:
           InputError: there are more tokens than the model can read, a NumPy array has token ids
             that the model does not embed, position_ids or decoder_input_ids are missing, a dropout
-            rate came without a key, or the leaves are those of a method whose `reparametrize` was
-            not applied.
+            rate came without a key, the leaves are those of a method whose `reparametrize` was not
+            applied, or a head that pools got packed rows, for which there is `classify`.
         """
-        before = prompt_length(params)
-        if prefix is not None:
-            # Its keys and values include those of a soft prompt, and given positions count them.
-            before = prefix.mask.shape[1] if attention_mask.ndim == 2 else 0
-        before += prefix_length(params)
-        self._check_positions(input_ids, attention_mask, position_ids, before, params)
-        require_token_ids(self.name, self.config, params, input_ids, decoder_input_ids)
-        inputs = (input_ids, attention_mask, position_ids)
-        tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
+        if segment_ids is not None and self._has_own_head and unembed:
+            require_own_rows(str(self.head))
+        inputs = (input_ids, attention_mask, position_ids, segment_ids)
+        self._check_inputs(params, *inputs, prefix)
+        tokens, mask, positions, segments = jax.tree.map(jnp.asarray, inputs)
+        decoder_inputs = {
+            "decoder_input_ids": decoder_input_ids,
+            "decoder_attention_mask": decoder_attention_mask,
+            "decoder_position_ids": decoder_position_ids,
+            "decoder_segment_ids": decoder_segment_ids,
+        }
         drop = Dropout(dropout, key)
-        decoder = self._decoder_inputs(
-            decoder_input_ids, decoder_attention_mask, decoder_position_ids
-        )
-        if self._has_own_head and self.config.is_encoder_decoder:
-            decoder = decoder_options(self.config, str(self.head), tokens, mask)
-        if (read := decoder.get("decoder_input_ids")) is not None:
-            # A head that pools gives the decoder no positions.
-            read_positions = decoder.get("decoder_position_ids")
-            seen = decoder["decoder_attention_mask"]
-            self._check_positions(read, seen, read_positions, decoder_prefix_length(params))
         output = self._call(
             params,
             tokens,
             mask,
             position_ids=positions,
+            segment_ids=segments,
             prefix=prefix,
             trunk=trunk,
             dropout=drop,
             unembed=unembed and not self._has_own_head,
-            **decoder,
+            **self._decoder_inputs(params, decoder_inputs, tokens, mask, segments),
         )
         if self._has_own_head and unembed:
             classifier = FAMILIES[self.config.family].classifier
@@ -198,7 +207,7 @@ class Pretrained:
           InputError: the model is no encoder-decoder, or as in `apply`.
         """
         self._require_encoder_decoder()
-        self._check_length(input_ids.shape[1], prompt_length(params))
+        check_length(self.name, self.config, input_ids.shape[1], prompt_length(params))
         require_token_ids(self.name, self.config, params, input_ids)
         inputs = (input_ids, attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
@@ -235,7 +244,7 @@ class Pretrained:
         self._require_encoder_decoder()
         before = 0 if prefix is None else prefix.mask.shape[1]
         learned = decoder_prefix_length(params)
-        self._check_length(decoder_input_ids.shape[1], before + learned)
+        check_length(self.name, self.config, decoder_input_ids.shape[1], before + learned)
         require_token_ids(self.name, self.config, params, decoder_input_ids)
         inputs = (decoder_input_ids, decoder_attention_mask, position_ids)
         tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
@@ -249,6 +258,7 @@ class Pretrained:
         attention_mask: Mask,
         *,
         position_ids: Tokens | None = None,
+        segment_ids: Tokens | None = None,
     ) -> Float[Array, "B S D"]:
         """Run only the embeddings and `layers`, for parameters that are cut into two sections.
 
@@ -257,21 +267,57 @@ class Pretrained:
           input_ids: as in `apply`.
           attention_mask: as in `apply`.
           position_ids: as in `apply`.
+          segment_ids: as in `apply`.
 
         Returns:
           The activations before `top_layers`, without the final norm, `[B, T, D]`, after those of a
-          soft prompt. Given to `apply` as `trunk`, they replace the layers below.
+          soft prompt that comes before the rows. Given to `apply` as `trunk`, they replace the
+          layers below.
 
         Raises:
           InputError: the model is an encoder-decoder, which has two stacks of layers.
         """
         if self.config.is_encoder_decoder:
             raise InputError(f"{self.name} is an encoder-decoder, whose two stacks are not cut.")
-        inputs = (input_ids, attention_mask, position_ids)
-        self._check_positions(*inputs, reserved_positions(params), params)
-        require_token_ids(self.name, self.config, params, input_ids)
-        tokens, mask, positions = jax.tree.map(jnp.asarray, inputs)
-        return self._call(params, tokens, mask, position_ids=positions, method="trunk")
+        inputs = (input_ids, attention_mask, position_ids, segment_ids)
+        self._check_inputs(params, *inputs)
+        tokens, mask, positions, segments = jax.tree.map(jnp.asarray, inputs)
+        options = {"position_ids": positions, "segment_ids": segments}
+        return self._call(params, tokens, mask, **options, method="trunk")
+
+    def classify(
+        self,
+        params: Params,
+        hidden: Float[Array, "B T D"],
+        members: Bool[AnyArray, "E BT"],
+        input_ids: Tokens,
+        *,
+        dropout: float = 0.0,
+        key: PRNGKey | None = None,
+    ) -> Float[Array, "E C"]:
+        """Run the head that classifies texts on the hidden states of packed rows.
+
+        Args:
+          params: as in `apply`.
+          hidden: the hidden states of `apply` with `unembed=False`, `[B, T, D]`.
+          members: bool `[E, B * T]`, True where a place, counted over all rows, holds a token of a
+            text, without those of a soft prompt.
+          input_ids: the token ids of the rows, int32 `[B, T]`.
+          dropout: as in `apply`.
+          key: as in `apply`.
+
+        Returns:
+          The float32 logits of E texts, `[E, C]`, as `apply` gives them for one text a row.
+
+        Raises:
+          InputError: the model has no head that classifies texts.
+        """
+        require_classifier(self.name, self.head)
+        require_reparametrized(params)
+        mask = self.text_end.counted(jnp.asarray(members), jnp.asarray(input_ids).reshape(-1))
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        style = FAMILIES[self.config.family].classifier
+        return classify_texts(style, params, flat, mask, Dropout(dropout, key))
 
     def unembed(
         self,
@@ -327,23 +373,30 @@ class Pretrained:
 
     def _decoder_inputs(
         self,
-        tokens: DecoderTokens | None,
-        mask: DecoderMask | None,
-        positions: DecoderTokens | None,
+        params: Params,
+        given: dict[str, Any],
+        tokens: Int[Array, "B T"],
+        mask: Bool[Array, "*shape"],
+        segments: Int[Array, "B T"] | None,
     ) -> dict[str, Any]:
-        """Return the inputs of an encoder-decoder's decoder; none for other models."""
-        inputs = {
-            "decoder_input_ids": tokens,
-            "decoder_attention_mask": mask,
-            "decoder_position_ids": positions,
-        }
+        """Return the inputs of an encoder-decoder's decoder, those of its head if it has one."""
         if self._has_own_head:
-            require_no_decoder_inputs(self.name, self.head, inputs)
-        if self.config.is_encoder_decoder:
-            return jax.tree.map(jnp.asarray, inputs)
-        if any(array is not None for array in inputs.values()):
-            self._require_encoder_decoder()
-        return {}
+            require_no_decoder_inputs(self.name, self.head, given)
+        if not self.config.is_encoder_decoder:
+            if any(array is not None for array in given.values()):
+                self._require_encoder_decoder()
+            return {}
+        require_token_ids(self.name, self.config, params, given["decoder_input_ids"])
+        inputs = jax.tree.map(jnp.asarray, given)
+        if self._has_own_head:
+            inputs = decoder_options(self.config, str(self.head), tokens, mask, segments)
+        if (read := inputs.get("decoder_input_ids")) is not None:
+            seen = inputs["decoder_attention_mask"]
+            shared = segments is not None or (seen is not None and seen.ndim == 3)
+            # A head that pools gives the decoder no positions.
+            positions, before = inputs.get("decoder_position_ids"), decoder_prefix_length(params)
+            check_positions(self.name, self.config, read, positions, before, shared=shared)
+        return inputs
 
     def _require_encoder_decoder(self) -> None:
         require_encoder_decoder(self.name, self.config, self.head)
@@ -352,23 +405,21 @@ class Pretrained:
         require_reparametrized(params)
         return self.module.apply({"params": params}, *arguments, **options)
 
-    def _check_positions(
+    def _check_inputs(
         self,
+        params: Params,
         tokens: Tokens,
-        mask: Mask | None,
+        mask: Mask,
         positions: Tokens | None,
-        before: int,
-        params: Params | None = None,
+        segments: Tokens | None,
+        prefix: KeyValues | None = None,
     ) -> None:
-        """Raise an error for tokens beyond the model's positions.
-
-        With a mask of pairs, tokens may share a position. In a compiled program the positions are
-        not known: there the caller counts them.
-        """
-        if mask is None or mask.ndim == 2:
-            self._check_length(tokens.shape[1], before, params)
-        elif positions is not None and not isinstance(positions, jax.core.Tracer):
-            self._check_length(int(jnp.max(jnp.asarray(positions))) + 1, before, params)
-
-    def _check_length(self, length: int, before: int = 0, params: Params | None = None) -> None:
-        check_length(self.name, self.config, length, before, params)
+        """Raise an error for tokens beyond the model's positions or without a vector."""
+        shared = mask.ndim == 3 or segments is not None
+        before = prompt_length(params)
+        if prefix is not None:
+            # Its keys and values include those of a soft prompt, and given positions count them.
+            before = 0 if shared else prefix.mask.shape[1]
+        before += prefix_length(params)
+        check_positions(self.name, self.config, tokens, positions, before, params, shared=shared)
+        require_token_ids(self.name, self.config, params, tokens, packed=segments is not None)

@@ -24,6 +24,7 @@ from fsl_jax.studies.planning.plan_file import (
     describe_data,
     describe_plan,
     is_current,
+    is_hashed,
     read_plan,
     version_error,
     write_plan,
@@ -87,7 +88,7 @@ def run_study(config: StudyConfig, output: epath.PathLike, options: RunOptions) 
                 return _begin(study, programs, asked, options)
         require_same_study(existing, asked, directory)
         programs = read_programs(existing["programs"])
-        store = ResultStore(directory, programs, sealed=is_current(existing))
+        store = ResultStore(directory, programs, sealed=is_hashed(existing))
         if in_first(lambda: _has_finished(directory, store, existing)):
             outdated = in_first(lambda: _outdated(directory, store, existing))
             report = _report_options(dataset, existing["environment"], options)
@@ -110,7 +111,7 @@ def _has_finished(directory: epath.Path, store: ResultStore, plan: dict[str, Any
     if not is_current(plan) and not (store.has_all() and (directory / REPORT_FILE).exists()):
         raise version_error(directory, plan)
     require_unchanged(directory)
-    if is_current(plan):
+    if is_hashed(plan):
         # The others are loaded and checked when the study continues.
         left = {program.model for program in store.programs if not store.has(program)}
         others = {program.model for program in store.programs} - left
@@ -127,7 +128,7 @@ def _has_remains(directory: epath.Path) -> bool:
 
 def _outdated(directory: epath.Path, store: ResultStore, plan: dict[str, Any]) -> list[str]:
     """List the files of a finished study that are to be made again."""
-    if is_current(plan):
+    if is_hashed(plan):
         return outdated_files(directory, store, plan["environment"])
     logging.warning(
         "the study in %s was carried out by an earlier version of fsl_jax, which kept no hashes: "

@@ -9,8 +9,9 @@ from jaxtyping import Array, Float
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
 from fsl_jax.models.blocks.head_kinds import SEQUENCE_CLASSIFICATION
+from fsl_jax.models.blocks.prompt_positions import prompt_length
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.tasks.formulation import Batch
+from fsl_jax.packing.batch import Batch
 from fsl_jax.tasks.head import HeadFormulation
 
 
@@ -49,7 +50,10 @@ class ClassifierFormulation(HeadFormulation):
     ) -> Float[Array, "B C"]:
         """Compute the class logits of a batch; see `HeadFormulation.logits`."""
         options: dict[str, Any] = {"dropout": dropout, "key": key}
-        output = self.pretrained.apply(
-            params, batch["input_ids"], batch["attention_mask"], **options
+        return self.pretrained.classify(
+            params,
+            self._hidden(params, batch, options),
+            batch.members(before=prompt_length(params)),
+            batch.input_ids,
+            **options,
         )
-        return output.logits

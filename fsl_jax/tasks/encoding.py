@@ -1,82 +1,47 @@
-"""Encode examples as padded arrays: all at one length, or in batches of few lengths."""
+"""Encode examples as a pool of tokens."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from fsl_jax.buckets import bucket_length, pad_tokens
+from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
-from fsl_jax.models.input_checks import padding_id
+from fsl_jax.packing.pool import Pool, make_pool
 from fsl_jax.tasks.formulation import Formulation
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Encoded:
-    """Examples as arrays.
+    """Examples as tokens.
 
     Attributes:
-      arrays: `input_ids` int32 `[E, T]`, `attention_mask` bool `[E, T]` (True where a token is
-        real) and `label` int32 `[E]`.
+      pool: the E examples, as NumPy arrays.
       truncated: the number of texts that were cut because they were too long for the model.
     """
 
-    arrays: dict[str, np.ndarray]
+    pool: Pool
     truncated: int
 
 
-def encode(formulation: Formulation, examples: Sequence[Example]) -> Encoded:
-    """Encode all examples in one set of arrays, padded to the bucket of the longest.
+def encode(formulation: Formulation, examples: Sequence[Example], params: Params) -> Encoded:
+    """Encode examples as a pool.
 
     Args:
       formulation: turns an example into tokens.
       examples: E examples.
+      params: the parameters that will read them, of which only shapes are read: a soft prompt adds
+        tokens to each example.
 
     Returns:
-      The arrays.
+      The pool.
     """
     tokens, truncated = formulation.tokenize(examples)
-    length = bucket_length(max(map(len, tokens)), formulation.limit)
-    input_ids, attention_mask = pad_tokens(tokens, length, pad_id(formulation))
-    arrays = {
-        "input_ids": input_ids,
-        "attention_mask": attention_mask,
-        "label": label_indices(examples, formulation.labels),
-    }
-    return Encoded(arrays, truncated)
-
-
-def batches_by_length(
-    tokens: Sequence[Sequence[int]], batch_size: int, limit: int, pad: int
-) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Group examples of similar length into batches of one size, short examples first.
-
-    Args:
-      tokens: token ids of E examples.
-      batch_size: B; a smaller last batch is filled with copies of its last example.
-      limit: the largest length.
-      pad: the token id to pad with.
-
-    Yields:
-      The indices of a batch's examples, without copies, and the batch's `input_ids` and
-      `attention_mask` `[B, T]`, where T is one of a few bucket lengths.
-    """
-    order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        length = bucket_length(len(tokens[chosen[-1]]), limit)
-        filled = chosen + chosen[-1:] * (batch_size - len(chosen))
-        input_ids, mask = pad_tokens([tokens[index] for index in filled], length, pad)
-        yield np.array(chosen), {"input_ids": input_ids, "attention_mask": mask}
+    segments = formulation.segments(params, tokens)
+    return Encoded(make_pool(segments, label_indices(examples, formulation.labels)), truncated)
 
 
 def label_indices(examples: Sequence[Example], labels: tuple[str, ...]) -> np.ndarray:
     """Return the labels of examples as indices into `labels`, int32 `[E]`."""
     index = {label: position for position, label in enumerate(labels)}
     return np.array([index[example.label] for example in examples], np.int32)
-
-
-def pad_id(formulation: Formulation) -> int:
-    """Return the token id for padding; any id would do, since the mask hides it."""
-    pretrained = formulation.pretrained
-    return padding_id(pretrained.tokenizer, pretrained.config.vocab_size)

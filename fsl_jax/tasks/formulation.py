@@ -9,15 +9,7 @@ from jaxtyping import Array, Float
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
 from fsl_jax.models.pretrained import Pretrained
-
-Batch = dict[str, jax.Array]
-"""Arrays of examples by name, each with the examples on its first axis.
-
-These are `input_ids` int32 `[B, T]`, `attention_mask` bool `[B, T]` and `label` int32 `[B]`. A
-batch may also have arrays that were computed once and cached: `representation` `[B, D]`, the input
-of a head; `trunk` `[B, T, D]`, the input of `top_layers`; or `keys` and `values`
-`[B, L, T, H_kv, Dh]` with `seen` `[B, T]`, the keys and values of a text before a suffix.
-"""
+from fsl_jax.packing.batch import Batch
 
 
 @runtime_checkable
@@ -48,14 +40,35 @@ class Formulation(Protocol):
 
     @property
     def limit(self) -> int:
-        """The largest number of tokens of an example."""
+        """The largest number of tokens of an example, without those that `segments` adds."""
         ...
 
     def tokenize(self, examples: Sequence[Example]) -> tuple[list[list[int]], int]:
         """Return the token ids of each example, and the number of texts that were cut."""
         ...
 
-    def trunk(self, params: Params, batch: Batch) -> Float[Array, "B T D"]:
+    def segments(self, params: Params, tokens: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Return all tokens that the model reads of each example, for a pool.
+
+        Args:
+          params: the parameters, of which only shapes are read.
+          tokens: the token ids of each example, from `tokenize`.
+
+        Returns:
+          The token ids with those of a soft prompt before them, and others that the formulation
+          needs.
+        """
+        ...
+
+    def slot_width(self, params: Params) -> int:
+        """Return the number of tokens of a slot, which rows have for each example; 0 for none.
+
+        Args:
+          params: the parameters, of which only shapes are read.
+        """
+        ...
+
+    def trunk(self, params: Params, batch: Batch) -> Float[Array, "R T D"]:
         """Compute the activations below `top_layers`, which a batch may have as `trunk`."""
         ...
 

@@ -11,18 +11,22 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError, unknown_name
+from fsl_jax.models.blocks.head_kinds import SEQUENCE_CLASSIFICATION
 from fsl_jax.models.blocks.heads import decoder_options
 from fsl_jax.models.blocks.pooling import POOLINGS
+from fsl_jax.models.blocks.prompt_positions import prompt_length
+from fsl_jax.models.blocks.prompt_tokens import prompt_token_ids
+from fsl_jax.models.blocks.suffix_tokens import suffix_length
 from fsl_jax.models.input_checks import require_rows
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.tokenizing import tokenize
-from fsl_jax.tasks.formulation import Batch
-from fsl_jax.tasks.suffix import ModelInputs, model_inputs
+from fsl_jax.packing.batch import Batch
+from fsl_jax.tasks.suffix import read_suffix
 
 LEAST_TOKENS = 3
 """The fewest tokens that a text needs: one of its own between two special ones."""
@@ -104,44 +108,77 @@ class HeadFormulation:
         require_rows(self.pretrained.name, tokenizer, rows, texts, tokens)
         return tokens, too_long
 
-    def trunk(self, params: Params, batch: Batch) -> Float[Array, "B T D"]:
+    def segments(self, params: Params, tokens: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Add the vectors of a soft prompt before texts.
+
+        Args:
+          params: the parameters, of which only shapes are read.
+          tokens: the token ids of each text.
+
+        Returns:
+          All token ids.
+        """
+        before = prompt_token_ids(params).tolist()
+        return [[*before, *ids] for ids in tokens]
+
+    def slot_width(self, params: Params) -> int:
+        """Return the number of tokens that follow each text: those of a suffix."""
+        return suffix_length(params)
+
+    def trunk(self, params: Params, batch: Batch) -> Float[Array, "R T D"]:
         """Compute the activations below `top_layers`."""
-        return self.pretrained.trunk(params, batch["input_ids"], batch["attention_mask"])
+        ids = batch.segment_ids
+        return self.pretrained.trunk(params, batch.input_ids, ids > 0, segment_ids=ids)
 
     def representation(
         self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None
     ) -> Float[Array, "B D"]:
-        """Compute the pooled hidden states of a batch in float32, the input of the head.
+        """Compute the pooled hidden states of each text in float32, the input of the head.
 
-        If a soft prompt follows the text, its hidden states are pooled, since they attend to the
-        whole text.
+        A soft prompt before a text is left out. If one follows the text, its hidden states are
+        pooled instead of the text's, since they attend to the whole text.
         """
-        inputs = model_inputs(self.pretrained, params, batch, dropout=dropout, key=key)
-        output = self.pretrained.apply(
-            params,
-            inputs.input_ids,
-            inputs.attention_mask,
-            prefix=inputs.prefix,
-            trunk=batch.get("trunk"),
-            dropout=dropout,
-            key=key,
-            unembed=False,
-            **self._decoder_inputs(inputs),
-        )
-        hidden = output.hidden.astype(jnp.float32)
-        return POOLINGS[self.pooling](hidden, inputs.attention_mask)
+        options: dict[str, Any] = {"dropout": dropout, "key": key}
+        in_text = batch.members(before=prompt_length(params))
+        if not suffix_length(params):
+            return self._pool(self._hidden(params, batch, options), in_text)
+        states = read_suffix(self.pretrained, params, batch, **options)
+        pooled = jax.vmap(self._pool, (0, None))(states.slots, states.is_real[None])[:, 0]
+        if states.text is None:
+            return pooled
+        return states.or_text(pooled, self._pool(states.text, in_text))
 
-    def _decoder_inputs(self, inputs: ModelInputs) -> dict[str, Any]:
+    def _hidden(
+        self, params: Params, batch: Batch, options: dict[str, Any]
+    ) -> Float[Array, "R T D"]:
+        """Return the hidden states of packed texts, of the decoder if there are two."""
+        return self.pretrained.apply(
+            params,
+            batch.input_ids,
+            batch.segment_ids > 0,
+            segment_ids=batch.segment_ids,
+            trunk=batch.cached.get("trunk"),
+            unembed=False,
+            **self._decoder_inputs(batch),
+            **options,
+        ).hidden
+
+    def _pool(
+        self, hidden: Float[Array, "*places D"], members: Bool[Array, "B P"]
+    ) -> Float[Array, "B D"]:
+        places = hidden.reshape(-1, hidden.shape[-1]).astype(jnp.float32)
+        return POOLINGS[self.pooling](places, members)
+
+    def _decoder_inputs(self, batch: Batch) -> dict[str, Any]:
         """Return the inputs of an encoder-decoder's decoder, as options of `apply`.
 
         Empty if the model has no decoder, or if it makes these inputs itself.
         """
         if not (self.pretrained.config.is_encoder_decoder and self.pretrained.is_language_model):
             return {}
+        ids, mask = batch.segment_ids, batch.segment_ids > 0
         config = self.pretrained.config
-        return decoder_options(
-            config, "sequence_classification", inputs.input_ids, inputs.attention_mask
-        )
+        return decoder_options(config, SEQUENCE_CLASSIFICATION, batch.input_ids, mask, ids)
 
     def logits(
         self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None
@@ -150,14 +187,14 @@ class HeadFormulation:
 
         Args:
           params: the model's parameters with `head`.
-          batch: tokens, and perhaps cached arrays.
+          batch: packed texts, and perhaps cached arrays.
           dropout: the dropout rate inside the model.
           key: a threefry key, needed if the rate is above 0.
 
         Returns:
           float32 logits.
         """
-        pooled = batch.get("representation")
+        pooled = batch.cached.get("representation")
         if pooled is None:
             pooled = self.representation(params, batch, dropout=dropout, key=key)
         return pooled @ params["head"]["kernel"] + params["head"]["bias"][None, :]

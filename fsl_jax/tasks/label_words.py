@@ -3,17 +3,25 @@
 All words are appended to the prompt side by side, each without its last token. Each appended token
 attends to the prompt and to the earlier tokens of its own word. So one pass over a prompt scores
 all words. A word of one token needs no appended token.
+
+A decoder reads these tokens at the end of each segment, or in slots (see `slots.py`) if a suffix
+comes before them.
 """
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from fsl_jax.models.outputs import KeyValues
+from fsl_jax.models.attention.segments import segment_mask, segment_positions
+from fsl_jax.packing.batch import Batch
+
+IN_PROMPT = -1
+"""The index of the word of a token that belongs to none."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,58 +88,48 @@ class LabelWords:
         return jax.nn.logsumexp(spread, axis=-1)
 
 
-def append_words(
-    words: LabelWords,
-    input_ids: Int[Array, "B T"],
-    attention_mask: Bool[Array, "B T"],
-    prefix: KeyValues | None,
-) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """Append the tokens of the words to prompts.
+class SegmentLayout(NamedTuple):
+    """The places of label words in packed rows, and the positions of all tokens.
+
+    Attributes:
+      word: the index of the word that each token belongs to, or -1 in a prompt and in padding,
+        int32 `[R, T]`.
+      positions: the position of each token in its example, int32 `[R, T]`. All words begin at the
+        position after the prompt.
+    """
+
+    word: Int[Array, "R T"]
+    positions: Int[Array, "R T"]
+
+    def sees(self, segment_ids: Int[Array, "R T"]) -> Bool[Array, "R T T"]:
+        """Return True where a token (first axis after the rows) attends to another.
+
+        Args:
+          segment_ids: the segment of each token.
+        """
+        same_word = self.word[:, :, None] == self.word[:, None, :]
+        of_prompt = (self.word == IN_PROMPT)[:, None, :]
+        earlier = jnp.tril(segment_mask(segment_ids, segment_ids, segment_ids > 0))
+        return earlier & (of_prompt | same_word)
+
+
+def segment_layout(words: LabelWords, batch: Batch) -> SegmentLayout:
+    """Find the label words in segments that end with their tokens.
 
     Args:
-      words: the label words, with S tokens to append.
-      input_ids: the prompts.
-      attention_mask: True where a token is real.
-      prefix: keys and values of P tokens before the prompts.
+      words: the label words, with S tokens in each segment, which is at least 1.
+      batch: the packed rows.
 
     Returns:
-      Token ids `[B, T + S]`, the attention mask `[B, T + S, P + T + S]` and position ids `[B, T +
-      S]`. If S is 0, the unchanged ids and mask, and None.
+      The layout, in which positions count every token before the words.
     """
-    if not words.inputs.size:
-        return input_ids, attention_mask, None
-    batch, length = input_ids.shape
-    ids = jnp.concatenate([input_ids, jnp.tile(words.inputs[None], (batch, 1))], axis=1)
-    mask = _attention(words, attention_mask)
-    positions = _positions(words, attention_mask)
-    if prefix is not None:
-        prefix_mask = jnp.broadcast_to(prefix.mask, (batch, prefix.mask.shape[1]))
-        shape = (batch, length + words.inputs.size, prefix.mask.shape[1])
-        mask = jnp.concatenate([jnp.broadcast_to(prefix_mask[:, None], shape), mask], axis=2)
-        positions = positions + prefix_mask.sum(axis=1, keepdims=True)
-    return ids, mask, jnp.maximum(positions, 0).astype(jnp.int32)
-
-
-def _attention(words: LabelWords, attention_mask: Bool[Array, "B T"]) -> Bool[Array, "B TS TS"]:
-    """Return True where a token (first axis after the batch) attends to another (second axis)."""
-    batch, length = attention_mask.shape
-    columns = words.inputs.size
-    causal = jnp.tril(jnp.ones((length, length), bool))
-    prompt_to_prompt = causal[None] & attention_mask[:, None, :]
-    words_to_prompt = jnp.broadcast_to(attention_mask[:, None, :], (batch, columns, length))
-    same_word = words.word_index[:, None] == words.word_index
-    words_to_words = same_word & (words.offset[:, None] >= words.offset)
-    to_words = np.concatenate([np.zeros((length, columns), bool), words_to_words])
-    return jnp.concatenate(
-        [
-            jnp.concatenate([prompt_to_prompt, words_to_prompt], axis=1),
-            jnp.broadcast_to(to_words[None], (batch, length + columns, columns)),
-        ],
-        axis=2,
+    columns, is_real = words.inputs.size, batch.segment_ids > 0
+    number = segment_positions(is_real, batch.segment_ids)
+    prompt_length = batch.lengths[jnp.maximum(batch.segment_ids - 1, 0)] - columns
+    in_word = is_real & (number >= prompt_length)
+    column = jnp.clip(number - prompt_length, 0, columns - 1)
+    after_prompt = prompt_length + jnp.asarray(words.offset)[column]
+    return SegmentLayout(
+        word=jnp.where(in_word, jnp.asarray(words.word_index)[column], IN_PROMPT),
+        positions=jnp.where(in_word, after_prompt, number),
     )
-
-
-def _positions(words: LabelWords, attention_mask: Bool[Array, "B T"]) -> Int[Array, "B TS"]:
-    counts = attention_mask.sum(axis=1, keepdims=True)
-    prompt = jnp.cumsum(attention_mask, axis=1) - 1
-    return jnp.concatenate([prompt, counts + jnp.asarray(words.offset)[None]], axis=1)

@@ -1,6 +1,7 @@
 """Compute class logits of rows with different adapters, each with its own task head."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,9 +15,34 @@ from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.models.blocks.layers import PRNGKey
 from fsl_jax.models.blocks.row_params import NO_ADAPTER, RowParams, map_rows
-from fsl_jax.models.blocks.suffix_tokens import suffix_length, without_suffix
-from fsl_jax.tasks.formulation import Batch, Formulation
+from fsl_jax.packing.batch import Batch
+from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.head import HeadFormulation
+
+
+def row_segments(
+    formulation: Formulation,
+    params: Params,
+    stacked: Stacked,
+    tokens: Sequence[Sequence[int]],
+    *,
+    reparametrize: Callable[[Params], Params] | None = None,
+) -> list[list[int]]:
+    """Return all tokens that rows with different adapters read, for `unpacked_batch`.
+
+    Args:
+      formulation: reads the rows.
+      params: as in `row_logits`.
+      stacked: as in `row_logits`; every row has the tokens of the longest soft prompt.
+      tokens: the token ids of each example, from `formulation.tokenize`.
+      reparametrize: as in `row_logits`.
+
+    Returns:
+      The token ids, as `formulation.segments` returns them.
+    """
+    index = np.zeros(len(tokens), np.int32)
+    rows = row_params(formulation.pretrained, params, stacked, index, reparametrize=reparametrize)
+    return formulation.segments(rows.shapes_of_one(), tokens)
 
 
 def row_logits(
@@ -39,7 +65,7 @@ def row_logits(
       stacked: the stacked adapters, as there. For the formulation `head` each has a task head.
       index: the adapter of each row, as there. A row without an adapter (-1), or whose adapter has
         no head, is an error for the formulation `head`; if `index` is traced, its logits are NaN.
-      batch: tokens of B texts.
+      batch: B rows of one example each, from `unpacked_batch(row_segments(...))`.
       reparametrize: that of a method, as there.
       dropout: the dropout rate inside the model.
       key: a threefry key, needed if the rate is above 0; each row draws from its own key.
@@ -49,35 +75,39 @@ def row_logits(
       class that the adapter of a row does not have.
 
     Raises:
-      InputError: rows have no head (the error lists them all), or as in `row_params`.
+      InputError: rows have no head (the error lists them all), a row holds several examples, or as
+        in `row_params`.
     """
     rows = row_params(formulation.pretrained, params, stacked, index, reparametrize=reparametrize)
-    require_rows(rows, len(batch["input_ids"]))
+    require_rows(rows, len(batch.starts))
     if isinstance(formulation, HeadFormulation):
         _require_heads(rows)
     keys = None if key is None else jax.random.split(key, len(rows.index))
 
     def of_row(tree: Params, one: Batch, number: Array, keys: Any) -> Array:
         row_key = None if keys is None else keys[0]
-        logits = _logits_of_row(formulation, tree, one, dropout, row_key)
+        logits = formulation.logits(tree, one, dropout=dropout, key=row_key)
         if isinstance(formulation, HeadFormulation):
             return _with_own_classes(logits, tree["head"], number)
         return logits
 
-    logits: Array = map_rows(of_row, rows, batch, rows.index, keys)
+    logits: Array = map_rows(of_row, rows, _each_alone(batch), rows.index, keys)
     return logits
 
 
-def _logits_of_row(
-    formulation: Formulation, tree: Params, batch: Batch, dropout: float, key: Any
-) -> Array:
-    logits = formulation.logits(tree, batch, dropout=dropout, key=key)
-    if not suffix_length(tree):
-        return logits
-    # If a row's suffix is only padding, it has no hidden states to pool.
-    has_suffix = jnp.any(tree["embeddings"]["word"]["suffix_mask"] > 0)
-    without = formulation.logits(without_suffix(tree), batch, dropout=dropout, key=key)
-    return jnp.where(has_suffix, logits, without)
+def _each_alone(batch: Batch) -> Batch:
+    """Return the rows with places and segments counted as if each were a batch of its own."""
+    rows, length = batch.segment_ids.shape
+    alone = rows == len(batch.starts) and batch.slots == 1
+    if alone and not isinstance(batch.starts, jax.core.Tracer):
+        alone = bool(np.all(np.asarray(batch.starts) // length == np.arange(rows)))
+    if not alone:
+        raise InputError(
+            "rows with different adapters hold one example each, in the order of the rows: make "
+            "the batch with `unpacked_batch`"
+        )
+    own_segment = (batch.segment_ids > 0).astype(jnp.int32)
+    return dataclasses.replace(batch, segment_ids=own_segment, starts=batch.starts % length)
 
 
 def _with_own_classes(

@@ -9,7 +9,7 @@ An encoder-decoder reads the prompt with its encoder, and its decoder predicts t
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 from jaxtyping import Array, Float
@@ -17,14 +17,15 @@ from jaxtyping import Array, Float
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError
+from fsl_jax.models.blocks.prompt_tokens import prompt_token_ids
+from fsl_jax.models.blocks.suffix_tokens import suffix_length
 from fsl_jax.models.input_checks import require_rows
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.tokenizing import prompt_tokens
-from fsl_jax.tasks.formulation import Batch
+from fsl_jax.packing.batch import Batch
 from fsl_jax.tasks.label_words import LabelWords
 from fsl_jax.tasks.prompts import fit_prompt
-from fsl_jax.tasks.suffix import model_inputs
 from fsl_jax.tasks.template import Template
 from fsl_jax.tasks.verbalizer import Verbalizer
 from fsl_jax.tasks.word_scores import score_words, words_trunk
@@ -92,11 +93,6 @@ class TemplateFormulation:
         """Add nothing: the unembedding of the model scores the label words."""
         return params
 
-    def trunk(self, params: Params, batch: Batch) -> Float[Array, "B T D"]:
-        """Compute the activations below `top_layers`."""
-        ids, mask = batch["input_ids"], batch["attention_mask"]
-        return words_trunk(self.pretrained, params, self.words, ids, mask)
-
     def tokenize(
         self, examples: Sequence[Example], context: str = ""
     ) -> tuple[list[list[int]], int]:
@@ -121,6 +117,38 @@ class TemplateFormulation:
         ]
         self._require_rows([example.text for example in examples], [ids for ids, _ in fitted])
         return [ids for ids, _ in fitted], sum(cut for _, cut in fitted)
+
+    def segments(
+        self, params: Params, tokens: Sequence[Sequence[int]], *, after_prefix: bool = False
+    ) -> list[list[int]]:
+        """Add the vectors of a soft prompt and the label words to prompts.
+
+        Args:
+          params: the parameters, of which only shapes are read.
+          tokens: the token ids of each prompt.
+          after_prefix: True if the prompts are read after the keys and values of a prefix, which
+            include those of a soft prompt.
+
+        Returns:
+          All token ids. Those of label words are not among them if a decoder reads the words after
+          a suffix, or if an encoder-decoder does.
+        """
+        before = [] if after_prefix else prompt_token_ids(params).tolist()
+        apart = self._decoder_has_words or suffix_length(params) > 0
+        after = [] if apart else self.words.inputs.tolist()
+        return [[*before, *ids, *after] for ids in tokens]
+
+    def slot_width(self, params: Params) -> int:
+        """Return the number of tokens that are read apart from each prompt.
+
+        These are a suffix with the words after it, or those of an encoder-decoder's decoder.
+        """
+        before_words = 1 if self._decoder_has_words else suffix_length(params)
+        return before_words + self.words.inputs.size if before_words else 0
+
+    def trunk(self, params: Params, batch: Batch) -> Float[Array, "R T D"]:
+        """Compute the activations below `top_layers`."""
+        return words_trunk(self.pretrained, params, self.words, batch)
 
     def _require_rows(self, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> None:
         pretrained = self.pretrained
@@ -162,7 +190,7 @@ class TemplateFormulation:
 
         Args:
           params: the model's parameters.
-          batch: tokens, and perhaps cached arrays.
+          batch: packed prompts, and perhaps cached arrays.
           prefix: keys and values of the tokens before every prompt of the batch.
           dropout: the dropout rate inside the model.
           key: a threefry key, needed if the rate is above 0.
@@ -170,15 +198,5 @@ class TemplateFormulation:
         Returns:
           float32 logits.
         """
-        inputs = model_inputs(self.pretrained, params, batch, prefix, dropout=dropout, key=key)
-        return score_words(
-            self.pretrained,
-            params,
-            self.words,
-            inputs.input_ids,
-            inputs.attention_mask,
-            prefix=inputs.prefix,
-            trunk=batch.get("trunk"),
-            dropout=dropout,
-            key=key,
-        )
+        options: dict[str, Any] = {"prefix": prefix, "dropout": dropout, "key": key}
+        return score_words(self.pretrained, params, self.words, batch, **options)

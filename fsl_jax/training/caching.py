@@ -1,29 +1,37 @@
-"""Compute the part of the model below the lowest trainable leaf once for each example.
+"""Compute the part of the model below the lowest trainable leaf once for each example or token.
 
 If only a head is trained, the pooled representation of an example is cached; if only the top layers
 are trained, the activations that enter them; and if only a soft prompt after the text is trained,
 the keys and values of the text. All are computed without dropout.
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Array
 
 from fsl_jax.adapt.parts.soft_prompt import SUFFIX
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.compilation import jit
+from fsl_jax.packing.batch import Batch
+from fsl_jax.packing.pool import Pool
+from fsl_jax.packing.rows import fill_rows, place_rows
+from fsl_jax.packing.windows import Packer
 from fsl_jax.processes import to_host
-from fsl_jax.sharding import place_examples
-from fsl_jax.tasks.formulation import Batch, Formulation
+from fsl_jax.sharding import device_rows
+from fsl_jax.tasks.batches import unpacked_batch
+from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.tasks.suffix import text_states
-from fsl_jax.training.program_size import even_size
 
 ABOVE_TRUNK = ("head/", "top_layers/", "final_norm/", "pooler/", "unembedding/")
 AFTER_TEXT = ("head/", SUFFIX)
+
+REPRESENTATION, TRUNK, TEXT_STATES = "representation", "trunk", "text_states"
 
 
 def cached_name(mask: Params) -> str | None:
@@ -39,76 +47,80 @@ def cached_name(mask: Params) -> str | None:
     """
     trained = [path for path, chosen in flatten(mask).items() if chosen]
     if all(path.startswith("head/") for path in trained):
-        return "representation"
+        return REPRESENTATION
     if all(path.startswith(ABOVE_TRUNK) for path in trained):
-        return "trunk"
+        return TRUNK
     if all(path.startswith(AFTER_TEXT) for path in trained):
-        return "text_states"
+        return TEXT_STATES
     return None
 
 
-def cache_examples(
-    formulation: Formulation,
-    shared: Params,
-    mask: Params,
-    pool: dict[str, np.ndarray],
-    chunk: int,
-    mesh: Mesh | None = None,
-) -> Batch:
-    """Add the arrays that are the same in every step to a pool of examples.
+def cache_pool(
+    formulation: Formulation, shared: Params, mask: Params, pool: Pool, mesh: Mesh | None = None
+) -> Pool:
+    """Add to a pool what is the same in every step.
 
     Args:
       formulation: turns tokens into class logits.
       shared: the frozen parameters.
       mask: True where a leaf is trained.
-      pool: arrays `[E, ...]` of all examples.
-      chunk: the largest number of examples that are read at a time.
+      pool: the examples, on the host.
       mesh: the mesh, if there are several devices.
 
     Returns:
-      The pool, with the cached arrays (see `Batch`) if something can be cached.
+      The pool, with cached arrays (see `Batch`) if something can be cached.
     """
     name = cached_name(mask)
     if name is None:
-        return {key: jnp.asarray(value) for key, value in pool.items()}
+        return jax.tree.map(jnp.asarray, pool)
     compute = jit(lower_part(formulation, name))
-    count = len(pool["input_ids"])
-    # Copies fill up the last chunk; chunks of even size need the fewest copies.
-    devices = 1 if mesh is None else mesh.shape["runs"] * mesh.shape["batch"]
-    chunk = even_size(count, chunk, devices)
-    # Collect the chunks in host memory, since joining them on the device would hold them twice.
-    cached: dict[str, np.ndarray] = {}
-    for start in range(0, count, chunk):
-        rows = np.minimum(np.arange(start, start + chunk), count - 1)
-        batch = {key: value[rows] for key, value in pool.items()}
-        for key, part in to_host(compute(shared, place_examples(batch, mesh))).items():
-            whole = cached.setdefault(key, np.empty((count, *part.shape[1:]), part.dtype))
-            whole[rows] = part
-    return {key: jnp.asarray(value) for key, value in (pool | cached).items()}
+    # Collect the results in host memory, since joining them on the device would hold them twice.
+    shapes = pool_shapes(formulation, shared, mask, pool)
+    by_token, by_example = (
+        {key: np.zeros(shape.shape, shape.dtype) for key, shape in cached.items()}
+        for cached in (shapes.by_token, shapes.by_example)
+    )
+    segments = pool.segments()
+    for placements in Packer(multiple=device_rows(mesh)).pack(pool.lengths):
+        part = to_host(compute(shared, place_rows(fill_rows(segments, placements), mesh)))
+        counts = placements.weight > 0
+        examples, starts = placements.examples[counts], placements.starts[counts]
+        for key, found in by_example.items():
+            found[examples] = part[key][counts]
+        for key, found in by_token.items():
+            flat = part[key].reshape(-1, *found.shape[1:])
+            for start, example in zip(starts, examples, strict=True):
+                begin, length = pool.begins[example], pool.lengths[example]
+                found[begin : begin + length] = flat[start : start + length]
+    whole = dataclasses.replace(pool, by_token=by_token, by_example=by_example)
+    return jax.tree.map(jnp.asarray, whole)
 
 
-def pool_shapes(
-    formulation: Formulation, shared: Params, mask: Params, pool: dict[str, np.ndarray]
-) -> dict[str, jax.ShapeDtypeStruct]:
-    """Return the shapes of the result of `cache_examples`, without computing it.
+def pool_shapes(formulation: Formulation, shared: Params, mask: Params, pool: Pool) -> Pool:
+    """Return the shapes of the result of `cache_pool`, without computing it.
 
     Args:
       formulation: turns tokens into class logits.
       shared: the frozen parameters.
       mask: True where a leaf is trained.
-      pool: arrays `[E, ...]` of all examples.
+      pool: the examples, on the host.
 
     Returns:
-      A shape for each array of the pool.
+      The pool, with a shape instead of each array.
     """
-    shapes = {key: jax.ShapeDtypeStruct(value.shape, value.dtype) for key, value in pool.items()}
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), pool)
     name = cached_name(mask)
     if name is None:
         return shapes
-    return shapes | jax.eval_shape(lower_part(formulation, name), shared, shapes)
+    batch = unpacked_batch(pool.segments()[:1])
+    part = jax.eval_shape(lower_part(formulation, name), shared, batch)
+    tokens, examples = len(pool.tokens), len(pool.lengths)
+    if name == REPRESENTATION:
+        return dataclasses.replace(shapes, by_example=_for_each(examples, part, 1))
+    return dataclasses.replace(shapes, by_token=_for_each(tokens, part, 2))
 
 
-def lower_part(formulation: Formulation, name: str) -> Callable[[Params, Batch], Batch]:
+def lower_part(formulation: Formulation, name: str) -> Callable[[Params, Batch], dict[str, Array]]:
     """Return a function that computes the arrays to cache for a batch.
 
     Args:
@@ -119,15 +131,25 @@ def lower_part(formulation: Formulation, name: str) -> Callable[[Params, Batch],
       The function of the frozen parameters and a batch.
     """
 
-    def compute(shared: Params, batch: Batch) -> Batch:
+    def compute(shared: Params, batch: Batch) -> dict[str, Array]:
         present = {path: leaf for path, leaf in flatten(shared).items() if leaf is not None}
         params = unflatten(present)
-        if name == "text_states":
+        if name == TEXT_STATES:
             return text_states(formulation.pretrained, params, batch)
-        if name == "trunk":
+        if name == TRUNK:
             return {name: formulation.trunk(params, batch)}
         if not isinstance(formulation, HeadFormulation):
             raise TypeError(f"{formulation.name} has no representation below a head")
         return {name: formulation.representation(params, batch)}
 
     return compute
+
+
+def _for_each(
+    count: int, part: Mapping[str, jax.ShapeDtypeStruct], axes: int
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """Return shapes in which one axis of `count` replaces the first axes."""
+    return {
+        key: jax.ShapeDtypeStruct((count, *shape.shape[axes:]), shape.dtype)
+        for key, shape in part.items()
+    }

@@ -2,7 +2,7 @@
 
 Everything here is traced: `advance` computes one dispatch. The frozen base is not mapped over the
 runs, so it is held once. Only the trainable leaves are differentiated. On a mesh, the runs are
-sharded over the axis `runs`, and the examples of each batch over `batch`.
+sharded over the axis `runs`, and the packed rows of each batch over `batch`.
 """
 
 import dataclasses
@@ -19,14 +19,17 @@ from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
 from fsl_jax.models.blocks.stack import rematerialized_layers
+from fsl_jax.packing.batch import Batch, gather
+from fsl_jax.packing.placements import Placements
+from fsl_jax.packing.pool import Pool
 from fsl_jax.sharding import over_batch
-from fsl_jax.tasks.formulation import Batch, Formulation
+from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.losses import correct, cross_entropy
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.optimizer import clip_gradients, make_optimizer, scale_updates
 from fsl_jax.training.state import FitState, Runs, RunState
 
-Advance = Callable[[FitState, Runs, Params, Batch], FitState]
+Advance = Callable[[FitState, Runs, Params, Pool], FitState]
 
 
 def make_advance(
@@ -46,7 +49,7 @@ def make_advance(
     Returns:
       `advance(state, runs, shared, pool) -> state`, a pure function to be jitted. It takes
       `config.steps_per_dispatch` steps with every run, and validates if it is time to. `shared` is
-      the frozen base, and `pool` has the arrays `[E, ...]` of all examples of all runs.
+      the frozen base, and `pool` has the examples of all runs.
     """
 
     def over_runs(function: Callable[..., RunState]) -> Callable[..., RunState]:
@@ -56,7 +59,7 @@ def make_advance(
     update = over_runs(_update(formulation, method, config, mesh))
     validate = over_runs(_validate(formulation, method, config, mesh))
 
-    def advance(state: FitState, runs: Runs, shared: Params, pool: Batch) -> FitState:
+    def advance(state: FitState, runs: Runs, shared: Params, pool: Pool) -> FitState:
         def step(current: FitState, _: None) -> tuple[FitState, None]:
             updated = update(current.runs, runs, shared, pool, current.step)
             return FitState(current.step + 1, updated), None
@@ -95,7 +98,7 @@ def make_gradient(
         params = combine(trainable, frozen_leaves, shared)
         adapted = method.reparametrize(params)
         logits = formulation.logits(adapted, batch, dropout=config.dropout, key=key)
-        loss = cross_entropy(logits, batch["label"]).mean()
+        loss = cross_entropy(logits, batch.label).mean()
         penalty = method.penalty(params)
         return loss if penalty is None else loss + penalty
 
@@ -120,9 +123,10 @@ def _update(
 ) -> Callable[..., RunState]:
     """Make the function that takes one step with one run."""
     gradient = make_gradient(formulation, method, config)
+    rows = None if mesh is None else over_batch(mesh)
 
-    def update(run: RunState, inputs: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
-        batch = take(pool, inputs.order[step], mesh)
+    def update(run: RunState, inputs: Runs, shared: Params, pool: Pool, step: Array) -> RunState:
+        batch = gather(pool, inputs.training.at(step), rows)
         key = jax.random.fold_in(inputs.key, step) if config.dropout else None
         loss, gradients = gradient(run.trainable, inputs.frozen_leaves, shared, batch, key)
         optimizer = make_optimizer(inputs.learning_rate, inputs.weight_decay, config)
@@ -155,7 +159,7 @@ def _validate(
 ) -> Callable[..., RunState]:
     """Make the function that validates one run, keeps its best leaves, and may end it."""
 
-    def validate(run: RunState, inputs: Runs, shared: Params, pool: Batch, step: Array) -> RunState:
+    def validate(run: RunState, inputs: Runs, shared: Params, pool: Pool, step: Array) -> RunState:
         params = method.reparametrize(combine(run.trainable, inputs.frozen_leaves, shared))
         accuracy, loss = _measure(formulation, params, inputs, pool, mesh)
         finite = jnp.isfinite(loss)
@@ -180,28 +184,21 @@ def _validate(
 
 
 def _measure(
-    formulation: Formulation, params: Params, inputs: Runs, pool: Batch, mesh: Mesh | None
+    formulation: Formulation, params: Params, inputs: Runs, pool: Pool, mesh: Mesh | None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Return the mean accuracy and loss on the validation examples, one chunk at a time."""
+    rows = None if mesh is None else over_batch(mesh)
 
-    def chunk(rows_and_weight: tuple[Array, Array]) -> tuple[Array, Array]:
-        rows, weight = rows_and_weight
-        batch = take(pool, rows, mesh)
+    def chunk(placements: Placements) -> tuple[Array, Array]:
+        batch = gather(pool, placements, rows)
         logits = formulation.logits(params, batch)
-        is_correct = correct(logits, batch["label"]).astype(jnp.float32)
-        losses = cross_entropy(logits, batch["label"])
-        return (is_correct * weight).sum(), (losses * weight).sum()
+        is_correct = correct(logits, batch.label).astype(jnp.float32)
+        losses = cross_entropy(logits, batch.label)
+        return (is_correct * batch.weight).sum(), (losses * batch.weight).sum()
 
-    num_correct, loss = jax.lax.map(chunk, (inputs.validation, inputs.weight))
-    count = inputs.weight.sum()
+    num_correct, loss = jax.lax.map(chunk, inputs.validation)
+    count = inputs.validation.weight.sum()
     return num_correct.sum() / count, loss.sum() / count
-
-
-def take(pool: Batch, rows: Array, mesh: Mesh | None = None) -> Batch:
-    """Take rows of a pool of examples as a batch, sharded over the mesh axis `batch`."""
-    if mesh is not None:
-        rows = jax.lax.with_sharding_constraint(rows, over_batch(mesh))
-    return {name: array[rows] for name, array in pool.items()}
 
 
 def _where(condition: Array, tree: Any, otherwise: Any) -> Any:

@@ -20,7 +20,6 @@ class FitConfig:
       patience: a run ends after this many validations without improvement; with 0 it takes all
         steps.
       dropout: the dropout rate inside the model.
-      evaluation_batch: the number of examples that validation reads at a time.
       longest_dispatch: the largest number of steps that one dispatch may take.
       rematerialize: True computes layers again for their gradient, to save memory.
 
@@ -35,7 +34,6 @@ class FitConfig:
     clip_norm: float = in_range(1.0, real(above=0))
     patience: int = in_range(0, whole(0, MAX_INT32))
     dropout: float = in_range(0.0, real(0, below=1))
-    evaluation_batch: int = in_range(32, whole(1))
     longest_dispatch: int = in_range(1_000, whole(1))
     rematerialize: bool = False
 

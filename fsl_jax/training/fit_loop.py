@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from fsl_jax.adapt.tree import Params
-from fsl_jax.tasks.formulation import Batch
+from fsl_jax.packing.pool import Pool
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.program import Program
 from fsl_jax.training.state import FitState, Runs
@@ -28,7 +28,7 @@ def fit(
     state: FitState,
     runs: Runs,
     shared: Params,
-    pool: Batch,
+    pool: Pool,
     config: FitConfig,
     after_dispatch: Callable[[FitState, bool], None],
 ) -> FitState:

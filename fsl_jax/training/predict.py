@@ -12,10 +12,14 @@ from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
 from fsl_jax.compilation import jit
 from fsl_jax.data.examples import Example
+from fsl_jax.packing.batch import Batch
+from fsl_jax.packing.pool import segment_lengths
+from fsl_jax.packing.rows import fill_rows, place_rows
+from fsl_jax.packing.windows import BATCH_TOKENS, WINDOW, Packer
 from fsl_jax.processes import to_host
-from fsl_jax.sharding import place_examples
-from fsl_jax.tasks.encoding import batches_by_length, pad_id
-from fsl_jax.tasks.formulation import Batch, Formulation
+from fsl_jax.sharding import device_rows
+from fsl_jax.tasks.formulation import Formulation
+from fsl_jax.training.stacked_runs import adapted_shapes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,8 +42,8 @@ def predict(
     frozen_leaves: Params,
     shared: Params,
     examples: Sequence[Example],
-    batch_size: int = 32,
     mesh: Mesh | None = None,
+    batch_tokens: int = BATCH_TOKENS,
 ) -> Predicted:
     """Predict class logits with N adapted models for the same examples.
 
@@ -53,22 +57,28 @@ def predict(
       frozen_leaves: frozen leaves that differ between runs, `[N, ...]`.
       shared: the frozen base.
       examples: E examples.
-      batch_size: the number of examples that are read at a time.
       mesh: the mesh, if there are several devices.
+      batch_tokens: about the number of tokens that each model reads at a time.
 
     Returns:
-      The class logits of all runs, and the number of texts that were cut.
+      The class logits of all runs, in the order of the examples, and the number of texts that were
+      cut.
     """
-
     compiled = _compiled_logits(formulation, method)
-    tokens, truncated = formulation.tokenize(examples)
+    shapes = adapted_shapes(method, trainable, frozen_leaves, shared)
     runs = jax.tree.leaves(trainable)[0].shape[0]
     result = np.zeros((runs, len(examples), len(formulation.labels)), np.float32)
-    limit = formulation.limit
-    for rows, arrays in batches_by_length(tokens, batch_size, limit, pad_id(formulation)):
-        batch = place_examples(arrays, mesh)
-        predicted = to_host(compiled(trainable, frozen_leaves, shared, batch))
-        result[:, rows] = predicted[:, : len(rows)]
+    packer = Packer(batch_tokens, device_rows(mesh), formulation.slot_width(shapes))
+    truncated = 0
+    for first in range(0, len(examples), WINDOW):
+        tokens, cut = formulation.tokenize(examples[first : first + WINDOW])
+        truncated += cut
+        segments = formulation.segments(shapes, tokens)
+        for placements in packer.pack(segment_lengths(segments)):
+            batch = place_rows(fill_rows(segments, placements), mesh)
+            predicted = to_host(compiled(trainable, frozen_leaves, shared, batch))
+            counts = placements.weight > 0
+            result[:, first + placements.examples[counts]] = predicted[:, counts]
     return Predicted(result, truncated)
 
 

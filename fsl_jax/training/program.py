@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,8 +16,9 @@ from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params
 from fsl_jax.compilation import compile_lowered, jit, peak_memory
 from fsl_jax.errors import InputError
-from fsl_jax.sharding import parameter_shardings, place, replicated, run_shardings
-from fsl_jax.tasks.formulation import Batch, Formulation
+from fsl_jax.packing.pool import Pool
+from fsl_jax.sharding import parameter_shardings, place, replicate, replicated, run_shardings
+from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.training.fit import make_advance
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.state import FitState, Runs, initial_state
@@ -36,7 +37,7 @@ class Program:
       method: the method of its runs.
     """
 
-    advance: Callable[[FitState, Runs, Params, Batch], FitState]
+    advance: Callable[[FitState, Runs, Params, Pool], FitState]
     size: int
     memory: int
     compile_seconds: float
@@ -71,7 +72,7 @@ def compile_program(
     trainable: Params,
     runs: Runs,
     shared: Params,
-    pool: Mapping[str, Any],
+    pool: Pool,
     mesh: Mesh | None = None,
 ) -> Program:
     """Compile a program, without running it; shapes of arrays are enough.
@@ -84,7 +85,7 @@ def compile_program(
       trainable: trainable leaves of any number of runs.
       runs: the leaves and numbers that differ between the runs.
       shared: the frozen base.
-      pool: arrays of all examples.
+      pool: the examples of all runs.
       mesh: the mesh, if there are several devices.
 
     Returns:
@@ -105,18 +106,18 @@ def compile_program(
     # The model finds the platform for which it is compiled in the current mesh.
     with contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh):
         function = make_advance(formulation, method, config, mesh)
-        advance = jit(function, donate_argnums=0, out_shardings=shardings)
+        rows = size * runs.training.shape.tokens
+        advance = jit(function, rows, donate_argnums=0, out_shardings=shardings)
         compiled = compile_lowered(advance.lower(*arguments))
     seconds = time.monotonic() - start
     return Program(compiled, size, peak_memory(compiled), seconds, mesh, method)
 
 
-def place_shared(shared: Params, pool: Batch, mesh: Mesh | None) -> tuple[Params, Batch]:
+def place_shared(shared: Params, pool: Pool, mesh: Mesh | None) -> tuple[Params, Pool]:
     """Place the frozen base and the examples as a program for the mesh expects them."""
     if mesh is None:
         return shared, pool
-    whole = jax.tree.map(lambda _: replicated(mesh), pool)
-    return place(shared, parameter_shardings(shared, mesh)), place(pool, whole)
+    return place(shared, parameter_shardings(shared, mesh)), replicate(pool, mesh)
 
 
 # Compile this as a whole; otherwise each operation on each leaf would be compiled separately.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.mask import mask_from_rules
 from fsl_jax.adapt.methods.method import Method
-from fsl_jax.adapt.partition import partition
+from fsl_jax.adapt.partition import combine, partition
 from fsl_jax.adapt.parts.patterns import find
 from fsl_jax.adapt.summary import Summary, count_parameters, summarise
 from fsl_jax.adapt.tree import Params, flatten, unflatten
@@ -141,6 +141,28 @@ def stack_shapes(
         shared=shared,
         shapes=tuple(traced[0].shapes[distinct.index(method)] for method in methods),
         rate_factors=rate_factors,
+    )
+
+
+def adapted_shapes(
+    method: Method, trainable: Params, frozen_leaves: Params, shared: Params
+) -> Params:
+    """Return the shapes of one run's parameters, as the model reads them.
+
+    Args:
+      method: the method of any of the runs.
+      trainable: trainable leaves `[N, ...]`, or their shapes.
+      frozen_leaves: frozen leaves that differ between runs, `[N, ...]`.
+      shared: the frozen base.
+
+    Returns:
+      A tree of shapes.
+    """
+    of_run = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (trainable, frozen_leaves)
+    )
+    return jax.eval_shape(
+        lambda run, shared: method.reparametrize(combine(*run, shared)), of_run, shared
     )
 
 

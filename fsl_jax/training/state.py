@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params
+from fsl_jax.packing.placements import Placements
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.optimizer import make_optimizer
 
@@ -24,9 +25,8 @@ class Runs:
       learning_rate: the peak learning rates, float32 `[N]`.
       weight_decay: the weight decays, float32 `[N]`.
       key: threefry keys `[N]` for dropout.
-      order: for each step, the rows of the pool that form the batch, int32 `[N, steps, B]`.
-      validation: the rows of the pool to validate on, int32 `[N, chunks, evaluation_batch]`.
-      weight: float32, 1 for the rows of `validation` that count, and 0 for rows that fill a chunk.
+      training: the examples of each step and their places, `[N, steps, B]`.
+      validation: the examples to validate on and their places, `[N, chunks, B]`.
       rate_factors: a factor for the learning rate of each trainable leaf, a tree of `[N]`; an empty
         tuple if all factors are 1.
     """
@@ -35,9 +35,8 @@ class Runs:
     learning_rate: Any
     weight_decay: Any
     key: Any
-    order: Any
-    validation: Any
-    weight: Any
+    training: Placements
+    validation: Placements
     rate_factors: Any = ()
 
 

@@ -15,131 +15,24 @@ import jax
 import numpy as np
 import pytest
 from etils import epath
+from method_cases import FORMULATIONS, METHODS, QUICK, cases
 
-from fsl_jax.adapt import (
-    IA3,
-    AdaLoRA,
-    BitFit,
-    BottleneckAdapter,
-    Full,
-    Joined,
-    LinearProbe,
-    LNTuning,
-    LoRA,
-    PrefixTuning,
-    PromptTuning,
-    PTuning,
-    PTuningV2,
-    TopLayers,
-    VeRA,
-)
+from fsl_jax.adapt import Joined
 from fsl_jax.adapt.methods.registry import TRAINED_METHODS
+from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import flatten
+from fsl_jax.packing.batch import gather
 from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks.losses import cross_entropy
 from fsl_jax.training.checkpointer import Checkpointer
-from fsl_jax.training.fit import take
+from fsl_jax.training.fit import make_gradient
 from fsl_jax.training.fit_loop import fit
 
-METHODS = {
-    "full": (Full(),) * 4,
-    "linear_probe": (LinearProbe(),) * 4,
-    "top_layers": (TopLayers(1),) * 4,
-    "bitfit": (BitFit(),) * 4,
-    "ln_tuning": (LNTuning(),) * 4,
-    "ia3": (IA3(),) * 4,
-    "houlsby": tuple(BottleneckAdapter("houlsby", size, "gelu") for size in (5, 2, 3, 5)),
-    "pfeiffer": tuple(BottleneckAdapter("pfeiffer", size) for size in (5, 4, 6, 3)),
-    "parallel": tuple(
-        BottleneckAdapter("parallel", size, "silu", scale)
-        for size, scale in ((3, 4.0), (5, 1.0), (2, 0.5), (3, 4.0))
-    ),
-    "joined": tuple(
-        Joined((LoRA(rank), BottleneckAdapter("parallel", size, "tanh")))
-        for rank, size in ((4, 3), (2, 5), (1, 1), (3, 2))
-    ),
-    "lora": (LoRA(4), LoRA(2, alpha=3.0), LoRA(4), LoRA(1)),
-    "dora": (
-        LoRA(4, dora=True),
-        LoRA(2, dora=True, layers="last 1", scaling="rslora"),
-        LoRA(3, dora=True, learning_rate_ratio=4.0),
-        LoRA(1, dora=True, layers="0"),
-    ),
-    "adalora": (AdaLoRA(4, 1), AdaLoRA(2, 1, alpha=3.0), AdaLoRA(3, 1), AdaLoRA(1, 1)),
-    "vera": (VeRA(6), VeRA(3, initial=0.2), VeRA(5, projection_key=1), VeRA(1)),
-    "pissa": (
-        LoRA(4, start="pissa"),
-        LoRA(2, alpha=3.0, start="pissa"),
-        LoRA(3, start="pissa", layers="1"),
-        LoRA(1, start="pissa", scaling="rslora"),
-    ),
-    "prompt_tuning": (
-        PromptTuning(4),
-        PromptTuning(2, start="random"),
-        PromptTuning(3, start="labels"),
-        PromptTuning(5, start="text", text="Topic w30"),
-    ),
-    "prompt_suffix": tuple(PromptTuning(length, position="suffix") for length in (4, 2, 3, 5)),
-    "suffix_and_lora": tuple(
-        Joined((LoRA(rank), PromptTuning(length, position="suffix")))
-        for rank, length in ((4, 2), (2, 3), (1, 1), (3, 2))
-    ),
-    "p_tuning": tuple(
-        PTuning(length, hidden=hidden) for length, hidden in ((3, 4), (2, 5), (4, 6), (3, 3))
-    ),
-    "p_tuning_mlp": tuple(
-        PTuning(length, "mlp", hidden) for length, hidden in ((3, 6), (2, 7), (4, 5), (1, 6))
-    ),
-    "prefix_tuning": tuple(
-        PrefixTuning(length, hidden) for length, hidden in ((3, 6), (2, 7), (4, 5), (1, 6))
-    ),
-    "p_tuning_v2": tuple(map(PTuningV2, (3, 2, 4, 1))),
-    "mam": tuple(
-        Joined((PrefixTuning(length, 6), BottleneckAdapter("parallel", size, scale=4.0)))
-        for length, size in ((3, 4), (2, 3), (4, 6), (1, 5))
-    ),
-}
-FORMULATIONS = (
-    "bert-head",
-    "llama-head",
-    "llama-template",
-    "llama-words",
-    "gpt2-template",
-    "gemma2-template",
-    "t5-head",
-    "t5-words",
-)
-QUICK = (
-    ("full", "bert-head"),
-    ("linear_probe", "llama-head"),
-    ("top_layers", "llama-words"),
-    ("bitfit", "gpt2-template"),
-    ("ln_tuning", "gpt2-template"),
-    ("ia3", "bert-head"),
-    ("houlsby", "bert-head"),
-    ("pfeiffer", "llama-head"),
-    ("parallel", "gpt2-template"),
-    ("mam", "bert-head"),
-    ("joined", "llama-template"),
-    ("lora", "llama-template"),
-    ("prompt_tuning", "llama-words"),
-    ("prompt_suffix", "llama-words"),
-    ("suffix_and_lora", "llama-head"),
-    ("p_tuning", "llama-template"),
-    ("p_tuning_mlp", "bert-head"),
-    ("prefix_tuning", "gemma2-template"),
-    ("p_tuning_v2", "gpt2-template"),
-    ("dora", "bert-head"),
-    ("pissa", "llama-head"),
-    ("vera", "bert-head"),
-    ("adalora", "llama-head"),
-    ("lora", "t5-words"),
-    ("vera", "t5-head"),
-)
 PROMPTS = (
     "prompt_tuning",
     "prompt_suffix",
     "suffix_and_lora",
+    "prompt_and_lora",
     "p_tuning",
     "p_tuning_mlp",
     "prefix_tuning",
@@ -148,6 +41,20 @@ PROMPTS = (
 )
 """Methods that do not start out as the base."""
 
+PACKED_GRADIENTS = (
+    ("prompt_and_lora", "gpt2-template"),
+    ("prefix_tuning", "gemma2-template"),
+    ("lora", "t5-words"),
+)
+PACKED = (
+    *PACKED_GRADIENTS,
+    ("p_tuning", "llama-template"),
+    ("prompt_suffix", "llama-words"),
+    ("mam", "bert-head"),
+    ("top_layers", "llama-words"),
+)
+"""Cases in which packed rows have something of their own to get wrong."""
+
 KEPT_TRUNK = ("linear_probe", "top_layers", "prompt_suffix")
 """Methods that keep what lies below their trained leaves."""
 
@@ -155,8 +62,8 @@ NOISE = "attention/key/bias"
 """A key's bias moves all scores of a query alike, so the loss does not depend on it: its gradient
 is rounding noise, of which Adam makes whole steps."""
 
-# Stacked against alone, on one device against eight, and cached against not: over 20 steps losses
-# differed by up to 4e-7 of themselves and leaves by up to 3e-6.
+# Stacked against alone, packed against not, on one device against eight, and cached against not:
+# over 20 steps losses differed by up to 4e-7 of themselves and leaves by up to 3e-6.
 LOSS_TOLERANCE = 2e-6
 LEAF_TOLERANCE = 2e-5
 
@@ -170,26 +77,6 @@ UNSTABLE = {
 makes one of 2e-6 in the losses of the first case, and of 2e-4 in those of the second, two of whose
 runs have learning rates that are high for it. In the last two, up to three numbers of 8,000 differ
 by 2e-5 to 3e-5."""
-
-
-def applies(method, formulation):
-    """A probe trains a head, BitFit biases that a family has, and a suffix follows in a decoder."""
-    decoders = tuple(name for name in FORMULATIONS if not name.startswith(("bert", "t5")))
-    allowed = {
-        "prompt_suffix": decoders,
-        "suffix_and_lora": decoders,
-        "linear_probe": ("bert-head", "llama-head", "t5-head"),
-        "bitfit": ("bert-head", "gpt2-template"),
-    }
-    return formulation in allowed.get(method, FORMULATIONS)
-
-
-def cases(quick=QUICK, methods=tuple(METHODS)):
-    """Parametrizes a test by all cases of some methods, of which only the quick ones are quick."""
-    pairs = [(m, f) for m in methods for f in FORMULATIONS if applies(m, f)]
-    marks = {pair: () if pair in quick else pytest.mark.soak for pair in pairs}
-    params = [pytest.param(pair, id="-".join(pair), marks=marks[pair]) for pair in pairs]
-    return pytest.mark.parametrize("case", params, indirect=True)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -283,17 +170,17 @@ def assert_same_training(found, expected, tolerances=(LOSS_TOLERANCE, LEAF_TOLER
 @cases(methods=tuple(name for name in METHODS if name not in PROMPTS))
 def test_a_run_starts_out_as_the_base(case):
     formulation = case.problem.formulation
-    pool = jax.device_put(case.problem.arrays)
+    pool = jax.device_put(case.problem.examples)
 
     @jax.jit
-    @functools.partial(jax.vmap, in_axes=(0, 0))
-    def loss(head, order):
-        batch = take(pool, order[0])
+    @jax.vmap
+    def loss(head, placements):
+        batch = gather(pool, placements.at(0))
         logits = formulation.logits(formulation.pretrained.params | head, batch)
-        return cross_entropy(logits, batch["label"]).mean()
+        return cross_entropy(logits, batch.label).mean()
 
     heads = {name: leaf for name, leaf in case.start.runs.trainable.items() if name == "head"}
-    expected = loss(heads, case.problem.runs.order) + penalties(case)
+    expected = loss(heads, case.problem.runs.training) + penalties(case)
     np.testing.assert_allclose(case.last.runs.losses[:, 0], expected, rtol=LOSS_TOLERANCE)
 
 
@@ -346,15 +233,22 @@ def test_frozen_leaves_have_no_optimiser_state(case):
 
 @cases()
 def test_frozen_leaves_have_no_gradient(case):
-    # No other product has these shapes: they are those of the multilayer perceptron's kernels.
-    found = {shape[-2:] for shape in product_shapes(case)} & {(16, 40), (40, 16)}
+    # Of sums over tokens, only gradients of the multilayer perceptron's kernels have these shapes.
+    found = {shape[-2:] for shape in shapes_of_sums(case.text)} & {(16, 40), (40, 16)}
     assert bool(found) == any(path.endswith("mlp/up/kernel") for path in case.trained)
 
 
-def product_shapes(case):
-    """The shape of every matrix product in a dispatch of the program."""
-    found = re.findall(r"stablehlo.dot_general.*-> tensor<([\dx]+)xf32>", case.text)
-    return {tuple(map(int, shape.split("x"))) for shape in found}
+def shapes_of_sums(text):
+    """The shapes of a program's matrix products that sum over tokens, as gradients of kernels do.
+
+    Tokens are on the last axis of neither factor.
+    """
+    summed, factor = r"\[([\d, ]+)\]", r"tensor<([\dx]+)xf32>"
+    form = rf"contracting_dims = {summed} x {summed},.* : \({factor}, {factor}\) -> {factor}"
+    for *axes, one, other, result in re.findall(rf"stablehlo.dot_general.*{form}", text):
+        last = (each.count("x") for each in (one, other))
+        if all(str(n) not in each.split(", ") for n, each in zip(last, axes, strict=True)):
+            yield tuple(map(int, result.split("x")))
 
 
 @cases()
@@ -384,18 +278,69 @@ def test_what_pads_a_smaller_rank_stays_zero(case):
         np.testing.assert_array_equal(filled, np.arange(4)[None, :] < ranks[:, None], path)
 
 
+@cases(quick=PACKED)
+def test_in_packed_rows_it_is_the_same_as_with_a_row_for_each_example(case):
+    apart = case.problem.unpacked()
+    assert fewer_rows(case.problem, apart)
+    assert_same_training(case.last.runs, apart.fit(apart.compile()).runs)
+
+
+def fewer_rows(problem, other):
+    """True if both training and validation have fewer rows than in another problem."""
+    return all(
+        getattr(problem.runs, name).shape.rows < getattr(other.runs, name).shape.rows
+        for name in ("training", "validation")
+    )
+
+
+@cases(quick=PACKED_GRADIENTS)
+def test_packed_rows_have_the_logits_and_gradients_of_a_row_for_each_example(case):
+    logits, loss, gradients = first_batch(case, case.problem.runs)
+    expected, expected_loss, expected_gradients = first_batch(case, case.problem.unpacked().runs)
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=LEAF_TOLERANCE)
+    np.testing.assert_allclose(loss, expected_loss, rtol=LOSS_TOLERANCE, atol=LOSS_TOLERANCE)
+    assert present(expected_gradients).keys() == case.trained
+    for path in case.trained:
+        pair = flatten(gradients)[path], flatten(expected_gradients)[path]
+        largest = np.abs(pair[1]).max()
+        if not path.endswith(NOISE):
+            assert largest > 0
+            np.testing.assert_allclose(*pair, rtol=0, atol=LEAF_TOLERANCE * largest, err_msg=path)
+
+
+def first_batch(case, runs):
+    """The logits, losses and gradients of trained leaves for the first batch of each run."""
+    stack, formulation = case.problem.stack, case.problem.formulation
+    gradient = make_gradient(formulation, stack.method, case.problem.fit_config)
+    pool = jax.device_put(case.problem.examples)
+
+    @jax.jit
+    @jax.vmap
+    def compute(trainable, frozen_leaves, placements):
+        batch = gather(pool, placements.at(0))
+        params = stack.method.reparametrize(combine(trainable, frozen_leaves, stack.shared))
+        logits = formulation.logits(params, batch)
+        return logits, *gradient(trainable, frozen_leaves, stack.shared, batch)
+
+    trainable = case.last.runs.trainable
+    return jax.device_get(compute(trainable, runs.frozen_leaves, runs.training))
+
+
 @cases(quick=[("lora", "llama-template")])
-def test_spread_over_eight_devices_it_is_the_same_as_on_one(case):
-    program = case.problem.compile(mesh=make_mesh(runs=2, batch=2, model=2))
+@pytest.mark.parametrize("rows", ["packed", pytest.param("apart", marks=pytest.mark.soak)])
+def test_spread_over_eight_devices_it_is_the_same_as_on_one(case, rows):
+    problem = case.problem.in_rows(2) if rows == "packed" else case.problem.unpacked()
+    program = problem.compile(mesh=make_mesh(runs=2, batch=2, model=2))
     tolerances = UNSTABLE.get(case.name, (LOSS_TOLERANCE, LEAF_TOLERANCE))
-    assert_same_training(case.problem.fit(program).runs, case.last.runs, tolerances)
+    assert_same_training(problem.fit(program).runs, case.last.runs, tolerances)
 
 
 @cases(methods=KEPT_TRUNK)
 def test_with_a_kept_trunk_it_is_the_same_as_without(case):
-    kept = case.problem.pool.keys() - case.problem.arrays.keys()
     # What a cut decoder reads are two stacks, and it is run whole.
-    assert bool(kept) == (case.name[0] != "top_layers" or not case.name[1].startswith("t5"))
+    kept = case.name[0] != "top_layers" or not case.name[1].startswith("t5")
+    assert case.problem.pool.is_cached == kept
     whole = dataclasses.replace(case.problem, cached=False)
     assert_same_training(case.last.runs, whole.fit(whole.compile()).runs)
 

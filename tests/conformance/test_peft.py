@@ -7,11 +7,14 @@ import peft
 import pytest
 import torch
 import transformers
+from torch.nn.utils.rnn import pad_sequence
 
 import fsl_jax
 from fsl_jax.adapt import LoRA, attach, combine, partition
 from fsl_jax.adapt.tree import flatten
-from fsl_jax.tasks import HeadFormulation, Template, TemplateFormulation, Verbalizer, encode
+from fsl_jax.tasks import HeadFormulation, Template, TemplateFormulation, Verbalizer
+from fsl_jax.tasks.batches import packed_batch
+from fsl_jax.tasks.encoding import label_indices
 from fsl_jax.tasks.losses import cross_entropy
 
 RANK, ALPHA = 3, 12
@@ -84,10 +87,10 @@ def stacked(adapted, places, read):
     }
 
 
-def class_logits(adapted, formulation, params, arrays):
-    """The class logits of PEFT's model, worked out in PyTorch."""
-    ids = torch.from_numpy(arrays["input_ids"]).long()
-    mask = torch.from_numpy(arrays["attention_mask"])
+def class_logits(adapted, formulation, params, tokens):
+    """The class logits of PEFT's model, worked out in PyTorch with each text in its own row."""
+    ids = pad_sequence([torch.tensor(each) for each in tokens], batch_first=True)
+    mask = torch.arange(ids.shape[1]) < torch.tensor(list(map(len, tokens)))[:, None]
     output = adapted(input_ids=ids, attention_mask=mask.long())
     if formulation.name == "head":
         weights = mask[:, :, None].float()
@@ -114,8 +117,8 @@ def test_lora_computes_what_peft_computes(make, tmp_path, tiny_tokenizer, tiny_d
         formulation = TemplateFormulation(pretrained, labels, Template("{text} Topic :"), words)
     else:
         formulation = HeadFormulation(pretrained, labels)
-    arrays = encode(formulation, tiny_dataset.train[:6]).arrays
-    batch = jax.tree.map(jnp.asarray, arrays)
+    examples = tiny_dataset.train[:6]
+    tokens, label = formulation.tokenize(examples)[0], label_indices(examples, labels)
     params = formulation.prepare(pretrained.params, jax.random.key(0))
     method = LoRA(RANK, ALPHA * 1.0, "(query|value|up)$")
     params, mask = attach(params, method, jax.random.key(1))
@@ -126,21 +129,21 @@ def test_lora_computes_what_peft_computes(make, tmp_path, tiny_tokenizer, tiny_d
             layer = layer[parent]
         layer[name] = jnp.asarray(leaf)
     trainable, frozen = partition(params, mask)
+    batch = packed_batch(formulation.segments(params, tokens), label)
+    assert len(batch.input_ids) < len(tokens)
 
     @jax.jit
     def loss_of(trainable, frozen):
         logits = formulation.logits(combine(trainable, frozen), batch)
-        return cross_entropy(logits, batch["label"]).mean(), logits
+        return cross_entropy(logits, batch.label).mean(), logits
 
     (loss, logits), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable, frozen)
-    reference = class_logits(adapted, formulation, params, arrays)
+    reference = class_logits(adapted, formulation, params, tokens)
     # Scores of label words are log-probabilities up to a constant that the classes share.
     np.testing.assert_allclose(
         jax.nn.log_softmax(logits), reference.log_softmax(-1).detach().numpy(), atol=1e-5
     )
-    expected = torch.nn.functional.cross_entropy(
-        reference, torch.from_numpy(arrays["label"]).long()
-    )
+    expected = torch.nn.functional.cross_entropy(reference, torch.from_numpy(label).long())
     expected.backward()
     np.testing.assert_allclose(loss, expected.item(), rtol=1e-5)
     for path, gradient in stacked(adapted, places, lambda each: each.grad.numpy()).items():

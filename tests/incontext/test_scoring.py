@@ -1,18 +1,16 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import fsl_jax
-from fsl_jax.buckets import bucket_length
 from fsl_jax.data.examples import Example
 from fsl_jax.incontext.demonstrations import context
 from fsl_jax.incontext.scoring import PREFIX_STEP, QueryScorer, common_prefix, prefix_length
 from fsl_jax.models.families.registry import initialise, module_of
 from fsl_jax.tasks import Template, TemplateFormulation, Verbalizer
-from fsl_jax.tasks.encoding import encode
+from fsl_jax.tasks.batches import unpacked_batch
 
 LABELS = ("east", "north", "west")
 WORDS = {"one token": {}, "several tokens": {"east": ["far east", "east"], "west": "very far west"}}
@@ -52,11 +50,9 @@ def scored(formulation, queries, before="", **settings):
 def read_whole(formulation, queries, before=""):
     """The scores of prompts that are read from their first token to their last."""
     tokens, _ = formulation.tokenize(queries, before)
-    of_tokens = dataclasses.replace(formulation)
-    object.__setattr__(of_tokens, "tokenize", lambda examples: (tokens, 0))
-    arrays = encode(of_tokens, queries).arrays
-    batch = {name: jnp.asarray(array) for name, array in arrays.items()}
-    return np.asarray(jax.jit(formulation.logits)(formulation.pretrained.params, batch))
+    params = formulation.pretrained.params
+    batch = unpacked_batch(formulation.segments(params, tokens))
+    return np.asarray(jax.jit(formulation.logits)(params, batch))
 
 
 def assert_same_choice(logits, expected):
@@ -71,7 +67,7 @@ def test_scores_after_a_shared_context_are_those_of_whole_prompts(make, words):
     formulation = make(words)
     before = context(formulation, texts(9, 8, 7, seed=1))
     queries = texts(2, 5, 1, 12, 3)
-    found = scored(formulation, queries, before, batch_size=2)
+    found = scored(formulation, queries, before, batch_tokens=64)
     shared = len(formulation.pretrained.tokenizer(before)["input_ids"])
     assert found.shared_tokens == shared
     assert found.truncated == 0
@@ -118,15 +114,6 @@ def test_prompts_as_long_as_the_model_reads_work(make, words, shown):
     assert_same_choice(found.logits, read_whole(formulation, queries, before))
 
 
-@pytest.mark.parametrize("max_length", [40, LONGEST])
-def test_padding_of_context_and_query_stays_within_the_limit(make, max_length):
-    limit = make(max_length=max_length).limit
-    for shared in range(16, limit):
-        for own in range(1, limit - shared + 1):
-            room = limit - bucket_length(own, limit - shared)
-            assert shared <= prefix_length(shared, room) <= room
-
-
 def test_a_prefix_has_one_of_few_lengths():
     lengths = {prefix_length(tokens, 8000) for tokens in range(1, 2049)}
     assert len(lengths) < 20
@@ -138,7 +125,7 @@ def test_a_prefix_has_one_of_few_lengths():
 def test_the_context_is_read_once_and_lengths_share_programs(make, compilations, monkeypatch):
     formulation = make()
     params = formulation.pretrained.params
-    scorer = QueryScorer(formulation, batch_size=2)
+    scorer = QueryScorer(formulation, batch_tokens=64)
     readings = []
     read = scorer._read
     monkeypatch.setattr(scorer, "_read", lambda *inputs: readings.append(1) or read(*inputs))
@@ -146,9 +133,8 @@ def test_the_context_is_read_once_and_lengths_share_programs(make, compilations,
     with compilations() as compiled:
         scorer(params, texts(*range(1, 30)), contexts[0])
     assert len(readings) == 1
-    # Queries of 4 to 32 tokens are padded to 16 or 32; the context makes one program more.
-    programs = [name for name in compiled if name in ("jit(_read_prefix)", "jit(<lambda>)")]
-    assert len(programs) == 3
+    programs = [name for name in compiled if name in ("jit(_read_prefix)", "jit(_score_rows)")]
+    assert len(programs) == 2
     with compilations() as compiled:
         scorer(params, texts(7, 28, 13), contexts[1])
     assert len(readings) == 2
@@ -158,9 +144,11 @@ def test_the_context_is_read_once_and_lengths_share_programs(make, compilations,
 def test_each_query_is_told_of_when_it_is_done(make):
     told = []
     formulation = make()
-    scorer = QueryScorer(formulation, batch_size=4)
-    scorer(formulation.pretrained.params, texts(*range(1, 10)), on_batch=told.append)
-    assert told == [4, 8, 9]
+    scorer = QueryScorer(formulation, batch_tokens=64)
+    scorer(formulation.pretrained.params, texts(*range(1, 30)), on_batch=told.append)
+    assert len(told) > 2
+    assert told == sorted(set(told))
+    assert told[-1] == 29
 
 
 def test_an_encoder_reads_every_prompt_whole(make, tiny_bases):
@@ -202,7 +190,7 @@ def test_smollm2_says_the_same_with_demonstrations_read_once():
     ]
     queries = [Example("Bank cuts interest rates", "business"), Example("Cup final", "sports")]
     before = context(formulation, shown)
-    found = scored(formulation, queries, before, batch_size=2)
+    found = scored(formulation, queries, before, batch_tokens=64)
     assert found.shared_tokens > 16
     whole = read_whole(formulation, queries, before)
     np.testing.assert_allclose(found.logits - found.logits[:, :1], whole - whole[:, :1], atol=1e-3)

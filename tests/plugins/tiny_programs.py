@@ -24,40 +24,56 @@ class Trial:
 class Problem:
     """The data of a tiny program, with functions to compile it and to carry it out.
 
-    `arrays` are all examples; `cached` says whether the trunk is kept where a method allows it.
+    `dataset` has all texts, and `examples` those of the runs as tokens on the host; `cached` says
+    whether the trunk is kept where a method allows it.
     """
 
     formulation: Any
+    dataset: Any
     fit_config: Any
     trials: tuple[Trial, ...]
     stack: Any
     runs: Any
-    arrays: dict[str, np.ndarray]
+    examples: Any
     cached: bool = True
 
     def alone(self, number):
-        """The same with one of the runs, whose leaves are drawn and stacked without the others."""
-        stack = _stack(self.formulation, self.trials[number : number + 1], self.arrays)
-        runs = jax.tree.map(lambda leaf: _row(leaf, number), self.runs)
-        return dataclasses.replace(
-            self,
-            trials=self.trials[number : number + 1],
-            stack=stack,
-            runs=dataclasses.replace(
-                runs, frozen_leaves=stack.frozen_leaves, rate_factors=stack.rate_factors
-            ),
+        """The same with one of the runs, which is made without the others."""
+        trials = self.trials[number : number + 1]
+        alone = _problem(self.formulation, self.dataset, self.fit_config, trials)
+        return dataclasses.replace(alone, cached=self.cached)
+
+    def in_rows(self, multiple):
+        """The same with a number of rows that `multiple` divides."""
+        chunks = jax.device_get(self.runs.validation)
+        validation = [
+            examples[weight > 0]
+            for examples, weight in zip(chunks.examples, chunks.weight, strict=True)
+        ]
+        steps = jax.device_get(self.runs.training.examples)
+        width = self.formulation.slot_width(_shapes(self.stack))
+        return self._placed(*_place(self.examples, steps, validation, width, multiple))
+
+    def unpacked(self):
+        """The same with each example in a row of its own, and nothing kept."""
+        length = int(self.examples.lengths.max())
+        placed = (
+            _in_own_rows(given, length) for given in (self.runs.training, self.runs.validation)
         )
+        return dataclasses.replace(self._placed(*placed), cached=False)
+
+    def _placed(self, training, validation):
+        runs = dataclasses.replace(self.runs, training=training, validation=validation)
+        return dataclasses.replace(self, runs=runs)
 
     @functools.cached_property
     def pool(self):
         """The examples on the device, with what is kept of each."""
-        from fsl_jax.training.caching import cache_examples
+        from fsl_jax.training.caching import cache_pool
 
         if not self.cached:
-            return jax.device_put(self.arrays)
-        return cache_examples(
-            self.formulation, self.stack.shared, self.stack.mask, self.arrays, chunk=4
-        )
+            return jax.device_put(self.examples)
+        return cache_pool(self.formulation, self.stack.shared, self.stack.mask, self.examples)
 
     def compile(self, size=None, mesh=None):
         """The program for so many runs at once; for all of them unless a size is given."""
@@ -94,65 +110,93 @@ class Problem:
         return jax.device_get(fit(program, state, *inputs, self.fit_config, lambda *_: None))
 
 
-def _row(leaf, number):
-    """A row as an array of one row."""
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return leaf[number : number + 1]
-    # Cut by NumPy: JAX would compile a program for each shape.
-    return jax.device_put(np.asarray(leaf)[number : number + 1])
+def _in_own_rows(placements, length):
+    from fsl_jax.packing.placements import RowShape
+
+    rows = placements.examples.shape[-1]
+    starts = np.arange(rows, dtype=np.int32) * length
+    starts = jax.device_put(np.broadcast_to(starts, placements.examples.shape))
+    return placements.replace(starts=starts, shape=RowShape(rows, length, slots=1))
 
 
-def _stack(formulation, trials, arrays):
+def _problem(formulation, dataset, config, trials):
+    from fsl_jax.data import batch_order, few_shot_split
+    from fsl_jax.tasks import encode
+    from fsl_jax.training.stacked_runs import run_key
+    from fsl_jax.training.state import Runs
+
+    splits = [few_shot_split(dataset, 2, trial.seed) for trial in trials]
+    examples = [each for split in splits for each in (*split.train, *split.validation)]
+    numbers = {example: number for number, example in enumerate(dict.fromkeys(examples))}
+    stack = _stack(formulation, trials, examples[:1])
+    pool = encode(formulation, list(numbers), _shapes(stack)).pool
+
+    def of(examples):
+        return np.array([numbers[each] for each in examples], np.int32)
+
+    def order(split):
+        train = of(split.train)
+        lengths = pool.lengths[train]
+        return train[batch_order(split.seed, lengths, config.batch_size, config.steps)]
+
+    steps = np.stack([order(split) for split in splits])
+    chunks = [of(split.validation) for split in splits]
+    width = formulation.slot_width(_shapes(stack))
+    training, validation = _place(pool, steps, chunks, width)
+    runs = Runs(
+        frozen_leaves=stack.frozen_leaves,
+        learning_rate=jax.device_put(np.float32([trial.learning_rate for trial in trials])),
+        weight_decay=jax.device_put(np.float32([trial.weight_decay for trial in trials])),
+        key=jnp.stack([run_key(trial.seed) for trial in trials]),
+        training=training,
+        validation=validation,
+        rate_factors=stack.rate_factors,
+    )
+    return Problem(formulation, dataset, config, tuple(trials), stack, runs, pool)
+
+
+def _place(pool, steps, chunks, slot_width, multiple=1):
+    from fsl_jax.packing.planning import place_chunks, place_steps
+
+    training = place_steps(pool.lengths, steps, multiple, slot_width)
+    validation = place_chunks(pool.lengths, chunks, 40, multiple, slot_width)
+    return jax.device_put((training, validation))
+
+
+def _stack(formulation, trials, examples):
+    from fsl_jax.tasks.batches import unpacked_batch
     from fsl_jax.training.stacked_runs import stack_runs
 
-    batch = jax.device_put({name: array[:1] for name, array in arrays.items()})
+    tokens, _ = formulation.tokenize(examples)
     return stack_runs(
         formulation,
         formulation.pretrained.params,
         [trial.method for trial in trials],
         [trial.seed for trial in trials],
-        lambda params: formulation.logits(params, batch),
+        lambda params: formulation.logits(
+            params, unpacked_batch(formulation.segments(params, tokens))
+        ),
     )
+
+
+def _shapes(stack):
+    from fsl_jax.training.stacked_runs import adapted_shapes
+
+    return adapted_shapes(stack.method, stack.trainable, stack.frozen_leaves, stack.shared)
 
 
 @pytest.fixture(scope="session")
 def tiny_problem(tiny_formulations, tiny_dataset):
     """Makes the problem of trials with a formulation, which may be named."""
-    from fsl_jax.data import batch_order, few_shot_split
-    from fsl_jax.tasks import encode
     from fsl_jax.training.fit_config import FitConfig
-    from fsl_jax.training.stacked_runs import run_key
-    from fsl_jax.training.state import Runs
 
     def make(formulation, trials, cached=True, **changes):
         formulation = tiny_formulations.get(formulation, formulation)
         if reserved := max(trial.method.positions for trial in trials):
             formulation = dataclasses.replace(formulation, reserved_positions=reserved)
         config = FitConfig(**{"steps": 20, "batch_size": 4, "evaluate_every": 5} | changes)
-        splits = [few_shot_split(tiny_dataset, 2, trial.seed) for trial in trials]
-        examples = [each for split in splits for each in (*split.train, *split.validation)]
-        rows = {example: row for row, example in enumerate(dict.fromkeys(examples))}
-        arrays = encode(formulation, list(rows)).arrays
-        stack = _stack(formulation, trials, arrays)
-
-        def order(split):
-            places = batch_order(split.seed, len(split.train), config.batch_size, config.steps)
-            return np.array([rows[each] for each in split.train], np.int32)[places]
-
-        # Six examples in two chunks of four: the last two are fillers.
-        validation = [[rows[each] for each in (*s.validation, *s.validation[:2])] for s in splits]
-        weight = np.tile(np.float32([[1, 1, 1, 1], [1, 1, 0, 0]]), (len(trials), 1, 1))
-        runs = Runs(
-            frozen_leaves=stack.frozen_leaves,
-            learning_rate=jax.device_put(np.float32([trial.learning_rate for trial in trials])),
-            weight_decay=jax.device_put(np.float32([trial.weight_decay for trial in trials])),
-            key=jnp.stack([run_key(trial.seed) for trial in trials]),
-            order=jax.device_put(np.stack([order(split) for split in splits])),
-            validation=jax.device_put(np.array(validation, np.int32).reshape(len(trials), 2, 4)),
-            weight=jax.device_put(weight),
-            rate_factors=stack.rate_factors,
-        )
-        return Problem(formulation, config, tuple(trials), stack, runs, arrays, cached)
+        problem = _problem(formulation, tiny_dataset, config, trials)
+        return dataclasses.replace(problem, cached=cached)
 
     return make
 

@@ -3,37 +3,56 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsl_jax.data.examples import Example
+from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
+from fsl_jax.models.blocks.head_kinds import SEQUENCE_CLASSIFICATION
+from fsl_jax.models.blocks.heads import head_shapes
+from fsl_jax.models.families.registry import FAMILIES
 from fsl_jax.tasks.classifier import ClassifierFormulation
 from fsl_jax.tasks.formulation import Formulation
 
 
 @pytest.fixture
 def classifier(tiny_bases):
-    base, random = tiny_bases["llama"], np.random.default_rng(0)
-    kernel = random.normal(size=(16, 3)).astype(np.float32)
-    params = base.params | {"classifier": {"output": {"kernel": jax.device_put(kernel)}}}
-    return dataclasses.replace(
-        base, head="sequence_classification", labels=("a", "b", "c"), params=params
-    )
+    """Makes a model that classifies texts, by its own head."""
+
+    def make(family):
+        base, random = tiny_bases[family], np.random.default_rng(0)
+        style = FAMILIES[base.config.family].classifier
+        shapes = head_shapes(base.config, SEQUENCE_CLASSIFICATION, style, 3)
+        leaves = flatten(base.params) | {
+            path: jnp.asarray(random.normal(size=shape), jnp.float32)
+            for path, shape in shapes.items()
+        }
+        return dataclasses.replace(
+            base, head=SEQUENCE_CLASSIFICATION, labels=("a", "b", "c"), params=unflatten(leaves)
+        )
+
+    return make
 
 
-def test_it_gives_the_logits_of_the_models_head(classifier):
-    formulation = ClassifierFormulation.of(classifier)
+@pytest.mark.parametrize(
+    ("family", "method"),
+    [("bert", "lora(2)"), ("llama", "prompt_tuning(2)"), ("t5", "prompt_tuning(2)")],
+)
+def test_it_gives_the_logits_of_the_models_head(
+    classifier, adapted, assert_same, family, method, texts
+):
+    pretrained = classifier(family)
+    formulation = ClassifierFormulation.of(pretrained)
     assert isinstance(formulation, Formulation)
     assert formulation.labels == ("a", "b", "c")
-    assert formulation.prepare(classifier.params, jax.random.key(0)) is classifier.params
-    tokens, _ = formulation.tokenize([Example("w1 w2 w3", "a")])
-    ids = np.array(tokens, np.int32)
-    batch = jax.device_put({"input_ids": ids, "attention_mask": ids >= 0})
-    logits = formulation.logits(classifier.params, batch)
-    expected = classifier.apply(classifier.params, ids, ids >= 0).logits
-    np.testing.assert_array_equal(logits, expected)
-    assert logits.shape == (1, 3)
+    params = adapted(pretrained, method)
+    assert formulation.prepare(params, jax.random.key(0)) is params
+
+    def logits(params, ids, mask):
+        return pretrained.apply(params, ids, mask).logits
+
+    assert_same(formulation, params, texts, logits)
 
 
 def test_a_model_without_such_a_head_is_refused(tiny_bases):

@@ -9,19 +9,9 @@ from tokenizers.processors import TemplateProcessing
 
 from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError
+from fsl_jax.tasks.batches import packed_batch
 from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.head import INITIAL_SCALE, LEAST_TOKENS, HeadFormulation
-
-
-def reference(pooling, hidden, mask):
-    """The pooled representation of each row, from its real tokens alone."""
-    rows = [row[real] for row, real in zip(hidden, mask, strict=True)]
-    pool = {
-        "mean": lambda row: row.mean(axis=0),
-        "cls": lambda row: row[0],
-        "last": lambda row: row[-1],
-    }
-    return np.stack([pool[pooling](row) for row in rows])
 
 
 def test_the_nearest_pooling_is_named(tiny_bases):
@@ -71,62 +61,80 @@ def test_the_head_is_added_and_nothing_else_touched(tiny_formulations):
     assert not np.array_equal(other, head["kernel"])
 
 
-@pytest.mark.parametrize("name", ["bert-head", "llama-head"])
-def test_logits_are_a_linear_layer_on_what_is_pooled(tiny_formulations, name):
-    formulation = tiny_formulations[name]
+def alone(formulation, encoder_only=False):
+    """Return a function that computes the logits of texts in rows of their own."""
+    pooling, pretrained = formulation.pooling, formulation.pretrained
+
+    def logits(params, ids, mask):
+        inputs = {}
+        if pretrained.config.is_encoder_decoder:
+            start = jnp.full((len(ids), 1), pretrained.config.decoder_start_token, jnp.int32)
+            shifted = jnp.concatenate([start, ids[:, :-1]], axis=1)
+            inputs = {"decoder_input_ids": shifted, "decoder_attention_mask": mask}
+        output = pretrained.apply(params, ids, mask, unembed=False, **inputs)
+        hidden = output.encoder_hidden if encoder_only else output.hidden
+        lengths = jnp.sum(mask, axis=1)
+        if pooling == "mean":
+            total = jnp.sum(hidden * mask[..., None].astype(hidden.dtype), axis=1)
+            pooled = total / lengths[:, None].astype(hidden.dtype)
+        else:
+            pooled = hidden[jnp.arange(len(ids)), 0 if pooling == "cls" else lengths - 1]
+        return pooled @ params["head"]["kernel"] + params["head"]["bias"][None]
+
+    return logits
+
+
+@pytest.mark.parametrize(
+    ("family", "pooling", "method"),
+    [
+        ("bert", "mean", "lora(2)"),
+        ("bert", "cls", "prompt_tuning(2)"),
+        ("llama", "last", "prompt_tuning(2)"),
+        ("llama", "mean", "prompt_tuning(2)"),
+        ("t5", "last", "prompt_tuning(2)"),
+    ],
+)
+def test_packed_texts_have_the_numbers_of_texts_alone(
+    tiny_bases, with_head, assert_same, family, pooling, method, texts
+):
+    tokenizer = copy.deepcopy(tiny_bases[family].tokenizer)
+    tokenizer.cls_token = "w0"
+    base = dataclasses.replace(tiny_bases[family], tokenizer=tokenizer)
+    formulation = HeadFormulation(base, ("a", "b", "c"), pooling)
     assert isinstance(formulation, Formulation)
-    pretrained = formulation.pretrained
-    random = np.random.default_rng(0)
-    head = {
-        "kernel": random.normal(size=(16, 3)).astype(np.float32),
-        "bias": random.normal(size=3).astype(np.float32),
-    }
-    params = pretrained.params | {"head": jax.tree.map(jnp.asarray, head)}
-    mask = np.arange(16)[None] < np.array([16, 5, 1])[:, None]
-    ids = np.where(mask, random.integers(2, 64, mask.shape), 0)
-    batch = {"input_ids": jnp.asarray(ids, jnp.int32), "attention_mask": jnp.asarray(mask)}
+    assert_same(formulation, with_head(formulation, method), texts, alone(formulation))
+
+
+def test_an_encoder_loaded_without_its_decoder_is_pooled_by_itself(
+    tiny_bases, with_head, assert_same, texts
+):
+    whole = tiny_bases["t5"]
+    encoder = dataclasses.replace(whole, head="mean_features")
+    formulation = HeadFormulation(encoder, ("a", "b"))
+    reference = alone(dataclasses.replace(formulation, pretrained=whole), encoder_only=True)
+    params = with_head(formulation, "prompt_tuning(2)")
+    assert_same(formulation, params, texts, reference)
+    params = {name: leaf for name, leaf in params.items() if name != "decoder"}
+    batch = packed_batch(formulation.segments(params, texts))
+    assert jnp.isfinite(jax.jit(formulation.logits)(params, batch)).all()
+
+
+def test_what_was_computed_once_gives_the_same_logits(tiny_bases, with_head, packed, texts):
+    formulation = HeadFormulation(tiny_bases["llama"], ("a", "b"))
+    params = with_head(formulation, "top_layers(1)")
+    batch = packed(formulation.segments(params, texts))
 
     @jax.jit
     def compute(params, batch):
-        hidden = pretrained.apply(params, batch["input_ids"], batch["attention_mask"]).hidden
-        kept = formulation.representation(params, batch)
-        logits = formulation.logits(params, batch)
-        return hidden, logits, formulation.logits(params, {"representation": kept})
+        kept = {"representation": formulation.representation(params, batch)}
+        trunk = {"trunk": formulation.trunk(params, batch)}
+        caches = ({}, kept, trunk)
+        return [formulation.logits(params, batch.replace(cached=cached)) for cached in caches]
 
-    hidden, logits, from_kept = compute(params, batch)
-    pooled = reference(formulation.pooling, np.asarray(hidden), mask)
-    np.testing.assert_allclose(logits, pooled @ head["kernel"] + head["bias"], atol=1e-5)
-    np.testing.assert_array_equal(logits, from_kept)
-
-
-def representation_of(pretrained, lengths):
-    """Return texts of these lengths, their mask, and their pooled representations."""
-    mask = np.arange(7)[None] < np.array(lengths)[:, None]
-    ids = np.where(mask, np.random.default_rng(0).integers(2, 64, mask.shape), 0)
-    batch = {"input_ids": jnp.asarray(ids, jnp.int32), "attention_mask": jnp.asarray(mask)}
-    formulation = HeadFormulation(pretrained, ("a", "b"))
-    return ids, mask, jax.jit(formulation.representation)(pretrained.params, batch)
-
-
-def test_the_decoder_of_an_encoder_decoder_reads_a_text_too(tiny_bases):
-    t5, lengths = tiny_bases["t5"], (7, 3, 1)
-    ids, mask, found = representation_of(t5, lengths)
-    shifted = np.concatenate([np.full((3, 1), t5.config.decoder_start_token), ids[:, :-1]], axis=1)
-    output = t5.apply(
-        t5.params, ids.astype(np.int32), mask, decoder_input_ids=shifted.astype(np.int32)
-    )
-    expected = np.stack([row[n - 1] for row, n in zip(output.hidden, lengths, strict=True)])
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_an_encoder_loaded_without_its_decoder_is_pooled_by_itself(tiny_bases):
-    whole, lengths = tiny_bases["t5"], (7, 3, 1)
-    params = {name: leaf for name, leaf in whole.params.items() if name != "decoder"}
-    encoder = dataclasses.replace(whole, head="mean_features", params=params)
-    ids, mask, found = representation_of(encoder, lengths)
-    output = whole.apply(whole.params, ids.astype(np.int32), mask, decoder_input_ids=ids[:, :1])
-    rows = zip(output.encoder_hidden, lengths, strict=True)
-    np.testing.assert_allclose(found, np.stack([row[:n].mean(0) for row, n in rows]), atol=1e-5)
+    logits, *from_kept = compute(params, batch)
+    assert np.abs(logits).max() > 0.1
+    for each in from_kept:
+        np.testing.assert_allclose(each, logits, rtol=1e-5, atol=1e-6)
 
 
 def test_texts_are_cut_to_the_limit_and_counted(tiny_bases):

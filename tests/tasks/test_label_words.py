@@ -2,10 +2,9 @@
 
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from fsl_jax.models.outputs import KeyValues
-from fsl_jax.tasks.label_words import LabelWords, append_words
+from fsl_jax.tasks import packed_batch
+from fsl_jax.tasks.label_words import LabelWords, segment_layout
 
 WORDS = {
     "one token": ([[4], [5], [6]], [0, 1, 2]),
@@ -36,29 +35,22 @@ def test_probabilities_of_a_class_add_up():
     np.testing.assert_allclose(np.exp(scores), [[0.3, 0.7], [0.75, 0.25]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("prefix_length", [0, 2])
-def test_a_word_sees_the_prompt_and_its_own_earlier_tokens(prefix_length):
+def test_a_word_sees_its_own_prompt_and_its_own_earlier_tokens():
     words = LabelWords.from_tokens(*WORDS["several words"])
-    ids = jnp.array([[1, 2, 0]], jnp.int32)
-    mask = jnp.array([[True, True, False]])
-    prefix = None
-    if prefix_length:
-        states = jnp.zeros((1, 1, prefix_length, 1, 1))
-        prefix = KeyValues(states, states, jnp.ones((1, prefix_length), bool))
-    whole, attention, positions = append_words(words, ids, mask, prefix)
-    assert whole.tolist() == [[1, 2, 0, 7, 8, 7]]
-    # The word of three tokens takes two positions after the two tokens of the prompt.
-    assert (positions - prefix_length).tolist() == [[0, 1, 1, 2, 2, 3]]
-    assert attention[0, :, :prefix_length].all()
-    assert attention[0, 3:, prefix_length:].astype(int).tolist() == [
-        [1, 1, 0, 1, 0, 0],
-        [1, 1, 0, 0, 1, 0],
-        [1, 1, 0, 0, 1, 1],
+    batch = packed_batch([[1, 2, 7, 8, 7], [3, 7, 8, 7]], length=10)
+    layout = segment_layout(words, batch)
+    assert layout.word.tolist() == [[-1, -1, 0, 3, 3, -1, 0, 3, 3, -1]]
+    # The word of three tokens takes two positions after the tokens of the prompt.
+    assert layout.positions[0, :9].tolist() == [0, 1, 2, 2, 3, 0, 1, 1, 2]
+    sees = layout.sees(batch.segment_ids)[0].astype(int)
+    assert sees[:5, :5].tolist() == [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [1, 1, 1, 0, 0],
+        [1, 1, 0, 1, 0],
+        [1, 1, 0, 1, 1],
     ]
-    assert not attention[0, :3, prefix_length + 3 :].any()
-
-
-def test_words_of_one_token_leave_prompts_as_they_are():
-    words = LabelWords.from_tokens(*WORDS["one token"])
-    ids, mask = jnp.array([[1, 2]], jnp.int32), jnp.ones((1, 2), bool)
-    assert append_words(words, ids, mask, None) == (ids, mask, None)
+    np.testing.assert_array_equal(sees[5:9, 5:9], sees[1:5, 1:5])
+    assert not sees[:5, 5:].any()
+    assert not sees[5:9, :5].any()
+    assert not sees[:, 9].any()

@@ -1,18 +1,16 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError
-from fsl_jax.tasks.encoding import encode
+from fsl_jax.tasks.batches import packed_batch
 from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.template import Template
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.tasks.verbalizer import Verbalizer
-from fsl_jax.tasks.word_scores import score_words
 
 LABELS = ("east", "north", "west")
 FAR = {"east": ["very far east", "far east"], "west": "very very far west"}
@@ -33,6 +31,12 @@ def make(tiny_bases):
 
 def text(words):
     return Example(" ".join(["w1"] * words), "east")
+
+
+def logits_of(formulation, examples):
+    params = formulation.pretrained.params
+    tokens, _ = formulation.tokenize(examples)
+    return jax.jit(formulation.logits)(params, packed_batch(formulation.segments(params, tokens)))
 
 
 def test_an_encoder_is_refused_with_what_to_do(tiny_bases):
@@ -91,13 +95,14 @@ def test_words_take_no_room_of_an_encoder_s(make, tiny_bases, max_length, limit)
 def test_a_text_longer_than_the_model_is_cut_and_scored(make, words):
     formulation = make(words)
     room = formulation.limit - AROUND
-    encoded = encode(formulation, [text(2), text(room), text(room + 1), text(500)])
-    assert encoded.truncated == 2
-    assert encoded.arrays["input_ids"].shape == (4, formulation.limit)
+    tokens, cut = formulation.tokenize([text(2), text(room), text(room + 1), text(500)])
+    assert cut == 2
+    assert [len(ids) for ids in tokens[1:]] == [formulation.limit] * 3
     tail = formulation.pretrained.tokenizer(". Topic :")["input_ids"]
-    assert encoded.arrays["input_ids"][2:, -3:].tolist() == [tail, tail]
-    batch = {name: jnp.asarray(array) for name, array in encoded.arrays.items()}
-    logits = jax.jit(formulation.logits)(formulation.pretrained.params, batch)
+    assert [ids[-3:] for ids in tokens[2:]] == [tail, tail]
+    params = formulation.pretrained.params
+    batch = packed_batch(formulation.segments(params, tokens), length=72)
+    logits = jax.jit(formulation.logits)(params, batch)
     np.testing.assert_allclose(logits[1:], np.tile(logits[1], (3, 1)), atol=1e-5)
     assert not np.allclose(logits[0], logits[1], atol=1e-2)
 
@@ -114,23 +119,6 @@ def test_what_stands_before_a_prompt_takes_of_its_room(make):
     assert [len(ids) for ids in tokens] == [16, 16]
     assert cut == 1
     assert formulation.pretrained.tokenizer.decode(tokens[1]).startswith("w9 w9 w9 . w1")
-
-
-def test_logits_are_the_scores_of_the_words(make):
-    formulation = make(FAR)
-    arrays = encode(formulation, [text(2), text(5)]).arrays
-    batch = {name: jnp.asarray(array) for name, array in arrays.items()}
-    inputs = batch["input_ids"], batch["attention_mask"]
-    llama = formulation.pretrained
-
-    @jax.jit
-    def both(params):
-        scores = score_words(llama, params, formulation.words, *inputs)
-        return scores, formulation.logits(params, batch), formulation.trunk(params, batch)
-
-    scores, logits, kept = both(llama.params)
-    np.testing.assert_array_equal(scores, logits)
-    assert kept.shape == (2, inputs[0].shape[1] + formulation.words.inputs.size, 16)
 
 
 def test_a_tokenizer_that_opens_texts_with_a_token_does_so_once(
@@ -156,12 +144,10 @@ def test_many_long_words_are_scored_as_each_alone(tiny_bases, family):
     verbalizer = Verbalizer.from_mapping(LABELS, MANY_LONG)
     formulation = TemplateFormulation(pretrained, LABELS, TEMPLATE, verbalizer)
     assert formulation.words.inputs.size > 2 * pretrained.config.max_length
-    arrays = encode(formulation, [text(2)]).arrays
-    batch = {name: jnp.asarray(array) for name, array in arrays.items()}
-    logits = jax.jit(formulation.logits)(pretrained.params, batch)
+    logits = logits_of(formulation, [text(2)])
     one = Verbalizer.from_mapping(LABELS, {label: MANY_LONG[label][2] for label in LABELS})
     alone = TemplateFormulation(pretrained, LABELS, TEMPLATE, one)
-    only = jax.jit(alone.logits)(pretrained.params, batch)
+    only = logits_of(alone, [text(2)])
     assert np.isfinite(logits).all()
     # The shorter words add to the probability of each class.
     assert np.all(logits > only)
@@ -170,11 +156,11 @@ def test_many_long_words_are_scored_as_each_alone(tiny_bases, family):
 def test_words_that_leave_no_position_for_a_prompt_say_what_they_need(tiny_bases, make):
     long = {"east": "very " * 40 + "east"}
     with pytest.raises(InputError, match=r"needs 40 positions after a prompt.* there are 32 for"):
-        encode(make(long), [text(2)])
+        make(long).tokenize([text(2)])
     verbalizer = Verbalizer.from_mapping(LABELS, long)
     formulation = TemplateFormulation(tiny_bases["t5"], LABELS, TEMPLATE, verbalizer)
     with pytest.raises(InputError, match="choose shorter label words"):
-        encode(formulation, [text(2)])
+        formulation.tokenize([text(2)])
 
 
 @pytest.mark.parametrize("family", ["llama", "t5"])

@@ -1,4 +1,4 @@
-"""Label words are scored in one pass as in a full pass for each word."""
+"""Label words are scored in one pass over packed prompts as in a full pass for each word."""
 
 import functools
 
@@ -9,47 +9,91 @@ import pytest
 
 import fsl_jax
 from fsl_jax.adapt.methods.top_layers import TopLayers
+from fsl_jax.models.blocks.prompt_tokens import prompt_token_ids
+from fsl_jax.tasks import packed_batch
 from fsl_jax.tasks.label_words import LabelWords
 from fsl_jax.tasks.word_scores import score_words, words_trunk
 
 WORDS = {
     "one token": ([[4], [5], [6]], [0, 1, 2]),
-    "several tokens": ([[7, 4], [7, 5], [7, 5, 9, 6]], [0, 1, 2]),
     "several words": ([[7, 4], [4], [5], [8, 7, 6], [8], [6]], [0, 0, 1, 2, 2, 2]),
 }
 
 
-def arrays(prompts, length):
-    """Prompts as padded arrays."""
-    mask = np.arange(length)[None] < np.array([len(ids) for ids in prompts])[:, None]
-    ids = np.zeros(mask.shape, np.int32)
-    ids[mask] = np.concatenate(prompts)
-    return jnp.asarray(ids), jnp.asarray(mask)
+def plain_scores(pretrained, tokens, owner):
+    """Return a function that computes the log-probability of each class, nothing shared.
 
+    Each prompt is read with each word, in a row of its own.
+    """
+    word_lengths = np.array([len(word) for word in tokens])
+    longest = word_lengths.max()
+    words = np.zeros((len(tokens), longest), np.int32)
+    for row, word in zip(words, tokens, strict=True):
+        row[: len(word)] = word
 
-@functools.partial(jax.jit, static_argnums=0)
-def full_logits(pretrained, params, ids, mask):
-    return pretrained.apply(params, ids, mask).logits
+    def logits_of_words(params, ids, lengths, after):
+        if pretrained.config.is_encoder_decoder:
+            start = jnp.full((len(ids), 1), pretrained.config.decoder_start_token, jnp.int32)
+            read = jnp.concatenate([start, after[:, :-1]], axis=1)
+            mask = jnp.arange(ids.shape[1])[None] < lengths[:, None]
+            return pretrained.apply(params, ids, mask, decoder_input_ids=read).logits
+        number = jnp.arange(ids.shape[1] + longest)[None] - lengths[:, None]
+        chosen = jnp.take_along_axis(after, jnp.clip(number, 0, longest - 1), axis=1)
+        whole = jnp.where(number < 0, jnp.pad(ids, ((0, 0), (0, longest))), chosen)
+        logits = pretrained.apply(params, whole, number < longest).logits
+        places = lengths[:, None] - 1 + jnp.arange(longest)[None]
+        return jnp.take_along_axis(logits, places[..., None], axis=1)
 
-
-def plain_scores(pretrained, prompts, words, owner, length):
-    """The log-probability of each class: a full pass for each prompt and word, nothing shared."""
-    whole = [[*prompt, *word] for prompt in prompts for word in words]
-    logits = np.asarray(full_logits(pretrained, pretrained.params, *arrays(whole, length)))
-    logits = logits.astype(np.float64)
-    log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-    of_words = np.array(
-        [
-            sum(rows[len(ids) - len(word) - 1 + place, token] for place, token in enumerate(word))
-            for rows, ids, word in zip(
-                log_probabilities, whole, list(words) * len(prompts), strict=True
-            )
+    def scores(params, ids, mask):
+        rows = [jnp.repeat(each, len(tokens), axis=0) for each in (ids, jnp.sum(mask, axis=1))]
+        after = jnp.tile(words, (len(ids), 1))
+        each = jax.nn.log_softmax(logits_of_words(params, *rows, after))
+        each = jnp.take_along_axis(each, after[..., None], axis=2)[..., 0]
+        counts = jnp.arange(longest)[None] < jnp.tile(word_lengths, len(ids))[:, None]
+        of_words = jnp.sum(jnp.where(counts, each, 0), axis=1).reshape(len(ids), -1)
+        classes = [
+            jax.nn.logsumexp(of_words[:, np.array(owner) == number], axis=1)
+            for number in range(max(owner) + 1)
         ]
-    ).reshape(len(prompts), len(words))
-    classes = range(max(owner) + 1)
-    return np.stack(
-        [np.log(np.exp(of_words[:, np.array(owner) == each]).sum(axis=1)) for each in classes], 1
-    )
+        return jnp.stack(classes, axis=1)
+
+    return scores
+
+
+class Scoring:
+    """What `assert_same` reads of a formulation, with words that are tokens."""
+
+    labels = ("east", "north", "west")
+
+    def __init__(self, pretrained, words):
+        self.pretrained, self.words = pretrained, words
+
+    def logits(self, params, batch):
+        return score_words(self.pretrained, params, self.words, batch)
+
+
+def followed_by(words, prompts):
+    return [[*ids, *words.inputs.tolist()] for ids in prompts]
+
+
+@pytest.mark.parametrize(
+    ("family", "kind"),
+    [("llama", "one token"), ("llama", "several words"), ("t5", "several words")],
+)
+def test_packed_prompts_have_the_numbers_of_a_full_pass_for_each_word(
+    tiny_bases, adapted, texts, packed, assert_same, family, kind
+):
+    base, words = tiny_bases[family], LabelWords.from_tokens(*WORDS[kind])
+    params = adapted(base, "prompt_tuning(2)")
+    before = prompt_token_ids(params).tolist()
+    segments = texts if family == "t5" else followed_by(words, texts)
+    batch = packed([[*before, *ids] for ids in segments])
+    assert_same(Scoring(base, words), params, texts, plain_scores(base, *WORDS[kind]), batch)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def jitted_scores(pretrained, params, words, batch, prefix=None):
+    return score_words(pretrained, params, words, batch, prefix=prefix)
 
 
 def assert_same_up_to_a_constant(scores, expected, **tolerance):
@@ -58,111 +102,35 @@ def assert_same_up_to_a_constant(scores, expected, **tolerance):
     assert np.abs(centred[1]).max() > 0.1
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2))
-def jitted_scores(pretrained, params, words, ids, mask, prefix=None):
-    return score_words(pretrained, params, words, ids, mask, prefix=prefix)
-
-
-def prompts_of(*lengths, seed=0):
-    random = np.random.default_rng(seed)
-    return [random.integers(10, 64, length).tolist() for length in lengths]
-
-
 @pytest.mark.parametrize("kind", WORDS)
-def test_scores_are_those_of_a_full_pass_for_each_word(tiny_bases, kind):
-    tokens, owner = WORDS[kind]
-    prompts = prompts_of(16, 9, 1, 3)
-    scores = jitted_scores(
-        tiny_bases["llama"],
-        tiny_bases["llama"].params,
-        LabelWords.from_tokens(tokens, owner),
-        *arrays(prompts, 16),
-    )
-    expected = plain_scores(tiny_bases["llama"], prompts, tokens, owner, 24)
-    assert_same_up_to_a_constant(np.asarray(scores), expected, atol=2e-5)
-
-
-@pytest.mark.parametrize("kind", WORDS)
-def test_an_encoder_decoder_writes_the_words(tiny_bases, kind):
-    t5, (tokens, owner) = tiny_bases["t5"], WORDS[kind]
-    prompts = prompts_of(16, 9, 1, 3)
-    ids, mask = arrays(prompts, 16)
-    words = LabelWords.from_tokens(tokens, owner)
-    scores = jitted_scores(t5, t5.params, words, ids, mask)
-    start = t5.config.decoder_start_token
-    of_words = []
-    for word in tokens:
-        read = np.tile(np.array([start, *word[:-1]], np.int32), (len(prompts), 1))
-        logits = t5.apply(t5.params, ids, mask, decoder_input_ids=read).logits
-        places = jax.nn.log_softmax(logits)[:, np.arange(len(word)), np.array(word)]
-        of_words.append(np.exp(np.asarray(places).sum(axis=1)))
-    classes = [
-        sum(each for each, owned in zip(of_words, owner, strict=True) if owned == number)
-        for number in range(max(owner) + 1)
-    ]
-    assert_same_up_to_a_constant(np.asarray(scores), np.log(np.stack(classes, 1)), atol=2e-5)
-
-
-@pytest.mark.parametrize("kind", WORDS)
-@pytest.mark.parametrize("rows", ["shared", "own"])
-def test_scores_after_a_prefix_are_those_of_the_whole(tiny_bases, kind, rows):
-    tokens, owner = WORDS[kind]
-    llama = tiny_bases["llama"]
-    before = prompts_of(6, 4, 1, seed=1)
-    before = before[:1] * 3 if rows == "shared" else before
-    own = prompts_of(5, 2, 8, seed=2)
+def test_every_prompt_sees_the_whole_prefix(tiny_bases, adapted, texts, padded, packed, kind):
+    """The keys and values of the prefix include those of a soft prompt."""
+    llama, words = tiny_bases["llama"], LabelWords.from_tokens(*WORDS[kind])
+    params, before = adapted(llama, "prompt_tuning(2)"), [11, 12, 13, 14, 15, 16]
     read = jax.jit(lambda params, ids, mask: llama.apply(params, ids, mask).key_values)
-    prefix = read(llama.params, *arrays(before[:1] if rows == "shared" else before, 8))
-    words = LabelWords.from_tokens(tokens, owner)
-    scores = jitted_scores(llama, llama.params, words, *arrays(own, 8), prefix)
-    prompts = [[*first, *second] for first, second in zip(before, own, strict=True)]
-    expected = plain_scores(llama, prompts, tokens, owner, 24)
-    assert_same_up_to_a_constant(np.asarray(scores), expected, atol=2e-5)
+    prefix = read(params, *padded([before], 8))
+    batch = packed(followed_by(words, texts))
+    scores = jitted_scores(llama, params, words, batch, prefix)
+    whole = padded([[*before, *ids] for ids in texts], 16)
+    expected = jax.jit(plain_scores(llama, *WORDS[kind]))(params, *whole)
+    assert_same_up_to_a_constant(scores[:-1], expected, atol=2e-5)
 
 
-def test_padding_makes_no_difference(tiny_bases):
-    tokens, owner = WORDS["several words"]
-    words = LabelWords.from_tokens(tokens, owner)
-    llama = tiny_bases["llama"]
-    prompts = prompts_of(7, 2)
-    scores = [
-        jitted_scores(llama, llama.params, words, *arrays(prompts, length)) for length in (7, 16)
-    ]
-    np.testing.assert_allclose(*scores, atol=1e-5)
-
-
-def test_activations_of_the_trunk_can_be_kept(tiny_bases):
+def test_activations_of_the_trunk_can_be_kept(tiny_bases, texts, packed):
     words = LabelWords.from_tokens(*WORDS["several words"])
     llama = tiny_bases["llama"]
     params = TopLayers(1).extend(llama.params, jax.random.key(0))
-    ids, mask = arrays(prompts_of(7, 2), 8)
+    batch = packed(followed_by(words, texts))
 
     @jax.jit
     def both(params):
-        kept = words_trunk(llama, params, words, ids, mask)
-        from_kept = score_words(llama, params, words, ids, mask, trunk=kept)
-        return from_kept, score_words(llama, params, words, ids, mask)
+        kept = batch.replace(cached={"trunk": words_trunk(llama, params, words, batch)})
+        return [score_words(llama, params, words, each) for each in (kept, batch)]
 
     np.testing.assert_allclose(*both(params), atol=1e-5)
 
 
-def test_gradients_are_finite_though_classes_have_unlike_numbers_of_words(tiny_bases):
-    words = LabelWords.from_tokens(*WORDS["several words"])
-    llama = tiny_bases["llama"]
-    ids, mask = arrays(prompts_of(5, 2), 8)
-
-    @jax.jit
-    def gradients(params):
-        return jax.grad(lambda params: score_words(llama, params, words, ids, mask)[:, 0].sum())(
-            params
-        )
-
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(gradients(llama.params))]
-    assert all(np.isfinite(leaf).all() for leaf in leaves)
-    assert any(leaf.any() for leaf in leaves)
-
-
-def test_scores_of_smollm2_are_those_of_a_full_pass_for_each_word():
+def test_scores_of_smollm2_are_those_of_a_full_pass_for_each_word(padded):
     smollm2 = fsl_jax.load("smollm2-135m")
     texts = ["Headline: Striker signs for Arsenal\nCategory:", "A new phone is here. Topic:"]
     words = [" sports", " consumer electronics", " the stock market"]
@@ -170,6 +138,9 @@ def test_scores_of_smollm2_are_those_of_a_full_pass_for_each_word():
     tokens = [smollm2.tokenizer(word)["input_ids"] for word in words]
     assert [len(ids) for ids in tokens] == [1, 2, 3]
     laid = LabelWords.from_tokens(tokens, [0, 1, 2])
-    scores = jitted_scores(smollm2, smollm2.params, laid, *arrays(prompts, 16))
-    expected = plain_scores(smollm2, prompts, tokens, [0, 1, 2], 16)
-    assert_same_up_to_a_constant(np.asarray(scores), expected, atol=1e-3)
+    batch = packed_batch(followed_by(laid, prompts), length=40)
+    scores = jitted_scores(smollm2, smollm2.params, laid, batch)
+    expected = jax.jit(plain_scores(smollm2, tokens, [0, 1, 2]))(
+        smollm2.params, *padded(prompts, 16)
+    )
+    assert_same_up_to_a_constant(scores, expected, atol=1e-3)

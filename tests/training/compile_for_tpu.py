@@ -21,6 +21,8 @@ from fsl_jax.errors import InputError
 from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.registry import initialise, module_of
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.packing.placements import Placements, RowShape
+from fsl_jax.packing.pool import Pool
 from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks import Template, TemplateFormulation, Verbalizer
 from fsl_jax.training.fit_config import FitConfig
@@ -62,20 +64,24 @@ def shapes_of_runs(formulation, count):
     def draw(params):
         stack = stack_runs(formulation, params, [LoRA(rank=8)] * count, range(count))
         examples = len(LABELS) * SHOTS
-        chunks = -(-examples // SETTINGS.evaluation_batch)
-        chunked = (count, chunks, -(-examples // chunks))
         runs = Runs(
             frozen_leaves=stack.frozen_leaves,
             learning_rate=jnp.zeros(count),
             weight_decay=jnp.zeros(count),
             key=jnp.stack([run_key(seed) for seed in range(count)]),
-            order=jnp.zeros((count, SETTINGS.steps, BATCH), jnp.int32),
-            validation=jnp.zeros(chunked, jnp.int32),
-            weight=jnp.zeros(chunked),
+            training=placements(count, SETTINGS.steps),
+            validation=placements(count, examples // BATCH),
         )
         return stack.trainable, runs, stack.shared
 
     return jax.eval_shape(draw, formulation.pretrained.params)
+
+
+def placements(*batches):
+    """Return batches of texts that each fill a row."""
+    shape = (*batches, BATCH)
+    numbers = jnp.zeros(shape, jnp.int32)
+    return Placements(numbers, numbers, jnp.zeros(shape), RowShape(BATCH, TOKENS, slots=1))
 
 
 def compiler_for(description, runs, dtype):
@@ -84,12 +90,9 @@ def compiler_for(description, runs, dtype):
     formulation = TemplateFormulation(
         pretrained(dtype), LABELS, Template("{text} Topic :"), Verbalizer.from_mapping(LABELS, None)
     )
-    rows = runs * 2 * len(LABELS) * SHOTS
-    pool = {
-        "input_ids": jax.ShapeDtypeStruct((rows, TOKENS), np.int32),
-        "attention_mask": jax.ShapeDtypeStruct((rows, TOKENS), bool),
-        "label": jax.ShapeDtypeStruct((rows,), np.int32),
-    }
+    examples = runs * 2 * len(LABELS) * SHOTS
+    sizes = (examples * TOKENS, examples, examples, examples)
+    pool = Pool(*(jax.ShapeDtypeStruct((size,), np.int32) for size in sizes))
     trainable, by_run, shared = shapes_of_runs(formulation, runs)
 
     def compile_size(size):

@@ -7,8 +7,11 @@ import pytest
 
 from fsl_jax.adapt import BitFit, Full, LinearProbe, LoRA, PromptTuning, TopLayers, combine
 from fsl_jax.adapt.tree import unflatten
+from fsl_jax.packing.batch import gather
+from fsl_jax.packing.pool import make_pool
+from fsl_jax.tasks.batches import unpacked_batch
 from fsl_jax.tasks.losses import cross_entropy
-from fsl_jax.training.caching import cache_examples, cached_name, lower_part, pool_shapes
+from fsl_jax.training.caching import cache_pool, cached_name, lower_part, pool_shapes
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,7 @@ def problem(tiny_problem, trial):
 def test_loss_and_gradients_are_those_without(problem, formulation, method):
     made = problem(formulation, method)
     stack, pool = made.stack, made.pool
+    placements = jax.tree.map(lambda leaf: leaf[0, 0], made.runs.training)
     halves = jax.tree.map(lambda leaf: leaf[0], (stack.trainable, stack.frozen_leaves))
     trainable, frozen_leaves = halves
 
@@ -60,14 +64,13 @@ def test_loss_and_gradients_are_those_without(problem, formulation, method):
     @jax.value_and_grad
     def loss(trainable, batch):
         params = combine(trainable, frozen_leaves, stack.shared)
-        return cross_entropy(made.formulation.logits(params, batch), batch["label"]).mean()
+        return cross_entropy(made.formulation.logits(params, batch), batch.label).mean()
 
-    whole = {name: array for name, array in pool.items() if name in made.arrays}
-    assert len(pool) > len(whole)
+    assert pool.is_cached
     jax.tree.map(
         lambda found, expected: np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6),
-        loss(trainable, pool),
-        loss(trainable, whole),
+        loss(trainable, gather(pool, placements)),
+        loss(trainable, gather(jax.device_put(made.examples), placements)),
     )
 
 
@@ -81,10 +84,11 @@ def test_of_what_is_kept_no_layer_below_is_run_again(problem):
     def logits(shared, batch):
         return made.formulation.logits(combine(trainable, shared), batch)
 
-    pool = made.pool
+    placements = jax.tree.map(lambda leaf: leaf[0, 0], made.runs.training)
+    batch = gather(made.pool, placements)
     # The embeddings are still read, as rows of the unembedding.
-    np.testing.assert_array_equal(logits(kept, pool), logits(made.stack.shared, pool))
-    whole = {name: array for name, array in pool.items() if name in made.arrays}
+    np.testing.assert_array_equal(logits(kept, batch), logits(made.stack.shared, batch))
+    whole = gather(jax.device_put(made.examples), placements)
     assert (logits(kept, whole) != logits(made.stack.shared, whole)).any()
 
 
@@ -102,25 +106,23 @@ def test_of_what_is_kept_no_layer_below_is_run_again(problem):
 def test_shapes_are_known_before_anything_is_computed(problem, formulation, method):
     made = problem(formulation, method)
     stack = made.stack
-    shapes = pool_shapes(made.formulation, stack.shared, stack.mask, made.arrays)
-    pool = made.pool
-    assert shapes == {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in pool.items()}
+    shapes = pool_shapes(made.formulation, stack.shared, stack.mask, made.examples)
+    computed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), made.pool)
+    assert shapes == computed
 
 
-def test_the_size_of_a_chunk_does_not_matter(problem):
-    made = problem("bert-head", LinearProbe())
-    count = len(made.arrays["label"])
-
-    def kept(chunk):
-        stack = made.stack
-        pool = cache_examples(made.formulation, stack.shared, stack.mask, made.arrays, chunk)
-        return pool["representation"]
-
-    assert count % 5 != 0
-    np.testing.assert_allclose(kept(5), kept(count), atol=1e-6)
+def test_each_token_and_example_has_its_own(problem):
+    made = problem("llama-head", TopLayers(1))
+    stack, whole = made.stack, made.examples
+    texts = np.split(whole.tokens, whole.begins[1:])[:3]
+    pools = [make_pool([ids.tolist()], whole.label[:1]) for ids in texts]
+    alone = [cache_pool(made.formulation, stack.shared, stack.mask, pool) for pool in pools]
+    found = made.pool.by_token["trunk"]
+    expected = np.concatenate([pool.by_token["trunk"] for pool in alone])
+    np.testing.assert_allclose(found[: len(expected)], expected, atol=1e-6)
 
 
 def test_a_template_has_no_representation(tiny_formulations):
     compute = lower_part(tiny_formulations["llama-template"], "representation")
     with pytest.raises(TypeError, match="template has no representation below a head"):
-        compute({}, {})
+        compute({}, unpacked_batch([[1, 2]]))

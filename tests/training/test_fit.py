@@ -9,7 +9,6 @@ import optax
 import pytest
 
 from fsl_jax.adapt import BitFit, LinearProbe, LoRA
-from fsl_jax.training.fit import take
 from fsl_jax.training.fit_loop import fit
 from fsl_jax.training.optimizer import make_optimizer
 
@@ -75,12 +74,12 @@ def assert_same(found, expected):
 
 
 def class_logits(problem, head, rows):
-    return problem.pool["representation"][rows] @ head["kernel"] + head["bias"][None]
+    return problem.pool.by_example["representation"][rows] @ head["kernel"] + head["bias"][None]
 
 
 def losses_of(problem, head, rows):
     logits = class_logits(problem, head, rows)
-    labels = problem.pool["label"][rows]
+    labels = problem.pool.label[rows]
     return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
@@ -94,7 +93,7 @@ def test_a_step_is_one_of_its_run_s_batch_rate_and_decay(problem, states, number
         jax.value_and_grad(lambda head, rows: losses_of(problem, head, rows).mean())
     )
     for step in range(STEPS):
-        loss, gradient = gradient_of(head, given.order[number, step])
+        loss, gradient = gradient_of(head, given.training.examples[number, step])
         expected.append(loss)
         with jax.numpy_dtype_promotion("standard"):
             update, moments = optimizer.update(gradient, moments, head)
@@ -110,13 +109,14 @@ def test_a_step_is_one_of_its_run_s_batch_rate_and_decay(problem, states, number
 
 @pytest.mark.parametrize("number", range(4))
 def test_validation_counts_each_example_once(problem, states, number):
-    # Two chunks of four rows; the last two rows only fill the second chunk.
-    rows = problem.runs.validation[number].reshape(-1)[:6]
-    assert len(set(rows.tolist())) == 6
+    chunks = problem.runs.validation
+    rows = chunks.examples[number][chunks.weight[number] > 0]
+    assert len(chunks.examples[number]) > 1
+    assert len(set(rows.tolist())) == len(rows) == 6
     last = of_run(states[-1].runs, number)
     for place, state in enumerate(states[1:]):
         head = of_run(state.runs.trainable, number)["head"]
-        right = class_logits(problem, head, rows).argmax(1) == problem.pool["label"][rows]
+        right = class_logits(problem, head, rows).argmax(1) == problem.pool.label[rows]
         np.testing.assert_allclose(last.accuracies[place], right.mean(), rtol=1e-6)
         loss = losses_of(problem, head, rows).mean()
         np.testing.assert_allclose(last.validation_losses[place], loss, rtol=1e-5)
@@ -177,23 +177,29 @@ def with_example(problem, value, step=None):
     """
     given = problem.runs
     rows = [
-        set(order.ravel().tolist()) | set(validation.ravel().tolist())
-        for order, validation in zip(given.order, given.validation, strict=True)
+        set(training.ravel().tolist()) | set(validation.ravel().tolist())
+        for training, validation in zip(
+            given.training.examples, given.validation.examples, strict=True
+        )
     ]
     row = min(rows[BROKEN] - set().union(*rows[:BROKEN], *rows[BROKEN + 1 :]))
     other = min(rows[BROKEN] - {row})
 
     def change(state, runs, pool):
-        order = runs.order.at[BROKEN].set(
-            jnp.where(runs.order[BROKEN] == row, other, runs.order[BROKEN])
-        )
-        validation = runs.validation.at[BROKEN].set(other)
+        steps = runs.training.examples
+        steps = steps.at[BROKEN].set(jnp.where(steps[BROKEN] == row, other, steps[BROKEN]))
+        chunks = runs.validation.examples.at[BROKEN].set(other)
         if step is None:
-            validation = validation.at[BROKEN, 0, 0].set(row)
+            chunks = chunks.at[BROKEN, 0, 0].set(row)
         else:
-            order = order.at[BROKEN, step, 0].set(row)
-        pool = pool | {"representation": pool["representation"].at[row].set(value)}
-        return state, dataclasses.replace(runs, order=order, validation=validation), pool
+            steps = steps.at[BROKEN, step, 0].set(row)
+        cached = {"representation": pool.by_example["representation"].at[row].set(value)}
+        runs = dataclasses.replace(
+            runs,
+            training=runs.training.replace(examples=steps),
+            validation=runs.validation.replace(examples=chunks),
+        )
+        return state, runs, pool.replace(by_example=cached)
 
     return change
 
@@ -301,22 +307,15 @@ def test_dropout_differs_by_step_and_run_repeats_by_key_and_leaves_validation_al
     )
 
     def one_batch_and_two_keys(state, runs, pool):
-        order = jnp.broadcast_to(runs.order[:, :1], runs.order.shape)
+        first = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:, :1], leaf.shape), runs.training)
         keys = runs.key.at[2].set(jax.random.key(99))
-        return state, dataclasses.replace(runs, order=order, key=keys), pool
+        return state, dataclasses.replace(runs, training=first, key=keys), pool
 
     last = carry_out(problem, problem.compile(), one_batch_and_two_keys)[-1].runs
     # All steps have the same batch and learn nothing, so the losses differ by dropout only.
     np.testing.assert_array_equal(last.losses[0], last.losses[1])
     assert len(set(last.losses[[0, 2]].ravel().tolist())) == 8
     assert len(set(last.validation_losses.ravel().tolist())) == 1
-
-
-def test_a_batch_is_the_rows_of_the_pool():
-    pool = {"input_ids": jnp.arange(12).reshape(4, 3), "label": jnp.arange(4)}
-    batch = take(pool, jnp.array([2, 2, 0]))
-    np.testing.assert_array_equal(batch["label"], [2, 2, 0])
-    np.testing.assert_array_equal(batch["input_ids"][0], [6, 7, 8])
 
 
 def test_rematerialized_layers_train_the_same_in_less_memory(tiny_problem, trial):
@@ -350,4 +349,4 @@ def test_what_a_method_does_after_a_step_sees_the_gradients_of_the_step(
     problem = tiny_problem("bert-head", [trial(Watching(2))], steps=2, clip_norm=clip_norm)
     norm = problem.fit(problem.compile()).runs.method_state[0]
     assert (abs(norm - clip_norm) < 1e-8) == (clip_norm == 1e-3)
-    assert 0 < norm <= clip_norm
+    assert 0 < norm <= clip_norm * (1 + 1e-6)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fsl_jax.adapt import LoRA, combine
-from fsl_jax.buckets import bucket_length
 from fsl_jax.data.examples import Example
+from fsl_jax.tasks.batches import unpacked_batch
 from fsl_jax.training.predict import predict
 
 
@@ -38,13 +38,12 @@ def ask(problem, examples, **options):
 
 def test_each_run_says_what_it_says_alone_to_each_example(problem, examples):
     made, trainable = problem
-    found = ask(problem, examples, batch_size=4)
+    found = ask(problem, examples, batch_tokens=64)
     assert found.shape == (2, 15, 3)
     assert np.abs(found[0] - found[1]).max() > 0.01
 
     @jax.jit
-    def logits(params, ids):
-        batch = {"input_ids": ids, "attention_mask": jnp.ones(ids.shape, bool)}
+    def logits(params, batch):
         return made.formulation.logits(params, batch)[0]
 
     for run in range(2):
@@ -52,7 +51,7 @@ def test_each_run_says_what_it_says_alone_to_each_example(problem, examples):
         params = combine(*own, made.stack.shared)
         for row in (0, 1, 9):
             tokens, _ = made.formulation.tokenize([examples[row]])
-            expected = logits(params, jnp.array(tokens, jnp.int32))
+            expected = logits(params, unpacked_batch(made.formulation.segments(params, tokens)))
             np.testing.assert_allclose(found[run, row], expected, atol=1e-5)
 
 
@@ -64,10 +63,7 @@ def test_texts_that_were_cut_are_counted(problem, examples):
     assert predict(made.formulation, made.stack.method, *leaves, examples).truncated == 0
 
 
-def test_the_number_of_compilations_is_that_of_the_lengths(problem, examples, compilations):
-    made, _ = problem
-    tokens, _ = made.formulation.tokenize(examples)
-    lengths = {bucket_length(len(ids), made.formulation.limit) for ids in tokens}
+def test_all_batches_of_short_texts_share_a_program(problem, examples, compilations):
     with compilations() as compiled:
-        ask(problem, examples, batch_size=2)
-    assert 2 == len(lengths) == sum("logits" in name for name in compiled)
+        ask(problem, examples * 3, batch_tokens=64)
+    assert sum("logits" in name for name in compiled) == 1

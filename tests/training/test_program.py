@@ -112,12 +112,13 @@ def test_memory_does_not_grow_by_a_base_with_each_run(
 
 
 def test_the_rows_of_a_batch_are_spread_over_the_mesh(tiny_problem, trial):
-    problem = tiny_problem("llama-template", [trial(LoRA(2))], batch_size=8)
+    problem = tiny_problem("llama-template", [trial(LoRA(2))], batch_size=8).in_rows(8)
     text = problem.compile(mesh=make_mesh(batch=8)).advance.as_text()
-    # Inside the multilayer perceptron: one row of 32 tokens, not eight rows as 256 tokens.
-    rows = {int(count) for count in re.findall(r"f32\[[\d,]*?(\d+),32,40\]", text)}
-    assert rows == {1}
-    assert "f32[256,40]" not in text
+    # Inside the multilayer perceptron: the tokens of one row, not those of eight.
+    length = problem.runs.training.shape.length
+    assert problem.runs.training.shape.rows == 8
+    assert re.search(rf"f32\[(1,)*{length},40\]", text)
+    assert not re.search(rf"f32\[(1,)*{8 * length},40\]", text)
     # Gradients are summed over the devices.
     assert "all-reduce" in text
 

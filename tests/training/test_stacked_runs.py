@@ -7,6 +7,7 @@ import pytest
 
 from fsl_jax.adapt import Full, LoRA, TopLayers, attach
 from fsl_jax.adapt.tree import flatten
+from fsl_jax.tasks.batches import unpacked_batch
 from fsl_jax.training.stacked_runs import run_key, stack_padded, stack_runs, stack_shapes
 
 METHODS = [LoRA(rank=3, alpha=6.0), LoRA(rank=1), LoRA(rank=2)]
@@ -105,7 +106,7 @@ def test_parameters_are_counted_at_a_run_s_own_rank(stack, formulation):
 
 
 def test_a_leaf_that_the_forward_pass_never_reads_is_not_trained(formulation):
-    batch = {"input_ids": jnp.ones((1, 4), jnp.int32), "attention_mask": jnp.ones((1, 4), bool)}
+    batch = unpacked_batch([[1, 1, 1, 1]])
     stack = stack_runs(
         formulation,
         formulation.pretrained.params,

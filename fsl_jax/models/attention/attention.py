@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from fsl_jax.compilation import target_platform
 from fsl_jax.errors import InputError
 from fsl_jax.models.attention.implementations import AUTO
+from fsl_jax.models.attention.segments import segment_positions
 from fsl_jax.models.attention.self_attention import self_attention
 from fsl_jax.models.attention.softmax_attention import MASKED, soft_cap
 
@@ -30,8 +31,12 @@ class LearnedPrefix(NamedTuple):
     mask: Bool[Array, "M_B Q P"]
 
 
-def token_positions(mask: Bool[Array, "B T"]) -> Int[Array, "B T"]:
-    """Number the real tokens of each row from 0, wherever the padding is."""
+def token_positions(
+    mask: Bool[Array, "B T"], segment_ids: Int[Array, "B T"] | None = None
+) -> Int[Array, "B T"]:
+    """Number the real tokens of each row, or of each segment, from 0, wherever the padding is."""
+    if segment_ids is not None:
+        return segment_positions(mask, segment_ids)
     return jnp.maximum(jnp.cumsum(mask.astype(jnp.int32), axis=1) - 1, 0)
 
 

@@ -39,7 +39,7 @@ class CausalAttentionInputs:
             return self.positions
         before = self.prefix.positions
         if before is None:
-            before = token_positions(self.prefix.mask)
+            before = token_positions(self.prefix.mask, self.prefix.segment_ids)
         before = jnp.broadcast_to(before, (len(self.positions), before.shape[1]))
         return jnp.concatenate([before, self.positions], axis=1)
 

@@ -1,6 +1,7 @@
 """Self-attention by one of several implementations.
 
-All give the same results up to rounding. `FASTEST` names the implementation that was measured as
+All give the same results up to rounding, and all take packed rows, since a mask of pairs says which
+tokens of a row see each other. `FASTEST` names the implementation that was measured as
 the fastest on each platform; `benchmarks/attention.py` measures them on your machine.
 """
 

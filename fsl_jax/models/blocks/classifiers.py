@@ -8,10 +8,9 @@ from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from fsl_jax.models.blocks.layers import NO_DROPOUT, Dense, Dropout
-from fsl_jax.models.blocks.pooling import POOLINGS
 
 # The numbers that dropout folds into its key, one for each use in a head.
 _BEFORE_DENSE, _BEFORE_OUTPUT = range(2)
@@ -60,17 +59,16 @@ class ClassifierLayers(nn.Module):
 
 
 class SequenceClassifier(nn.Module):
-    """The class of a text, from one hidden state."""
+    """The class of a text, from the hidden state that represents it."""
 
     labels: int
     style: ClassifierStyle
 
     @nn.compact
     def __call__(
-        self, hidden: Float[Array, "B T D"], mask: Bool[Array, "B T"], dropout: Dropout = NO_DROPOUT
-    ) -> Float[Array, "B C"]:
-        """Return the float32 logits of texts; the mask is True for their real tokens."""
-        x = POOLINGS[self.style.pooling](hidden.astype(jnp.float32), mask)
+        self, x: Float[Array, "*batch D"], dropout: Dropout = NO_DROPOUT
+    ) -> Float[Array, "*batch C"]:
+        """Return the logits of texts from pooled hidden states."""
         if self.style.pooler:
             x = self.style.activation(Dense(x.shape[-1], name="pooler")(x))
         return ClassifierLayers(self.labels, self.style, name="classifier")(x, dropout)

@@ -14,8 +14,8 @@ class Embedding(nn.Module):
 
     Added leaves:
       prompt `[P, D]`: vectors that come before the tokens of every row (Lester et al. 2021,
-      https://arxiv.org/abs/2104.08691). suffix `[P, D]`: vectors of the ids that follow those of
-      the table (see `suffix_tokens`).
+      https://arxiv.org/abs/2104.08691), or where the ids are that `prompt_token_ids` gives them.
+      suffix `[P, D]`: vectors of the ids that follow those of the table (see `suffix_tokens`).
     """
 
     size: int
@@ -36,21 +36,26 @@ class Embedding(nn.Module):
         Returns:
           `[B, S, D]` in the model's dtype.
         """
-        x = self._vectors(ids).astype(self.dtype)
         if length is None or length == ids.shape[1]:
-            return x
+            return self._vectors(ids, ("suffix", "prompt")).astype(self.dtype)
+        x = self._vectors(ids, ("suffix",)).astype(self.dtype)
         leaf: Array = self.get_variable("params", "prompt")
         prompt = leaf.astype(self.dtype)
         return jnp.concatenate([jnp.broadcast_to(prompt[None], (len(x), *prompt.shape)), x], axis=1)
 
-    def _vectors(self, ids: Int[Array, "B T"]) -> Float[Array, "B T D"]:
-        if not self.has_variable("params", "suffix"):
+    def _vectors(self, ids: Int[Array, "B T"], added_leaves: tuple[str, ...]) -> Array:
+        """Look up vectors of the table, whose ids those of added leaves follow."""
+        names = (name for name in added_leaves if self.has_variable("params", name))
+        tables: list[Array] = [self.get_variable("params", name) for name in names]
+        if not sum(map(len, tables)):
             return self.embedding[ids]
-        suffix: Array = self.get_variable("params", "suffix")
-        beyond = ids - self.size
-        added = suffix.astype(self.embedding.dtype)[jnp.maximum(beyond, 0)]
+        is_word = ids < self.size
+        table = jnp.concatenate(tables).astype(self.embedding.dtype)
+        # A row that does not exist, so that the gradient adds nothing for words.
+        row = jnp.where(is_word, len(table), ids - self.size)
+        added = table.at[row].get(mode="fill", fill_value=0)
         words = self.embedding[jnp.minimum(ids, self.size - 1)]
-        return jnp.where((beyond >= 0)[..., None], added, words)
+        return jnp.where(is_word[..., None], words, added)
 
     def attend(
         self, hidden: Float[Array, "*batch D"], rows: Int[Array, " n"] | None = None

@@ -16,16 +16,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fsl_jax.errors import InputError
+from fsl_jax.models.attention.attention import token_positions
 from fsl_jax.models.blocks.classifiers import (
     ClassifierStyle,
     SequenceClassifier,
     TokenClassifier,
 )
 from fsl_jax.models.blocks.head_kinds import (
-    CLASSIFIERS,
     ENCODER_HEADS,
     FEATURES,
     LANGUAGE_MODELS,
@@ -36,7 +36,7 @@ from fsl_jax.models.blocks.head_kinds import (
 )
 from fsl_jax.models.blocks.layers import NO_DROPOUT, Dropout, PRNGKey
 from fsl_jax.models.blocks.masked_lm import MaskedLM
-from fsl_jax.models.blocks.pooling import POOLINGS
+from fsl_jax.models.blocks.pooling import POOLINGS, Hidden
 from fsl_jax.models.outputs import ModelOutput, Params
 from fsl_jax.models.tensors.stored import Shape
 
@@ -45,7 +45,11 @@ _HEAD = 2**16
 
 
 def decoder_options(
-    config: Any, head: str, tokens: Int[Array, "B T"], mask: Bool[Array, "*shape"]
+    config: Any,
+    head: str,
+    tokens: Int[Array, "B T"],
+    mask: Bool[Array, "*shape"],
+    segment_ids: Int[Array, "B T"] | None = None,
 ) -> dict[str, Any]:
     """Return the arguments for running an encoder-decoder with a head.
 
@@ -54,6 +58,8 @@ def decoder_options(
       head: a kind of head, other than a language model.
       tokens: the ids that the encoder reads.
       mask: the attention mask, `[B, T]` for a head that pools.
+      segment_ids: the segments of packed rows. The decoder then reads each text in the places where
+        the encoder reads it, and nothing in the places of a soft prompt.
 
     Returns:
       Keyword arguments of the module.
@@ -64,10 +70,12 @@ def decoder_options(
     if head in ENCODER_HEADS:
         return {"decodes": False}
     _require_text_mask(head, mask)
-    first = mask & (jnp.cumsum(mask, axis=1) == 1)
+    text = mask & (tokens < config.vocab_size)
+    first = text & (token_positions(text, segment_ids) == 0)
     start = jnp.asarray(config.decoder_start_token, tokens.dtype)
     shifted = jnp.where(first, start, jnp.roll(tokens, 1, axis=1))
-    return {"decoder_input_ids": shifted, "decoder_attention_mask": mask}
+    options = {"decoder_input_ids": shifted, "decoder_attention_mask": text}
+    return options if segment_ids is None else options | {"decoder_segment_ids": segment_ids}
 
 
 def _require_text_mask(head: str, mask: Bool[Array, "*shape"]) -> None:
@@ -76,6 +84,41 @@ def _require_text_mask(head: str, mask: Bool[Array, "*shape"]) -> None:
             f"the head {head} needs an attention_mask of shape [B, T], which says what tokens are "
             "real, and was given one of [B, T, S]. Use no head, and pool the hidden states."
         )
+
+
+def require_own_rows(head: str) -> None:
+    """Raise an error if a head pools rows, since packed rows hold several texts."""
+    if head in POOLED_HEADS:
+        raise InputError(
+            f"the head {head} pools whole rows, and with segment_ids a row holds several texts. "
+            "Call `apply` with unembed=False, and pool the hidden states of each text: by "
+            "`classify` for the head that classifies texts, else by POOLINGS."
+        )
+
+
+def classify_texts(
+    classifier: ClassifierStyle,
+    params: Params,
+    hidden: Hidden,
+    mask: Bool[Array, "B S"],
+    dropout: Dropout = NO_DROPOUT,
+) -> Float[Array, "B C"]:
+    """Pool the hidden states of texts, and run the head that classifies texts.
+
+    Args:
+      classifier: the way in which the family classifies texts.
+      params: the parameters, with the head's leaves.
+      hidden: the hidden states, in one of the two layouts of `pooling.py`.
+      mask: True where a token belongs to a text.
+      dropout: the dropout of the whole model.
+
+    Returns:
+      float32 logits.
+    """
+    pooled = POOLINGS[classifier.pooling](hidden.astype(jnp.float32), mask)
+    head = SequenceClassifier(_labels(params), classifier)
+    logits: Any = head.apply({"params": params}, pooled, dropout.within(_HEAD))
+    return logits
 
 
 def apply_head(
@@ -110,9 +153,12 @@ def apply_head(
     if head in FEATURES:
         pooled = POOLINGS[FEATURES[head]](output.hidden.astype(jnp.float32), mask)
         return dataclasses.replace(output, features=pooled)
+    if head == SEQUENCE_CLASSIFICATION:
+        logits = classify_texts(classifier, params, output.hidden, mask, dropout)
+        return dataclasses.replace(output, logits=logits)
     module = _module(config, head, classifier, _labels(params))
-    inputs: tuple[Any, ...] = (output.hidden, mask) if head in POOLED_HEADS else (output.hidden,)
-    if head in CLASSIFIERS:
+    inputs: tuple[Any, ...] = (output.hidden,)
+    if head == TOKEN_CLASSIFICATION:
         inputs += (dropout.within(_HEAD),)
     return dataclasses.replace(output, logits=module.apply({"params": params}, *inputs))
 
@@ -169,10 +215,9 @@ def initial_head(
 def _initialiser(
     config: Any, head: str, classifier: ClassifierStyle, labels: int
 ) -> Callable[[PRNGKey], dict[str, Array]]:
-    hidden, mask = jnp.zeros((1, 1, config.hidden_size)), jnp.ones((1, 1), bool)
-    inputs = (hidden, mask) if head == SEQUENCE_CLASSIFICATION else (hidden,)
+    hidden = jnp.zeros((1, 1, config.hidden_size))
     module = _module(config, head, classifier, labels)
-    return lambda key: flatten_dict(module.init(key, *inputs)["params"], sep="/")
+    return lambda key: flatten_dict(module.init(key, hidden)["params"], sep="/")
 
 
 def _labels(params: Params) -> int:

@@ -1,4 +1,9 @@
-"""Pooling: from the hidden states of a text's tokens to one vector for the text."""
+"""Pooling: from the hidden states of a text's tokens to one vector for the text.
+
+Either each text has a row of its own, and the hidden states are `[B, T, D]` with a mask `[B, T]`.
+Or the texts are in packed rows: the hidden states of all rows follow one another, `[S, D]`, and the
+mask `[B, S]` says which of them belong to each text.
+"""
 
 import dataclasses
 
@@ -6,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 Mask = Bool[Array, "B T"]
+Hidden = Float[Array, "B T D"] | Float[Array, "T D"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,45 +27,48 @@ class TextEnd:
     padding: int | None = None
     end: int | None = None
 
-    def counted(self, mask: Mask, tokens: Int[Array, "B T"]) -> Mask:
-        """Return the tokens that may be the last one, at least one of a row.
+    def counted(self, mask: Mask, tokens: Int[Array, "B T"] | Int[Array, " T"]) -> Mask:
+        """Return the tokens that may be the last one, at least one of a text.
 
         Args:
-          mask: True where a token is real.
+          mask: True where a token belongs to a text.
           tokens: the token ids.
 
         Returns:
-          True where a token counts. As in transformers, it is the first token of a row that has
-          only padding. A row without an end token keeps its real tokens.
+          True where a token counts. As in transformers, it is the first token of a text that has
+          only padding. A text without an end token keeps its tokens.
         """
+        ids = jnp.atleast_2d(tokens)
         if self.end is not None:
-            ends = mask & (tokens == self.end)
+            ends = mask & (ids == self.end)
             return jnp.where(jnp.any(ends, axis=1, keepdims=True), ends, mask)
         if self.padding is None:
             return mask
-        other = mask & (tokens != self.padding)
-        first = jnp.arange(mask.shape[1])[None] == 0
+        other = mask & (ids != self.padding)
+        first = jnp.arange(mask.shape[1])[None] == jnp.argmax(mask, axis=1, keepdims=True)
         return jnp.where(jnp.any(other, axis=1, keepdims=True), other, first)
 
 
-def _mean(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]:
+def _mean(hidden: Hidden, mask: Mask) -> Float[Array, "B D"]:
     weights = mask.astype(hidden.dtype)
-    total = jnp.einsum("btd,bt->bd", hidden, weights)
+    total = jnp.einsum("btd,bt->bd" if hidden.ndim == 3 else "td,bt->bd", hidden, weights)
     return total / jnp.maximum(weights.sum(axis=1), 1)[:, None]
 
 
-def _first_token(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]:
+def _first_token(hidden: Hidden, mask: Mask) -> Float[Array, "B D"]:
     return _at(hidden, jnp.argmax(mask, axis=1))
 
 
-def last_token(hidden: Float[Array, "B T D"], mask: Mask) -> Float[Array, "B D"]:
-    """Return the hidden state of each row's last real token, with padding on either side."""
+def last_token(hidden: Hidden, mask: Mask) -> Float[Array, "B D"]:
+    """Return the hidden state of each text's last token, with padding on either side."""
     return _at(hidden, mask.shape[1] - 1 - jnp.argmax(mask[:, ::-1], axis=1))
 
 
-def _at(hidden: Float[Array, "B T D"], positions: Int[Array, " B"]) -> Float[Array, "B D"]:
-    return jnp.take_along_axis(hidden, positions[:, None, None], axis=1)[:, 0]
+def _at(hidden: Hidden, places: Int[Array, " B"]) -> Float[Array, "B D"]:
+    if hidden.ndim == 2:
+        return hidden[places]
+    return jnp.take_along_axis(hidden, places[:, None, None], axis=1)[:, 0]
 
 
 POOLINGS = {"mean": _mean, "cls": _first_token, "last": last_token}
-"""The poolings by name: the mean over real tokens, the first real token, the last real token."""
+"""The poolings by name: the mean over a text's tokens, its first token, its last token."""

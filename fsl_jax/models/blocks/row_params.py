@@ -130,8 +130,8 @@ def _by_batch_axis(change: Callable[[Any, int], Array], tree: Any) -> Any:
     def of_node(node: Any) -> Any:
         if not isinstance(node, KeyValues):
             return change(node, 0)
-        positions = None if node.positions is None else change(node.positions, 0)
         keys, values = (change(each, 1) for each in (node.keys, node.values))
-        return KeyValues(keys, values, change(node.mask, 0), positions)
+        by_row = (node.mask, node.positions, node.segment_ids)
+        return KeyValues(keys, values, *jax.tree.map(lambda each: change(each, 0), by_row))
 
     return jax.tree.map(of_node, tree, is_leaf=lambda node: isinstance(node, KeyValues))

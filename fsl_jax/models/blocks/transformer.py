@@ -1,5 +1,6 @@
 """The part that encoders and decoders share: embeddings, then stacked layers in 1 or 2 sections."""
 
+import dataclasses
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import flax.linen as nn
@@ -7,8 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from fsl_jax.models.attention.segments import require_segments, within_segments
 from fsl_jax.models.blocks.layers import NO_DROPOUT, Dropout
 from fsl_jax.models.blocks.prompt_positions import prefix_count, prepend_prompt, prompt_length
+from fsl_jax.models.blocks.prompt_tokens import hide_padding, positions_after_prompt
 from fsl_jax.models.blocks.stack import depth, initialise_stack, run_stack
 from fsl_jax.models.outputs import KeyValues, ModelOutput, Params
 
@@ -74,6 +77,7 @@ class Transformer(nn.Module):
         input_ids: Int[Array, "B T"],
         attention_mask: Mask,
         position_ids: Int[Array, "B T"] | None,
+        segment_ids: Int[Array, "B T"] | None,
     ) -> Int[Array, "B T"] | None:
         """Return the positions of tokens, or None to count the real tokens from 0."""
         return position_ids
@@ -102,16 +106,17 @@ class Transformer(nn.Module):
         attention_mask: Mask,
         *,
         position_ids: Int[Array, "B T"] | None = None,
+        segment_ids: Int[Array, "B T"] | None = None,
         prefix: KeyValues | None = None,
         trunk: Float[Array, "B S D"] | None = None,
         dropout: Dropout = NO_DROPOUT,
         unembed: bool = True,
     ) -> ModelOutput:
         """Run all layers, or only those after the trunk. See `Pretrained.apply`."""
-        # The keys and values of a prefix already include those of the soft prompt.
-        prompt = 0 if prefix is not None else self._prompt_length()
-        position_ids = self.text_positions(input_ids, attention_mask, position_ids)
-        attention_inputs = self._attention_inputs(attention_mask, position_ids, prefix)
+        prompt = self._prepended_length(prefix, segment_ids)
+        attention_inputs = self._attention_inputs(
+            input_ids, attention_mask, position_ids, segment_ids, prefix
+        )
         x, section_outputs = trunk, []
         if x is None:
             x, lower = self._trunk(input_ids, attention_inputs, dropout)
@@ -121,7 +126,11 @@ class Transformer(nn.Module):
             x, upper = self._run("top_layers", x, attention_inputs, dropout, first=below)
             section_outputs.append(upper)
         x = x[:, prompt:] if prompt else x
-        return self.output(x, attention_inputs, section_outputs, unembed)
+        output = self.output(x, attention_inputs, section_outputs, unembed)
+        if output.key_values is None:
+            return output
+        pairs = dataclasses.replace(output.key_values, segment_ids=segment_ids)
+        return dataclasses.replace(output, key_values=pairs)
 
     def trunk(
         self,
@@ -129,10 +138,12 @@ class Transformer(nn.Module):
         attention_mask: Mask,
         *,
         position_ids: Int[Array, "B T"] | None = None,
+        segment_ids: Int[Array, "B T"] | None = None,
     ) -> Float[Array, "B S D"]:
         """Run the embeddings and the section `layers`. See `Pretrained.trunk`."""
-        position_ids = self.text_positions(input_ids, attention_mask, position_ids)
-        attention_inputs = self._attention_inputs(attention_mask, position_ids, None)
+        attention_inputs = self._attention_inputs(
+            input_ids, attention_mask, position_ids, segment_ids, None
+        )
         return self._trunk(input_ids, attention_inputs, NO_DROPOUT)[0]
 
     def prefix_count(self) -> Int[Array, ""] | None:
@@ -142,17 +153,39 @@ class Transformer(nn.Module):
     def _prompt_length(self) -> int:
         return prompt_length(self.variables.get("params", {}))
 
+    def _prepended_length(
+        self, prefix: KeyValues | None, segment_ids: Int[Array, "B T"] | None
+    ) -> int:
+        """Return the number of vectors of a soft prompt that come before the tokens of rows.
+
+        There are none with a prefix, whose keys and values already include those of the prompt, and
+        none in packed rows, where the prompt's vectors are among the tokens.
+        """
+        return 0 if prefix is not None or segment_ids is not None else self._prompt_length()
+
     def _attention_inputs(
         self,
+        input_ids: Int[Array, "B T"],
         attention_mask: Mask,
         position_ids: Int[Array, "B T"] | None,
+        segment_ids: Int[Array, "B T"] | None,
         prefix: KeyValues | None,
     ) -> AttentionInputs:
         """Return the layers' inputs, with the soft prompt before the tokens if there is one."""
-        if prefix is None and self._prompt_length():
-            prompt_mask = self.variables["params"]["embeddings"]["word"]["prompt_mask"]
+        require_segments(segment_ids, prefix)
+        position_ids = self.text_positions(input_ids, attention_mask, position_ids, segment_ids)
+        params, causal = self.variables.get("params", {}), self.config.is_decoder
+        if segment_ids is not None:
+            if prefix is None:
+                position_ids = positions_after_prompt(params, input_ids, position_ids)
+            mask = hide_padding(params, input_ids, attention_mask)
+            attention_mask, position_ids = within_segments(
+                mask, position_ids, segment_ids, prefix, causal=causal
+            )
+        elif self._prepended_length(prefix, segment_ids):
+            prompt_mask = params["embeddings"]["word"]["prompt_mask"]
             attention_mask, position_ids = prepend_prompt(
-                prompt_mask, attention_mask, position_ids, self.config.is_decoder
+                prompt_mask, attention_mask, position_ids, causal
             )
         return self.attention_inputs(attention_mask, position_ids, prefix)
 

@@ -93,7 +93,7 @@ def train_prompts(config: StudyConfig, pretrained: Pretrained, dataset: Dataset)
     prepared = prepare(_planned(config), pretrained, dataset, config)
     stack, fit_config, runs = prepared.stack, prepared.fit_config, prepared.runs
     count = len(prepared.planned.runs)
-    pool = {name: jnp.asarray(array) for name, array in prepared.encoded.arrays.items()}
+    pool = jax.tree.map(jnp.asarray, prepared.encoded.pool)
     program = compile_program(
         prepared.formulation,
         stack.method,
@@ -117,7 +117,7 @@ def train_prompts(config: StudyConfig, pretrained: Pretrained, dataset: Dataset)
 
 
 def accuracies_without(
-    trained: TrainedPrompts, examples: tuple[Example, ...], batch_size: int = 8
+    trained: TrainedPrompts, examples: tuple[Example, ...], batch_tokens: int = 256
 ) -> Removals:
     """Evaluate the trained models after removing positions of their prompts.
 
@@ -127,7 +127,7 @@ def accuracies_without(
     Args:
       trained: N prompts of length P.
       examples: E examples.
-      batch_size: the number of examples that the N * (P + 2) models read at a time.
+      batch_tokens: about the number of tokens that each of N * (P + 2) models reads at a time.
 
     Returns:
       The accuracies.
@@ -146,7 +146,7 @@ def accuracies_without(
         unflatten(dict.fromkeys(frozen_leaves) | leaves),
         stack.shared,
         examples,
-        batch_size,
+        batch_tokens=batch_tokens,
     )
     logits = predicted.logits
     labels = label_indices(examples, formulation.labels)

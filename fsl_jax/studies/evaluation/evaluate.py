@@ -13,6 +13,7 @@ from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.data.splits import test_subset
 from fsl_jax.errors import InputError
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.packing.windows import BATCH_TOKENS
 from fsl_jax.studies.evaluation.brought_labels import matching_labels, require_no_prompt
 from fsl_jax.studies.evaluation.checks import require_finite, require_head, require_known_labels
 from fsl_jax.studies.evaluation.evaluation import Evaluation
@@ -24,9 +25,6 @@ from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.tasks.verbalizer import Verbalizer
 from fsl_jax.training.predict import Predicted, predict
 
-_SMALL_BATCH = 32
-"""The examples of a batch that may be padding, so that most evaluations share programs."""
-
 
 def evaluate_adapter(
     pretrained: Pretrained,
@@ -34,7 +32,7 @@ def evaluate_adapter(
     dataset: Dataset,
     *,
     max_test: int | None = None,
-    batch_size: int = 32,
+    batch_tokens: int = BATCH_TOKENS,
     template: str | None = None,
     verbalizer: Mapping[str, str | Sequence[str]] | None = None,
 ) -> Evaluation:
@@ -48,7 +46,7 @@ def evaluate_adapter(
         numbered. Without a head, the labels are those of the data, or those of a verbalizer that
         has all of them.
       max_test: the maximum number of test examples; None for all.
-      batch_size: the number of examples that are read at a time.
+      batch_tokens: about the number of tokens that are read at a time.
       template: text with the field `{text}`, for an adapter from PEFT. An adapter from a study has
         its own.
       verbalizer: words by label, for an adapter from PEFT. A missing label is its own label word.
@@ -59,15 +57,15 @@ def evaluate_adapter(
     Raises:
       InputError: the adapter cannot be used with this model or on this data.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size is {batch_size}; expected at least 1")
+    if batch_tokens < 1:
+        raise InputError(f"batch_tokens is {batch_tokens}; expected at least 1")
     examples = test_subset(dataset, max_test)
     pretrained = with_brought_head(directory, pretrained)
     adapter = load_adapter(directory, pretrained)
     formulation = _formulation(adapter, pretrained, dataset, template, verbalizer)
     require_known_labels(dataset, formulation.labels)
     require_head(adapter, formulation)
-    predicted = _predict(adapter, formulation, examples, batch_size)
+    predicted = _predict(adapter, formulation, examples, batch_tokens)
     logits = predicted.logits[0]
     require_finite(logits, directory)
     return Evaluation(adapter, formulation, dataset, examples, logits, predicted.truncated)
@@ -118,11 +116,17 @@ def _labels(
 
 
 def _predict(
-    adapter: Adapter, formulation: Formulation, examples: Sequence[Example], batch_size: int
+    adapter: Adapter, formulation: Formulation, examples: Sequence[Example], batch_tokens: int
 ) -> Predicted:
-    # A batch is filled with padding, so a larger one than the data would cost memory for nothing.
-    batch_size = min(batch_size, max(_SMALL_BATCH, len(examples)))
     trained, shared = partition(adapter.params, adapter.mask)
     stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], trained)
     no_leaves = jax.tree.map(lambda _: None, adapter.mask)
-    return predict(formulation, adapter.method, stacked, no_leaves, shared, examples, batch_size)
+    return predict(
+        formulation,
+        adapter.method,
+        stacked,
+        no_leaves,
+        shared,
+        examples,
+        batch_tokens=batch_tokens,
+    )

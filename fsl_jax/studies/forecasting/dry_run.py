@@ -44,7 +44,7 @@ def dry_run(config: StudyConfig, output: epath.PathLike, options: RunOptions) ->
         planned, _ = compile_all(study, programs, options)
         speed = assumed_speed(study.mesh)
         seconds = [program_operations(study, program) / speed for program in planned]
-    header = ["program", "runs", "at once", "steps", "tokens", "memory (GiB)", "time"]
+    header = ["program", "runs", "at once", "steps", "tokens", "padding", "memory (GiB)", "time"]
     rows = list(map(_cells, planned, seconds))
     return (
         f"{markdown_table(header, rows, texts=1)}\n\n"
@@ -62,6 +62,7 @@ def _cells(planned: PlannedProgram, seconds: float) -> list[str]:
         str(planned.size),
         str(planned.steps or "-"),
         str(planned.tokens or "-"),
+        f"{planned.padding:.1%}" if planned.tokens else "-",
         memory,
         duration(seconds),
     ]

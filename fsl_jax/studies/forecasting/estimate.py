@@ -5,7 +5,7 @@ The functions that a program runs are traced with shapes, and their matrix produ
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,19 +15,21 @@ from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
 from fsl_jax.incontext.scoring import shared_beginning
+from fsl_jax.models.outputs import KeyValues
 from fsl_jax.operations import product_operations
+from fsl_jax.packing.batch import Batch, gather
+from fsl_jax.packing.placements import Placements
+from fsl_jax.packing.pool import Pool
 from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.running.prepare import Prepared, prepare
 from fsl_jax.studies.running.prompting import make_prompt_formulation, prompt_context
 from fsl_jax.studies.running.running_study import RunningStudy
-from fsl_jax.tasks.formulation import Batch
+from fsl_jax.tasks.batches import unpacked_batch
+from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.training.caching import pool_shapes
-from fsl_jax.training.fit import make_gradient, take
+from fsl_jax.training.fit import make_gradient
 from fsl_jax.training.stacked_runs import stack_shapes
-
-Pool = Mapping[str, Any]
-"""Arrays `[E, ...]` of examples by name, or their shapes."""
 
 
 def program_operations(study: RunningStudy, planned: PlannedProgram) -> float:
@@ -55,21 +57,21 @@ def fit_operations(study: RunningStudy, planned: PlannedProgram) -> float:
       The number of operations.
     """
     pretrained = study.load(planned.model)
-    prepared = prepare(planned, pretrained, study.dataset, study.config, stack_shapes)
-    stack, config, arrays = prepared.stack, prepared.fit_config, prepared.encoded.arrays
-    pool = pool_shapes(prepared.formulation, stack.shared, stack.mask, arrays)
-    _, chunks, size = prepared.runs.validation.shape
-    forward = _forward_operations(prepared, pool, size) / size
+    prepared = prepare(planned, pretrained, study.dataset, study.config, stack_shapes, study.mesh)
+    stack, config, whole = prepared.stack, prepared.fit_config, prepared.encoded.pool
+    pool = pool_shapes(prepared.formulation, stack.shared, stack.mask, whole)
+    chunks, shape = prepared.runs.validation.examples.shape[1], prepared.runs.validation.shape
+    forward = _forward_operations(prepared, pool)
     # If the lower layers are computed once for each example, `forward` leaves them out.
-    cached = 0.0
-    if pool.keys() != arrays.keys():
-        cached = _forward_operations(prepared, arrays, size) / size - forward
-    validation = config.evaluations * chunks * size * forward
-    training = config.steps * _step_operations(prepared, pool) + validation
+    cached = _forward_operations(prepared, whole) - forward if pool.is_cached else 0
+    training = config.steps * _step_operations(prepared, pool)
+    validation = config.evaluations * chunks * forward
     # The selected run of each method and seed reads the test set.
     selected = len({(run.method_text, run.seed) for run in planned.runs})
-    testing = len(study.test) * (selected * forward + cached)
-    return len(planned.runs) * training + len(arrays["label"]) * cached + testing
+    tokens = _mean_tokens(prepared.formulation, study.test)
+    testing = len(study.test) * tokens / shape.tokens * (selected * forward + cached)
+    once = len(whole.tokens) / shape.tokens * cached
+    return len(planned.runs) * (training + validation) + once + testing
 
 
 def _step_operations(prepared: Prepared, pool: Pool) -> int:
@@ -77,11 +79,11 @@ def _step_operations(prepared: Prepared, pool: Pool) -> int:
     # Dropout has no matrix products, and would need a key.
     config = dataclasses.replace(prepared.fit_config, dropout=0.0)
     gradient = make_gradient(prepared.formulation, prepared.stack.method, config)
-    return _run_operations(prepared, gradient, pool, config.batch_size)
+    return _run_operations(prepared, gradient, pool, prepared.runs.training)
 
 
-def _forward_operations(prepared: Prepared, pool: Pool, size: int) -> int:
-    """Count the operations of the class logits of one run on `size` examples."""
+def _forward_operations(prepared: Prepared, pool: Pool) -> int:
+    """Count the operations of the class logits of one run on a chunk of a validation."""
     formulation, method = prepared.formulation, prepared.stack.method
 
     def forward(
@@ -90,19 +92,29 @@ def _forward_operations(prepared: Prepared, pool: Pool, size: int) -> int:
         params = method.reparametrize(combine(trainable, frozen_leaves, shared))
         return formulation.logits(params, batch)
 
-    return _run_operations(prepared, forward, pool, size)
+    return _run_operations(prepared, forward, pool, prepared.runs.validation)
 
 
-def _run_operations(prepared: Prepared, function: Callable[..., Any], pool: Pool, size: int) -> int:
+def _run_operations(
+    prepared: Prepared, function: Callable[..., Any], pool: Pool, placements: Placements
+) -> int:
     """Count the operations of a function of one run's leaves, the base, and a batch of a pool."""
-    stack, rows = prepared.stack, jnp.zeros(size, jnp.int32)
+    stack = prepared.stack
     run = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype),
         (stack.trainable, stack.frozen_leaves),
     )
-    return product_operations(
-        lambda run, shared, pool: function(*run, shared, take(pool, rows)), run, stack.shared, pool
+    batch = jax.eval_shape(
+        lambda pool, placements: gather(pool, placements.at((0, 0))), pool, placements
     )
+    return product_operations(
+        lambda run, shared, batch: function(*run, shared, batch), run, stack.shared, batch
+    )
+
+
+def _mean_tokens(formulation: Formulation, examples: Sequence[Example]) -> float:
+    tokens, _ = formulation.tokenize(examples)
+    return sum(map(len, tokens)) / len(tokens)
 
 
 def prompt_operations(study: RunningStudy, planned: PlannedProgram) -> float:
@@ -128,21 +140,15 @@ def _query_operations(
     shared = shared_beginning(formulation, tokens)
     mean = math.ceil(sum(map(len, tokens)) / len(tokens))
 
-    def ask(params: Params, beginning: Batch, batch: Batch) -> jax.Array:
-        prefix = None
-        if shared:
-            ids, mask = beginning["input_ids"], beginning["attention_mask"]
-            read = formulation.pretrained.apply
-            prefix = read(params, ids, mask, unembed=False).key_values
+    def read(params: Params) -> KeyValues:
+        ids, mask = jnp.zeros((1, shared), jnp.int32), jnp.ones((1, shared), bool)
+        return formulation.pretrained.apply(params, ids, mask, unembed=False).key_values
+
+    def ask(params: Params, batch: Batch, prefix: KeyValues | None) -> jax.Array:
         return formulation.logits(params, batch, prefix=prefix)
 
-    beginning, batch = _token_shapes(1, shared), _token_shapes(len(tokens), mean - shared)
-    return product_operations(ask, formulation.pretrained.params, beginning, batch)
-
-
-def _token_shapes(examples: int, tokens: int) -> dict[str, jax.ShapeDtypeStruct]:
-    shape = (examples, tokens)
-    return {
-        "input_ids": jax.ShapeDtypeStruct(shape, jnp.int32),
-        "attention_mask": jax.ShapeDtypeStruct(shape, jnp.bool_),
-    }
+    params = formulation.pretrained.params
+    one = unpacked_batch(formulation.segments(params, [[0] * (mean - shared)]))
+    prefix = jax.eval_shape(read, params) if shared else None
+    once = product_operations(read, params) if shared else 0
+    return once + len(tokens) * product_operations(ask, params, one, prefix)

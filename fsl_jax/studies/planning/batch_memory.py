@@ -7,8 +7,11 @@ import psutil
 from fsl_jax.errors import problems_error
 from fsl_jax.studies.planning.programs import PlannedProgram
 
-_BYTES = 3 * 4
-"""Bytes of an example in a batch: an int32, which is drawn, stacked and placed on the device."""
+_BYTES = 3 * 3 * 4
+"""Bytes of an example in a batch.
+
+These are its number, place and weight, which are drawn, stacked and placed on the device.
+"""
 
 
 def require_batch_memory(programs: Iterable[PlannedProgram]) -> None:

@@ -19,8 +19,11 @@ from fsl_jax.validation import checked_fields
 
 PLAN_FILE = "plan.json"
 
-FORMAT = 2
-"""The version of the files of a study. Version 1, of fsl_jax 0.1.0, had no hashes."""
+FORMAT = 3
+"""The version of the files of a study.
+
+Version 1, of fsl_jax 0.1.0, had no hashes. In version 2, of fsl_jax 0.2.0, each example was padded.
+"""
 
 _ADVICE = "Put it back from a copy, or give another --output."
 
@@ -83,8 +86,8 @@ def read_plan(directory: epath.Path) -> dict[str, Any] | None:
       directory: the study's directory; it need not exist.
 
     Returns:
-      The plan as JSON values, or None if no study was started there. A plan of fsl_jax 0.1.0 has no
-      `format` and no `models`; see `is_current`.
+      The plan as JSON values, or None if no study was started there. It may be of an earlier
+      version; see `is_current` and `is_hashed`.
 
     Raises:
       InputError: the plan has changed since it was written or is of an unknown version, or the
@@ -97,7 +100,7 @@ def read_plan(directory: epath.Path) -> dict[str, Any] | None:
             raise InputError(f"{directory} holds results without a plan. {_ADVICE}")
         return None
     plan = decode_plan(read_bounded(path, MAX_BYTES), path)
-    if plan.get("format", FORMAT) != FORMAT:
+    if plan.get("format", 1) not in range(1, FORMAT + 1):
         raise version_error(directory, plan)
     return plan
 
@@ -117,7 +120,7 @@ def decode_plan(data: bytes, source: object) -> dict[str, Any]:
     """
     plan = decode_sealed(data, source, _ADVICE, required=False)
     fields: type = _FirstPlan
-    if is_current(plan):
+    if is_hashed(plan):
         plan, fields = decode_sealed(data, source, _ADVICE), _Plan
     try:
         checked_fields(fields, plan)
@@ -128,7 +131,12 @@ def decode_plan(data: bytes, source: object) -> dict[str, Any]:
 
 
 def is_current(plan: Mapping[str, Any]) -> bool:
-    """Return True if a plan has a format and hashes; False for a plan of fsl_jax 0.1.0."""
+    """Return True if this version of fsl_jax can continue the study of a plan."""
+    return plan.get("format") == FORMAT
+
+
+def is_hashed(plan: Mapping[str, Any]) -> bool:
+    """Return True if a study has hashes of its files; False for a plan of fsl_jax 0.1.0."""
     return plan.keys() != {field.name for field in dataclasses.fields(_FirstPlan)}
 
 

@@ -45,6 +45,9 @@ class _Program:
     steps_per_dispatch: int
     tokens: int
     memory: int
+    # Plans of earlier versions lack these.
+    row_length: int = 0
+    padding: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +71,8 @@ def _describe_program(program: PlannedProgram) -> dict[str, Any]:
         "size": program.size,
         "steps_per_dispatch": program.steps_per_dispatch,
         "tokens": program.tokens,
+        "row_length": program.row_length,
+        "padding": program.padding,
         "memory": program.memory,
     }
 

@@ -45,7 +45,10 @@ class PlannedProgram:
       runs: the runs, in the order of the results.
       size: the number of runs that the program carries out at once; 0 until it is compiled.
       steps_per_dispatch: optimiser steps in one call of the program; 0 until it is compiled.
-      tokens: T, the padded length of training examples; 0 until it is compiled.
+      tokens: the tokens that a step computes, padding included; 0 until it is compiled, or if the
+        representations of all examples are computed once.
+      row_length: T, the length of the packed rows of a step; 0 until it is compiled.
+      padding: the share of padding in the tokens of all steps, from 0 to 1.
       memory: the bytes that the program needs on a device, as reported by the compiler; 0 until it
         is compiled.
     """
@@ -60,6 +63,8 @@ class PlannedProgram:
     size: int = 0
     steps_per_dispatch: int = 0
     tokens: int = 0
+    row_length: int = 0
+    padding: float = 0.0
     memory: int = 0
 
     @property

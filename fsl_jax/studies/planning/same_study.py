@@ -60,7 +60,7 @@ def _differences(existing: Mapping[str, Any], asked: Mapping[str, Any]) -> Itera
     if existing["data"].get("sha256") == asked["data"]["sha256"]:
         ignored = {("question", name) for name in _SOURCE_OF_DATA} | {("data", "name")}
     for part in asked:
-        # Flags that came later are not in the plan of the first version.
+        # Flags that came later are not in the plan of an earlier version.
         names = {*existing[part], *asked[part]} if is_current(existing) else {*existing[part]}
         for name in sorted(names):
             begun, now = existing[part].get(name), asked[part].get(name)

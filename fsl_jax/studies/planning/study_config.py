@@ -20,6 +20,7 @@ from fsl_jax.training.fit_config import FitConfig
 FORMULATIONS = ("auto", "head", "template")
 DTYPES = ("auto", "float32", "bfloat16")
 PRECISIONS = ("default", "high", "highest")
+EVEN, RANDOM = BATCHES = ("even", "random")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,13 @@ class StudyConfig:
     )
     batch_size: str = flag_field(
         "Examples in a step.", "8", range_of(FitConfig, "batch_size"), scoped=True
+    )
+    batches: str = flag_field(
+        "How the examples of an epoch are dealt out: even is at random, but such that all batches "
+        "are about equally long, so that little padding is computed; random ignores lengths.",
+        EVEN,
+        choices=BATCHES,
+        kind="way to deal out batches",
     )
     evaluate_every: int = flag_field(
         "Steps between two validations.", 10, range_of(FitConfig, "evaluate_every")

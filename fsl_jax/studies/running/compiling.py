@@ -54,7 +54,7 @@ def _prepare(study: RunningStudy, planned: PlannedProgram) -> Prepared | None:
     if not planned.trains:
         make_prompt_formulation(study, planned)
         return None
-    return prepare(planned, study.load(planned.model), study.dataset, study.config, stack_shapes)
+    return _prepared_shapes(study, planned)
 
 
 def compile_planned(
@@ -70,29 +70,45 @@ def compile_planned(
     Returns:
       The planned program with its compiled sizes, and the compiled program.
     """
-    prepared = prepare(
-        planned, study.load(planned.model), study.dataset, study.config, stack_shapes
-    )
-    return _compile_prepared(study, prepared, limit)
+    return _compile_prepared(study, _prepared_shapes(study, planned), limit)
+
+
+def _prepared_shapes(study: RunningStudy, planned: PlannedProgram) -> Prepared:
+    """Prepare a program with the shapes of its parameters alone."""
+    pretrained = study.load(planned.model)
+    return prepare(planned, pretrained, study.dataset, study.config, stack_shapes, study.mesh)
 
 
 def _compile_prepared(
     study: RunningStudy, prepared: Prepared, limit: int
 ) -> tuple[PlannedProgram, Program]:
     planned, program = prepared.planned, _compile(study, prepared, limit)
-    logging.info("%s trains\n%s", planned.name, prepared.stack.summary)
-    return dataclasses.replace(
+    planned = dataclasses.replace(
         planned,
         size=program.size,
         steps_per_dispatch=prepared.fit_config.steps_per_dispatch,
-        tokens=prepared.encoded.arrays["input_ids"].shape[1],
+        tokens=prepared.step_tokens,
+        row_length=prepared.runs.training.shape.length,
+        padding=prepared.padding,
         memory=program.memory,
-    ), program
+    )
+    logging.info("%s trains\n%s", planned.name, prepared.stack.summary)
+    study.progress.note(f"{planned.title}: {_step_text(planned)}")
+    return planned, program
+
+
+def _step_text(planned: PlannedProgram) -> str:
+    if not planned.tokens:
+        return "a step reads no tokens, since all representations are computed once"
+    return (
+        f"a step of a run reads {planned.tokens} tokens in rows of {planned.row_length}; "
+        f"{planned.padding:.1%} of all are padding"
+    )
 
 
 def _compile(study: RunningStudy, prepared: Prepared, limit: int) -> Program:
     planned, stack = prepared.planned, prepared.stack
-    pool = pool_shapes(prepared.formulation, stack.shared, stack.mask, prepared.encoded.arrays)
+    pool = pool_shapes(prepared.formulation, stack.shared, stack.mask, prepared.encoded.pool)
 
     def compile_size(size: int) -> Program:
         return compile_program(

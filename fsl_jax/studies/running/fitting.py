@@ -29,7 +29,7 @@ def run_fit(
     """
     start = time.monotonic()
     pretrained = study.load(planned.model)
-    prepared = prepare(planned, pretrained, study.dataset, study.config)
+    prepared = prepare(planned, pretrained, study.dataset, study.config, mesh=study.mesh)
     fitted = fit_groups(study, prepared, program)
     trained = time.monotonic()
     history = fitted.history

@@ -1,24 +1,31 @@
 """Prepare the arrays of a planned program: splits, tokens, stacked parameters."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from fsl_jax.data.examples import Dataset, Example, Split
 from fsl_jax.data.sampling import batch_order
 from fsl_jax.data.splits import few_shot_split
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.packing.padding import padding
+from fsl_jax.packing.placements import Placements
+from fsl_jax.packing.planning import place_chunks, place_steps
+from fsl_jax.processes import to_host
 from fsl_jax.studies.planning.formulations import make_formulation
 from fsl_jax.studies.planning.programs import PlannedProgram
-from fsl_jax.studies.planning.study_config import StudyConfig
+from fsl_jax.studies.planning.study_config import EVEN, StudyConfig
+from fsl_jax.tasks.batches import unpacked_batch
 from fsl_jax.tasks.encoding import Encoded, encode
 from fsl_jax.tasks.formulation import Formulation
+from fsl_jax.training.caching import REPRESENTATION, cached_name
 from fsl_jax.training.fit_config import FitConfig, longest_dispatch
-from fsl_jax.training.stacked_runs import StackedRuns, run_key, stack_runs
+from fsl_jax.training.stacked_runs import StackedRuns, adapted_shapes, run_key, stack_runs
 from fsl_jax.training.state import Runs
 
 Tree = TypeVar("Tree")
@@ -44,6 +51,18 @@ class Prepared:
     runs: Runs
     encoded: Encoded
 
+    @property
+    def step_tokens(self) -> int:
+        """The tokens that a step of one run computes; 0 if all representations are cached."""
+        cached = cached_name(self.stack.mask) == REPRESENTATION
+        return 0 if cached else self.runs.training.shape.tokens
+
+    @property
+    def padding(self) -> float:
+        """The share of padding in the tokens of all steps."""
+        lengths, training = self.encoded.pool.lengths, to_host(self.runs.training)
+        return round(padding(lengths, training).share, 4)
+
 
 def prepare(
     planned: PlannedProgram,
@@ -51,6 +70,7 @@ def prepare(
     dataset: Dataset,
     config: StudyConfig,
     stacking: Callable[..., StackedRuns] = stack_runs,
+    mesh: Mesh | None = None,
 ) -> Prepared:
     """Draw the splits of a program's runs, tokenise their texts, and stack their parameters.
 
@@ -60,6 +80,7 @@ def prepare(
       dataset: the data.
       config: the study's config.
       stacking: `stack_runs`, or `stack_shapes` if the shapes of the parameters are enough.
+      mesh: the mesh, over whose axis `batch` the rows of a step are sharded.
 
     Returns:
       The arrays, on the host or on one device.
@@ -75,17 +96,26 @@ def prepare(
     fit_config = make_fit_config(planned, config)
     seeds = [run.seed for run in planned.runs]
     splits = {seed: few_shot_split(dataset, config.shots, seed) for seed in dict.fromkeys(seeds)}
-    pool = _pool(list(splits.values()))
-    encoded = encode(formulation, list(pool))
-    batch = {name: jnp.asarray(array[:1]) for name, array in encoded.arrays.items()}
+    numbers = _numbers(list(splits.values()))
+    examples = list(numbers)
+    one, _ = formulation.tokenize(examples[:1])
     stack = stacking(
         formulation,
         pretrained.params,
         methods,
         seeds,
-        lambda params: formulation.logits(params, batch),
+        lambda params: formulation.logits(
+            params, unpacked_batch(formulation.segments(params, one))
+        ),
     )
-    runs = _runs(planned, fit_config, splits, pool, config, stack)
+    shapes = adapted_shapes(stack.method, stack.trainable, stack.frozen_leaves, stack.shared)
+    encoded = encode(formulation, examples, shapes)
+    options = {
+        "multiple": 1 if mesh is None else mesh.shape["batch"],
+        "slot_width": formulation.slot_width(shapes),
+    }
+    steps = _place(planned, fit_config, splits, numbers, encoded.pool.lengths, config, options)
+    runs = _runs(planned, config, stack, *steps)
     return Prepared(planned, formulation, fit_config, stack, runs, encoded)
 
 
@@ -104,60 +134,54 @@ def make_fit_config(planned: PlannedProgram, config: StudyConfig) -> FitConfig:
     )
 
 
-def _pool(splits: Sequence[Split]) -> dict[Example, int]:
-    """Give each example of the splits one row, even if it is in several splits."""
+def _numbers(splits: Sequence[Split]) -> dict[Example, int]:
+    """Number the examples of the splits, each once, even if it is in several splits."""
     examples = [example for split in splits for example in (*split.train, *split.validation)]
-    return {example: row for row, example in enumerate(dict.fromkeys(examples))}
+    return {example: number for number, example in enumerate(dict.fromkeys(examples))}
+
+
+def _place(
+    planned: PlannedProgram,
+    fit_config: FitConfig,
+    splits: Mapping[int, Split],
+    numbers: Mapping[Example, int],
+    lengths: np.ndarray,
+    config: StudyConfig,
+    options: Mapping[str, int],
+) -> tuple[Placements, Placements]:
+    """Draw the examples of each step of each run, and place them and those to validate on."""
+    steps: dict[int, np.ndarray] = {}
+    for seed, split in splits.items():
+        train = np.array([numbers[example] for example in split.train], np.int32)
+        known = lengths[train] if config.batches == EVEN else np.ones_like(train)
+        order = batch_order(seed, known, fit_config.batch_size, fit_config.steps)
+        steps[seed] = train[order]
+    validation = {
+        seed: np.array([numbers[example] for example in split.validation], np.int32)
+        for seed, split in splits.items()
+    }
+    training = place_steps(lengths, np.stack([steps[run.seed] for run in planned.runs]), **options)
+    chunks = place_chunks(lengths, [validation[run.seed] for run in planned.runs], **options)
+    return training, chunks
 
 
 def _runs(
     planned: PlannedProgram,
-    fit_config: FitConfig,
-    splits: dict[int, Split],
-    pool: dict[Example, int],
     config: StudyConfig,
     stack: StackedRuns,
+    training: Placements,
+    validation: Placements,
 ) -> Runs:
-    """Stack the arrays that differ between the runs."""
-    orders, validations = [], []
-    for run in planned.runs:
-        split = splits[run.seed]
-        train = np.array([pool[example] for example in split.train], np.int32)
-        order = batch_order(run.seed, len(train), fit_config.batch_size, fit_config.steps)
-        orders.append(train[order])
-        validations.append([pool[example] for example in split.validation])
-    rows, weight = chunked(np.array(validations, np.int32), fit_config.evaluation_batch)
+    """Stack what differs between the runs."""
     return Runs(
         frozen_leaves=stack.frozen_leaves,
         learning_rate=jnp.array([run.learning_rate for run in planned.runs], jnp.float32),
         weight_decay=jnp.full(len(planned.runs), config.weight_decay, jnp.float32),
         key=jnp.stack([run_key(run.seed) for run in planned.runs]),
-        order=jnp.asarray(np.stack(orders)),
-        validation=jnp.asarray(rows),
-        weight=jnp.asarray(weight),
+        training=jax.tree.map(jnp.asarray, training),
+        validation=jax.tree.map(jnp.asarray, validation),
         rate_factors=stack.rate_factors,
     )
-
-
-def chunked(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut rows into chunks of equal size, as few as possible with as little padding as possible.
-
-    Args:
-      rows: int32 `[N, m]`.
-      size: the largest chunk.
-
-    Returns:
-      The rows `[N, chunks, b]`, the last one repeated to fill the last chunk, and float32 weights
-      of the same shape: 1 for each row, and 0 for each repetition.
-    """
-    count = rows.shape[1]
-    chunks = -(-count // size)
-    width = -(-count // chunks)
-    columns = np.arange(chunks * width)
-    filled = rows[:, np.minimum(columns, count - 1)]
-    weight = np.broadcast_to((columns < count).astype(np.float32), filled.shape)
-    shape = (len(rows), chunks, width)
-    return filled.reshape(shape), weight.reshape(shape)
 
 
 def slice_runs(tree: Tree, group: range) -> Tree:

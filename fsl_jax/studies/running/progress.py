@@ -77,6 +77,7 @@ class Progress:
     ) -> None:
         console = console or Console(stderr=True)
         kind = _BarDisplay if console.is_terminal else _LineDisplay
+        self._console = console
         self._display: _BarDisplay | _LineDisplay = kind(console, clock)
 
     def __enter__(self) -> "Progress":
@@ -100,6 +101,10 @@ class Progress:
         task = Task(self._display.show, description, total, completed)
         self._display.show(task)
         return task
+
+    def note(self, text: str) -> None:
+        """Write a line that stays, such as a fact about the work."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class _BarDisplay:

@@ -7,12 +7,12 @@ import jax
 import numpy as np
 
 from fsl_jax.adapt.tree import Params
+from fsl_jax.packing.pool import Pool
 from fsl_jax.processes import to_host
 from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.running.prepare import Prepared, slice_runs
 from fsl_jax.studies.running.running_study import RunningStudy
-from fsl_jax.tasks.formulation import Batch
-from fsl_jax.training.caching import cache_examples
+from fsl_jax.training.caching import cache_pool
 from fsl_jax.training.checkpointer import Checkpointer
 from fsl_jax.training.fit_loop import Stopped, fit, is_over
 from fsl_jax.training.program import Program, place_shared
@@ -46,9 +46,9 @@ def fit_groups(study: RunningStudy, prepared: Prepared, program: Program) -> Fit
     Raises:
       Stopped: a process was asked to stop; the state is saved.
     """
-    stack, config = prepared.stack, prepared.fit_config
-    arrays, chunk = prepared.encoded.arrays, config.evaluation_batch
-    pool = cache_examples(prepared.formulation, stack.shared, stack.mask, arrays, chunk, study.mesh)
+    stack = prepared.stack
+    whole = prepared.encoded.pool
+    pool = cache_pool(prepared.formulation, stack.shared, stack.mask, whole, study.mesh)
     shared, pool = place_shared(stack.shared, pool, study.mesh)
     results = [
         _fit_group(study, prepared, program, number, shared, pool)
@@ -64,7 +64,7 @@ def _fit_group(
     program: Program,
     number: int,
     shared: Params,
-    pool: Batch,
+    pool: Pool,
 ) -> dict[str, Any]:
     """Train one group from its last checkpoint, and return its results on the host."""
     planned, config = prepared.planned, prepared.fit_config

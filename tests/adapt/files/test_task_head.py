@@ -16,6 +16,7 @@ from fsl_jax.models.families.gpt2.model import GPT2Config
 from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.t5.config import T5Config
 from fsl_jax.tasks import HeadFormulation
+from fsl_jax.tasks.batches import unpacked_batch
 
 TEXTS = ("w1 w2 east", "w7 north w3 w9 w11")
 LABELS = ("no", "yes", "perhaps")
@@ -85,8 +86,7 @@ def test_a_pipeline_gives_the_probabilities_of_the_adapter(
     params = load_adapter(directory, base).params
     pipeline = transformers.pipeline("text-classification", str(tmp_path / "out"), top_k=None)
     for text in TEXTS:
-        ids = np.array([base.tokenizer(text)["input_ids"]], np.int32)
-        batch = jax.device_put({"input_ids": ids, "attention_mask": ids >= 0})
+        batch = unpacked_batch([base.tokenizer(text)["input_ids"]])
         logits = formulation.logits(params, batch)
         ours = np.asarray(jax.nn.softmax(logits[0])).tolist()
         theirs = {row["label"]: row["score"] for row in pipeline([text])[0]}

@@ -13,9 +13,12 @@ from fsl_jax.models.attention.self_attention import self_attention
 BATCH, LENGTH, HEADS, GROUPS, WIDTH = 2, 6, 4, 2, 8
 
 CAUSAL = jnp.broadcast_to(jnp.tril(jnp.ones((LENGTH, LENGTH), bool)), (BATCH, LENGTH, LENGTH))
+PACKED = jnp.array([2, 2, 1, 1, 1, 0])
 MASKS = {
     "causal": CAUSAL,
     "left padding": (CAUSAL & (jnp.arange(LENGTH) > 1)[None, None]).at[0].set(CAUSAL[0]),
+    # The last token is padding, which sees nothing.
+    "packed": CAUSAL & ((PACKED[:, None] == PACKED[None]) & (PACKED[None] > 0))[None],
     "for all queries": jnp.array([[[True] * 4 + [False] * 2], [[True] * LENGTH]]),
 }
 

@@ -31,6 +31,33 @@ def test_padding_is_left_out_on_either_side(pooling, padding):
     np.testing.assert_allclose(pooled, np.stack(expected), rtol=1e-6)
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_texts_in_packed_rows_are_pooled_by_their_members(pooling):
+    hidden = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
+    members = np.zeros((3, 7), bool)
+    members[0, 4:6] = members[1, :3] = members[2, 6] = True
+    pooled = POOLINGS[pooling](jnp.asarray(hidden), jnp.asarray(members))
+    expected = [ROWS[pooling](hidden[own]) for own in members]
+    np.testing.assert_allclose(pooled, np.stack(expected), rtol=1e-6)
+    # An example that fills up a batch has no members.
+    assert np.isfinite(POOLINGS[pooling](jnp.asarray(hidden), jnp.zeros((1, 7), bool))).all()
+
+
+def test_the_last_token_of_texts_in_packed_rows():
+    tokens = jnp.array([5, 0, 7, 0, 0, 6, 0])
+    members = jnp.array([[0, 1, 1, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 1, 1, 0]], bool)
+    others = [[0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 1, 0]]
+    assert TextEnd(padding=0).counted(members, tokens).astype(int).tolist() == others
+    ends = [[0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 1, 1, 0]]
+    assert TextEnd(end=7).counted(members, tokens).astype(int).tolist() == ends
+
+
+def test_a_text_of_padding_alone_is_read_at_its_first_token_wherever_it_is():
+    mask = jnp.array([[False, True, True]])
+    found = TextEnd(padding=0).counted(mask, jnp.zeros((1, 3), jnp.int32))
+    assert found.tolist() == [[False, True, False]]
+
+
 @pytest.mark.parametrize(
     ("end", "expected"),
     [

@@ -44,7 +44,7 @@ def test_rows_side_by_side_have_the_same_parameters_wherever_the_batch_is():
     params = RowParams(SHARED, OWN, jnp.array([0, 1], jnp.int32))
     keys = jnp.arange(3 * 4 * 5 * 1 * 2, dtype=jnp.float32).reshape(3, 4, 5, 1, 2)
     places = jnp.arange(20, dtype=jnp.int32).reshape(4, 5)
-    given = KeyValues(keys, -keys, places > 3, places)
+    given = KeyValues(keys, -keys, places > 3, places, places + 1)
 
     def scale(tree, cache):
         assert cache.keys.shape == (3, 2, 5, 1, 2)
@@ -57,6 +57,7 @@ def test_rows_side_by_side_have_the_same_parameters_wherever_the_batch_is():
     np.testing.assert_array_equal(found.values, -keys)
     np.testing.assert_array_equal(found.mask, places > 3)
     np.testing.assert_array_equal(found.positions, places)
+    np.testing.assert_array_equal(found.segment_ids, places + 1)
     np.testing.assert_array_equal(first, places[:, 0])
 
 

@@ -95,7 +95,7 @@ def head_adapter(bert, tmp_path_factory, leaves_of):
 
 @pytest.fixture(scope="module")
 def head_evaluation(bert, head_adapter, garden):
-    return evaluate_adapter(bert, head_adapter, garden, batch_size=2)
+    return evaluate_adapter(bert, head_adapter, garden, batch_tokens=64)
 
 
 @pytest.fixture

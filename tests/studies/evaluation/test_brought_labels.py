@@ -51,7 +51,7 @@ def test_an_adapter_with_a_head_is_evaluated_with_its_labels(peft_classifier):
     case = peft_classifier("lora", "Llama", "SEQ_CLS")
     dataset = data(peft_side.LABELS)
     base = load_base(str(case.base), adapter=case.adapter)
-    evaluation = evaluate_adapter(base, case.adapter, dataset, batch_size=4)
+    evaluation = evaluate_adapter(base, case.adapter, dataset, batch_tokens=64)
     assert evaluation.formulation.labels == peft_side.LABELS
     for prediction, example in zip(evaluation.predictions, evaluation.examples, strict=True):
         ids = torch.tensor([base.tokenizer(example.text)["input_ids"]])

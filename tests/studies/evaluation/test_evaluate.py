@@ -14,7 +14,7 @@ from fsl_jax.data.examples import Dataset
 from fsl_jax.errors import InputError
 from fsl_jax.studies.evaluation.evaluate import evaluate_adapter
 from fsl_jax.studies.planning.formulations import describe_formulation
-from fsl_jax.tasks.encoding import encode
+from fsl_jax.tasks.batches import unpacked_batch
 from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.tasks.template import Template
 from fsl_jax.tasks.template_formulation import TemplateFormulation
@@ -39,12 +39,17 @@ def template_adapter(llama, leaves_of):
     return save
 
 
+def batch_of(formulation, examples):
+    """One example a row."""
+    tokens, _ = formulation.tokenize(examples)
+    return unpacked_batch(formulation.segments(formulation.pretrained.params, tokens))
+
+
 def test_logits_are_those_of_the_formulation_on_the_adapted_model(head_evaluation, garden):
     formulation, adapter = head_evaluation.formulation, head_evaluation.adapter
     assert formulation.labels == ("herb", "fruit", "moss")
     assert (formulation.pooling, formulation.limit) == ("last", 12)
-    batch = encode(formulation, garden.test).arrays
-    expected = jax.jit(formulation.logits)(adapter.params, batch)
+    expected = jax.jit(formulation.logits)(adapter.params, batch_of(formulation, garden.test))
     np.testing.assert_allclose(head_evaluation.logits, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -83,7 +88,7 @@ def test_a_soft_prompt_after_the_text_is_asked_as_it_was_trained(
 ):
     formulation = template_adapter(tmp_path, PromptTuning(3, position="suffix"))
     evaluation = evaluate_adapter(llama, tmp_path, garden)
-    batch = encode(formulation, garden.test).arrays
+    batch = batch_of(formulation, garden.test)
     expected = jax.jit(formulation.logits)(evaluation.adapter.params, batch)
     np.testing.assert_allclose(evaluation.logits, expected, rtol=1e-4, atol=1e-5)
     without = jax.jit(formulation.logits)(llama.params, batch)
@@ -144,11 +149,11 @@ def test_a_template_for_an_adapter_that_brings_its_own_is_refused(bert, head_ada
 
 
 def test_a_batch_of_nothing_is_refused(bert, head_adapter, garden):
-    with pytest.raises(InputError, match="batch_size is 0"):
-        evaluate_adapter(bert, head_adapter, garden, batch_size=0)
+    with pytest.raises(InputError, match="batch_tokens is 0"):
+        evaluate_adapter(bert, head_adapter, garden, batch_tokens=0)
 
 
 def test_a_batch_larger_than_the_data_takes_no_more_memory(bert, head_adapter, garden):
     expected = evaluate_adapter(bert, head_adapter, garden).logits
-    found = evaluate_adapter(bert, head_adapter, garden, batch_size=2**40).logits
+    found = evaluate_adapter(bert, head_adapter, garden, batch_tokens=2**40).logits
     np.testing.assert_array_equal(found, expected)

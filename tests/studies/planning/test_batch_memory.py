@@ -11,7 +11,7 @@ from fsl_jax.studies.planning.study_config import StudyConfig
 @pytest.fixture(autouse=True)
 def memory(monkeypatch):
     class Memory:
-        total = 12 * 100 * 8 * 3
+        total = 36 * 100 * 8 * 3
 
     monkeypatch.setattr(psutil, "virtual_memory", Memory)
 

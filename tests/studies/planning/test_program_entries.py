@@ -18,7 +18,9 @@ def test_programs_survive_json():
 
 def test_a_program_is_written_with_the_text_of_its_methods():
     (program,) = plan_programs(study_config(methods="lora( 2 )", seeds=(1,)))
-    sized = dataclasses.replace(program, size=1, steps_per_dispatch=10, tokens=32, memory=99)
+    sized = dataclasses.replace(
+        program, size=1, steps_per_dispatch=10, tokens=32, row_length=16, padding=0.25, memory=99
+    )
     (described,) = describe_programs([sized])
     assert list(described.items()) == [
         ("name", "00-small-lora"),
@@ -36,5 +38,7 @@ def test_a_program_is_written_with_the_text_of_its_methods():
         ("size", 1),
         ("steps_per_dispatch", 10),
         ("tokens", 32),
+        ("row_length", 16),
+        ("padding", 0.25),
         ("memory", 99),
     ]

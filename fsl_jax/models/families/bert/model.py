@@ -174,6 +174,7 @@ class Bert(Transformer):
         input_ids: Int[Array, "B T"],
         attention_mask: Mask,
         position_ids: Int[Array, "B T"] | None,
+        segment_ids: Int[Array, "B T"] | None,
     ) -> Int[Array, "B T"] | None:
         """Pass over padding tokens inside a text, as RoBERTa does, which counts by the token.
 
@@ -186,7 +187,7 @@ class Bert(Transformer):
         if self._prompt_length():
             return None
         counted = attention_mask & (input_ids != padding)
-        return jnp.where(input_ids == padding, -1, token_positions(counted))
+        return jnp.where(input_ids == padding, -1, token_positions(counted, segment_ids))
 
     def attention_inputs(
         self,

@@ -1,5 +1,6 @@
 """T5 encoder-decoders (https://arxiv.org/abs/1910.10683), T5 1.1, FLAN-T5 and mT5."""
 
+import dataclasses
 from typing import Any
 
 import flax.linen as nn
@@ -9,8 +10,14 @@ from jaxtyping import Array, Bool, Float, Int
 from fsl_jax.errors import InputError
 from fsl_jax.models.attention.attention import require_positions
 from fsl_jax.models.attention.causal import causal_attention_inputs
+from fsl_jax.models.attention.segments import require_segments, seen_before, within_segments
 from fsl_jax.models.blocks.layers import NO_DROPOUT, Dropout, Embedding, Unembedding
-from fsl_jax.models.blocks.prompt_positions import prepend_prompt, prompt_length
+from fsl_jax.models.blocks.prompt_positions import (
+    decoder_prefix_length,
+    prepend_prompt,
+    prompt_length,
+)
+from fsl_jax.models.blocks.prompt_tokens import hide_padding, positions_after_prompt
 from fsl_jax.models.families.t5.config import T5Config
 from fsl_jax.models.families.t5.stack import Mask, T5Decoder, T5Encoder
 from fsl_jax.models.outputs import KeyValues, ModelOutput
@@ -19,12 +26,16 @@ from fsl_jax.models.outputs import KeyValues, ModelOutput
 _ENCODER, _DECODER = range(2)
 
 
-def _positions(mask: Mask, position_ids: Int[Array, "B T"] | None) -> Int[Array, "_ T"]:
-    """Return the positions between which distances are measured; by default one row for all."""
+def _or_columns(
+    position_ids: Int[Array, "B T"] | None, tokens: Int[Array, "B T"]
+) -> Int[Array, "_ T"]:
+    """Return the positions between which distances are measured, by default one row for all.
+
+    Columns serve in packed rows too: a segment is a range of a row, and sees no other.
+    """
     if position_ids is not None:
         return position_ids
-    require_positions(mask)
-    return jnp.arange(mask.shape[1], dtype=jnp.int32)[None]
+    return jnp.arange(tokens.shape[1], dtype=jnp.int32)[None]
 
 
 class T5Embeddings(nn.Module):
@@ -73,8 +84,10 @@ class T5(nn.Module):
         decoder_input_ids: Int[Array, "B T"] | None = None,
         decoder_attention_mask: Bool[Array, "B T"] | Bool[Array, "B T T"] | None = None,
         decoder_position_ids: Int[Array, "B T"] | None = None,
+        decoder_segment_ids: Int[Array, "B T"] | None = None,
         decodes: bool = True,
         position_ids: Int[Array, "B S"] | None = None,
+        segment_ids: Int[Array, "B S"] | None = None,
         prefix: KeyValues | None = None,
         trunk: Array | None = None,
         dropout: Dropout = NO_DROPOUT,
@@ -86,9 +99,10 @@ class T5(nn.Module):
                 "an encoder-decoder takes no prefix and no trunk here: give a prefix of decoder "
                 "tokens to `decode`."
             )
+        tokens = (input_ids, attention_mask, position_ids, segment_ids)
+        prompt = self._prompt_length() if segment_ids is None else 0
         if not decodes:
-            hidden, _ = self._hidden(input_ids, attention_mask, position_ids, dropout)
-            hidden = self._without_prompt(hidden)
+            hidden = self._hidden(*tokens, dropout)[0][:, prompt:]
             return ModelOutput(hidden, encoder_hidden=hidden)
         if decoder_input_ids is None:
             if not self.is_initializing():
@@ -100,16 +114,17 @@ class T5(nn.Module):
             decoder_input_ids = input_ids
         if decoder_attention_mask is None:
             decoder_attention_mask = jnp.ones(decoder_input_ids.shape, bool)
-        hidden, encoded = self._encode(input_ids, attention_mask, position_ids, dropout)
+        hidden, encoded = self._encode(*tokens, dropout)
         output = self.decode(
             decoder_input_ids,
             decoder_attention_mask,
             encoded,
             position_ids=decoder_position_ids,
+            segment_ids=decoder_segment_ids,
             dropout=dropout,
             unembed=unembed,
         )
-        encoder_hidden = self._without_prompt(hidden)
+        encoder_hidden = hidden[:, prompt:]
         return ModelOutput(output.hidden, output.logits, output.key_values, encoder_hidden)
 
     def encode(
@@ -118,9 +133,11 @@ class T5(nn.Module):
         attention_mask: Bool[Array, "B S"] | Bool[Array, "B S S"],
         *,
         position_ids: Int[Array, "B S"] | None = None,
+        segment_ids: Int[Array, "B S"] | None = None,
     ) -> KeyValues:
         """Return the keys and values of the encoder's tokens. See `Pretrained.encode`."""
-        return self._encode(input_ids, attention_mask, position_ids, NO_DROPOUT)[1]
+        tokens = (input_ids, attention_mask, position_ids, segment_ids)
+        return self._encode(*tokens, NO_DROPOUT)[1]
 
     def decode(
         self,
@@ -130,17 +147,32 @@ class T5(nn.Module):
         *,
         position_ids: Int[Array, "B T"] | None = None,
         prefix: KeyValues | None = None,
+        segment_ids: Int[Array, "B T"] | None = None,
         dropout: Dropout = NO_DROPOUT,
         unembed: bool = True,
     ) -> ModelOutput:
         """Run the decoder alone. See `Pretrained.decode`."""
+        require_segments(segment_ids, encoded, prefix)
+        seen, given = encoded.mask[:, None, :], position_ids
+        if segment_ids is not None:
+            seen = seen_before(segment_ids, encoded)
+            attention_mask, position_ids = within_segments(
+                attention_mask, position_ids, segment_ids, prefix, causal=True
+            )
         attention_inputs = causal_attention_inputs(attention_mask, position_ids, prefix)
-        counted = attention_inputs.positions if prefix is not None else None
-        positions = _positions(attention_mask, counted if position_ids is None else position_ids)
+        learned = decoder_prefix_length(self.variables.get("params", {}))
+        if prefix is not None or (segment_ids is not None and learned):
+            given = attention_inputs.positions
         x = self.embeddings(input_ids)
         hidden, pairs = self.decoder(
-            x, attention_inputs, positions, encoded, dropout.within(_DECODER)
+            x,
+            attention_inputs,
+            _or_columns(given, input_ids),
+            encoded,
+            seen,
+            dropout.within(_DECODER),
         )
+        pairs = dataclasses.replace(pairs, segment_ids=segment_ids)
         return ModelOutput(hidden, self.unembed(hidden) if unembed else None, pairs)
 
     def unembed(
@@ -158,19 +190,24 @@ class T5(nn.Module):
         input_ids: Int[Array, "B S"],
         mask: Bool[Array, "B S"] | Bool[Array, "B S S"],
         position_ids: Int[Array, "B S"] | None,
+        segment_ids: Int[Array, "B S"] | None,
         dropout: Dropout,
     ) -> tuple[Float[Array, "B PS D"], Bool[Array, "B PS"] | Bool[Array, "B PS PS"]]:
         """Return the encoder's hidden states with those of a soft prompt, and the mask of both."""
-        positions: Any = _positions(mask, position_ids)
-        if self._prompt_length():
-            prompt_mask = self.variables["params"]["embeddings"]["word"]["prompt_mask"]
+        if position_ids is None:
+            require_positions(mask)
+        params: Any = self.variables.get("params", {})
+        positions: Any = _or_columns(position_ids, input_ids)
+        if segment_ids is not None:
+            given = positions_after_prompt(params, input_ids, position_ids)
+            shown = hide_padding(params, input_ids, mask)
+            mask, counted = within_segments(shown, given, segment_ids, causal=False)
+            positions = counted if self._prompt_length() else positions
+        elif self._prompt_length():
+            prompt_mask = params["embeddings"]["word"]["prompt_mask"]
             mask, positions = prepend_prompt(prompt_mask, mask, positions, causal=False)
         x = self.embeddings(input_ids, mask.shape[-1])
         return self.encoder(x, mask, positions, dropout.within(_ENCODER)), mask
-
-    def _without_prompt(self, hidden: Float[Array, "B PS D"]) -> Float[Array, "B S D"]:
-        """Return the hidden states of the encoder's tokens, without those of a soft prompt."""
-        return hidden[:, self._prompt_length() :]
 
     def _prompt_length(self) -> int:
         return prompt_length(self.variables.get("params", {}))
@@ -180,8 +217,10 @@ class T5(nn.Module):
         input_ids: Int[Array, "B S"],
         mask: Bool[Array, "B S"] | Bool[Array, "B S S"],
         position_ids: Int[Array, "B S"] | None,
+        segment_ids: Int[Array, "B S"] | None,
         dropout: Dropout,
     ) -> tuple[Float[Array, "B PS D"], KeyValues]:
-        hidden, mask = self._hidden(input_ids, mask, position_ids, dropout)
+        hidden, mask = self._hidden(input_ids, mask, position_ids, segment_ids, dropout)
         real = mask if mask.ndim == 2 else jnp.any(mask, axis=1)
-        return hidden, self.decoder.key_values(hidden, real)
+        encoded = self.decoder.key_values(hidden, real)
+        return hidden, dataclasses.replace(encoded, segment_ids=segment_ids)

@@ -39,7 +39,9 @@ def _joined(section_outputs: list[Any]) -> Any:
 
 
 def _positions_of(prefix: KeyValues) -> Int[Array, "_ P"]:
-    return token_positions(prefix.mask) if prefix.positions is None else prefix.positions
+    if prefix.positions is not None:
+        return prefix.positions
+    return token_positions(prefix.mask, prefix.segment_ids)
 
 
 class T5Stack(nn.Module):
@@ -117,11 +119,11 @@ class T5Decoder(T5Stack):
         attention_inputs: CausalAttentionInputs,
         positions: Int[Array, "_ T"],
         encoded: KeyValues,
+        encoded_mask: Bool[Array, "_ Q S"],
         dropout: Dropout,
     ) -> tuple[Float[Array, "B T D"], KeyValues]:
         """Return the hidden states after the final norm, and the keys and values."""
         stack_inputs = self._stack_inputs(attention_inputs, positions)
-        encoded_mask = encoded.mask[:, None, :]
         block = T5Layer(self.config, parent=None)
 
         def layer(params, x, dropout, inputs):

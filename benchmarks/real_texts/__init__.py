@@ -1,0 +1,1 @@
+"""Training and prediction on texts of different lengths, here and in peers."""

@@ -1,0 +1,68 @@
+"""Make a batch of a few examples without a study: one example a row, or packed tightly."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from fsl_jax.packing.batch import Batch, gather
+from fsl_jax.packing.fitting import fit, largest_count
+from fsl_jax.packing.placements import Placements, RowShape
+from fsl_jax.packing.pool import make_pool
+
+_gather = jax.jit(gather)
+
+
+def unpacked_batch(
+    segments: Sequence[Sequence[int]], label: np.ndarray | None = None, length: int | None = None
+) -> Batch:
+    """Make a batch with one example in each row, from its first column on.
+
+    Args:
+      segments: the token ids of each of B examples, from `Formulation.segments`.
+      label: the index of each example's class, int32 `[B]`; by default 0.
+      length: T; by default that of the longest example.
+
+    Returns:
+      The batch, with R = B.
+    """
+    length = length or max(map(len, segments))
+    starts = np.arange(len(segments), dtype=np.int32) * length
+    return _batch(segments, label, starts, RowShape(len(segments), length, slots=1))
+
+
+def packed_batch(
+    segments: Sequence[Sequence[int]], label: np.ndarray | None = None, length: int | None = None
+) -> Batch:
+    """Make a batch in as few rows as are found, with the longest examples placed first.
+
+    Args:
+      segments: the token ids of each of B examples, from `Formulation.segments`.
+      label: the index of each example's class, int32 `[B]`; by default 0.
+      length: T; by default that of the longest example.
+
+    Returns:
+      The batch, in the order of the segments.
+    """
+    sizes = np.array([[len(ids) for ids in segments]], np.int32)
+    length = length or int(sizes.max())
+    for rows in range(-(-int(sizes.sum()) // length), len(segments) + 1):
+        starts, fits = fit(sizes, RowShape(rows, length, len(segments)))
+        if fits.all():
+            break
+    shape = RowShape(rows, length, len(segments))
+    shape = dataclasses.replace(shape, slots=largest_count(sizes, starts, shape))
+    return _batch(segments, label, starts[0], shape)
+
+
+def _batch(
+    segments: Sequence[Sequence[int]],
+    label: np.ndarray | None,
+    starts: np.ndarray,
+    shape: RowShape,
+) -> Batch:
+    count = len(segments)
+    pool = make_pool(segments, np.zeros(count, np.int32) if label is None else label)
+    weight = np.ones(count, np.float32)
+    return _gather(pool, Placements(np.arange(count, dtype=np.int32), starts, weight, shape))
