@@ -59,7 +59,7 @@ class ProjectGeneration:
     def __init__(self, pretrained: Pretrained, ids: np.ndarray, new: int):
         """Compile for prompts `[B, T]` without padding."""
         rows = len(ids)
-        reader, self._new = PromptReader.of(pretrained), jnp.int32(new)
+        reader, self._new = PromptReader.for_model(pretrained), jnp.int32(new)
         self._start = jit(functools.partial(decode_loop.start, reader, new, 1))
         self._run = jit(functools.partial(decode_loop.run, reader), donate_argnums=(1,))
         self._params = pretrained.params

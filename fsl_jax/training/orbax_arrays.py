@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging as std_logging
 import os
 import sys
 from collections.abc import Iterator
@@ -86,20 +87,27 @@ def _only_fatal_logs() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _late_writes_unreported() -> Iterator[None]:
-    """Silence the tracebacks that TensorStore's threads print after a write has failed.
+    """Silence the tracebacks of the other writes after a write has failed.
 
-    They print one traceback for each write that ends later. That can be after the error was raised,
-    so the hook is not restored after an error.
+    TensorStore's threads print one for each write that ends later, and asyncio logs one for each
+    write that fails too. That can be after the error was raised, so neither is restored after an
+    error.
     """
-    original_hook = sys.unraisablehook
+    original_hook, asyncio_log = sys.unraisablehook, std_logging.getLogger("asyncio")
 
     def report_others(unraisable: "sys.UnraisableHookArgs") -> None:
         if str(unraisable.exc_value) != "Event loop is closed":
             original_hook(unraisable)
 
     sys.unraisablehook = report_others
+    asyncio_log.addFilter(_is_retrieved)
     yield
+    asyncio_log.removeFilter(_is_retrieved)
     sys.unraisablehook = original_hook
+
+
+def _is_retrieved(record: std_logging.LogRecord) -> bool:
+    return "exception was never retrieved" not in record.getMessage()
 
 
 def _as_os_error(error: ValueError, directory: epath.Path) -> Exception:

@@ -45,3 +45,17 @@ def test_logs_and_hooks_are_as_before(directory):
     orbax_arrays.write_arrays(directory, {"x": {"x": np.asarray(1)}})
     assert logging.getLogger("absl").level == level
     assert sys.unraisablehook is hook
+
+
+def test_writes_that_fail_beside_a_failed_one_are_not_logged(tmp_path, caplog):
+    asyncio_log, filters = logging.getLogger("asyncio"), logging.getLogger("asyncio").filters[:]
+    (tmp_path / "a").write_text("")
+    try:
+        with pytest.raises(Exception, match="a"):
+            orbax_arrays.write_arrays(epath.Path(tmp_path) / "a" / "b", {"x": {"x": np.asarray(1)}})
+        asyncio_log.error("Task exception was never retrieved")
+        asyncio_log.error("another error")
+        assert [record.getMessage() for record in caplog.records][-1:] == ["another error"]
+        assert "never retrieved" not in caplog.text
+    finally:
+        asyncio_log.filters[:] = filters
