@@ -20,8 +20,12 @@ TEXTS = (
 )
 """The texts that both models read when they are compared."""
 
-TOLERANCE = 1e-5
-"""The largest difference that is allowed, as a share of the largest number."""
+TOLERANCE = 1e-4
+"""The largest difference that is allowed, as a share of the largest number.
+
+Merging rounds each weight to float32. Most models then differ by less than 1e-5, but a T5 does not
+scale its attention and amplifies such a difference: a tiny mT5 differs by 1.0e-5.
+"""
 
 
 def outputs_on(

@@ -42,7 +42,7 @@ def test_a_merged_classifier_answers_in_a_pipeline(peft_classifier, tmp_path, fa
     base = load_base(str(case.base), "float32", adapter=case.adapter)
     assert base.labels == peft_side.LABELS
     exported = export_adapter(case.adapter, base, "merged", tmp_path / "out", TEXTS)
-    assert exported.difference < 1e-5
+    assert exported.difference < (3e-5 if family == "MT5" else 1e-5)
     config = json.loads((tmp_path / "out/config.json").read_text())
     assert config["architectures"] == [f"{family}ForSequenceClassification"]
     assert config["label2id"] == {"east": 0, "north": 1, "west": 2}
