@@ -4,14 +4,14 @@ import dataclasses
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from fsl_jax.packing.batch import Batch, gather
+from fsl_jax.packing.batch import Batch
 from fsl_jax.packing.fitting import fit, largest_count
 from fsl_jax.packing.placements import Placements, RowShape
-from fsl_jax.packing.pool import make_pool
-
-_gather = jax.jit(gather)
+from fsl_jax.packing.rounding import divide_up
+from fsl_jax.packing.rows import fill_rows
 
 
 def unpacked_batch(
@@ -47,7 +47,7 @@ def packed_batch(
     """
     sizes = np.array([[len(ids) for ids in segments]], np.int32)
     length = length or int(sizes.max())
-    for rows in range(-(-int(sizes.sum()) // length), len(segments) + 1):
+    for rows in range(divide_up(int(sizes.sum()), length), len(segments) + 1):
         starts, fits = fit(sizes, RowShape(rows, length, len(segments)))
         if fits.all():
             break
@@ -62,7 +62,9 @@ def _batch(
     starts: np.ndarray,
     shape: RowShape,
 ) -> Batch:
-    count = len(segments)
-    pool = make_pool(segments, np.zeros(count, np.int32) if label is None else label)
-    weight = np.ones(count, np.float32)
-    return _gather(pool, Placements(np.arange(count, dtype=np.int32), starts, weight, shape))
+    numbers = np.arange(len(segments), dtype=np.int32)
+    weight = np.ones(len(segments), np.float32)
+    rows = fill_rows(segments, Placements(numbers, starts, weight, shape))
+    if label is not None:
+        rows = dataclasses.replace(rows, label=label)
+    return jax.tree.map(jnp.asarray, rows)
