@@ -11,7 +11,7 @@ from benchmarks.workload import Workload
 from fsl_jax.data.examples import Example
 from fsl_jax.packing.padding import Padding, padding
 from fsl_jax.packing.windows import WINDOW, Packer
-from fsl_jax.training.predict import predict
+from fsl_jax.training.predictor import Predictor
 
 
 class ProjectPrediction:
@@ -32,8 +32,10 @@ class ProjectPrediction:
           training: a training of one run, after its steps.
           examples: E examples to predict.
         """
-        self._formulation = work.formulation
-        self._stack, self._trained = training.stack, training.trained()
+        stack = training.stack
+        self._predictor = Predictor(
+            work.formulation, stack.method, training.trained(), stack.frozen_leaves, stack.shared
+        )
         self._examples = examples
         self.compile_seconds: list[float] = []
 
@@ -41,14 +43,7 @@ class ProjectPrediction:
         """Predict all texts, and return the seconds without compiling."""
         start = time.perf_counter()
         with CompileClock() as clock:
-            predicted = predict(
-                self._formulation,
-                self._stack.method,
-                self._trained,
-                self._stack.frozen_leaves,
-                self._stack.shared,
-                self._examples,
-            )
+            predicted = self._predictor.predict(self._examples)
         seconds = time.perf_counter() - start
         self.logits = predicted.logits[0]
         self.compile_seconds.append(clock.seconds)
@@ -56,7 +51,7 @@ class ProjectPrediction:
 
 
 def packed_tokens(lengths: Sequence[int]) -> Padding:
-    """Count the tokens of texts that are packed as `predict` packs them.
+    """Count the tokens of texts that are packed as `Predictor` packs them.
 
     Args:
       lengths: the tokens of each text.

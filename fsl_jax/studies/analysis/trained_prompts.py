@@ -21,7 +21,7 @@ from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.running.prepare import Prepared, prepare
 from fsl_jax.tasks.encoding import label_indices
 from fsl_jax.training.fit_loop import fit
-from fsl_jax.training.predict import predict
+from fsl_jax.training.predictor import Predictor
 from fsl_jax.training.program import compile_program
 from fsl_jax.training.state import FitState
 
@@ -139,16 +139,15 @@ def accuracies_without(
     rows = np.tile(np.arange(len(mask)), len(masks))
     leaves = {path: leaf[rows] for path, leaf in frozen_leaves.items() if leaf is not None}
     leaves[_MASK] = masks.reshape(len(rows), -1)
-    predicted = predict(
+    predictor = Predictor(
         formulation,
         stack.method,
         jax.tree.map(lambda leaf: leaf[rows], trained.last),
         unflatten(dict.fromkeys(frozen_leaves) | leaves),
         stack.shared,
-        examples,
         batch_tokens=batch_tokens,
     )
-    logits = predicted.logits
+    logits = predictor.predict(examples).logits
     labels = label_indices(examples, formulation.labels)
     accuracies = (logits.argmax(axis=-1) == labels[None, :]).mean(axis=1).reshape(len(masks), -1)
     without = np.where(mask > 0, accuracies[1:-1].T, np.nan)

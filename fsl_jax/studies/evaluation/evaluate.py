@@ -9,7 +9,7 @@ from etils import epath
 from fsl_jax.adapt.files.adapter_files import Adapter, load_adapter
 from fsl_jax.adapt.files.brought_base import with_brought_head
 from fsl_jax.adapt.partition import partition
-from fsl_jax.data.examples import Dataset, Example
+from fsl_jax.data.examples import Dataset
 from fsl_jax.data.splits import test_subset
 from fsl_jax.errors import InputError
 from fsl_jax.models.pretrained import Pretrained
@@ -23,7 +23,7 @@ from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.tasks.template import Template
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.tasks.verbalizer import Verbalizer
-from fsl_jax.training.predict import Predicted, predict
+from fsl_jax.training.predictor import Predictor
 
 
 def evaluate_adapter(
@@ -65,7 +65,7 @@ def evaluate_adapter(
     formulation = _formulation(adapter, pretrained, dataset, template, verbalizer)
     require_known_labels(dataset, formulation.labels)
     require_head(adapter, formulation)
-    predicted = _predict(adapter, formulation, examples, batch_tokens)
+    predicted = _predictor(adapter, formulation, batch_tokens).predict(examples)
     logits = predicted.logits[0]
     require_finite(logits, directory)
     return Evaluation(adapter, formulation, dataset, examples, logits, predicted.truncated)
@@ -115,18 +115,10 @@ def _labels(
     return labels
 
 
-def _predict(
-    adapter: Adapter, formulation: Formulation, examples: Sequence[Example], batch_tokens: int
-) -> Predicted:
+def _predictor(adapter: Adapter, formulation: Formulation, batch_tokens: int) -> Predictor:
     trained, shared = partition(adapter.params, adapter.mask)
     stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], trained)
     no_leaves = jax.tree.map(lambda _: None, adapter.mask)
-    return predict(
-        formulation,
-        adapter.method,
-        stacked,
-        no_leaves,
-        shared,
-        examples,
-        batch_tokens=batch_tokens,
+    return Predictor(
+        formulation, adapter.method, stacked, no_leaves, shared, batch_tokens=batch_tokens
     )

@@ -11,7 +11,7 @@ from fsl_jax.studies.running.prepare import Prepared
 from fsl_jax.studies.running.running_study import RunningStudy
 from fsl_jax.studies.running.training import Fitted
 from fsl_jax.tasks.encoding import label_indices
-from fsl_jax.training.predict import predict
+from fsl_jax.training.predictor import Predictor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,15 +48,15 @@ def measure_selected(
         jax.tree.map(lambda leaf: leaf[rows], to_host(tree))
         for tree in (fitted.best, prepared.stack.frozen_leaves)
     )
-    predicted = predict(
+    predictor = Predictor(
         prepared.formulation,
         prepared.stack.method,
         best,
         frozen_leaves,
         prepared.stack.shared,
-        study.test,
         mesh=study.mesh,
     )
+    predicted = predictor.predict(study.test)
     labels = label_indices(study.test, prepared.formulation.labels)
     accuracies = (predicted.logits.argmax(axis=-1) == labels[None, :]).mean(axis=1)
     return Measured(dict(zip(selected, map(float, accuracies), strict=True)), predicted.truncated)

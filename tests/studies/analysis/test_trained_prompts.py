@@ -6,7 +6,7 @@ from fsl_jax.data.splits import test_subset as subset_of_test
 from fsl_jax.errors import InputError
 from fsl_jax.studies.analysis.trained_prompts import accuracies_without, train_prompts
 from fsl_jax.studies.planning.study_config import StudyConfig
-from fsl_jax.training.predict import predict
+from fsl_jax.training.predictor import Predictor
 
 METHODS = "prompt_tuning(length=3),prompt_tuning(length=2, start='labels')"
 
@@ -51,9 +51,8 @@ def test_without_a_position_a_model_is_one_with_a_shorter_prompt(trained, exampl
             unflatten({path: leaf if leaf is None else cut(leaf) for path, leaf in tree})
             for tree in (flatten(trained.last).items(), flatten(stack.frozen_leaves).items())
         )
-        logits = predict(
-            formulation, stack.method, trainable, settings, stack.shared, examples
-        ).logits
+        leaves = (trainable, settings, stack.shared)
+        logits = Predictor(formulation, stack.method, *leaves).predict(examples).logits
         return (logits.argmax(-1) == labels[None]).mean(1)
 
     same = np.testing.assert_array_equal

@@ -19,7 +19,7 @@ from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.tasks.template import Template
 from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.tasks.verbalizer import Verbalizer
-from fsl_jax.training.predict import predict
+from fsl_jax.training.predictor import Predictor
 from fsl_jax.training.stacked_runs import stack_padded, stack_runs
 
 
@@ -60,9 +60,8 @@ def test_an_adapter_gives_what_its_run_gave_among_others_in_a_program(bert, tmp_
     runs = [_moved(stack.run_leaves(stack.trainable, run), run) for run in range(2)]
     padded = flatten(stack_padded(runs))
     trained = unflatten({path: padded.get(path) for path in flatten(stack.trainable)})
-    together = predict(
-        formulation, stack.method, trained, stack.frozen_leaves, stack.shared, garden.test
-    ).logits
+    leaves = (trained, stack.frozen_leaves, stack.shared)
+    together = Predictor(formulation, stack.method, *leaves).predict(garden.test).logits
     assert not np.allclose(together[0], together[1], atol=1e-2)
     for run, method in enumerate(methods):
         description = describe_formulation(formulation)

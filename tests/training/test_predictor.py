@@ -10,7 +10,7 @@ import pytest
 from fsl_jax.adapt import LoRA, combine
 from fsl_jax.data.examples import Example
 from fsl_jax.tasks.batches import unpacked_batch
-from fsl_jax.training.predict import predict
+from fsl_jax.training.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,8 @@ def ask(problem, examples, **options):
     made, trainable = problem
     stack = made.stack
     own = (trainable, stack.frozen_leaves, stack.shared)
-    return predict(made.formulation, stack.method, *own, examples, **options).logits
+    predictor = Predictor(made.formulation, stack.method, *own, **options)
+    return predictor.predict(examples).logits
 
 
 def test_each_run_says_what_it_says_alone_to_each_example(problem, examples):
@@ -59,11 +60,20 @@ def test_texts_that_were_cut_are_counted(problem, examples):
     made, trainable = problem
     shorter = dataclasses.replace(made.formulation, max_length=10)
     leaves = (trainable, made.stack.frozen_leaves, made.stack.shared)
-    assert predict(shorter, made.stack.method, *leaves, examples).truncated == 5
-    assert predict(made.formulation, made.stack.method, *leaves, examples).truncated == 0
+
+    def truncated(formulation):
+        return Predictor(formulation, made.stack.method, *leaves).predict(examples).truncated
+
+    assert truncated(shorter) == 5
+    assert truncated(made.formulation) == 0
 
 
-def test_all_batches_of_short_texts_share_a_program(problem, examples, compilations):
+def test_all_batches_of_short_texts_and_all_calls_share_a_program(problem, examples, compilations):
+    made, trainable = problem
+    stack = made.stack
+    leaves = (trainable, stack.frozen_leaves, stack.shared)
+    predictor = Predictor(made.formulation, stack.method, *leaves, batch_tokens=64)
     with compilations() as compiled:
-        ask(problem, examples * 3, batch_tokens=64)
+        for _ in range(2):
+            predictor.predict(examples * 3)
     assert sum("logits" in name for name in compiled) == 1
