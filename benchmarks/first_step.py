@@ -10,8 +10,8 @@ from benchmarks.project_training import ProjectTraining
 from benchmarks.workload import make_workload
 from fsl_jax.adapt.methods.lora import LoRA
 from fsl_jax.compilation import enable_compilation_cache
-from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.loading import load
+from fsl_jax.tasks import load_dataset
 
 
 def main(model: str, batch_size: int, length: int) -> None:

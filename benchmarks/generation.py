@@ -25,13 +25,13 @@ from absl import app, flags
 from benchmarks.measure import Row, machine, table
 from benchmarks.peer_models import base_model
 from fsl_jax.compilation import jit
-from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.generation import decode_loop
 from fsl_jax.models.generation.decode_loop import DecodeBatch
 from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.generation.sampling import Sampling
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.tasks import load_dataset
 
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each measurement.")
 _BATCHES = flags.DEFINE_list("batches", ["1", "8"], "Prompts that are continued at a time.")

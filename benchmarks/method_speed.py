@@ -19,10 +19,10 @@ from benchmarks.variants import lines as every_line
 from benchmarks.workload import make_workload
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.methods.registry import parse_method
-from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.loading import load
 from fsl_jax.studies.planning.scoped_list import split
 from fsl_jax.studies.reporting.table import markdown_table
+from fsl_jax.tasks import load_dataset
 
 _REPEATS = flags.DEFINE_integer("repeats", 10, "Turns of each measurement.", 1, 90)
 _METHODS = flags.DEFINE_string("methods", "", "Methods to measure; all unless given.")

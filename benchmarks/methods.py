@@ -28,6 +28,8 @@ from fsl_jax.adapt.peft.kinds import KINDS
 from fsl_jax.adapt.summary import count_parameters
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
+from fsl_jax.formulations.batches import unpacked_batch
+from fsl_jax.formulations.heads.head import HeadFormulation
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.families.gpt2.model import GPT2Config
 from fsl_jax.models.families.llama.model import LlamaConfig
@@ -40,8 +42,6 @@ from fsl_jax.packing.planning import place_chunks, place_steps
 from fsl_jax.packing.pool import make_pool
 from fsl_jax.pages import write_between
 from fsl_jax.studies.reporting.table import markdown_table
-from fsl_jax.tasks.batches import unpacked_batch
-from fsl_jax.tasks.head import HeadFormulation
 from fsl_jax.training.fit import make_gradient
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.program import compile_program
@@ -130,13 +130,13 @@ class Measured:
         base = formulation.pretrained.params
 
         def forward(params: Params) -> jax.Array:
-            return formulation.logits(params, unpacked_batch(formulation.segments(params, TEXTS)))
+            return formulation.outputs(params, unpacked_batch(formulation.segments(params, TEXTS)))
 
         stack: StackedRuns = stack_runs(formulation, base, [method], [0], forward)
         shapes = adapted_shapes(method, stack.trainable, stack.frozen_leaves, stack.shared)
         segments = formulation.segments(shapes, TEXTS)
         self.stack, self.batch = stack, unpacked_batch(segments)
-        self.pool = make_pool(segments, np.zeros(BATCH, np.int32))
+        self.pool = make_pool(segments)
 
     @property
     def trained(self) -> int:
@@ -170,7 +170,7 @@ class Measured:
         gradient = make_gradient(self.formulation, self.method, FIT_CONFIG)
         step = product_operations(gradient, *of_run, self.stack.shared, self.batch)
         params = self.formulation.prepare(self.formulation.pretrained.params, jax.random.key(0))
-        forward = functools.partial(self.formulation.logits, batch=unpacked_batch(TEXTS))
+        forward = functools.partial(self.formulation.outputs, batch=unpacked_batch(TEXTS))
         return step / product_operations(forward, params)
 
 

@@ -27,13 +27,13 @@ from flax.traverse_util import flatten_dict
 from tokenizers import Tokenizer, models
 
 from benchmarks.parity_models import END_OF_TEXT, LENGTH, MODELS, VOCABULARY, build
-from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.checkpoints.head_tensors import tensor_map_of
 from fsl_jax.models.embedded import embedded_path
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.tensors.writing import write_tensors
 from fsl_jax.pages import write_between
+from fsl_jax.tasks import load_dataset
 
 _PAGE = flags.DEFINE_string("page", None, "A page whose table is replaced by the one made.")
 

@@ -27,8 +27,8 @@ from benchmarks.workload import Workload, make_workload
 from fsl_jax.adapt.methods.linear_probe import LinearProbe
 from fsl_jax.adapt.methods.lora import LoRA
 from fsl_jax.adapt.methods.top_layers import TopLayers
-from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.loading import load
+from fsl_jax.tasks import load_dataset
 
 _PARTS = flags.DEFINE_list("parts", ["step", "cached", "start", "gpu"], "What is measured.")
 _REPEATS = flags.DEFINE_integer("repeats", 10, "Turns of each measurement of a step.")

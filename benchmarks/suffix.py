@@ -15,8 +15,8 @@ from benchmarks.measure import Row, alternate, machine, table
 from benchmarks.project_training import ProjectTraining
 from benchmarks.workload import make_workload
 from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
-from fsl_jax.data.sources import load_dataset
 from fsl_jax.models.loading import load
+from fsl_jax.tasks import load_dataset
 
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each measurement.")
 _TOKENS = flags.DEFINE_list("tokens", ["32", "128"], "Tokens of a text.")

@@ -9,15 +9,15 @@ from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
 from fsl_jax.data.examples import Dataset
 from fsl_jax.data.sampling import batch_order
-from fsl_jax.data.splits import few_shot_split
+from fsl_jax.formulations.formulation import Formulation
+from fsl_jax.formulations.heads.head import HeadFormulation
+from fsl_jax.formulations.labels import label_indices
+from fsl_jax.formulations.template import Template
+from fsl_jax.formulations.template_formulation import TemplateFormulation
+from fsl_jax.formulations.verbalizer import Verbalizer
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.packing.pool import segment_lengths
-from fsl_jax.tasks.encoding import label_indices
-from fsl_jax.tasks.formulation import Formulation
-from fsl_jax.tasks.head import HeadFormulation
-from fsl_jax.tasks.template import Template
-from fsl_jax.tasks.template_formulation import TemplateFormulation
-from fsl_jax.tasks.verbalizer import Verbalizer
+from fsl_jax.tasks import few_shot_split
 from fsl_jax.training.fit_config import FitConfig, longest_dispatch
 
 SHOTS = 16
@@ -112,7 +112,7 @@ def make_workload(
     formulation = make_formulation(pretrained, dataset, length)
     long = tuple(each for each in dataset.train if len(each.text) >= CHARACTERS * length)
     split = few_shot_split(dataclasses.replace(dataset, train=long), shots, SEED)
-    tokens, _ = formulation.tokenize(split.train)
+    tokens = formulation.tokenize(split.train).tokens
     # Cutting a text to fit its prompt can leave a token unused; such a row is left out.
     full = [row for row, ids in enumerate(tokens) if len(ids) == length]
     if len(full) < batch_size:

@@ -55,18 +55,23 @@ def main(flags: EvaluateFlags) -> None:
 
 
 def _evaluate(flags: EvaluateFlags) -> None:
+    from fsl_jax.data.readers.options import ReadOptions
+    from fsl_jax.formulations.verbalizer import parse_verbalizer
     from fsl_jax.studies.evaluation.evaluate import evaluate_adapter
     from fsl_jax.studies.evaluation.files import write_evaluation
     from fsl_jax.studies.evaluation.rows import load_test_rows
     from fsl_jax.studies.planning.base_model import load_base
-    from fsl_jax.tasks.verbalizer import parse_verbalizer
+    from fsl_jax.tasks.given_columns import parse_columns
 
     verbalizer = None if flags.verbalizer is None else parse_verbalizer(flags.verbalizer)
     dataset, rows_read = load_test_rows(
         flags.dataset,
-        text_column=flags.text_column,
-        label_column=flags.label_column,
-        max_unfolded=bytes_of(flags.max_unfolded_gib) or None,
+        parse_columns(flags.columns),
+        ReadOptions(
+            flags.encoding or None,
+            flags.separator or None,
+            max_unfolded=bytes_of(flags.max_unfolded_gib) or None,
+        ),
     )
     evaluation = evaluate_adapter(
         load_base(flags.model, flags.dtype, attention=flags.attention, adapter=flags.adapter),

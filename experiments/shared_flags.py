@@ -38,8 +38,9 @@ class DatasetFlags:
 
     dataset: str = same_flag(StudyConfig, "dataset", required=True)
     max_test: int | None = same_flag(StudyConfig, "max_test")
-    text_column: str = same_flag(StudyConfig, "text_column")
-    label_column: str = same_flag(StudyConfig, "label_column")
+    columns: str = same_flag(StudyConfig, "columns")
+    encoding: str = same_flag(StudyConfig, "encoding")
+    separator: str = same_flag(StudyConfig, "separator")
     max_unfolded_gib: float = flag_field(
         "Size to which a Parquet or Arrow file of data may unfold; if 0, 20 times its own size, or "
         "0.125 where that is more; if inf, any size.",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["Pretrained", "load"]
 
 _HOMES = {"load": "fsl_jax.models.loading", "Pretrained": "fsl_jax.models.pretrained"}
-_PACKAGES = ("adapt", "data", "incontext", "models", "studies", "tasks", "training")
+_PACKAGES = ("adapt", "data", "formulations", "incontext", "models", "studies", "tasks", "training")
 
 
 def __getattr__(name: str) -> Any:

@@ -33,7 +33,7 @@ def limited(seconds: int | float, max_bytes: int) -> Iterator[None]:
       TimeLimitError: the block took longer.
       MemoryError: the block asked for more memory.
     """
-    with _memory_limit(max_bytes), _time_limit(seconds):
+    with memory_limited(max_bytes), _time_limit(seconds):
         yield
 
 
@@ -62,7 +62,17 @@ def _time_limit(seconds: int | float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _memory_limit(max_bytes: int) -> Iterator[None]:
+def memory_limited(max_bytes: int) -> Iterator[None]:
+    """Limit the memory that a `with` block may add to this process, on Linux.
+
+    The limit holds for all threads, so it is for work of one thread while others rest.
+
+    Args:
+      max_bytes: the most memory that it may add, in bytes.
+
+    Raises:
+      MemoryError: the block asked for more.
+    """
     if sys.platform != "linux":
         yield
         return

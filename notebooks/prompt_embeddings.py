@@ -33,7 +33,7 @@ import umap
 from sklearn.decomposition import PCA
 
 import fsl_jax
-from fsl_jax.data import load_dataset, test_subset
+from fsl_jax.data import test_subset
 from fsl_jax.studies.analysis.prompt_analysis import (
     distances,
     mean_distances,
@@ -49,6 +49,7 @@ from fsl_jax.studies.analysis.prompt_plots import (
 from fsl_jax.studies.analysis.trained_prompts import accuracies_without, train_prompts
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.reporting.table import markdown_table, percent
+from fsl_jax.tasks import load_dataset
 
 # %matplotlib inline
 

@@ -30,7 +30,7 @@ os.environ["XLA_FLAGS"] = (
 
 install_import_hook("fsl_jax", "beartype.beartype")
 
-pytest_plugins = ["tiny_models", "tiny_programs", "peft_classifiers"]
+pytest_plugins = ["tiny_models", "tiny_heads", "tiny_programs", "peft_classifiers"]
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

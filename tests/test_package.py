@@ -15,7 +15,13 @@ def run(code):
 
 
 def test_its_parts_are_found_when_they_are_asked_for():
-    names = ("adapt.load_adapter", "data.load_dataset", "models.export", "tasks.row_logits", "load")
+    names = (
+        "adapt.load_adapter",
+        "tasks.load_dataset",
+        "models.export",
+        "formulations.row_logits",
+        "load",
+    )
     shown = "; ".join(f"print(fsl_jax.{name}.__name__)" for name in names)
     found = run(f"import sys, fsl_jax; print('jax' in sys.modules); {shown}")
     assert found == ["False", *(name.rpartition(".")[2] for name in names)]

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 # On systems that the project is not tested on.
-ELSEWHERE = {"colorama", "httpx2-jsfetch", "nest-asyncio"}
+ELSEWHERE = {"httpx2-jsfetch", "nest-asyncio"}
 
 
 def pins(name):

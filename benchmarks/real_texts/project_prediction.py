@@ -45,7 +45,7 @@ class ProjectPrediction:
         with CompileClock() as clock:
             predicted = self._predictor.predict(self._examples)
         seconds = time.perf_counter() - start
-        self.logits = predicted.logits[0]
+        self.logits = predicted.outputs[0]
         self.compile_seconds.append(clock.seconds)
         return seconds - clock.seconds
 

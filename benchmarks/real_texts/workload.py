@@ -6,10 +6,9 @@ from benchmarks.workload import SEED, SHOTS, Workload, make_formulation
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.data.embedded import EMBEDDED
 from fsl_jax.data.examples import Dataset
-from fsl_jax.data.sources import load_dataset
-from fsl_jax.data.splits import few_shot_split
+from fsl_jax.formulations.labels import label_indices
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.tasks.encoding import label_indices
+from fsl_jax.tasks import few_shot_split, load_dataset
 from fsl_jax.training.fit_config import FitConfig, longest_dispatch
 
 
@@ -54,7 +53,7 @@ def make_text_workload(
     """
     formulation = make_formulation(pretrained, dataset)
     examples = few_shot_split(dataset, shots, SEED).train
-    tokens, _ = formulation.tokenize(examples)
+    tokens = formulation.tokenize(examples).tokens
     # One validation, after the last step: what is compared is training.
     longest = min(longest_dispatch(), turn)
     fit_config = FitConfig(steps, batch_size, evaluate_every=steps, longest_dispatch=longest)

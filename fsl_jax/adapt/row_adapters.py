@@ -95,7 +95,7 @@ def apply_rows(
     Args:
       pretrained: the base model.
       params: as in `row_params`, like the next two.
-      stacked: see there. Task heads are not read (see `fsl_jax.tasks.row_logits`).
+      stacked: see there. Task heads are not read (see `fsl_jax.formulations.row_logits`).
       index: see there.
       input_ids: as in `Pretrained.apply`, like all following arguments. If an adapter has a suffix,
         it is put after the texts of its rows, and the output has that many more columns.

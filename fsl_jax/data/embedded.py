@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fsl_jax.data.duplicates import normalized
-from fsl_jax.data.examples import Dataset, Example
+from fsl_jax.data.examples import Dataset, text_example
 from fsl_jax.data.splits import fixed_fifth
 from fsl_jax.errors import InputError
 
@@ -50,18 +50,28 @@ def load_embedded(name: str) -> Dataset:
     Raises:
       InputError: the package of the articles is not installed.
     """
-    articles = read_articles(_articles_directory())
-    distinct = tuple(_distinct(articles))
-    test = fixed_fifth([Example(article.headline, article.label) for article in distinct])
-    examples = [Example(EMBEDDED[name](article), article.label) for article in distinct]
+    distinct, repeated = distinct_articles()
+    test = fixed_fifth([text_example(article.headline, article.label) for article in distinct])
+    examples = [text_example(EMBEDDED[name](article), article.label) for article in distinct]
     return Dataset(
         name=name,
         train=tuple(example for i, example in enumerate(examples) if i not in test),
         validation=(),
         test=tuple(example for i, example in enumerate(examples) if i in test),
-        labels=tuple(sorted({article.label for article in articles})),
-        duplicates_removed=len(articles) - len(distinct),
+        labels=tuple(sorted({article.label for article in distinct})),
+        duplicates_removed=repeated,
     )
+
+
+def distinct_articles() -> tuple[tuple[Article, ...], int]:
+    """Return the articles that repeat no earlier one, and the number of those that do.
+
+    Raises:
+      InputError: the package of the articles is not installed.
+    """
+    articles = read_articles(_articles_directory())
+    distinct = tuple(_distinct(articles))
+    return distinct, len(articles) - len(distinct)
 
 
 def read_articles(directory: Path) -> list[Article]:

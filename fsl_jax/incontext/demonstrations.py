@@ -6,7 +6,7 @@ Brown et al., 2020, "Language Models are Few-Shot Learners", https://arxiv.org/a
 from collections.abc import Sequence
 
 from fsl_jax.data.examples import Example
-from fsl_jax.tasks.template_formulation import TemplateFormulation
+from fsl_jax.formulations.template_formulation import TemplateFormulation
 
 SEPARATOR = "\n\n"
 
@@ -23,7 +23,7 @@ def context(formulation: TemplateFormulation, examples: Sequence[Example]) -> st
     """
     words = dict(zip(formulation.labels, formulation.verbalizer.words, strict=True))
     render = formulation.template.render
-    texts = [render(example.text) + words[example.label][0] for example in examples]
+    texts = [render(example.parts) + words[example.answer][0] for example in examples]
     return "".join(text + SEPARATOR for text in texts)
 
 
@@ -43,7 +43,7 @@ def as_many_as_fit(
     Returns:
       The demonstrations that fit.
     """
-    prompts, _ = formulation.tokenize(queries)
+    prompts = formulation.tokenize(queries).tokens
     free_tokens = formulation.limit - max(map(len, prompts))
     low, high = 0, len(examples)
     while low < high:
@@ -62,5 +62,5 @@ def _longest(
 ) -> int:
     """Count the tokens of the longest prompt with these demonstrations, without cutting it."""
     before = context(formulation, examples)
-    prompts = [before + formulation.template.render(query.text) for query in queries]
+    prompts = [before + formulation.template.render(query.parts) for query in queries]
     return max(formulation.count_tokens(prompts))

@@ -18,6 +18,7 @@ from fsl_jax.adapt.tree import Params
 from fsl_jax.buckets import bucket_length, pad_tokens
 from fsl_jax.compilation import jit
 from fsl_jax.data.examples import Example
+from fsl_jax.formulations.template_formulation import TemplateFormulation
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.packing.batch import Batch
 from fsl_jax.packing.pool import segment_lengths
@@ -25,7 +26,6 @@ from fsl_jax.packing.rows import fill_rows, place_rows
 from fsl_jax.packing.windows import BATCH_TOKENS, Packer
 from fsl_jax.processes import to_host
 from fsl_jax.sharding import device_rows
-from fsl_jax.tasks.template_formulation import TemplateFormulation
 
 PREFIX_STEP = 256
 """Prefixes above this number of tokens are padded to a multiple of it."""
@@ -91,7 +91,8 @@ class QueryScorer:
         Returns:
           The scores.
         """
-        tokens, truncated = self.formulation.tokenize(queries, context)
+        tokenized = self.formulation.tokenize(queries, context)
+        tokens = tokenized.tokens
         shared = shared_beginning(self.formulation, tokens)
         remaining = [ids[shared:] for ids in tokens]
         prefix = self._read(params, *self._padded(tokens[0][:shared])) if shared else None
@@ -104,15 +105,15 @@ class QueryScorer:
             logits[placements.examples[counts]] = found[counts]
             scored += int(counts.sum())
             on_batch(scored)
-        return QueryScores(logits, truncated, shared)
+        return QueryScores(logits, tokenized.truncated, shared)
 
     def _score_rows(self, params: Params, batch: Batch, prefix: KeyValues | None) -> jax.Array:
-        return self.formulation.logits(params, batch, prefix=prefix)
+        return self.formulation.outputs(params, batch, prefix=prefix)
 
     def _read_prefix(self, params: Params, ids: jax.Array, mask: jax.Array) -> KeyValues | None:
         return self.formulation.pretrained.apply(params, ids, mask, unembed=False).key_values
 
-    def _padded(self, ids: list[int]) -> tuple[jax.Array, jax.Array]:
+    def _padded(self, ids: Sequence[int]) -> tuple[jax.Array, jax.Array]:
         length = prefix_length(len(ids), self.formulation.limit)
         padded, mask = pad_tokens([ids], length, 0)
         return jnp.asarray(padded), jnp.asarray(mask)

@@ -19,69 +19,77 @@ from fsl_jax.packing.pool import Pool
 class Batch:
     """B examples in R packed rows of T tokens.
 
-    An example is a segment: a range of one row. The number of its first place is counted over all
-    rows, as in `Placements`.
+    An example has W segments, in all S; most formulations need one. A segment is a range of one
+    row. The number of its first place is counted over all rows, as in `Placements`.
 
     Attributes:
       input_ids: the token ids, int32 `[R, T]`.
-      segment_ids: the segment of each token: `b + 1` for a token of example `b`, and 0 for padding,
-        int32 `[R, T]`.
-      starts: the place of each example's first token, int32 `[B]`.
-      lengths: the number of each example's tokens, int32 `[B]`; 0 for one that fills up the batch.
-      label: the index of each example's class, int32 `[B]`.
+      segment_ids: the segment of each token: `s + 1` for a token of segment `s`, and 0 for padding,
+        int32 `[R, T]`. Example `b` has the segments from `b * W` on.
+      starts: the place of each segment's first token, int32 `[S]`.
+      lengths: the number of each segment's tokens, int32 `[S]`; 0 for one that is not needed.
       weight: float32 `[B]`, 1 for an example that counts, and 0 for one that fills up the batch.
+      targets: what is to be predicted: an array `[B, ...]`, or a tree of such; None if there is
+        nothing.
+      features: what a formulation needs to know of each segment, as arrays `[S, ...]`.
       cached: arrays that were computed once: `trunk` `[R, T, D]`, the input of `top_layers`; `keys`
         and `values` `[R, T, L, H_kv, Dh]` of a text before its suffix; or `representation`
-        `[B, D]`, the input of a head.
-      slots: K, the largest number of examples in a row.
+        `[S, D]`, the input of a head.
+      slots: K, the largest number of segments in a row.
     """
 
     input_ids: Any
     segment_ids: Any
     starts: Any
     lengths: Any
-    label: Any
     weight: Any
+    targets: Any = None
+    features: Mapping[str, Any] = struct.field(default_factory=dict)
     cached: Mapping[str, Any] = struct.field(default_factory=dict)
     slots: int = struct.field(pytree_node=False, default=1)
 
-    def members(self, before: int = 0, after: int = 0) -> Bool[Array, "B RT"]:
-        """Return which places hold tokens of each example.
+    @property
+    def width(self) -> int:
+        """W, the number of segments of each example."""
+        return len(self.starts) // len(self.weight)
+
+    def members(self, before: int = 0, after: int = 0) -> Bool[Array, "S RT"]:
+        """Return which places hold tokens of each segment.
 
         Args:
-          before: the number of tokens to leave out at the start of each example.
+          before: the number of tokens to leave out at the start of each segment.
           after: the number of tokens to leave out at its end.
 
         Returns:
-          True where a place, counted over all rows, belongs to an example.
+          True where a place, counted over all rows, belongs to a segment.
         """
         places = jnp.arange(self.segment_ids.size, dtype=jnp.int32)[None]
         first = self.starts[:, None] + before
         return (places >= first) & (places < (self.starts + self.lengths)[:, None] - after)
 
-    def last(self, after: int = 0) -> Int[Array, " B"]:
-        """Return the place of each example's last token, or of the one `after` tokens before it."""
+    def last(self, after: int = 0) -> Int[Array, " S"]:
+        """Return the place of each segment's last token, or of the one `after` tokens before it."""
         return jnp.maximum(self.starts + self.lengths - 1 - after, 0)
 
-    def slot_of_example(self) -> Int[Array, " B"]:
-        """Return the slot of each example: `r * K + k` for the k-th example of row `r`.
+    def slot_of_segment(self) -> Int[Array, " S"]:
+        """Return the slot of each segment: `r * K + k` for the k-th segment of row `r`.
 
-        Examples that fill up the batch have the slot `R * K`, which does not exist.
+        Segments without tokens have the slot `R * K`, which does not exist.
         """
         length = self.segment_ids.shape[1]
         row = self.starts // length
-        counts = self.weight > 0
+        counts = self.lengths > 0
         earlier = (row[:, None] == row[None]) & (self.starts[:, None] > self.starts[None])
         earlier &= counts[None]
         slot = row * self.slots + earlier.sum(axis=1, dtype=jnp.int32)
         return jnp.where(counts, slot, len(self.segment_ids) * self.slots)
 
-    def example_of_slot(self) -> Int[Array, "R K"]:
-        """Return the segment in each slot: `b + 1` for example `b`, and 0 for an empty slot."""
+    def segment_of_slot(self) -> Int[Array, "R K"]:
+        """Return the segment in each slot: `s + 1` for segment `s`, and 0 for an empty slot."""
         rows = len(self.segment_ids)
         empty = jnp.zeros(rows * self.slots, jnp.int32)
         numbers = jnp.arange(1, len(self.starts) + 1, dtype=jnp.int32)
-        return empty.at[self.slot_of_example()].set(numbers, mode="drop").reshape(rows, -1)
+        return empty.at[self.slot_of_segment()].set(numbers, mode="drop").reshape(rows, -1)
 
 
 def gather(pool: Pool, placements: Placements, sharding: NamedSharding | None = None) -> Batch:
@@ -96,28 +104,36 @@ def gather(pool: Pool, placements: Placements, sharding: NamedSharding | None = 
       The rows, with what was computed once for their tokens and examples.
     """
     examples, shape = placements.examples, placements.shape
-    counts = placements.weight > 0
-    lengths = jnp.where(counts, pool.lengths[examples], 0)
-    owner, token = _tokens_at(pool.begins[examples], lengths, placements.starts, shape)
+    segments = _segments(examples, pool.width)
+    counts = jnp.repeat(placements.weight > 0, pool.width)
+    lengths = jnp.where(counts, pool.lengths[segments], 0)
+    owner, token = _tokens_at(pool.begins[segments], lengths, placements.starts, shape)
     if sharding is not None:
         owner, token = jax.lax.with_sharding_constraint((owner, token), sharding)
-        examples = jax.lax.with_sharding_constraint(examples, sharding)
+        segments = jax.lax.with_sharding_constraint(segments, sharding)
     by_token = {name: array[token] for name, array in pool.by_token.items()}
-    by_example = {name: array[examples] for name, array in pool.by_example.items()}
+    by_segment = {name: array[segments] for name, array in pool.by_segment.items()}
     return Batch(
         input_ids=jnp.where(owner > 0, pool.tokens[token], 0),
         segment_ids=owner,
         starts=placements.starts,
         lengths=lengths,
-        label=pool.label[examples],
         weight=placements.weight,
-        cached=by_token | by_example,
+        targets=jax.tree.map(lambda array: array[examples], pool.targets),
+        features={name: array[segments] for name, array in pool.features.items()},
+        cached=by_token | by_segment,
         slots=shape.slots,
     )
 
 
+def _segments(examples: Int[Array, " B"], width: int) -> Int[Array, " S"]:
+    """Return the numbers of the segments of examples in the pool."""
+    within = jnp.arange(width, dtype=jnp.int32)
+    return (examples[:, None] * width + within[None]).reshape(-1)
+
+
 def _tokens_at(
-    begins: Int[Array, " B"], lengths: Int[Array, " B"], starts: Int[Array, " B"], shape: RowShape
+    begins: Int[Array, " S"], lengths: Int[Array, " S"], starts: Int[Array, " S"], shape: RowShape
 ) -> tuple[Int[Array, "R T"], Int[Array, "R T"]]:
     """Return the segment at each place of the rows, 0 for padding, and its token in the pool."""
     places = jnp.arange(shape.tokens, dtype=jnp.int32)[:, None]

@@ -13,7 +13,7 @@ class RowShape:
     Attributes:
       rows: R, the number of rows.
       length: T, the number of tokens of a row.
-      slots: K, the largest number of examples in a row.
+      slots: K, the largest number of segments in a row.
     """
 
     rows: int
@@ -34,14 +34,14 @@ class RowShape:
 class Placements:
     """The examples of one or more steps, and their places in packed rows.
 
-    All arrays have the shape `[..., B]`. A leading axis counts steps, chunks or runs.
+    A leading axis counts steps, chunks or runs. Each of B examples has W segments, in all S.
 
     Attributes:
-      examples: the number of each example in the pool, int32.
-      starts: the place of each example's first token, int32. Places are counted over all rows: that
-        of column `t` of row `r` is `r * T + t`. An example never goes on in the next row.
-      weight: float32, 1 for an example that counts, and 0 for one that only fills up the batch; it
-        has no tokens in the rows.
+      examples: the number of each example in the pool, int32 `[..., B]`.
+      starts: the place of each segment's first token, int32 `[..., S]`. Places are counted over all
+        rows: that of column `t` of row `r` is `r * T + t`. A segment never goes on in the next row.
+      weight: float32 `[..., B]`, 1 for an example that counts, and 0 for one that only fills up the
+        batch; it has no tokens in the rows.
       shape: the shape of the rows.
     """
 

@@ -1,7 +1,7 @@
 """Fill packed rows on the host, for batches whose tokens do not lie in a pool on a device."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -13,25 +13,27 @@ from fsl_jax.packing.pool import make_pool
 from fsl_jax.sharding import over_rows, place, replicate
 
 
-def fill_rows(segments: Sequence[Sequence[int]], placements: Placements) -> Batch:
+def fill_rows(
+    segments: Sequence[Sequence[int]],
+    placements: Placements,
+    features: Mapping[str, np.ndarray] | None = None,
+) -> Batch:
     """Return the packed rows of one batch, the same as `gather` makes of a pool.
 
     Its arrays depend on the shape of the placements only, so one compiled program reads all batches
     of a shape, whatever the number of the segments.
 
     Args:
-      segments: the token ids of each example that the placements may name.
-      placements: the examples and their places, `[B]`.
+      segments: the token ids of each of E segments.
+      placements: the segments and their places, `[B]`; each is an example of its own.
+      features: what a formulation needs to know of each segment, as arrays `[E, ...]`.
 
     Returns:
-      The batch, as NumPy arrays. All labels are 0.
+      The batch, as NumPy arrays, without targets.
     """
     shape = placements.shape
     counts = placements.weight > 0
-    chosen = make_pool(
-        [segments[example] for example in placements.examples[counts]],
-        np.zeros(int(counts.sum()), np.int32),
-    )
+    chosen = make_pool([segments[number] for number in placements.examples[counts]])
     place = np.arange(len(chosen.tokens)) + np.repeat(
         placements.starts[counts] - chosen.begins, chosen.lengths
     )
@@ -45,8 +47,8 @@ def fill_rows(segments: Sequence[Sequence[int]], placements: Placements) -> Batc
         segment_ids=segment_ids.reshape(shape.rows, -1),
         starts=placements.starts,
         lengths=lengths,
-        label=np.zeros_like(placements.starts),
         weight=placements.weight,
+        features={name: rows[placements.examples] for name, rows in (features or {}).items()},
         slots=shape.slots,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from etils import epath
 
-from fsl_jax.data.file_formats import read_jsonl
+from fsl_jax.data.readers.jsonl import read_jsonl
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.files import local_path
 from fsl_jax.models.generation.chat import Prompt, last_text, prompt_problem
@@ -77,18 +77,18 @@ def _read_lines(file: Path) -> list[Prompt]:
 
 
 def _read_objects(file: Path) -> list[Prompt]:
-    table = read_jsonl(file, (COLUMN,))
+    table = read_jsonl(file)
     problems = list(table.malformed)
-    if not table.has((COLUMN,)) and table.columns:
+    if COLUMN not in table.columns and table.columns:
         problems.append(f"there is no {COLUMN!r}; found {', '.join(table.columns)}")
-    for row in table.rows:
-        if problem := prompt_problem(row.values[0]):
+    for row in table.rows if COLUMN in table.columns else ():
+        if problem := prompt_problem(row.values[COLUMN]):
             problems.append(f"line {row.number} is {problem}")
     if problems:
         raise problems_error(
             f"{file} cannot be used as it is. Correct these and try again:", problems
         )
-    return [row.values[0] for row in table.rows]
+    return [row.values[COLUMN] for row in table.rows]
 
 
 def write_generations(

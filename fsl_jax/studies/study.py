@@ -35,6 +35,7 @@ from fsl_jax.studies.planning.same_study import as_begun, require_same_study
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.records.hashed_files import FLAGS_FILE, REPORT_FILE
 from fsl_jax.studies.records.result_store import ResultStore
+from fsl_jax.studies.reporting.metric_titles import metric_title
 from fsl_jax.studies.reporting.study_files import (
     ReportOptions,
     outdated_files,
@@ -44,6 +45,7 @@ from fsl_jax.studies.reporting.study_files import (
     write_study_files,
 )
 from fsl_jax.studies.reporting.summary import Row
+from fsl_jax.studies.reporting.table import percent
 from fsl_jax.studies.run_programs import run_programs
 from fsl_jax.studies.running.compiling import compile_all
 from fsl_jax.studies.running.opening import (
@@ -54,6 +56,9 @@ from fsl_jax.studies.running.opening import (
 )
 from fsl_jax.studies.running.options import RunOptions
 from fsl_jax.studies.running.running_study import RunningStudy
+from fsl_jax.tasks.registry import find_task
+
+_REMOVED = "{} rows of the data set were duplicates and were removed before splitting."
 
 
 def run_study(config: StudyConfig, output: epath.PathLike, options: RunOptions) -> list[Row]:
@@ -213,11 +218,17 @@ def _write_report(
 def _report_options(
     dataset: Dataset, environment: dict[str, Any], options: RunOptions
 ) -> ReportOptions:
-    removed = dataset.duplicates_removed
-    note = f"{removed} rows of the data set were duplicates and were removed before splitting."
+    removed, task = dataset.duplicates_removed, find_task(dataset.task)
+    metric = task.metrics[0].name
+    baselines = task.baselines(dataset.train, dataset.test)
+    found = ", ".join(f"{name} {percent(scores[metric])}" for name, scores in baselines.items())
     return ReportOptions(
         environment=environment,
-        notes=(note,) if removed else (),
+        notes=(
+            *dataset.remarks,
+            *([_REMOVED.format(removed)] if removed else []),
+            f"Without a model, the {metric_title(metric)} (%) on the whole test set is: {found}.",
+        ),
         command=options.command,
-        chance=1 / len(dataset.labels),
+        chance=baselines.get("chance", {}).get(metric),
     )

@@ -1,26 +1,20 @@
-"""Text classification in two formulations: with a head, or with a template."""
+"""Tasks: what the examples of a data set ask, how few are drawn, and how answers are scored."""
 
-from fsl_jax.packing.batch import Batch
-from fsl_jax.tasks.batches import packed_batch, unpacked_batch
-from fsl_jax.tasks.encoding import Encoded, encode
-from fsl_jax.tasks.formulation import Formulation
-from fsl_jax.tasks.head import HeadFormulation
-from fsl_jax.tasks.row_logits import row_logits, row_segments
-from fsl_jax.tasks.template import Template
-from fsl_jax.tasks.template_formulation import TemplateFormulation
-from fsl_jax.tasks.verbalizer import Verbalizer
+from fsl_jax.tasks.loading import dataset_of_rows, load_dataset
+from fsl_jax.tasks.making import make_dataset
+from fsl_jax.tasks.registry import AUTO, TASKS, find_task
+from fsl_jax.tasks.splitting import few_shot_split
+from fsl_jax.tasks.task import Metric, Table, Task
 
 __all__ = [
-    "Batch",
-    "Encoded",
-    "Formulation",
-    "HeadFormulation",
-    "Template",
-    "TemplateFormulation",
-    "Verbalizer",
-    "encode",
-    "packed_batch",
-    "row_logits",
-    "row_segments",
-    "unpacked_batch",
+    "AUTO",
+    "TASKS",
+    "Metric",
+    "Table",
+    "Task",
+    "dataset_of_rows",
+    "few_shot_split",
+    "find_task",
+    "load_dataset",
+    "make_dataset",
 ]

@@ -1,6 +1,6 @@
-"""Compute the part of the model below the lowest trainable leaf once for each example or token.
+"""Compute the part of the model below the lowest trainable leaf once for each segment or token.
 
-If only a head is trained, the pooled representation of an example is cached; if only the top layers
+If only a head is trained, the pooled representation of a segment is cached; if only the top layers
 are trained, the activations that enter them; and if only a soft prompt after the text is trained,
 the keys and values of the text. All are computed without dropout.
 """
@@ -17,16 +17,16 @@ from jaxtyping import Array
 from fsl_jax.adapt.parts.soft_prompt import SUFFIX
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.compilation import jit
+from fsl_jax.formulations.batches import unpacked_batch
+from fsl_jax.formulations.formulation import Formulation
+from fsl_jax.formulations.heads.text_head import TextHead
+from fsl_jax.formulations.suffix import text_states
 from fsl_jax.packing.batch import Batch
 from fsl_jax.packing.pool import Pool
 from fsl_jax.packing.rows import fill_rows, place_rows
 from fsl_jax.packing.windows import Packer
 from fsl_jax.processes import to_host
 from fsl_jax.sharding import device_rows
-from fsl_jax.tasks.batches import unpacked_batch
-from fsl_jax.tasks.formulation import Formulation
-from fsl_jax.tasks.head import HeadFormulation
-from fsl_jax.tasks.suffix import text_states
 
 ABOVE_TRUNK = ("head/", "top_layers/", "final_norm/", "pooler/", "unembedding/")
 AFTER_TEXT = ("head/", SUFFIX)
@@ -35,7 +35,7 @@ REPRESENTATION, TRUNK, TEXT_STATES = "representation", "trunk", "text_states"
 
 
 def cached_name(mask: Params) -> str | None:
-    """Return the name of the result that can be cached for an example.
+    """Return the name of the result that can be cached.
 
     Args:
       mask: True where a leaf is trained.
@@ -61,7 +61,7 @@ def cache_pool(
     """Add to a pool what is the same in every step.
 
     Args:
-      formulation: turns tokens into class logits.
+      formulation: says how the model is asked.
       shared: the frozen parameters.
       mask: True where a leaf is trained.
       pool: the examples, on the host.
@@ -76,23 +76,25 @@ def cache_pool(
     compute = jit(lower_part(formulation, name))
     # Collect the results in host memory, since joining them on the device would hold them twice.
     shapes = pool_shapes(formulation, shared, mask, pool)
-    by_token, by_example = (
+    by_token, by_segment = (
         {key: np.zeros(shape.shape, shape.dtype) for key, shape in cached.items()}
-        for cached in (shapes.by_token, shapes.by_example)
+        for cached in (shapes.by_token, shapes.by_segment)
     )
     segments = pool.segments()
     for placements in Packer(multiple=device_rows(mesh)).pack(pool.lengths):
-        part = to_host(compute(shared, place_rows(fill_rows(segments, placements), mesh)))
+        part = to_host(
+            compute(shared, place_rows(fill_rows(segments, placements, pool.features), mesh))
+        )
         counts = placements.weight > 0
-        examples, starts = placements.examples[counts], placements.starts[counts]
-        for key, found in by_example.items():
-            found[examples] = part[key][counts]
+        numbers, starts = placements.examples[counts], placements.starts[counts]
+        for key, found in by_segment.items():
+            found[numbers] = part[key][counts]
         for key, found in by_token.items():
             flat = part[key].reshape(-1, *found.shape[1:])
-            for start, example in zip(starts, examples, strict=True):
-                begin, length = pool.begins[example], pool.lengths[example]
+            for start, number in zip(starts, numbers, strict=True):
+                begin, length = pool.begins[number], pool.lengths[number]
                 found[begin : begin + length] = flat[start : start + length]
-    whole = dataclasses.replace(pool, by_token=by_token, by_example=by_example)
+    whole = dataclasses.replace(pool, by_token=by_token, by_segment=by_segment)
     return jax.tree.map(jnp.asarray, whole)
 
 
@@ -100,7 +102,7 @@ def pool_shapes(formulation: Formulation, shared: Params, mask: Params, pool: Po
     """Return the shapes of the result of `cache_pool`, without computing it.
 
     Args:
-      formulation: turns tokens into class logits.
+      formulation: says how the model is asked.
       shared: the frozen parameters.
       mask: True where a leaf is trained.
       pool: the examples, on the host.
@@ -112,11 +114,12 @@ def pool_shapes(formulation: Formulation, shared: Params, mask: Params, pool: Po
     name = cached_name(mask)
     if name is None:
         return shapes
-    batch = unpacked_batch(pool.segments()[:1])
+    features = {name: rows[:1] for name, rows in pool.features.items()}
+    batch = unpacked_batch(pool.segments()[:1], features=features)
     part = jax.eval_shape(lower_part(formulation, name), shared, batch)
-    tokens, examples = len(pool.tokens), len(pool.lengths)
+    tokens, count = len(pool.tokens), len(pool.lengths)
     if name == REPRESENTATION:
-        return dataclasses.replace(shapes, by_example=_for_each(examples, part, 1))
+        return dataclasses.replace(shapes, by_segment=_for_each(count, part, 1))
     return dataclasses.replace(shapes, by_token=_for_each(tokens, part, 2))
 
 
@@ -124,7 +127,7 @@ def lower_part(formulation: Formulation, name: str) -> Callable[[Params, Batch],
     """Return a function that computes the arrays to cache for a batch.
 
     Args:
-      formulation: turns tokens into class logits.
+      formulation: says how the model is asked.
       name: the name of the cached result, from `cached_name`.
 
     Returns:
@@ -138,7 +141,7 @@ def lower_part(formulation: Formulation, name: str) -> Callable[[Params, Batch],
             return text_states(formulation.pretrained, params, batch)
         if name == TRUNK:
             return {name: formulation.trunk(params, batch)}
-        if not isinstance(formulation, HeadFormulation):
+        if not isinstance(formulation, TextHead):
             raise TypeError(f"{formulation.name} has no representation below a head")
         return {name: formulation.representation(params, batch)}
 

@@ -18,13 +18,12 @@ from jaxtyping import Array, Float
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
+from fsl_jax.formulations.formulation import Formulation
 from fsl_jax.models.blocks.stack import rematerialized_layers
 from fsl_jax.packing.batch import Batch, gather
 from fsl_jax.packing.placements import Placements
 from fsl_jax.packing.pool import Pool
 from fsl_jax.sharding import over_batch
-from fsl_jax.tasks.formulation import Formulation
-from fsl_jax.tasks.losses import correct, cross_entropy
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.optimizer import clip_gradients, make_optimizer, scale_updates
 from fsl_jax.training.state import FitState, Runs, RunState
@@ -41,7 +40,7 @@ def make_advance(
     """Make the function of one dispatch.
 
     Args:
-      formulation: turns tokens into class logits.
+      formulation: says how the model is asked.
       method: the method of any of the runs; only attributes that all runs share are read.
       config: the config of the program.
       mesh: the mesh over which runs and batches are sharded, if there is one.
@@ -83,7 +82,7 @@ def make_gradient(
     """Make the function that computes the loss of one run and its gradients.
 
     Args:
-      formulation: turns tokens into class logits.
+      formulation: says how the model is asked.
       method: the method of any of the runs.
       config: the config of the program.
 
@@ -97,8 +96,8 @@ def make_gradient(
     ) -> Float[Array, ""]:
         params = combine(trainable, frozen_leaves, shared)
         adapted = method.reparametrize(params)
-        logits = formulation.logits(adapted, batch, dropout=config.dropout, key=key)
-        loss = cross_entropy(logits, batch.label).mean()
+        outputs = formulation.outputs(adapted, batch, dropout=config.dropout, key=key)
+        loss = _mean(*formulation.objective.losses(outputs, batch.targets))
         penalty = method.penalty(params)
         return loss if penalty is None else loss + penalty
 
@@ -161,12 +160,12 @@ def _validate(
 
     def validate(run: RunState, inputs: Runs, shared: Params, pool: Pool, step: Array) -> RunState:
         params = method.reparametrize(combine(run.trainable, inputs.frozen_leaves, shared))
-        accuracy, loss = _measure(formulation, params, inputs, pool, mesh)
+        measure, loss = _measure(formulation, params, inputs, pool, mesh)
         finite = jnp.isfinite(loss)
-        tied = (accuracy == run.best_accuracy) & (loss < run.best_loss)
-        better = finite & ((accuracy > run.best_accuracy) | tied)
+        tied = (measure == run.best_measure) & (loss < run.best_loss)
+        better = finite & ((measure > run.best_measure) | tied)
         improved = dataclasses.replace(
-            run, best=run.trainable, best_accuracy=accuracy, best_loss=loss, best_step=step
+            run, best=run.trainable, best_measure=measure, best_loss=loss, best_step=step
         )
         stale = jnp.where(better, 0, run.stale + 1).astype(jnp.int32)
         index = (step - 1) // config.evaluate_every
@@ -175,7 +174,7 @@ def _validate(
             stale=stale,
             stopped=jnp.bool_(config.patience > 0) & (stale >= config.patience),
             diverged=~finite,
-            accuracies=run.accuracies.at[index].set(accuracy),
+            measures=run.measures.at[index].set(measure),
             validation_losses=run.validation_losses.at[index].set(loss),
         )
         return _where(run.active, validated, run)
@@ -186,19 +185,25 @@ def _validate(
 def _measure(
     formulation: Formulation, params: Params, inputs: Runs, pool: Pool, mesh: Mesh | None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Return the mean accuracy and loss on the validation examples, one chunk at a time."""
-    rows = None if mesh is None else over_batch(mesh)
+    """Return the measure and the mean loss on the validation examples, one chunk at a time."""
+    rows, objective = None if mesh is None else over_batch(mesh), formulation.objective
 
-    def chunk(placements: Placements) -> tuple[Array, Array]:
+    def chunk(placements: Placements) -> tuple[Array, Array, Array]:
         batch = gather(pool, placements, rows)
-        logits = formulation.logits(params, batch)
-        is_correct = correct(logits, batch.label).astype(jnp.float32)
-        losses = cross_entropy(logits, batch.label)
-        return (is_correct * batch.weight).sum(), (losses * batch.weight).sum()
+        outputs = formulation.outputs(params, batch)
+        losses, counts = objective.losses(outputs, batch.targets)
+        statistics = objective.statistics(outputs, batch.targets)
+        totals = (batch.weight[:, None] * statistics).sum(axis=0)
+        return totals, (losses * batch.weight).sum(), (counts * batch.weight).sum()
 
-    num_correct, loss = jax.lax.map(chunk, inputs.validation)
-    count = inputs.validation.weight.sum()
-    return num_correct.sum() / count, loss.sum() / count
+    totals, losses, counts = jax.lax.map(chunk, inputs.validation)
+    return objective.measure(totals.sum(axis=0)), _mean(losses, counts)
+
+
+def _mean(losses: Float[Array, " B"], counts: Float[Array, " B"]) -> Float[Array, ""]:
+    """Return the mean of all losses, given sums of some and their counts."""
+    # A batch without anything to predict has the loss 0.
+    return losses.sum() / jnp.maximum(counts.sum(), 1.0)
 
 
 def _where(condition: Array, tree: Any, otherwise: Any) -> Any:

@@ -1,7 +1,8 @@
-"""Predict class logits of many runs for the same examples."""
+"""Predict the answers of many runs to the same examples."""
 
-import dataclasses
+import operator
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,31 +13,20 @@ from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
 from fsl_jax.compilation import jit
 from fsl_jax.data.examples import Example
+from fsl_jax.formulations.formulation import Formulation
+from fsl_jax.formulations.tokenized import Tokenized
 from fsl_jax.packing.batch import Batch
 from fsl_jax.packing.pool import segment_lengths
 from fsl_jax.packing.rows import fill_rows, place_rows
 from fsl_jax.packing.windows import BATCH_TOKENS, WINDOW, Packer
 from fsl_jax.processes import to_host
 from fsl_jax.sharding import device_rows
-from fsl_jax.tasks.formulation import Formulation
+from fsl_jax.training.predicted import Predicted
 from fsl_jax.training.stacked_runs import adapted_shapes
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Predicted:
-    """The predictions of N models for E examples in C classes.
-
-    Attributes:
-      logits: float32 `[N, E, C]`.
-      truncated: the number of texts that were cut to the formulation's limit.
-    """
-
-    logits: np.ndarray
-    truncated: int
-
-
 class Predictor:
-    """Predicts class logits with N adapted models for the same examples.
+    """Predicts the answers of N adapted models to the same examples.
 
     The part of the model below the lowest trainable leaf is computed once for all runs, since
     neither the examples nor the frozen base are mapped over the runs. What is compiled for one call
@@ -56,7 +46,7 @@ class Predictor:
         """Take the parameters of the models.
 
         Args:
-          formulation: turns examples into tokens and class logits.
+          formulation: says how the models are asked.
           method: the method of any of the runs.
           trainable: trainable leaves `[N, ...]`.
           frozen_leaves: frozen leaves that differ between runs, `[N, ...]`.
@@ -70,40 +60,52 @@ class Predictor:
         self._mesh = mesh
         self._shapes = adapted_shapes(method, trainable, frozen_leaves, shared)
         self._packer = Packer(batch_tokens, device_rows(mesh), formulation.slot_width(self._shapes))
-        self._logits = _compiled_logits(formulation, method)
+        self._outputs = _compiled_outputs(formulation, method)
 
     def predict(self, examples: Sequence[Example]) -> Predicted:
-        """Predict the class logits of all models.
+        """Predict the answers of all models.
 
         Args:
-          examples: E examples.
+          examples: E examples, whose answers are not read.
 
         Returns:
-          The class logits, in the order of the examples, and the number of texts that were cut.
+          The answers, in the order of the examples, with the outputs that they are read from.
         """
-        formulation = self._formulation
-        result = np.zeros((self._runs, len(examples), len(formulation.labels)), np.float32)
-        truncated = 0
+        answers: list[list[Any]] = [[] for _ in range(self._runs)]
+        windows, truncated = [], 0
         for first in range(0, len(examples), WINDOW):
-            tokens, cut = formulation.tokenize(examples[first : first + WINDOW])
-            truncated += cut
-            segments = formulation.segments(self._shapes, tokens)
-            for placements in self._packer.pack(segment_lengths(segments)):
-                batch = place_rows(fill_rows(segments, placements), self._mesh)
-                predicted = to_host(self._logits(*self._params, batch))
-                counts = placements.weight > 0
-                result[:, first + placements.examples[counts]] = predicted[:, counts]
-        return Predicted(result, truncated)
+            window = examples[first : first + WINDOW]
+            tokenized = self._formulation.tokenize(window)
+            outputs = self._read(tokenized)
+            for run, found in enumerate(answers):
+                of_run = jax.tree.map(operator.itemgetter(run), outputs)
+                found += self._formulation.decode(of_run, window, tokenized)
+            windows.append(outputs)
+            truncated += tokenized.truncated
+        return Predicted(answers, windows, truncated)
+
+    def _read(self, tokenized: Tokenized) -> Any:
+        """Return the outputs of all models for all segments, `[N, S, ...]`."""
+        segments = self._formulation.segments(self._shapes, tokenized.tokens)
+        numbers, read = [], []
+        for placements in self._packer.pack(segment_lengths(segments)):
+            batch = place_rows(fill_rows(segments, placements, tokenized.features), self._mesh)
+            outputs = to_host(self._outputs(*self._params, batch))
+            counts = placements.weight > 0
+            numbers.append(placements.examples[counts])
+            read.append(jax.tree.map(lambda leaf, counts=counts: leaf[:, counts], outputs))
+        order = np.argsort(np.concatenate(numbers))
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1)[:, order], *read)
 
 
-def _compiled_logits(formulation: Formulation, method: Method) -> Callable[..., jax.Array]:
-    """Return a compiled function of the three parameter trees and a batch: logits `[N, B, C]`."""
+def _compiled_outputs(formulation: Formulation, method: Method) -> Callable[..., Any]:
+    """Return a compiled function of the three parameter trees and a batch, `[N, S, ...]`."""
 
-    def logits(trainable: Params, frozen_leaves: Params, shared: Params, batch: Batch) -> jax.Array:
-        def of_run(trainable: Params, frozen_leaves: Params) -> jax.Array:
+    def outputs(trainable: Params, frozen_leaves: Params, shared: Params, batch: Batch) -> Any:
+        def of_run(trainable: Params, frozen_leaves: Params) -> Any:
             params = method.reparametrize(combine(trainable, frozen_leaves, shared))
-            return formulation.logits(params, batch)
+            return formulation.outputs(params, batch)
 
         return jax.vmap(of_run)(trainable, frozen_leaves)
 
-    return jit(logits)
+    return jit(outputs)

@@ -16,9 +16,9 @@ from fsl_jax.adapt.methods.method import Method
 from fsl_jax.adapt.tree import Params
 from fsl_jax.compilation import compile_lowered, jit, peak_memory
 from fsl_jax.errors import InputError
+from fsl_jax.formulations.formulation import Formulation
 from fsl_jax.packing.pool import Pool
 from fsl_jax.sharding import parameter_shardings, place, replicate, replicated, run_shardings
-from fsl_jax.tasks.formulation import Formulation
 from fsl_jax.training.fit import make_advance
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.state import FitState, Runs, initial_state

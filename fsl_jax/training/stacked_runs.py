@@ -14,9 +14,8 @@ from fsl_jax.adapt.partition import combine, partition
 from fsl_jax.adapt.parts.patterns import find
 from fsl_jax.adapt.summary import Summary, count_parameters, summarise
 from fsl_jax.adapt.tree import Params, flatten, unflatten
+from fsl_jax.formulations.formulation import Formulation
 from fsl_jax.seeds import seed_key
-from fsl_jax.tasks.formulation import Formulation
-from fsl_jax.tasks.template_formulation import TemplateFormulation
 
 Forward = Callable[[Params], Any]
 
@@ -92,7 +91,7 @@ def stack_runs(
     Returns:
       The stacked runs.
     """
-    words = _label_words(formulation)
+    words = formulation.initial_words
     methods = [method.resolve(formulation.pretrained, words) for method in methods]
     first = _draw_run(formulation, base, methods[0], seeds[0], forward)
     others = zip(methods[1:], seeds[1:], strict=True)
@@ -224,13 +223,6 @@ def _present(tree: Params) -> dict[str, Any]:
 
 def _shapes(tree: Params) -> dict[str, tuple[int, ...]]:
     return {path: leaf.shape for path, leaf in _present(tree).items()}
-
-
-def _label_words(formulation: Formulation) -> tuple[str, ...]:
-    """Return the first word of each class, which is the label if there is no verbalizer."""
-    if isinstance(formulation, TemplateFormulation):
-        return tuple(words[0] for words in formulation.verbalizer.words)
-    return formulation.labels
 
 
 def _frozen_mask(params: Params, method: Method) -> Params:

@@ -49,14 +49,14 @@ class RunState:
       optimizer: the state of the optimiser.
       method_state: the state that the method keeps from step to step.
       best: the trainable leaves at the best validation.
-      best_accuracy: the accuracy at the best validation, from 0 to 1, float32; -1 before the first.
-      best_loss: the loss at the best validation, in nats; it decides between equal accuracies.
+      best_measure: the objective's measure at the best validation, float32; -inf before the first.
+      best_loss: the loss at the best validation, in nats; it decides between equal measures.
       best_step: the number of steps taken at the best validation, int32.
       stale: the number of validations since the best one, int32.
       stopped: True once the run has ended early.
       diverged: True once a loss or an update was not finite; the run keeps its last finite state.
       losses: training loss by step, `[N, steps]`, NaN where a step was not taken.
-      accuracies: validation accuracy, `[N, evaluations]`, NaN where not computed.
+      measures: the measure of each validation, `[N, evaluations]`, NaN where not computed.
       validation_losses: validation loss, `[N, evaluations]`, NaN where not computed.
     """
 
@@ -64,14 +64,14 @@ class RunState:
     optimizer: Any
     method_state: Any
     best: Params
-    best_accuracy: Any
+    best_measure: Any
     best_loss: Any
     best_step: Any
     stale: Any
     stopped: Any
     diverged: Any
     losses: Any
-    accuracies: Any
+    measures: Any
     validation_losses: Any
 
     @property
@@ -112,14 +112,14 @@ def initial_state(trainable: Params, config: FitConfig, method: Method) -> FitSt
             method_state=method.initial_state(leaves),
             # Copy, since the buffers of both are donated to a dispatch.
             best=jax.tree.map(jnp.copy, leaves),
-            best_accuracy=jnp.array(-1.0),
+            best_measure=jnp.array(-jnp.inf),
             best_loss=jnp.array(jnp.inf),
             best_step=jnp.array(0, jnp.int32),
             stale=jnp.array(0, jnp.int32),
             stopped=jnp.array(False),
             diverged=jnp.array(False),
             losses=jnp.full(config.steps, jnp.nan),
-            accuracies=jnp.full(config.evaluations, jnp.nan),
+            measures=jnp.full(config.evaluations, jnp.nan),
             validation_losses=jnp.full(config.evaluations, jnp.nan),
         )
 

@@ -8,7 +8,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
-from fsl_jax.data.examples import Dataset, Example
+from fsl_jax.data.examples import Dataset, text_example
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.registry import initialise, module_of
@@ -61,7 +61,9 @@ def _dataset(lengths):
 
     def texts():
         return tuple(
-            Example(" ".join(WORDS[n] for n in generator.integers(6, len(WORDS), words)), label)
+            text_example(
+                " ".join(WORDS[n] for n in generator.integers(6, len(WORDS), words)), label
+            )
             for label in ("politics", "sport")
             for words in generator.integers(*lengths, 6)
         )

@@ -16,14 +16,16 @@ import numpy as np
 import pytest
 from etils import epath
 from method_cases import FORMULATIONS, METHODS, QUICK, cases
+from optax.losses import softmax_cross_entropy_with_integer_labels as cross_entropy
+from tiny_heads import EXAMPLES as HEAD_EXAMPLES
 
-from fsl_jax.adapt import Joined
+from fsl_jax.adapt import Joined, LoRA
 from fsl_jax.adapt.methods.registry import TRAINED_METHODS
 from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import flatten
+from fsl_jax.data.examples import Split
 from fsl_jax.packing.batch import gather
 from fsl_jax.sharding import make_mesh
-from fsl_jax.tasks.losses import cross_entropy
 from fsl_jax.training.checkpointer import Checkpointer
 from fsl_jax.training.fit import make_gradient
 from fsl_jax.training.fit_loop import fit
@@ -147,10 +149,12 @@ def present(tree):
     return {path: leaf for path, leaf in flatten(tree).items() if leaf is not None}
 
 
-def assert_same_training(found, expected, tolerances=(LOSS_TOLERANCE, LEAF_TOLERANCE)):
+def assert_same_training(
+    found, expected, tolerances=(LOSS_TOLERANCE, LEAF_TOLERANCE), noise=(NOISE,)
+):
     """Losses and leaves agree within the tolerances, and validation decided the same."""
     of_losses, of_leaves = tolerances
-    for field in ("accuracies", "best_accuracy", "best_step", "stopped", "diverged"):
+    for field in ("measures", "best_measure", "best_step", "stopped", "diverged"):
         np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), field)
     for field in ("losses", "validation_losses", "best_loss"):
         pair = getattr(found, field), getattr(expected, field)
@@ -160,7 +164,7 @@ def assert_same_training(found, expected, tolerances=(LOSS_TOLERANCE, LEAF_TOLER
         leaves, others = present(getattr(found, half)), present(getattr(expected, half))
         assert leaves.keys() == others.keys()
         for path in leaves:
-            if path.endswith(NOISE):
+            if path.endswith(noise):
                 continue
             np.testing.assert_allclose(
                 leaves[path], others[path], rtol=0, atol=of_leaves, err_msg=path
@@ -176,8 +180,8 @@ def test_a_run_starts_out_as_the_base(case):
     @jax.vmap
     def loss(head, placements):
         batch = gather(pool, placements.at(0))
-        logits = formulation.logits(formulation.pretrained.params | head, batch)
-        return cross_entropy(logits, batch.label).mean()
+        logits = formulation.outputs(formulation.pretrained.params | head, batch)
+        return cross_entropy(logits, batch.targets).mean()
 
     heads = {name: leaf for name, leaf in case.start.runs.trainable.items() if name == "head"}
     expected = loss(heads, case.problem.runs.training) + penalties(case)
@@ -285,6 +289,22 @@ def test_in_packed_rows_it_is_the_same_as_with_a_row_for_each_example(case):
     assert_same_training(case.last.runs, apart.fit(apart.compile()).runs)
 
 
+def test_packed_windows_of_an_example_train_as_in_rows_of_their_own(tiny_head, tiny_problem, trial):
+    examples = tuple(HEAD_EXAMPLES["span_head"])
+    problem = tiny_problem(
+        tiny_head("span_head", "bert"),
+        [trial(LoRA(2))],
+        splits=[Split(13, 1, examples[:3], examples)],
+        batch_size=3,
+    )
+    assert problem.examples.width > 1
+    apart = problem.unpacked()
+    assert fewer_rows(problem, apart)
+    found, expected = (each.fit(each.compile()).runs for each in (problem, apart))
+    # The bias moves the scores of all places alike, as that of a key does.
+    assert_same_training(found, expected, noise=(NOISE, "head/bias"))
+
+
 def fewer_rows(problem, other):
     """True if both training and validation have fewer rows than in another problem."""
     return all(
@@ -320,7 +340,7 @@ def first_batch(case, runs):
     def compute(trainable, frozen_leaves, placements):
         batch = gather(pool, placements.at(0))
         params = stack.method.reparametrize(combine(trainable, frozen_leaves, stack.shared))
-        logits = formulation.logits(params, batch)
+        logits = formulation.outputs(params, batch)
         return logits, *gradient(trainable, frozen_leaves, stack.shared, batch)
 
     trainable = case.last.runs.trainable

@@ -7,15 +7,15 @@ import peft
 import pytest
 import torch
 import transformers
+from optax.losses import softmax_cross_entropy_with_integer_labels as cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 import fsl_jax
 from fsl_jax.adapt import LoRA, attach, combine, partition
 from fsl_jax.adapt.tree import flatten
-from fsl_jax.tasks import HeadFormulation, Template, TemplateFormulation, Verbalizer
-from fsl_jax.tasks.batches import packed_batch
-from fsl_jax.tasks.encoding import label_indices
-from fsl_jax.tasks.losses import cross_entropy
+from fsl_jax.formulations import HeadFormulation, Template, TemplateFormulation, Verbalizer
+from fsl_jax.formulations.batches import packed_batch
+from fsl_jax.formulations.labels import label_indices
 
 RANK, ALPHA = 3, 12
 SIZES = {
@@ -118,7 +118,7 @@ def test_lora_computes_what_peft_computes(make, tmp_path, tiny_tokenizer, tiny_d
     else:
         formulation = HeadFormulation(pretrained, labels)
     examples = tiny_dataset.train[:6]
-    tokens, label = formulation.tokenize(examples)[0], label_indices(examples, labels)
+    tokens, label = formulation.tokenize(examples).tokens, label_indices(examples, labels)
     params = formulation.prepare(pretrained.params, jax.random.key(0))
     method = LoRA(RANK, ALPHA * 1.0, "(query|value|up)$")
     params, mask = attach(params, method, jax.random.key(1))
@@ -134,8 +134,8 @@ def test_lora_computes_what_peft_computes(make, tmp_path, tiny_tokenizer, tiny_d
 
     @jax.jit
     def loss_of(trainable, frozen):
-        logits = formulation.logits(combine(trainable, frozen), batch)
-        return cross_entropy(logits, batch.label).mean(), logits
+        logits = formulation.outputs(combine(trainable, frozen), batch)
+        return cross_entropy(logits, batch.targets).mean(), logits
 
     (loss, logits), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable, frozen)
     reference = class_logits(adapted, formulation, params, tokens)

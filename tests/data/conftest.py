@@ -12,11 +12,29 @@ def _write_jsonl(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _write_csv(path, rows):
+def _write_json(path, rows):
+    path.write_text(json.dumps(rows))
+
+
+def _write_csv(path, rows, delimiter=","):
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _write_tsv(path, rows):
+    _write_csv(path, rows, delimiter="\t")
+
+
+def _write_excel(path, rows):
+    import openpyxl
+
+    workbook = openpyxl.Workbook()
+    workbook.active.append(list(rows[0]))
+    for row in rows:
+        workbook.active.append(list(row.values()))
+    workbook.save(path)
 
 
 def _write_parquet(path, rows):
@@ -31,9 +49,12 @@ def _write_arrow(path, rows):
 
 WRITERS = {
     ".jsonl": _write_jsonl,
+    ".json": _write_json,
     ".csv": _write_csv,
+    ".tsv": _write_tsv,
     ".parquet": _write_parquet,
     ".arrow": _write_arrow,
+    ".xlsx": _write_excel,
 }
 
 
@@ -43,6 +64,7 @@ def write(tmp_path):
 
     def write(name, rows):
         path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(rows, bytes):
             path.write_bytes(rows)
         elif isinstance(rows, str):

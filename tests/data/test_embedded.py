@@ -3,10 +3,11 @@ from collections import Counter
 
 import pytest
 
-from fsl_jax.data import EMBEDDED, load_dataset
+from fsl_jax.data import EMBEDDED
 from fsl_jax.data.duplicates import normalized
 from fsl_jax.data.embedded import _articles_directory, read_articles
 from fsl_jax.errors import InputError
+from fsl_jax.tasks import load_dataset
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_both_have_the_same_articles_in_the_same_parts(news, headlines):
     for part in ("train", "test"):
         for article, headline in zip(getattr(news, part), getattr(headlines, part), strict=True):
             assert article.text.split("\n")[0] == headline.text
-            assert article.label == headline.label
+            assert article.answer == headline.answer
 
 
 def test_no_body_is_in_train_and_test_under_another_headline(news):
@@ -63,7 +64,7 @@ def test_no_body_is_in_train_and_test_under_another_headline(news):
 
 
 def test_the_test_set_is_a_fifth_of_each_class(headlines):
-    test, train = (Counter(e.label for e in part) for part in (headlines.test, headlines.train))
+    test, train = (Counter(e.answer for e in part) for part in (headlines.test, headlines.train))
     assert {label: round((test[label] + train[label]) / 5) for label in headlines.labels} == test
 
 

@@ -1,12 +1,12 @@
 import dataclasses
 
-from fsl_jax.data import Dataset, Example
+from fsl_jax.data import Dataset, text_example
 
 DATASET = Dataset(
     name="weather",
-    train=(Example("sun", "good"), Example("rain", "bad")),
-    validation=(Example("cloud", "bad"),),
-    test=(Example("breeze", "good"),),
+    train=(text_example("sun", "good"), text_example("rain", "bad")),
+    validation=(text_example("cloud", "bad"),),
+    test=(text_example("breeze", "good"),),
     labels=("bad", "good"),
 )
 
@@ -20,8 +20,8 @@ def test_fingerprint_ignores_where_the_examples_came_from():
 def test_fingerprint_notices_every_change_of_the_examples():
     changes = (
         {"train": DATASET.train[::-1]},
-        {"train": (Example("sun", "bad"), DATASET.train[1])},
-        {"train": (Example("sun ", "good"), DATASET.train[1])},
+        {"train": (text_example("sun", "bad"), DATASET.train[1])},
+        {"train": (text_example("sun ", "good"), DATASET.train[1])},
         {"validation": ()},
         {"validation": DATASET.test, "test": DATASET.validation},
         {"train": DATASET.train + DATASET.validation, "validation": ()},

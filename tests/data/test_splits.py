@@ -7,16 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsl_jax import data
-from fsl_jax.data import Example, few_shot_split, make_dataset
+from fsl_jax.data import text_example
 from fsl_jax.data.duplicates import normalized
 from fsl_jax.data.splits import fixed_fifth
 from fsl_jax.errors import InputError
+from fsl_jax.tasks import few_shot_split, make_dataset
 
 
 def pool(name, **counts):
     """Make examples of each label in turn, as files often have them."""
     rows = [(n, label) for label, count in counts.items() for n in range(count)]
-    return [Example(f"{name} {label} number {n}", label) for n, label in sorted(rows)]
+    return [text_example(f"{name} {label} number {n}", label) for n, label in sorted(rows)]
 
 
 def dataset(train=40, validation=0, test=50):
@@ -39,7 +40,7 @@ def with_validation():
 
 
 def counts(examples):
-    return Counter(example.label for example in examples)
+    return Counter(example.answer for example in examples)
 
 
 class TestFixedFifth:
@@ -58,7 +59,7 @@ class TestFixedFifth:
         examples = pool("one file", a=10, b=10)
         chosen = {examples[position] for position in fixed_fifth(examples)}
         for label in "ab":
-            members = [example for example in examples if example.label == label]
+            members = [example for example in examples if example.answer == label]
             members.sort(key=lambda e: hashlib.sha256(b"\0" + e.text.encode()).hexdigest())
             assert chosen & set(members) == set(members[:2])
 
@@ -96,7 +97,7 @@ class TestFewShotSplit:
 
     def test_the_last_class_of_a_round_is_not_always_the_same(self, without_validation):
         split = few_shot_split(without_validation, 20, seed=0)
-        assert {example.label for example in split.train[2::3]} == set(without_validation.labels)
+        assert {example.answer for example in split.train[2::3]} == set(without_validation.labels)
 
     def test_every_example_can_be_drawn(self, without_validation):
         drawn = {e for seed in range(60) for e in few_shot_split(without_validation, 5, seed).train}

@@ -90,7 +90,7 @@ def test_a_class_that_checks_its_choices_names_the_nearest():
 
 def test_the_help_names_choices_and_scopes():
     values = parse(StudyConfig)[1]
-    assert values["formulation"].help.startswith("<auto|head|template>: ")
+    assert values["formulation"].help.startswith("<auto|head|template|written>: ")
     assert "before an entry" in values["steps"].help
     assert "before an entry" not in values["shots"].help
     assert values["mesh_runs"].default == 1

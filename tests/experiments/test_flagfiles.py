@@ -162,7 +162,7 @@ def test_what_follows_two_dashes_is_kept():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("--text_column=café".encode("latin-1"), "first.flags: byte 17 is not UTF-8"),
+        ("--columns=text:café".encode("latin-1"), "first.flags: byte 18 is not UTF-8"),
         ("--flagfile=first.flags", "first.flags includes itself"),
         ("--flagfile=missing.flags", "missing.flags: there is no such file"),
         ("--flagfile=", "expected the path of a file"),

@@ -65,7 +65,7 @@ def test_study_writes_what_it_promises(finished_study):
         "summary.json",
         RESULTS,
         "report.md",
-        "accuracy_by_method.png",
+        "results_by_method.png",
         "validation_curves.png",
         "plan.json",
         "timings.jsonl",
@@ -142,7 +142,7 @@ def test_saved_adapter_evaluates_to_the_accuracy_of_the_study(
     )
     assert status == 0, err
     evaluation = json.loads((tmp_path / "evaluation.json").read_text())
-    assert evaluation["accuracy"] == pytest.approx(record["test"], abs=1e-6)
+    assert evaluation["scores"]["accuracy"] == pytest.approx(record["test"], abs=1e-6)
 
 
 def test_finished_study_does_nothing(finished_study, study_flags, run_script):
@@ -302,7 +302,7 @@ def test_killed_study_gives_the_same_bytes(
         ({"seeds": (1, 1)}, "given twice"),
         ({"seeds": (-1,)}, "seeds = -1: expected a whole number, from 0"),
         ({"shots": 1000}, "too few examples"),
-        ({"text_column": "headline"}, "headline"),
+        ({"columns": "text:headline"}, "headline"),
         ({"template": "Topic:", "formulation": "template"}, "{text}"),
         ({"methods": "bitfit", "formulation": "template"}, "language model's logits"),
         ({"runs_axis": 64}, "64"),

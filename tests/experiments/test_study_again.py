@@ -108,7 +108,7 @@ def test_a_changed_bit_in_any_file_is_refused_on_one_line(again):
 def test_lost_files_come_back_with_the_same_bytes(again):
     output, run = again
     files = contents(output)
-    lost = ["results.jsonl", "summary.json", "report.md", "accuracy_by_method.png", "flags.txt"]
+    lost = ["results.jsonl", "summary.json", "report.md", "results_by_method.png", "flags.txt"]
     lost += [name for name in files if name.startswith("events/")]
     for name in lost:
         (output / name).unlink()

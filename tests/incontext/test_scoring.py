@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 import fsl_jax
-from fsl_jax.data.examples import Example
+from fsl_jax.data.examples import text_example
+from fsl_jax.formulations import Template, TemplateFormulation, Verbalizer
+from fsl_jax.formulations.batches import unpacked_batch
 from fsl_jax.incontext.demonstrations import context
 from fsl_jax.incontext.scoring import PREFIX_STEP, QueryScorer, common_prefix, prefix_length
 from fsl_jax.models.families.registry import initialise, module_of
-from fsl_jax.tasks import Template, TemplateFormulation, Verbalizer
-from fsl_jax.tasks.batches import unpacked_batch
 
 LABELS = ("east", "north", "west")
 WORDS = {"one token": {}, "several tokens": {"east": ["far east", "east"], "west": "very far west"}}
@@ -38,7 +38,7 @@ def make(tiny_bases):
 def texts(*lengths, seed=0):
     random = np.random.default_rng(seed)
     return [
-        Example(" ".join(f"w{number}" for number in random.integers(54, size=length)), "east")
+        text_example(" ".join(f"w{number}" for number in random.integers(54, size=length)), "east")
         for length in lengths
     ]
 
@@ -49,10 +49,10 @@ def scored(formulation, queries, before="", **settings):
 
 def read_whole(formulation, queries, before=""):
     """The scores of prompts that are read from their first token to their last."""
-    tokens, _ = formulation.tokenize(queries, before)
+    tokens = formulation.tokenize(queries, before).tokens
     params = formulation.pretrained.params
     batch = unpacked_batch(formulation.segments(params, tokens))
-    return np.asarray(jax.jit(formulation.logits)(params, batch))
+    return np.asarray(jax.jit(formulation.outputs)(params, batch))
 
 
 def assert_same_choice(logits, expected):
@@ -95,7 +95,7 @@ def test_queries_that_are_all_the_same_have_a_token_each(make, count, length):
 
 def test_a_prompt_may_be_the_beginning_of_another(make):
     queries = texts(30)
-    longer = Example(queries[0].text + " . Topic : w1", "west")
+    longer = text_example(queries[0].text + " . Topic : w1", "west")
     found = scored(make(), [*queries, longer])
     assert found.shared_tokens == 30 + 2
     assert_same_choice(found.logits, read_whole(make(), [*queries, longer]))
@@ -185,10 +185,13 @@ def test_smollm2_says_the_same_with_demonstrations_read_once():
     template = Template("Headline: {text}\nCategory:")
     formulation = TemplateFormulation(smollm2, labels, template, verbalizer)
     shown = [
-        Example("Shares fall as oil prices climb", "business"),
-        Example("Late goal sends United through", "sports"),
+        text_example("Shares fall as oil prices climb", "business"),
+        text_example("Late goal sends United through", "sports"),
     ]
-    queries = [Example("Bank cuts interest rates", "business"), Example("Cup final", "sports")]
+    queries = [
+        text_example("Bank cuts interest rates", "business"),
+        text_example("Cup final", "sports"),
+    ]
     before = context(formulation, shown)
     found = scored(formulation, queries, before, batch_tokens=64)
     assert found.shared_tokens > 16

@@ -9,8 +9,9 @@ import pytest
 
 import fsl_jax
 from fsl_jax.adapt import PromptTuning
-from fsl_jax.data.examples import Example
+from fsl_jax.data.examples import text_example
 from fsl_jax.errors import InputError
+from fsl_jax.formulations import HeadFormulation, Template, TemplateFormulation, Verbalizer
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.families.t5.config import T5Config
 from fsl_jax.models.input_checks import (
@@ -21,7 +22,6 @@ from fsl_jax.models.input_checks import (
     require_rows,
     require_token_ids,
 )
-from fsl_jax.tasks import HeadFormulation, Template, TemplateFormulation, Verbalizer
 
 SIZES = {"vocab_size": 8, "hidden_size": 4, "mlp_size": 8, "num_layers": 1, "num_heads": 2}
 ENCODER = BertConfig(**SIZES, max_length=8)
@@ -84,13 +84,13 @@ def test_padding_without_a_row_is_another_token(larger, tiny_llama):
 
 
 def test_texts_are_checked_wherever_they_become_tokens(larger):
-    examples = [Example("1 2", "a"), Example("1 <image>", "b")]
+    examples = [text_example("1 2", "a"), text_example("1 <image>", "b")]
     head = HeadFormulation(larger, ("a", "b"))
     words = Verbalizer.from_mapping(("a", "b"), {"a": "3", "b": "4"})
     template = TemplateFormulation(larger, ("a", "b"), Template("{text}"), words)
     others = Verbalizer.from_mapping(("a", "b"), {"a": "3", "b": "<image>"})
     asked = TemplateFormulation(larger, ("a", "b"), Template("{text}"), others)
-    assert head.tokenize(examples[:1]) == template.tokenize(examples[:1])
+    assert head.tokenize(examples[:1]).tokens == template.tokenize(examples[:1]).tokens
     for refused in (
         lambda: head.tokenize(examples),
         lambda: template.tokenize(examples),

@@ -15,7 +15,7 @@ SEGMENTS = [[5, 6, 7], [8], [9, 10], [11, 12, 13, 14]]
 POOL = dataclasses.replace(
     make_pool(SEGMENTS, np.int32([3, 2, 1, 0])),
     by_token={"trunk": np.arange(10, dtype=np.float32)[:, None]},
-    by_example={"representation": np.arange(4, dtype=np.float32)[:, None]},
+    by_segment={"representation": np.arange(4, dtype=np.float32)[:, None]},
 )
 # The third example only fills up the batch, and the last stands first in its row.
 PLACEMENTS = Placements(
@@ -35,7 +35,7 @@ def test_rows_have_the_tokens_of_their_segments(batch):
     assert batch.input_ids.tolist() == [[9, 10, 5, 6, 7, 0], [11, 12, 13, 14, 0, 0]]
     assert batch.segment_ids.tolist() == [[4, 4, 2, 2, 2, 0], [1, 1, 1, 1, 0, 0]]
     assert batch.lengths.tolist() == [4, 3, 0, 2]
-    assert batch.label.tolist() == [0, 3, 2, 1]
+    assert batch.targets.tolist() == [0, 3, 2, 1]
 
 
 def test_what_was_computed_once_is_gathered_too(batch):
@@ -62,8 +62,30 @@ def test_the_last_place_of_an_example(batch):
 
 def test_slots_are_counted_in_the_order_of_places(batch):
     # Row 0 has the slots 0 to 2, row 1 those from 3; 6 does not exist.
-    assert jax.jit(Batch.slot_of_example)(batch).tolist() == [3, 1, 6, 0]
-    assert jax.jit(Batch.example_of_slot)(batch).tolist() == [[4, 2, 0], [1, 0, 0]]
+    assert jax.jit(Batch.slot_of_segment)(batch).tolist() == [3, 1, 6, 0]
+    assert jax.jit(Batch.segment_of_slot)(batch).tolist() == [[4, 2, 0], [1, 0, 0]]
+
+
+def test_an_example_may_have_several_segments():
+    pool = make_pool(
+        [[5, 6], [7, 8, 9], [10], []],
+        np.int32([1, 0]),
+        {"window": np.int32([0, 1, 2, 3])},
+        width=2,
+    )
+    placements = Placements(
+        examples=np.int32([1, 0, 1]),
+        starts=np.int32([2, 0, 0, 4, 0, 0]),
+        weight=np.float32([1, 1, 0]),
+        shape=RowShape(rows=2, length=4, slots=2),
+    )
+    batch = jax.jit(gather)(pool, placements)
+    assert batch.input_ids.tolist() == [[5, 6, 10, 0], [7, 8, 9, 0]]
+    assert batch.segment_ids.tolist() == [[3, 3, 1, 0], [4, 4, 4, 0]]
+    assert batch.lengths.tolist() == [1, 0, 2, 3, 0, 0]
+    assert batch.targets.tolist() == [0, 1, 0]
+    assert batch.features["window"].tolist() == [2, 3, 0, 1, 2, 3]
+    assert batch.segment_of_slot().tolist() == [[3, 1], [4, 0]]
 
 
 def test_rows_may_be_spread_over_devices(batch):

@@ -59,6 +59,28 @@ def test_each_example_of_each_run_is_in_one_chunk(lengths, seed, runs, tokens):
         assert sorted(placements.examples[run][counts]) == sorted(chosen)
 
 
+@given(pools, seeds, st.integers(2, 4))
+def test_all_segments_of_an_example_are_in_its_step(lengths, seed, width):
+    random = np.random.default_rng(seed)
+    # Each example has a first segment, and perhaps others.
+    others = random.integers(0, 20, (len(lengths), width - 1), np.int32)
+    segments = np.concatenate([lengths[:, None], others], axis=1)
+    examples = random.integers(0, len(lengths), (1, 2, 3), np.int32)
+    chunks = [np.arange(len(lengths), dtype=np.int32)]
+    for placements in (
+        place_steps(segments.ravel(), examples, width=width),
+        place_chunks(segments.ravel(), chunks, 60, width=width),
+    ):
+        within = np.arange(width, dtype=np.int32)
+        numbers = placements.examples[..., None] * width + within
+        counts = (placements.weight[..., None] > 0) & (segments.ravel()[numbers] > 0)
+        flat = {
+            "examples": numbers.reshape(placements.starts.shape),
+            "weight": counts.reshape(placements.starts.shape).astype(np.float32),
+        }
+        check(segments.ravel(), placements.replace(**flat))
+
+
 @pytest.mark.parametrize("runs", [1, 2])
 def test_runs_with_equal_batches_have_equal_places(runs):
     lengths = np.int32([9, 14, 30, 5, 7, 12])

@@ -21,7 +21,7 @@ def test_rows_are_those_that_a_program_gathers():
     rows = fill_rows(SEGMENTS, PLACEMENTS)
     assert rows.input_ids.tolist() == [[5, 6, 7, 9, 10, 0], [11, 12, 13, 14, 0, 0]]
     assert rows.segment_ids.tolist() == [[2, 2, 2, 3, 3, 0], [1, 1, 1, 1, 0, 0]]
-    gathered = jax.jit(gather)(make_pool(SEGMENTS, np.zeros(4, np.int32)), PLACEMENTS)
+    gathered = jax.jit(gather)(make_pool(SEGMENTS), PLACEMENTS)
     assert jax.tree.structure(rows) == jax.tree.structure(gathered)
     for own, expected in zip(jax.tree.leaves(rows), jax.tree.leaves(gathered), strict=True):
         assert own.dtype == expected.dtype

@@ -8,12 +8,12 @@ import pytest
 @pytest.fixture(scope="session")
 def tiny_dataset():
     """Texts of three classes, of which each has favourite words; some texts are long."""
-    from fsl_jax.data import make_dataset
-    from fsl_jax.data.examples import Example
+    from fsl_jax.data import text_example
+    from fsl_jax.tasks import make_dataset
 
     random = np.random.default_rng(0)
     examples = [
-        Example(" ".join(f"w{random.integers(12) + 4 * index}" for _ in range(length)), label)
+        text_example(" ".join(f"w{random.integers(12) + 4 * index}" for _ in range(length)), label)
         for index, label in enumerate(("east", "north", "west"))
         for length in (4, 5, 6, 7, 8, 9, 10, 20)
     ]
@@ -106,7 +106,7 @@ def tiny_bases(build_tiny, tiny_tokenizer):
 @pytest.fixture(scope="session")
 def tiny_formulations(tiny_bases, tiny_dataset):
     """Every way of asking a tiny model; label words of one token, or of one to three."""
-    from fsl_jax.tasks import HeadFormulation, Template, TemplateFormulation, Verbalizer
+    from fsl_jax.formulations import HeadFormulation, Template, TemplateFormulation, Verbalizer
 
     labels = tiny_dataset.labels
     longer = {"east": ["far east", "east"], "west": "very far west"}
@@ -126,4 +126,33 @@ def tiny_formulations(tiny_bases, tiny_dataset):
         "gemma2-template": template({}, "gemma2"),
         "t5-head": HeadFormulation(tiny_bases["t5"], labels),
         "t5-words": template(longer | {"north": "very north"}, "t5"),
+    }
+
+
+@pytest.fixture(scope="session")
+def writers(tiny_bases, tiny_tokenizer):
+    """Asks tiny models to write an answer, which their tokenizer can end."""
+    import dataclasses
+
+    from transformers import PreTrainedTokenizerFast
+
+    from fsl_jax.formulations import Template
+    from fsl_jax.formulations.writing.written import WrittenFormulation
+    from fsl_jax.tasks.registry import find_task
+
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=tiny_tokenizer.backend_tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        eos_token="w53",
+    )
+    return {
+        family: WrittenFormulation(
+            dataclasses.replace(tiny_bases[family], tokenizer=tokenizer),
+            find_task("classification"),
+            Template("{text} Topic :"),
+            ("east", "far east", "north"),
+            max_answer=8,
+        )
+        for family in ("llama", "gpt2", "t5")
     }

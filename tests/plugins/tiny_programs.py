@@ -24,12 +24,12 @@ class Trial:
 class Problem:
     """The data of a tiny program, with functions to compile it and to carry it out.
 
-    `dataset` has all texts, and `examples` those of the runs as tokens on the host; `cached` says
-    whether the trunk is kept where a method allows it.
+    `splits` has the texts of each run, and `examples` all of them as tokens on the host; `cached`
+    says whether the trunk is kept where a method allows it.
     """
 
     formulation: Any
-    dataset: Any
+    splits: Any
     fit_config: Any
     trials: tuple[Trial, ...]
     stack: Any
@@ -39,8 +39,10 @@ class Problem:
 
     def alone(self, number):
         """The same with one of the runs, which is made without the others."""
-        trials = self.trials[number : number + 1]
-        alone = _problem(self.formulation, self.dataset, self.fit_config, trials)
+        of_run = slice(number, number + 1)
+        alone = _problem(
+            self.formulation, self.splits[of_run], self.fit_config, self.trials[of_run]
+        )
         return dataclasses.replace(alone, cached=self.cached)
 
     def in_rows(self, multiple):
@@ -113,19 +115,18 @@ class Problem:
 def _in_own_rows(placements, length):
     from fsl_jax.packing.placements import RowShape
 
-    rows = placements.examples.shape[-1]
+    rows = placements.starts.shape[-1]
     starts = np.arange(rows, dtype=np.int32) * length
-    starts = jax.device_put(np.broadcast_to(starts, placements.examples.shape))
+    starts = jax.device_put(np.broadcast_to(starts, placements.starts.shape))
     return placements.replace(starts=starts, shape=RowShape(rows, length, slots=1))
 
 
-def _problem(formulation, dataset, config, trials):
-    from fsl_jax.data import batch_order, few_shot_split
-    from fsl_jax.tasks import encode
+def _problem(formulation, splits, config, trials):
+    from fsl_jax.data import batch_order
+    from fsl_jax.formulations import encode
     from fsl_jax.training.stacked_runs import run_key
     from fsl_jax.training.state import Runs
 
-    splits = [few_shot_split(dataset, 2, trial.seed) for trial in trials]
     examples = [each for split in splits for each in (*split.train, *split.validation)]
     numbers = {example: number for number, example in enumerate(dict.fromkeys(examples))}
     stack = _stack(formulation, trials, examples[:1])
@@ -136,7 +137,7 @@ def _problem(formulation, dataset, config, trials):
 
     def order(split):
         train = of(split.train)
-        lengths = pool.lengths[train]
+        lengths = pool.example_lengths[train]
         return train[batch_order(split.seed, lengths, config.batch_size, config.steps)]
 
     steps = np.stack([order(split) for split in splits])
@@ -152,30 +153,35 @@ def _problem(formulation, dataset, config, trials):
         validation=validation,
         rate_factors=stack.rate_factors,
     )
-    return Problem(formulation, dataset, config, tuple(trials), stack, runs, pool)
+    return Problem(formulation, splits, config, tuple(trials), stack, runs, pool)
 
 
 def _place(pool, steps, chunks, slot_width, multiple=1):
     from fsl_jax.packing.planning import place_chunks, place_steps
 
-    training = place_steps(pool.lengths, steps, multiple, slot_width)
-    validation = place_chunks(pool.lengths, chunks, 40, multiple, slot_width)
+    options = {"multiple": multiple, "slot_width": slot_width, "width": pool.width}
+    training = place_steps(pool.lengths, steps, **options)
+    validation = place_chunks(pool.lengths, chunks, 40, **options)
     return jax.device_put((training, validation))
 
 
 def _stack(formulation, trials, examples):
-    from fsl_jax.tasks.batches import unpacked_batch
+    from fsl_jax.formulations.batches import unpacked_batch
     from fsl_jax.training.stacked_runs import stack_runs
 
-    tokens, _ = formulation.tokenize(examples)
+    tokenized = formulation.tokenize(examples)
+
+    def forward(params):
+        segments = formulation.segments(params, tokenized.tokens)
+        batch = unpacked_batch(segments, features=tokenized.features)
+        return formulation.outputs(params, batch)
+
     return stack_runs(
         formulation,
         formulation.pretrained.params,
         [trial.method for trial in trials],
         [trial.seed for trial in trials],
-        lambda params: formulation.logits(
-            params, unpacked_batch(formulation.segments(params, tokens))
-        ),
+        forward,
     )
 
 
@@ -187,15 +193,20 @@ def _shapes(stack):
 
 @pytest.fixture(scope="session")
 def tiny_problem(tiny_formulations, tiny_dataset):
-    """Makes the problem of trials with a formulation, which may be named."""
+    """Makes the problem of trials with a formulation, which may be named.
+
+    Each trial has a split of its own; by default, few shots of the tiny data set.
+    """
+    from fsl_jax.tasks import few_shot_split
     from fsl_jax.training.fit_config import FitConfig
 
-    def make(formulation, trials, cached=True, **changes):
+    def make(formulation, trials, cached=True, splits=None, **changes):
         formulation = tiny_formulations.get(formulation, formulation)
         if reserved := max(trial.method.positions for trial in trials):
             formulation = dataclasses.replace(formulation, reserved_positions=reserved)
         config = FitConfig(**{"steps": 20, "batch_size": 4, "evaluate_every": 5} | changes)
-        problem = _problem(formulation, tiny_dataset, config, trials)
+        splits = splits or [few_shot_split(tiny_dataset, 2, trial.seed) for trial in trials]
+        problem = _problem(formulation, splits, config, trials)
         return dataclasses.replace(problem, cached=cached)
 
     return make

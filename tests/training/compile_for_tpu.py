@@ -18,13 +18,13 @@ from transformers import PreTrainedTokenizerFast
 
 from fsl_jax.adapt import LoRA
 from fsl_jax.errors import InputError
+from fsl_jax.formulations import Template, TemplateFormulation, Verbalizer
 from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.registry import initialise, module_of
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.packing.placements import Placements, RowShape
 from fsl_jax.packing.pool import Pool
 from fsl_jax.sharding import make_mesh
-from fsl_jax.tasks import Template, TemplateFormulation, Verbalizer
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.program import compile_program
 from fsl_jax.training.program_size import compile_largest

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from optax.losses import softmax_cross_entropy_with_integer_labels as cross_entropy
 
 from fsl_jax.adapt import BitFit, Full, LinearProbe, LoRA, PromptTuning, TopLayers, combine
 from fsl_jax.adapt.tree import unflatten
+from fsl_jax.formulations.batches import unpacked_batch
 from fsl_jax.packing.batch import gather
 from fsl_jax.packing.pool import make_pool
-from fsl_jax.tasks.batches import unpacked_batch
-from fsl_jax.tasks.losses import cross_entropy
 from fsl_jax.training.caching import cache_pool, cached_name, lower_part, pool_shapes
 
 
@@ -64,7 +64,7 @@ def test_loss_and_gradients_are_those_without(problem, formulation, method):
     @jax.value_and_grad
     def loss(trainable, batch):
         params = combine(trainable, frozen_leaves, stack.shared)
-        return cross_entropy(made.formulation.logits(params, batch), batch.label).mean()
+        return cross_entropy(made.formulation.outputs(params, batch), batch.targets).mean()
 
     assert pool.is_cached
     jax.tree.map(
@@ -82,7 +82,7 @@ def test_of_what_is_kept_no_layer_below_is_run_again(problem):
 
     @jax.jit
     def logits(shared, batch):
-        return made.formulation.logits(combine(trainable, shared), batch)
+        return made.formulation.outputs(combine(trainable, shared), batch)
 
     placements = jax.tree.map(lambda leaf: leaf[0, 0], made.runs.training)
     batch = gather(made.pool, placements)
@@ -115,7 +115,7 @@ def test_each_token_and_example_has_its_own(problem):
     made = problem("llama-head", TopLayers(1))
     stack, whole = made.stack, made.examples
     texts = np.split(whole.tokens, whole.begins[1:])[:3]
-    pools = [make_pool([ids.tolist()], whole.label[:1]) for ids in texts]
+    pools = [make_pool([ids.tolist()]) for ids in texts]
     alone = [cache_pool(made.formulation, stack.shared, stack.mask, pool) for pool in pools]
     found = made.pool.by_token["trunk"]
     expected = np.concatenate([pool.by_token["trunk"] for pool in alone])

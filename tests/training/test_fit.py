@@ -74,12 +74,12 @@ def assert_same(found, expected):
 
 
 def class_logits(problem, head, rows):
-    return problem.pool.by_example["representation"][rows] @ head["kernel"] + head["bias"][None]
+    return problem.pool.by_segment["representation"][rows] @ head["kernel"] + head["bias"][None]
 
 
 def losses_of(problem, head, rows):
     logits = class_logits(problem, head, rows)
-    labels = problem.pool.label[rows]
+    labels = problem.pool.targets[rows]
     return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
@@ -116,8 +116,8 @@ def test_validation_counts_each_example_once(problem, states, number):
     last = of_run(states[-1].runs, number)
     for place, state in enumerate(states[1:]):
         head = of_run(state.runs.trainable, number)["head"]
-        right = class_logits(problem, head, rows).argmax(1) == problem.pool.label[rows]
-        np.testing.assert_allclose(last.accuracies[place], right.mean(), rtol=1e-6)
+        right = class_logits(problem, head, rows).argmax(1) == problem.pool.targets[rows]
+        np.testing.assert_allclose(last.measures[place], right.mean(), rtol=1e-6)
         loss = losses_of(problem, head, rows).mean()
         np.testing.assert_allclose(last.validation_losses[place], loss, rtol=1e-5)
 
@@ -125,14 +125,14 @@ def test_validation_counts_each_example_once(problem, states, number):
 def test_the_best_parameters_are_those_of_the_best_validation(states):
     last = states[-1].runs
     for number in range(4):
-        accuracies, losses = last.accuracies[number], last.validation_losses[number]
+        accuracies, losses = last.measures[number], last.validation_losses[number]
         place = min(range(len(losses)), key=lambda at: (-accuracies[at], losses[at], at))
         assert last.best_step[number] == EVERY * (place + 1)
-        assert last.best_accuracy[number] == accuracies[place]
+        assert last.best_measure[number] == accuracies[place]
         assert last.best_loss[number] == losses[place]
         assert_same(of_run(last.best, number), of_run(states[place + 1].runs.trainable, number))
     # Losses decided between equal accuracies, and not always for the first or the last one.
-    best = last.accuracies == last.best_accuracy[:, None]
+    best = last.measures == last.best_measure[:, None]
     first, final = best.argmax(1), best.shape[1] - 1 - best[:, ::-1].argmax(1)
     chosen = last.best_step // EVERY - 1
     assert (chosen != first).any()
@@ -143,8 +143,8 @@ def test_the_best_parameters_are_those_of_the_best_validation(states):
 def test_the_last_step_is_validated(probes, steps):
     problem = probes(steps=steps, evaluate_every=5)
     last = problem.fit(problem.compile()).runs
-    assert last.accuracies.shape == (4, -(-steps // 5))
-    assert np.isfinite(last.accuracies).all()
+    assert last.measures.shape == (4, -(-steps // 5))
+    assert np.isfinite(last.measures).all()
     assert np.isfinite(last.losses).all()
     assert (last.best_step > 0).all()
 
@@ -193,13 +193,13 @@ def with_example(problem, value, step=None):
             chunks = chunks.at[BROKEN, 0, 0].set(row)
         else:
             steps = steps.at[BROKEN, step, 0].set(row)
-        cached = {"representation": pool.by_example["representation"].at[row].set(value)}
+        cached = {"representation": pool.by_segment["representation"].at[row].set(value)}
         runs = dataclasses.replace(
             runs,
             training=runs.training.replace(examples=steps),
             validation=runs.validation.replace(examples=chunks),
         )
-        return state, runs, pool.replace(by_example=cached)
+        return state, runs, pool.replace(by_segment=cached)
 
     return change
 
@@ -216,7 +216,7 @@ def test_a_step_that_is_not_finite_is_not_taken_and_ends_its_run(problem, progra
     assert_others_are_the_same(last, states[-1].runs)
     assert_same(of_run(last.trainable, BROKEN), of_run(states[0].runs.trainable, BROKEN))
     assert np.isnan(last.losses[BROKEN, 1:]).all()
-    assert np.isnan(last.accuracies[BROKEN]).all()
+    assert np.isnan(last.measures[BROKEN]).all()
 
 
 def test_a_loss_that_is_not_a_number_ends_its_run_which_keeps_its_best(problem, program, states):
@@ -230,8 +230,8 @@ def test_a_loss_that_is_not_a_number_ends_its_run_which_keeps_its_best(problem, 
     found = of_run(last, BROKEN)
     np.testing.assert_array_equal(found.losses[:step], usual[-1].runs.losses[BROKEN, :step])
     assert np.isnan(found.losses[step:]).all()
-    assert np.isnan(found.accuracies[step // EVERY :]).all()
-    assert found.best_accuracy == before.best_accuracy >= 0
+    assert np.isnan(found.measures[step // EVERY :]).all()
+    assert found.best_measure == before.best_measure >= 0
     assert_same(found.best, before.best)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found.trainable))
 
@@ -240,7 +240,7 @@ def test_a_validation_loss_that_is_not_a_number_ends_its_run(problem, program, s
     last = carry_out(problem, program, with_example(problem, jnp.nan))[-1].runs
     np.testing.assert_array_equal(last.diverged, np.arange(4) == BROKEN)
     assert_others_are_the_same(last, states[-1].runs)
-    assert last.best_accuracy[BROKEN] == -1
+    assert last.best_measure[BROKEN] == -np.inf
     assert_same(of_run(last.best, BROKEN), of_run(states[0].runs.trainable, BROKEN))
     assert np.isfinite(last.losses[BROKEN, :EVERY]).all()
     assert np.isnan(last.losses[BROKEN, EVERY:]).all()
@@ -262,12 +262,12 @@ def test_a_run_ends_after_so_many_validations_without_a_better_one(impatient):
     for number in range(4):
         best, stale, steps = (-1.0, np.inf), 0, 0
         while stale < PATIENCE and steps < STEPS:
-            now = last.accuracies[number, steps], last.validation_losses[number, steps]
+            now = last.measures[number, steps], last.validation_losses[number, steps]
             better = (-now[0], now[1]) < (-best[0], best[1])
             best, stale, steps = (now, 0, steps + 1) if better else (best, stale + 1, steps + 1)
         assert last.stopped[number] == (stale == PATIENCE)
-        assert last.best_accuracy[number] == best[0]
-        for history in (last.losses, last.accuracies, last.validation_losses):
+        assert last.best_measure[number] == best[0]
+        for history in (last.losses, last.measures, last.validation_losses):
             np.testing.assert_array_equal(np.isnan(history[number]), np.arange(STEPS) >= steps)
         taken.add(steps)
     assert len(taken) > 1

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fsl_jax.adapt import LoRA, combine
-from fsl_jax.data.examples import Example
-from fsl_jax.tasks.batches import unpacked_batch
+from fsl_jax.data.examples import text_example
+from fsl_jax.formulations.batches import unpacked_batch
 from fsl_jax.training.predictor import Predictor
 
 
@@ -26,7 +26,7 @@ def examples():
     lengths = [20, 3, 4, 5, 22, 3, 4, 5, 6, 21, 7, 3, 19, 20, 4]
     words = np.random.default_rng(0).integers(0, 50, (len(lengths), 30))
     texts = [" ".join(f"w{w}" for w in row[:n]) for row, n in zip(words, lengths, strict=True)]
-    return [Example(text, "east") for text in texts]
+    return [text_example(text, "east") for text in texts]
 
 
 def ask(problem, examples, **options):
@@ -34,7 +34,7 @@ def ask(problem, examples, **options):
     stack = made.stack
     own = (trainable, stack.frozen_leaves, stack.shared)
     predictor = Predictor(made.formulation, stack.method, *own, **options)
-    return predictor.predict(examples).logits
+    return predictor.predict(examples).outputs
 
 
 def test_each_run_says_what_it_says_alone_to_each_example(problem, examples):
@@ -45,13 +45,13 @@ def test_each_run_says_what_it_says_alone_to_each_example(problem, examples):
 
     @jax.jit
     def logits(params, batch):
-        return made.formulation.logits(params, batch)[0]
+        return made.formulation.outputs(params, batch)[0]
 
     for run in range(2):
         own = jax.tree.map(lambda leaf, run=run: leaf[run], (trainable, made.stack.frozen_leaves))
         params = combine(*own, made.stack.shared)
         for row in (0, 1, 9):
-            tokens, _ = made.formulation.tokenize([examples[row]])
+            tokens = made.formulation.tokenize([examples[row]]).tokens
             expected = logits(params, unpacked_batch(made.formulation.segments(params, tokens)))
             np.testing.assert_allclose(found[run, row], expected, atol=1e-5)
 
@@ -76,4 +76,4 @@ def test_all_batches_of_short_texts_and_all_calls_share_a_program(problem, examp
     with compilations() as compiled:
         for _ in range(2):
             predictor.predict(examples * 3)
-    assert sum("logits" in name for name in compiled) == 1
+    assert sum("outputs" in name for name in compiled) == 1

@@ -10,12 +10,12 @@ import pytest
 from fsl_jax.adapt import BitFit, LinearProbe, LoRA, PromptTuning, PTuningV2, TopLayers
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
+from fsl_jax.formulations import HeadFormulation
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.registry import module_of, parameter_shapes
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.sharding import make_mesh
-from fsl_jax.tasks import HeadFormulation
 from fsl_jax.training.program_size import compile_largest
 
 DEEP = {"vocab_size": 64, "hidden_size": 128, "mlp_size": 512, "num_layers": 24, "num_heads": 4}

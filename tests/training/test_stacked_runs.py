@@ -7,7 +7,7 @@ import pytest
 
 from fsl_jax.adapt import Full, LoRA, TopLayers, attach
 from fsl_jax.adapt.tree import flatten
-from fsl_jax.tasks.batches import unpacked_batch
+from fsl_jax.formulations.batches import unpacked_batch
 from fsl_jax.training.stacked_runs import run_key, stack_padded, stack_runs, stack_shapes
 
 METHODS = [LoRA(rank=3, alpha=6.0), LoRA(rank=1), LoRA(rank=2)]
@@ -112,7 +112,7 @@ def test_a_leaf_that_the_forward_pass_never_reads_is_not_trained(formulation):
         formulation.pretrained.params,
         [Full()],
         [13],
-        lambda params: formulation.logits(params, batch),
+        lambda params: formulation.outputs(params, batch),
     )
     assert set(present(stack.shared)) == {"pooler/kernel", "pooler/bias"}
 

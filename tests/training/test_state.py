@@ -22,10 +22,10 @@ def test_histories_are_empty_and_nothing_has_been_validated():
     runs = state.runs
     assert int(state.step) == 0
     assert runs.losses.shape == (3, 7)
-    assert runs.accuracies.shape == runs.validation_losses.shape == (3, 3)
-    assert all(jnp.isnan(x).all() for x in (runs.losses, runs.accuracies, runs.validation_losses))
+    assert runs.measures.shape == runs.validation_losses.shape == (3, 3)
+    assert all(jnp.isnan(x).all() for x in (runs.losses, runs.measures, runs.validation_losses))
     # Any accuracy is better than this, and any loss.
-    np.testing.assert_array_equal(runs.best_accuracy, [-1, -1, -1])
+    np.testing.assert_array_equal(runs.best_measure, [-np.inf] * 3)
     np.testing.assert_array_equal(runs.best_loss, [np.inf] * 3)
     assert runs.active.all()
 

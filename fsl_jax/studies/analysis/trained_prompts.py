@@ -19,7 +19,6 @@ from fsl_jax.studies.planning.plan import plan_programs
 from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.running.prepare import Prepared, prepare
-from fsl_jax.tasks.encoding import label_indices
 from fsl_jax.training.fit_loop import fit
 from fsl_jax.training.predictor import Predictor
 from fsl_jax.training.program import compile_program
@@ -147,9 +146,9 @@ def accuracies_without(
         stack.shared,
         batch_tokens=batch_tokens,
     )
-    logits = predictor.predict(examples).logits
-    labels = label_indices(examples, formulation.labels)
-    accuracies = (logits.argmax(axis=-1) == labels[None, :]).mean(axis=1).reshape(len(masks), -1)
+    expected = np.array([example.answer for example in examples], object)
+    found = np.array(predictor.predict(examples).answers, object)
+    accuracies = (found == expected[None]).mean(axis=1).reshape(len(masks), -1)
     without = np.where(mask > 0, accuracies[1:-1].T, np.nan)
     return Removals(accuracies[0], without, accuracies[-1])
 

@@ -1,15 +1,16 @@
 """Errors about an adapter that does not fit the data or its own labels."""
 
+from typing import Any
+
 import jax
 import numpy as np
 from etils import epath
-from jaxtyping import Float
 
 from fsl_jax.adapt.files.adapter_files import Adapter
 from fsl_jax.adapt.tree import flatten
 from fsl_jax.data.examples import Dataset
 from fsl_jax.errors import InputError, problems_error
-from fsl_jax.tasks.formulation import Formulation
+from fsl_jax.formulations.formulation import Formulation
 
 
 def require_known_labels(dataset: Dataset, labels: tuple[str, ...]) -> None:
@@ -50,23 +51,25 @@ def require_head(adapter: Adapter, formulation: Formulation) -> None:
             state = "missing" if shape is None else f"of shape {shape}"
             problems.append(f"{path} is {state}, expected {list(leaf.shape)}")
     if problems:
-        labels = len(formulation.labels)
-        raise problems_error(f"the adapter's head does not fit its {labels} labels:", problems)
+        raise problems_error(
+            f"the adapter's head does not fit its formulation {formulation.name}:", problems
+        )
 
 
-def require_finite(logits: Float[np.ndarray, "E C"], directory: epath.PathLike) -> None:
-    """Raise an error unless all class logits are finite.
+def require_finite(outputs: Any, directory: epath.PathLike) -> None:
+    """Raise an error unless all outputs are finite.
 
     Args:
-      logits: the class logits of the examples.
+      outputs: an array with a row for each text, or a tree of such.
       directory: the directory of the adapter.
 
     Raises:
-      InputError: logits are infinite or NaN; the error gives the number of texts.
+      InputError: outputs are infinite or NaN; the error gives the number of texts.
     """
-    failed = int((~np.isfinite(logits)).any(axis=1).sum())
-    if failed:
+    rows = [np.isfinite(leaf).reshape(len(leaf), -1) for leaf in jax.tree.leaves(outputs)]
+    failed = np.any([~of_leaf.all(axis=1) for of_leaf in rows], axis=0)
+    if failed.any():
         raise InputError(
-            f"{directory}: for {failed} of {len(logits)} texts the class logits are not numbers: "
+            f"{directory}: for {failed.sum()} of {len(failed)} texts the outputs are not numbers: "
             "the adapter's training went wrong, or another dtype is needed"
         )

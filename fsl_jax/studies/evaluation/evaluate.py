@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from etils import epath
 
 from fsl_jax.adapt.files.adapter_files import Adapter, load_adapter
@@ -12,18 +13,21 @@ from fsl_jax.adapt.partition import partition
 from fsl_jax.data.examples import Dataset
 from fsl_jax.data.splits import test_subset
 from fsl_jax.errors import InputError
+from fsl_jax.formulations.formulation import Formulation, WritingFormulation
+from fsl_jax.formulations.heads.classifier import ClassifierFormulation
+from fsl_jax.formulations.objectives.classification import ClassificationObjective
+from fsl_jax.formulations.registry import restore_formulation
+from fsl_jax.formulations.template import Template
+from fsl_jax.formulations.template_formulation import TemplateFormulation
+from fsl_jax.formulations.verbalizer import Verbalizer
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.packing.windows import BATCH_TOKENS
 from fsl_jax.studies.evaluation.brought_labels import matching_labels, require_no_prompt
 from fsl_jax.studies.evaluation.checks import require_finite, require_head, require_known_labels
 from fsl_jax.studies.evaluation.evaluation import Evaluation
-from fsl_jax.studies.planning.formulations import restore_formulation
-from fsl_jax.tasks.classifier import ClassifierFormulation
-from fsl_jax.tasks.formulation import Formulation
-from fsl_jax.tasks.template import Template
-from fsl_jax.tasks.template_formulation import TemplateFormulation
-from fsl_jax.tasks.verbalizer import Verbalizer
+from fsl_jax.training.generating_predictor import GeneratingPredictor
 from fsl_jax.training.predictor import Predictor
+from fsl_jax.training.predictors import make_predictor
 
 
 def evaluate_adapter(
@@ -63,12 +67,18 @@ def evaluate_adapter(
     pretrained = with_brought_head(directory, pretrained)
     adapter = load_adapter(directory, pretrained)
     formulation = _formulation(adapter, pretrained, dataset, template, verbalizer)
-    require_known_labels(dataset, formulation.labels)
+    if formulation.labels:
+        require_known_labels(dataset, formulation.labels)
     require_head(adapter, formulation)
     predicted = _predictor(adapter, formulation, batch_tokens).predict(examples)
-    logits = predicted.logits[0]
-    require_finite(logits, directory)
-    return Evaluation(adapter, formulation, dataset, examples, logits, predicted.truncated)
+    windows = [jax.tree.map(lambda leaf: leaf[0], window) for window in predicted.windows]
+    if not isinstance(formulation, WritingFormulation):
+        for window in windows:
+            require_finite(window, directory)
+    has_classes = isinstance(formulation.objective, ClassificationObjective)
+    logits = np.concatenate(windows) if has_classes else None
+    answers = tuple(predicted.answers[0])
+    return Evaluation(adapter, formulation, dataset, examples, answers, logits, predicted.truncated)
 
 
 def _formulation(
@@ -115,10 +125,12 @@ def _labels(
     return labels
 
 
-def _predictor(adapter: Adapter, formulation: Formulation, batch_tokens: int) -> Predictor:
+def _predictor(
+    adapter: Adapter, formulation: Formulation, batch_tokens: int
+) -> Predictor | GeneratingPredictor:
     trained, shared = partition(adapter.params, adapter.mask)
     stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], trained)
     no_leaves = jax.tree.map(lambda _: None, adapter.mask)
-    return Predictor(
+    return make_predictor(
         formulation, adapter.method, stacked, no_leaves, shared, batch_tokens=batch_tokens
     )

@@ -1,4 +1,4 @@
-"""The results of an adapter on a test set: counts, shares, predictions and a table."""
+"""The results of an adapter on a test set: scores, tables and predictions."""
 
 import dataclasses
 import functools
@@ -6,14 +6,14 @@ import hashlib
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from fsl_jax.adapt.files.adapter_files import Adapter
 from fsl_jax.data.examples import Dataset, Example
+from fsl_jax.formulations.formulation import Formulation
 from fsl_jax.studies.records.jsonl import Record
-from fsl_jax.tasks.encoding import label_indices
-from fsl_jax.tasks.formulation import Formulation
-
-COLUMNS = ("examples", "predicted", "correct", "precision", "recall", "f1")
+from fsl_jax.tasks.registry import find_task
+from fsl_jax.tasks.task import Scores, Table, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,28 +23,29 @@ class Prediction(Record):
     Attributes:
       index: the position of the example among those that were evaluated.
       text_sha256: SHA-256 of the example's text in UTF-8, which identifies the example.
-      label: the example's label.
-      prediction: the most probable label.
-      probabilities: the probability of each label, from 0 to 1.
+      answer: the correct answer.
+      prediction: the model's answer; None if it gave none.
+      probabilities: the probability of each class, from 0 to 1; None if answers are no classes.
     """
 
     index: int
     text_sha256: str
-    label: str
-    prediction: str
-    probabilities: dict[str, float]
+    answer: Any
+    prediction: Any
+    probabilities: dict[str, float] | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The class logits of an adapted model on E examples in C classes.
+    """The answers of an adapted model to E examples.
 
     Attributes:
       adapter: the adapter.
-      formulation: the formulation with which the logits were computed.
+      formulation: says how the model was asked.
       dataset: the data.
       examples: the examples that were evaluated.
-      logits: float32 `[E, C]`.
+      answers: the model's answer to each.
+      logits: the class logits, float32 `[E, C]`; None if answers are no classes.
       truncated: the number of texts that were cut to the formulation's limit.
     """
 
@@ -52,81 +53,83 @@ class Evaluation:
     formulation: Formulation
     dataset: Dataset
     examples: tuple[Example, ...]
-    logits: np.ndarray
+    answers: tuple[Any, ...]
+    logits: np.ndarray | None
     truncated: int
 
+    @property
+    def task(self) -> Task:
+        """The task of the examples."""
+        return find_task(self.dataset.task)
+
     @functools.cached_property
-    def confusion(self) -> np.ndarray:
-        """The number of examples by class (row) and predicted class (column), `[C, C]`."""
-        labels = self.formulation.labels
-        counts = np.zeros((len(labels), len(labels)), np.int64)
-        truth = label_indices(self.examples, labels)
-        np.add.at(counts, (truth, self.logits.argmax(axis=1)), 1)
-        return counts
+    def scores(self) -> Scores:
+        """The value of each metric by name, the headline first."""
+        return self.task.score(self.answers, self.examples)
 
-    @property
-    def accuracy(self) -> float:
-        """The share of examples whose most probable label is correct, from 0 to 1."""
-        return float(np.trace(self.confusion)) / len(self.examples)
-
-    @property
-    def classes(self) -> dict[str, dict[str, Any]]:
-        """The counts of each label, and its precision, recall and F1.
-
-        A share with denominator 0 is None, such as the precision of a label that was never
-        predicted.
-        """
-        rows = {}
-        for index, label in enumerate(self.formulation.labels):
-            examples, predicted = self.confusion[index].sum(), self.confusion[:, index].sum()
-            correct = self.confusion[index, index]
-            rows[label] = {
-                "examples": int(examples),
-                "predicted": int(predicted),
-                "correct": int(correct),
-                "precision": _share(correct, predicted),
-                "recall": _share(correct, examples),
-                "f1": _share(2 * correct, examples + predicted),
-            }
-        return rows
+    @functools.cached_property
+    def tables(self) -> list[Table]:
+        """Tables that show where answers are right and wrong."""
+        return self.task.details(self.answers, self.examples)
 
     @property
     def predictions(self) -> tuple[Prediction, ...]:
         """A record for each example, in order."""
-        labels = self.formulation.labels
-        probabilities = np.exp(self.logits - self.logits.max(axis=1, keepdims=True), dtype=float)
-        probabilities /= probabilities.sum(axis=1, keepdims=True)
         return tuple(
             Prediction(
                 index=index,
                 text_sha256=hashlib.sha256(example.text.encode()).hexdigest(),
-                label=example.label,
-                prediction=labels[int(row.argmax())],
-                probabilities=dict(zip(labels, (round(p, 6) for p in row.tolist()), strict=True)),
+                answer=example.answer,
+                prediction=answer,
+                probabilities=probabilities,
             )
-            for index, (example, row) in enumerate(zip(self.examples, probabilities, strict=True))
+            for index, (example, answer, probabilities) in enumerate(
+                zip(self.examples, self.answers, self._probabilities(), strict=True)
+            )
         )
 
+    def _probabilities(self) -> list[dict[str, float]] | list[None]:
+        """Return the probability of each class for each example."""
+        if self.logits is None:
+            return [None] * len(self.examples)
+        labels = self.formulation.labels
+        rows = softmax(self.logits.astype(np.float64), axis=1)
+        return [dict(zip(labels, (round(p, 6) for p in row.tolist()), strict=True)) for row in rows]
+
     def __str__(self) -> str:
-        """Write a table with a line for each class, and the accuracy."""
-        width = max(map(len, ("class", *self.formulation.labels)))
-        lines = [f"{'class':<{width}}" + "".join(f"{column:>11}" for column in COLUMNS)]
-        for label, row in self.classes.items():
-            cells = "".join(f"{_cell(row[column]):>11}" for column in COLUMNS)
-            lines.append(f"{label:<{width}}{cells}")
-        correct, total = int(np.trace(self.confusion)), len(self.examples)
-        lines += ["", f"accuracy {self.accuracy:.1%} ({correct} of {total})"]
+        """Write the tables, the scores, and how many texts were cut."""
+        titles = {metric.name: metric for metric in self.task.metrics}
+        lines = [line for table in self.tables for line in (*_lines(table), "")]
+        lines += [
+            f"{titles[name].title}: {100 * value:.1f} %"
+            if titles[name].is_share
+            else f"{titles[name].title}: {value:.3f}"
+            for name, value in self.scores.items()
+        ]
+        lines.append(f"of {len(self.examples)} examples")
         if self.truncated:
             limit = self.formulation.limit
             lines.append(f"{self.truncated} texts were longer than {limit} tokens and were cut")
         return "\n".join(lines)
 
 
-def _share(part: np.integer, whole: np.integer) -> float | None:
-    return float(part) / float(whole) if whole else None
+def _lines(table: Table) -> list[str]:
+    """Write a table with columns that are as wide as their widest cell."""
+    rows = [table.columns, *([_cell(value) for value in row] for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        table.title,
+        *(
+            "  ".join(
+                cell.ljust(width) if number == 0 else cell.rjust(width)
+                for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in rows
+        ),
+    ]
 
 
-def _cell(value: float | int | None) -> str:
+def _cell(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

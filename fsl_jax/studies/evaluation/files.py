@@ -1,12 +1,13 @@
 """The files of an evaluation: `predictions.jsonl` and `evaluation.json`."""
 
+import dataclasses
+
 from etils import epath
 
 from fsl_jax.adapt.methods.registry import format_method
 from fsl_jax.files import write_json
 from fsl_jax.studies.evaluation.evaluation import Evaluation
 from fsl_jax.studies.planning.environment import describe as describe_environment
-from fsl_jax.studies.planning.formulations import describe_formulation
 from fsl_jax.studies.records.jsonl import write_records
 
 PREDICTIONS_FILE, EVALUATION_FILE = "predictions.jsonl", "evaluation.json"
@@ -24,7 +25,6 @@ def write_evaluation(
       rows_read: a sentence that says which rows of the data were read.
     """
     pretrained, dataset = evaluation.formulation.pretrained, evaluation.dataset
-    labels = list(evaluation.formulation.labels)
     directory = epath.Path(output)
     # Remove it first, so that a kill leaves no predictions beside another evaluation.
     (directory / EVALUATION_FILE).unlink(missing_ok=True)
@@ -34,16 +34,16 @@ def write_evaluation(
         "model_sha256": pretrained.sha256,
         "adapter": str(adapter),
         "method": format_method(evaluation.adapter.method),
-        "formulation": describe_formulation(evaluation.formulation),
+        "formulation": evaluation.formulation.describe(),
         "dataset": dataset.name,
         "dataset_sha256": dataset.sha256,
-        "metric": "accuracy",
-        "accuracy": evaluation.accuracy,
+        "task": dataset.task,
+        "metric": evaluation.task.metrics[0].name,
+        "scores": evaluation.scores,
         "rows_read": rows_read,
         "examples": len(evaluation.examples),
         "truncated": evaluation.truncated,
-        "classes": evaluation.classes,
-        "confusion": {"labels": labels, "counts": evaluation.confusion.tolist()},
+        "tables": [dataclasses.asdict(table) for table in evaluation.tables],
         "environment": describe_environment(),
     }
     write_json(directory / EVALUATION_FILE, values)

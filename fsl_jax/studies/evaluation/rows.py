@@ -5,27 +5,27 @@ from collections.abc import Sequence
 from fsl_jax.data.duplicates import normalized
 from fsl_jax.data.embedded import EMBEDDED
 from fsl_jax.data.examples import Dataset, Example
-from fsl_jax.data.local_files import read_local
-from fsl_jax.data.sources import load_dataset
+from fsl_jax.data.origins.registry import read_parts
+from fsl_jax.data.readers.options import ReadOptions
 from fsl_jax.errors import InputError
 from fsl_jax.files import local_path
+from fsl_jax.tasks.classification import Classification
+from fsl_jax.tasks.loading import load_dataset, read_examples
+from fsl_jax.tasks.recognition import GivenColumns
 
 
 def load_test_rows(
     name: str,
-    *,
-    text_column: str = "text",
-    label_column: str = "label",
-    max_unfolded: int | None = None,
+    columns: GivenColumns | None = None,
+    options: ReadOptions | None = None,
 ) -> tuple[Dataset, str]:
     """Load the examples on which an adapter is evaluated.
 
     Args:
-      name: a file, of which all rows are evaluated; or as in `fsl_jax.data.load_dataset`, for a
+      name: a file, of which all rows are evaluated; or as in `fsl_jax.tasks.load_dataset`, for a
         directory or an embedded name, of which the test set is evaluated.
-      text_column: the column of the texts in local files.
-      label_column: the column of the labels in local files.
-      max_unfolded: as in `fsl_jax.data.load_dataset`.
+      columns: the columns of roles, `text` and `label`, in local files.
+      options: how to read the files.
 
     Returns:
       A data set with these examples as its test set, and a sentence that says what was read. A file
@@ -36,14 +36,14 @@ def load_test_rows(
     """
     path = local_path(name)
     if name in EMBEDDED or not path.exists() or path.is_dir():
-        dataset = load_dataset(
-            name, text_column=text_column, label_column=label_column, max_unfolded=max_unfolded
-        )
+        dataset = load_dataset(name, Classification.name, columns, options=options)
         return dataset, _of_parts(dataset)
-    rows = read_local(path, text_column, label_column, max_unfolded).train
+    parts = read_parts(name, options)
+    _, read = read_examples(name, parts, Classification.name, columns)
+    rows = read["train"].examples
     if not rows:
         raise InputError(f"{name}: there are no rows to evaluate.")
-    labels = tuple(sorted({row.label for row in rows}))
+    labels = tuple(sorted({row.answer for row in rows}))
     return Dataset(name, (), (), rows, labels), _of_file(name, rows)
 
 

@@ -14,6 +14,9 @@ import jax.numpy as jnp
 from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
+from fsl_jax.formulations.batches import unpacked_batch
+from fsl_jax.formulations.formulation import Formulation
+from fsl_jax.formulations.template_formulation import TemplateFormulation
 from fsl_jax.incontext.scoring import shared_beginning
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.operations import product_operations
@@ -24,9 +27,6 @@ from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.running.prepare import Prepared, prepare
 from fsl_jax.studies.running.prompting import make_prompt_formulation, prompt_context
 from fsl_jax.studies.running.running_study import RunningStudy
-from fsl_jax.tasks.batches import unpacked_batch
-from fsl_jax.tasks.formulation import Formulation
-from fsl_jax.tasks.template_formulation import TemplateFormulation
 from fsl_jax.training.caching import pool_shapes
 from fsl_jax.training.fit import make_gradient
 from fsl_jax.training.stacked_runs import stack_shapes
@@ -68,8 +68,8 @@ def fit_operations(study: RunningStudy, planned: PlannedProgram) -> float:
     validation = config.evaluations * chunks * forward
     # The selected run of each method and seed reads the test set.
     selected = len({(run.method_text, run.seed) for run in planned.runs})
-    tokens = _mean_tokens(prepared.formulation, study.test)
-    testing = len(study.test) * tokens / shape.tokens * (selected * forward + cached)
+    tokens = _count_tokens(prepared.formulation, study.test)
+    testing = tokens / shape.tokens * (selected * forward + cached)
     once = len(whole.tokens) / shape.tokens * cached
     return len(planned.runs) * (training + validation) + once + testing
 
@@ -90,7 +90,7 @@ def _forward_operations(prepared: Prepared, pool: Pool) -> int:
         trainable: Params, frozen_leaves: Params, shared: Params, batch: Batch
     ) -> jax.Array:
         params = method.reparametrize(combine(trainable, frozen_leaves, shared))
-        return formulation.logits(params, batch)
+        return formulation.outputs(params, batch)
 
     return _run_operations(prepared, forward, pool, prepared.runs.validation)
 
@@ -112,9 +112,8 @@ def _run_operations(
     )
 
 
-def _mean_tokens(formulation: Formulation, examples: Sequence[Example]) -> float:
-    tokens, _ = formulation.tokenize(examples)
-    return sum(map(len, tokens)) / len(tokens)
+def _count_tokens(formulation: Formulation, examples: Sequence[Example]) -> int:
+    return sum(map(len, formulation.tokenize(examples).tokens))
 
 
 def prompt_operations(study: RunningStudy, planned: PlannedProgram) -> float:
@@ -136,7 +135,7 @@ def _query_operations(
     formulation: TemplateFormulation, queries: Sequence[Example], text: str
 ) -> int:
     """Count the operations of queries of mean length after a text that is read once."""
-    tokens, _ = formulation.tokenize(queries, text)
+    tokens = formulation.tokenize(queries, text).tokens
     shared = shared_beginning(formulation, tokens)
     mean = math.ceil(sum(map(len, tokens)) / len(tokens))
 
@@ -145,7 +144,7 @@ def _query_operations(
         return formulation.pretrained.apply(params, ids, mask, unembed=False).key_values
 
     def ask(params: Params, batch: Batch, prefix: KeyValues | None) -> jax.Array:
-        return formulation.logits(params, batch, prefix=prefix)
+        return formulation.outputs(params, batch, prefix=prefix)
 
     params = formulation.pretrained.params
     one = unpacked_batch(formulation.segments(params, [[0] * (mean - shared)]))

@@ -1,130 +1,135 @@
-"""Make formulations from the config of a study."""
+"""Make formulations from the task of a data set and the config of a study."""
 
-import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from fsl_jax.errors import InputError, problems_error, unknown_name
+from fsl_jax.data.examples import Dataset
+from fsl_jax.errors import InputError
+from fsl_jax.formulations.formulation import Formulation
+from fsl_jax.formulations.heads.choice_head import ChoiceHead
+from fsl_jax.formulations.heads.head import HeadFormulation
+from fsl_jax.formulations.heads.marker_head import MarkerHead
+from fsl_jax.formulations.heads.multicolumn_head import MulticolumnHead
+from fsl_jax.formulations.heads.multilabel_head import MultilabelHead
+from fsl_jax.formulations.heads.regression_head import RegressionHead, number_scale
+from fsl_jax.formulations.heads.span_head import SpanHead
+from fsl_jax.formulations.heads.word_head import WordHead, tags_of_types
+from fsl_jax.formulations.template import Template
+from fsl_jax.formulations.template_formulation import TemplateFormulation
+from fsl_jax.formulations.verbalizer import Verbalizer, parse_verbalizer
+from fsl_jax.formulations.writing.written import WrittenFormulation
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.studies.planning.study_config import StudyConfig
-from fsl_jax.tasks.classifier import ClassifierFormulation
-from fsl_jax.tasks.formulation import Formulation
-from fsl_jax.tasks.head import HeadFormulation
-from fsl_jax.tasks.template import Template
-from fsl_jax.tasks.template_formulation import TemplateFormulation
-from fsl_jax.tasks.verbalizer import Verbalizer, parse_verbalizer
-from fsl_jax.validation import checked_fields
+from fsl_jax.studies.planning.templates import template_of
+from fsl_jax.tasks.registry import TASKS, find_task
+
+AUTO, HEAD, TEMPLATE, WRITTEN = "auto", "head", "template", "written"
+
+Limits = dict[str, Any]
+Make = Callable[[Pretrained, Dataset, StudyConfig, Limits], Formulation]
+
+
+def _classes(base: Pretrained, data: Dataset, config: StudyConfig, limits: Limits) -> Formulation:
+    return HeadFormulation(base, data.labels, config.pooling, **limits)
+
+
+def _labels(base: Pretrained, data: Dataset, config: StudyConfig, limits: Limits) -> Formulation:
+    return MultilabelHead(base, data.labels, config.pooling, **limits)
+
+
+def _columns(base: Pretrained, data: Dataset, config: StudyConfig, limits: Limits) -> Formulation:
+    return MulticolumnHead(base, data.labels, config.pooling, **limits)
+
+
+def _number(base: Pretrained, data: Dataset, config: StudyConfig, limits: Limits) -> Formulation:
+    # The scale of the numbers is a fact about the data, like the set of labels.
+    mean, deviation = number_scale(data.train)
+    return RegressionHead(base, mean, deviation, config.pooling, **limits)
+
+
+def _words(base: Pretrained, data: Dataset, config: StudyConfig, limits: Limits) -> Formulation:
+    return WordHead(base, tags_of_types(data.labels), **limits)
+
+
+def _markers(base: Pretrained, data: Dataset, config: StudyConfig, limits: Limits) -> Formulation:
+    return MarkerHead(base, data.labels, **limits)
+
+
+def _spans(base: Pretrained, data: Dataset, config: StudyConfig, limits: Limits) -> Formulation:
+    may_be_silent = not all(example.answer for example in data.train)
+    return SpanHead(base, may_be_silent=may_be_silent, **limits)
+
+
+def _choices(base: Pretrained, data: Dataset, config: StudyConfig, limits: Limits) -> Formulation:
+    return ChoiceHead(base, config.pooling, **limits)
+
+
+def _template(base: Pretrained, data: Dataset, config: StudyConfig, limits: Limits) -> Formulation:
+    mapping = parse_verbalizer(config.verbalizer) if config.verbalizer else None
+    words = Verbalizer.from_mapping(data.labels, mapping)
+    return TemplateFormulation(
+        base, data.labels, Template(template_of(data.task, config.template)), words, **limits
+    )
+
+
+def _written(base: Pretrained, data: Dataset, config: StudyConfig, limits: Limits) -> Formulation:
+    return WrittenFormulation(
+        base,
+        find_task(data.task),
+        Template(template_of(data.task, config.template)),
+        data.labels,
+        max_answer=config.max_answer,
+        **limits,
+    )
+
+
+WAYS: Mapping[str, Mapping[str, Make]] = {
+    "classification": {HEAD: _classes, TEMPLATE: _template, WRITTEN: _written},
+    "relation": {HEAD: _markers, TEMPLATE: _template, WRITTEN: _written},
+    "multilabel": {HEAD: _labels, WRITTEN: _written},
+    "multicolumn": {HEAD: _columns, WRITTEN: _written},
+    "regression": {HEAD: _number},
+    "tagging": {HEAD: _words, WRITTEN: _written},
+    "question_answering": {HEAD: _spans, WRITTEN: _written},
+    "multiple_choice": {HEAD: _choices, WRITTEN: _written},
+    "generation": {WRITTEN: _written},
+}
+"""The ways to ask for the answers of each task, by the names that flags have for them."""
 
 
 def make_formulation(
     kind: str,
     pretrained: Pretrained,
-    labels: tuple[str, ...],
+    dataset: Dataset,
     config: StudyConfig,
     reserved_positions: int = 0,
 ) -> Formulation:
     """Make the formulation of a program.
 
     Args:
-      kind: `head`, `template`, or `auto`, which means a template for language models and a head for
-        other models.
+      kind: a name in `WAYS`, or `auto`: a template for language models where the task has labels
+        for one, else a head where the task has one.
       pretrained: the model.
-      labels: the classes.
+      dataset: the data, whose task decides which head it is.
       config: the study's config.
       reserved_positions: the number of the model's positions that the methods take in addition to a
         text.
 
     Returns:
       The formulation.
-    """
-    if kind == "auto":
-        kind = "template" if pretrained.is_language_model else "head"
-    if kind == "head":
-        return HeadFormulation(
-            pretrained, labels, config.pooling, config.max_length, reserved_positions
-        )
-    mapping = parse_verbalizer(config.verbalizer) if config.verbalizer else None
-    return TemplateFormulation(
-        pretrained,
-        labels,
-        Template(config.template),
-        Verbalizer.from_mapping(labels, mapping),
-        config.max_length,
-        reserved_positions,
-    )
-
-
-def describe_formulation(formulation: Formulation) -> dict[str, Any]:
-    """Describe a formulation as JSON values, from which `restore_formulation` can make it.
-
-    Args:
-      formulation: a head or a template.
-
-    Returns:
-      The name of the formulation, its labels, and its other arguments.
-    """
-    common = {
-        "name": formulation.name,
-        "labels": list(formulation.labels),
-        "max_length": formulation.limit,
-    }
-    if isinstance(formulation, ClassifierFormulation):
-        return common
-    if isinstance(formulation, HeadFormulation):
-        return common | {"pooling": formulation.pooling}
-    if not isinstance(formulation, TemplateFormulation):
-        raise unknown_name("formulation", formulation.name, ["head", "template"])
-    words = dict(zip(formulation.labels, map(list, formulation.verbalizer.words), strict=True))
-    return common | {
-        "max_length": formulation.limit_with_words,
-        "template": formulation.template.text,
-        "verbalizer": words,
-    }
-
-
-def restore_formulation(described: dict[str, Any], pretrained: Pretrained) -> Formulation:
-    """Make the formulation that `describe_formulation` described.
-
-    Args:
-      described: the result of `describe_formulation`.
-      pretrained: the model.
-
-    Returns:
-      The formulation.
 
     Raises:
-      InputError: parts of the description are missing or of another kind; the error lists all.
+      InputError: no model can be asked for the answers of this task in this way.
     """
-    is_head = described.get("name") == HeadFormulation.name
-    try:
-        values = checked_fields(_Head if is_head else _Template, described)
-    except InputError as error:
-        raise problems_error(
-            "the adapter's description of its task cannot be used; save the adapter again:",
-            error.problems,
-        ) from error
-    labels, length = tuple(values["labels"]), values["max_length"]
-    if length < 1:
-        raise InputError(f"the adapter's description has max_length {length}; expected at least 1")
-    if is_head:
-        return HeadFormulation(pretrained, labels, values["pooling"], length)
-    words = Verbalizer.from_mapping(labels, values["verbalizer"])
-    return TemplateFormulation(pretrained, labels, Template(values["template"]), words, length)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Head:
-    """The description of a head."""
-
-    labels: list[str]
-    max_length: int
-    pooling: str
-
-
-@dataclasses.dataclass(frozen=True)
-class _Template:
-    """The description of a template with its label words."""
-
-    labels: list[str]
-    max_length: int
-    template: str
-    verbalizer: dict[str, list[str]]
+    ways = WAYS[dataset.task]
+    if kind == AUTO:
+        asked = TEMPLATE if pretrained.is_language_model and TEMPLATE in ways else HEAD
+        kind = asked if asked in ways else WRITTEN
+    if kind not in ways:
+        others = [task for task in TASKS if kind in WAYS[task]]
+        raise InputError(
+            f"the task {dataset.task} of {dataset.name} has no formulation {kind!r}: it can be "
+            f"asked by {' or '.join(ways)}. {kind!r} is for {', '.join(others)}"
+        )
+    limits = {"max_length": config.max_length, "reserved_positions": reserved_positions}
+    return ways[kind](pretrained, dataset, config, limits)

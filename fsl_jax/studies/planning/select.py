@@ -13,7 +13,7 @@ from fsl_jax.studies.planning.programs import PlannedRun
 
 def select(
     runs: Sequence[PlannedRun],
-    accuracies: np.ndarray,
+    measures: np.ndarray,
     losses: np.ndarray,
     failed: np.ndarray,
 ) -> list[int]:
@@ -21,9 +21,9 @@ def select(
 
     Args:
       runs: N runs.
-      accuracies: the best validation accuracy of each run, `[N]`.
+      measures: the best validation measure of each run, `[N]`; more is better.
       losses: the validation loss at the same step, in nats, `[N]`; it decides between equal
-        accuracies.
+        measures.
       failed: True for runs with a loss that was not finite, `[N]`; they are never chosen.
 
     Returns:
@@ -36,6 +36,6 @@ def select(
             continue
         key = (run.method_text, run.seed)
         rival = best.setdefault(key, index)
-        if (-accuracies[index], losses[index]) < (-accuracies[rival], losses[rival]):
+        if (-measures[index], losses[index]) < (-measures[rival], losses[rival]):
             best[key] = index
     return sorted(best.values())

@@ -17,7 +17,7 @@ from fsl_jax.studies.planning.flag_field import flag_field, flag_of, require_cho
 from fsl_jax.studies.planning.scoped_list import parse_scoped_list
 from fsl_jax.training.fit_config import FitConfig
 
-FORMULATIONS = ("auto", "head", "template")
+FORMULATIONS = ("auto", "head", "template", "written")
 DTYPES = ("auto", "float32", "bfloat16")
 PRECISIONS = ("default", "high", "highest")
 EVEN, RANDOM = BATCHES = ("even", "random")
@@ -109,8 +109,9 @@ class StudyConfig:
         whole(8),
     )
     formulation: str = flag_field(
-        "How the task is put to the model. auto is a template for a model with a decoder, where "
-        "the method allows it, and a head for all others.",
+        "How the task is put to the model: a head on hidden states, the label words after a "
+        "template, or a written answer. auto is a template for a model with a decoder, where the "
+        "method and the task allow it, and a head for all others.",
         "auto",
         choices=FORMULATIONS,
         kind="formulation",
@@ -119,13 +120,43 @@ class StudyConfig:
         "Pooling of the head: mean, cls or last; if empty, the model's usual one.", ""
     )
     template: str = flag_field(
-        "A prompt with the field {text}; \\n is a new line.", "{text}\nTopic:", escaped=True
+        "A prompt with fields such as {text} or {question}, the parts of an example; \\n is a new "
+        "line. If empty, it is the usual one of the task.",
+        "",
+        escaped=True,
     )
+    max_answer: int = flag_field("Tokens of a written answer at most.", 64, whole(1))
     verbalizer: str = flag_field(
         "JSON object from labels to words; a label that it does not name stands for itself.", ""
     )
-    text_column: str = flag_field("The column or key of the texts in local data.", "text")
-    label_column: str = flag_field("The column or key of the labels in local data.", "label")
+    task: str = flag_field(
+        "What the examples ask, such as classification or tagging; auto finds it out from the "
+        "columns of the data.",
+        "auto",
+    )
+    columns: str = flag_field(
+        "The columns of local data by their role, such as text:review,label:stars; + joins several "
+        "columns of a role. Those of other roles are found by their usual names.",
+        "",
+    )
+    encoding: str = flag_field("Encoding of text files; if empty, it is found out.", "")
+    separator: str = flag_field(
+        "What separates the values of CSV and TSV files: comma, semicolon, tab or a character; if "
+        "empty, it is found out.",
+        "",
+    )
+    max_rows: int | None = flag_field(
+        "Rows at most that are read of each part; if not given, all of files, and 200,000 of a "
+        "hub.",
+        None,
+        whole(1),
+    )
+    skip_empty: bool = flag_field(
+        "Pass over rows without text, which are an error otherwise.", False
+    )
+    normalize_labels: bool = flag_field(
+        "Make one label of those that differ only in case, white space or Unicode form.", False
+    )
     rematerialize: bool = flag_field(
         "Compute layers again for their gradient: a third more work, for the memory of one layer.",
         False,
@@ -172,13 +203,21 @@ class StudyConfig:
         """Raise an error for a template or verbalizer that cannot be read, even if unused."""
         # Import here: the flags are shown without JAX.
         if self.template != type(self).template:
-            from fsl_jax.tasks.template import Template
+            from fsl_jax.formulations.template import Template
 
             Template(self.template)
         if self.verbalizer:
-            from fsl_jax.tasks.verbalizer import parse_verbalizer
+            from fsl_jax.formulations.verbalizer import parse_verbalizer
 
             parse_verbalizer(self.verbalizer)
+        if self.columns:
+            from fsl_jax.tasks.given_columns import parse_columns
+
+            parse_columns(self.columns)
+        if self.task != type(self).task:
+            from fsl_jax.tasks.registry import find_task
+
+            find_task(self.task)
 
     def _list_problems(self) -> list[str]:
         """List the problems of the numbers in scoped lists."""

@@ -40,7 +40,8 @@ class RunRecord(Record):
     """One method on one split with one set of hyperparameters, and its results.
 
     A method that trains nothing (`zero_shot`, `icl`) has no learning rate, weight decay, batch
-    size or curve, 0 steps and 0 trainable parameters. Metrics are shares in [0, 1].
+    size or curve, 0 steps and 0 trainable parameters. Metrics are shares in [0, 1], or correlations
+    in [-1, 1].
 
     Attributes:
       method: the method as it was written, including settings.
@@ -121,8 +122,8 @@ class RunRecord(Record):
             problems.append("test: a selected run has a test value, and no other run has one")
         for name in ("validation", "test"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                problems.append(f"{name}: expected a share between 0 and 1, found {value}")
+            if value is not None and not -1 <= value <= 1:
+                problems.append(f"{name}: expected a number between -1 and 1, found {value}")
         return problems
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fsl_jax.studies.reporting.metric_titles import metric_title
 from fsl_jax.studies.reporting.statistics import Spread, paired_difference
 from fsl_jax.studies.reporting.summary import Row
 from fsl_jax.studies.reporting.table import interval, percent, result
@@ -24,7 +25,7 @@ def conclusion(rows: Sequence[Row]) -> str:
         return "**No answer: every run failed, as every loss stopped being a number.**"
     tied = [row for row in others if not _is_ahead(difference(best, row))]
     verdict = "comes out first" if tied else "works best"
-    metric = best.metric.replace("_", " ")
+    metric = metric_title(best.metric)
     first_sentence = (
         f"**On `{best.dataset}` with {best.shots} shots, {_name(best)} {verdict}: "
         f"{result(best)} % {metric}** ({_over_seeds(best)})."

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fsl_jax.studies.reporting.metric_titles import metric_title
 from fsl_jax.studies.reporting.plot_style import (
     COLOURS,
     INK,
@@ -42,7 +43,7 @@ def draw_methods(rows: Sequence[Row], chance: float | None = None) -> Figure:
     axes.set_yticks(range(len(rows)), labels)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(*_limits(_shares(rows, chance)))
-    axes.set_xlabel(f"test {rows[0].metric.replace('_', ' ')} (%)")
+    axes.set_xlabel(f"test {metric_title(rows[0].metric)} (%)")
     tidy(axes, grid="x")
     add_title(
         figure,

@@ -10,7 +10,7 @@ from fsl_jax.studies.reporting.curves_plot import draw_curves
 from fsl_jax.studies.reporting.methods_plot import draw_methods
 from fsl_jax.studies.reporting.summary import Row
 
-METHODS_FILE = "accuracy_by_method.png"
+METHODS_FILE = "results_by_method.png"
 CURVES_FILE = "validation_curves.png"
 PLOTS = (METHODS_FILE, CURVES_FILE)
 

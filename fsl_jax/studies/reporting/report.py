@@ -87,7 +87,7 @@ def markdown(
     first = rows[0]
     question = (
         f"Which way of using a pretrained language model works best on `{first.dataset}`, "
-        f"with {first.shots} labelled examples of each class?"
+        f"with {first.shots} labelled examples of each kind?"
     )
     sections = [
         f"# {first.dataset}, {first.shots} shots",

@@ -33,13 +33,13 @@ class ReportOptions:
       environment: from `environment.describe`.
       notes: sentences about the study as a whole.
       command: the command that repeats the study.
-      chance: the metric of guessing, in [0, 1].
+      chance: the metric of guessing, in [0, 1]; None if it is not known.
     """
 
     environment: dict[str, Any]
     notes: tuple[str, ...]
     command: str
-    chance: float
+    chance: float | None
 
 
 def require_unchanged(directory: epath.Path) -> None:

@@ -13,6 +13,7 @@ from fsl_jax.json_reader import parse_json
 from fsl_jax.studies.records.hashed_files import read_hashed
 from fsl_jax.studies.records.records import RowKey, RunRecord
 from fsl_jax.studies.records.timings import Timing, seconds_of
+from fsl_jax.studies.reporting.metric_titles import metric_bounds
 from fsl_jax.studies.reporting.statistics import spread
 from fsl_jax.validation import checked_fields
 
@@ -210,7 +211,7 @@ def _row(key: RowKey, runs: list[RunRecord], timings: list[Timing]) -> Row:
     by_seed = _by_seed(runs)
     chosen = [next((run for run in of_seed if run.selected), None) for of_seed in by_seed.values()]
     tests = [run.test for run in chosen if run is not None and run.test is not None]
-    over_seeds = spread(tests) if tests else None
+    over_seeds = spread(tests, metric_bounds(key.metric)) if tests else None
     return Row(
         *key,
         mean=over_seeds.mean if over_seeds else None,

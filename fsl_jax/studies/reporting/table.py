@@ -7,6 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from fsl_jax.studies.reporting.metric_titles import metric_title
 from fsl_jax.studies.reporting.summary import Row
 
 MARK = "†"
@@ -21,7 +22,7 @@ def headers(rows: Sequence[Row]) -> list[str]:
     Returns:
       A header for each text that `cells` returns.
     """
-    metric = rows[0].metric.replace("_", " ")
+    metric = metric_title(rows[0].metric)
     return ["method", "model", "trained parameters", f"{metric} (%)", "95% CI", "seconds"]
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from fsl_jax.adapt.summary import count_parameters
-from fsl_jax.studies.planning.formulations import describe_formulation
 from fsl_jax.studies.records.records import CurvePoint, RunRecord
 from fsl_jax.studies.running.prepare import Prepared
 from fsl_jax.studies.running.run_records import make_record, rounded, truncation_note
@@ -36,7 +35,15 @@ def fit_records(
     """
     notes = _truncation_notes(prepared, measured)
     return [
-        _fit_record(study, prepared, index, history, measured, adapters.get(index), notes)
+        _fit_record(
+            study,
+            prepared,
+            index,
+            history,
+            measured,
+            adapters.get(index),
+            (*notes, *_unreadable_note(measured.unreadable.get(index, 0))),
+        )
         for index, history in enumerate(_histories(fitted, len(prepared.planned.runs)))
     ]
 
@@ -58,8 +65,8 @@ def _fit_record(
     notes: tuple[str, ...],
 ) -> RunRecord:
     run, shapes = prepared.planned.runs[index], prepared.stack.shapes[index]
-    accuracy = measured.accuracies.get(index)
-    validated = bool(history["best_accuracy"] >= 0)
+    score = measured.scores.get(index)
+    validated = bool(np.isfinite(history["best_measure"]))
     unused = run.method.unused_parameters(shapes)
     return make_record(
         study,
@@ -68,14 +75,14 @@ def _fit_record(
         formulation=prepared.formulation.name,
         settings={
             "method": dataclasses.asdict(run.method),
-            "formulation": describe_formulation(prepared.formulation),
+            "formulation": prepared.formulation.describe(),
         },
         status=_status(history),
-        validation=rounded(history["best_accuracy"]) if validated else None,
+        validation=rounded(history["best_measure"]) if validated else None,
         best_step=int(history["best_step"]) if validated else None,
-        selected=accuracy is not None,
-        test=rounded(accuracy) if accuracy is not None else None,
-        test_examples=len(study.test) if accuracy is not None else None,
+        selected=score is not None,
+        test=rounded(score) if score is not None else None,
+        test_examples=len(study.test) if score is not None else None,
         adapter=adapter,
         trainable_parameters=count_parameters(shapes) - unused,
         total_parameters=prepared.stack.total_parameters(index) - unused,
@@ -102,6 +109,11 @@ def _truncation_notes(prepared: Prepared, measured: Measured) -> tuple[str, ...]
     )
 
 
+def _unreadable_note(count: int) -> tuple[str, ...]:
+    """Return a note about answers that a run wrote and nobody can read."""
+    return (f"{count} test answers could not be read, and count as wrong",) if count else ()
+
+
 def _curve(history: dict[str, Any], every: int) -> tuple[CurvePoint, ...]:
     """Return a point for each validation that took place.
 
@@ -110,11 +122,11 @@ def _curve(history: dict[str, Any], every: int) -> tuple[CurvePoint, ...]:
       every: the number of steps between validations.
     """
     points = []
-    for number, accuracy in enumerate(history["accuracies"]):
+    for number, measure in enumerate(history["measures"]):
         losses = history["losses"][number * every : (number + 1) * every]
         finite = losses[np.isfinite(losses)]
-        if np.isfinite(accuracy):
+        if np.isfinite(measure):
             mean = rounded(finite.mean()) if len(finite) else None
             step = min((number + 1) * every, len(history["losses"]))
-            points.append(CurvePoint(step, rounded(accuracy), mean))
+            points.append(CurvePoint(step, rounded(measure), mean))
     return tuple(points)

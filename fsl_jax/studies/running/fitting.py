@@ -34,7 +34,7 @@ def run_fit(
     trained = time.monotonic()
     history = fitted.history
     selected = select(
-        planned.runs, history["best_accuracy"], history["best_loss"], history["diverged"]
+        planned.runs, history["best_measure"], history["best_loss"], history["diverged"]
     )
     measured = measure_selected(study, prepared, fitted, selected)
     adapters = {index: save_run(study, prepared, fitted, index) for index in selected}

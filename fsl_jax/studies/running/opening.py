@@ -12,8 +12,8 @@ from jax.sharding import Mesh
 from rich.console import Console
 
 from fsl_jax.data.examples import Dataset
-from fsl_jax.data.sources import load_dataset
-from fsl_jax.data.splits import few_shot_split, test_subset
+from fsl_jax.data.readers.options import ReadOptions
+from fsl_jax.data.splits import test_subset
 from fsl_jax.errors import InputError
 from fsl_jax.outputs.checks import require_parts
 from fsl_jax.outputs.lock import hold_directory, require_free
@@ -33,6 +33,9 @@ from fsl_jax.studies.records.hashed_files import (
 from fsl_jax.studies.running.options import RunOptions
 from fsl_jax.studies.running.progress import Progress
 from fsl_jax.studies.running.running_study import RunningStudy
+from fsl_jax.tasks.given_columns import parse_columns
+from fsl_jax.tasks.loading import load_dataset
+from fsl_jax.tasks.splitting import few_shot_split
 from fsl_jax.training.stopping import StopRequest
 
 
@@ -40,9 +43,16 @@ def load_study_data(config: StudyConfig, options: RunOptions) -> Dataset:
     """Load the data set that a config names."""
     return load_dataset(
         config.dataset,
-        text_column=config.text_column,
-        label_column=config.label_column,
-        max_unfolded=options.max_unfolded or None,
+        config.task,
+        parse_columns(config.columns),
+        skip_empty=config.skip_empty,
+        normalize_labels=config.normalize_labels,
+        options=ReadOptions(
+            config.encoding or None,
+            config.separator or None,
+            max_unfolded=options.max_unfolded or None,
+            max_rows=config.max_rows,
+        ),
     )
 
 

@@ -11,18 +11,19 @@ from jax.sharding import Mesh
 
 from fsl_jax.data.examples import Dataset, Example, Split
 from fsl_jax.data.sampling import batch_order
-from fsl_jax.data.splits import few_shot_split
+from fsl_jax.formulations.batches import unpacked_batch
+from fsl_jax.formulations.encoding import Encoded, encode
+from fsl_jax.formulations.formulation import Formulation
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.packing.padding import padding
 from fsl_jax.packing.placements import Placements
 from fsl_jax.packing.planning import place_chunks, place_steps
+from fsl_jax.packing.pool import Pool
 from fsl_jax.processes import to_host
 from fsl_jax.studies.planning.formulations import make_formulation
 from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.planning.study_config import EVEN, StudyConfig
-from fsl_jax.tasks.batches import unpacked_batch
-from fsl_jax.tasks.encoding import Encoded, encode
-from fsl_jax.tasks.formulation import Formulation
+from fsl_jax.tasks.splitting import few_shot_split
 from fsl_jax.training.caching import REPRESENTATION, cached_name
 from fsl_jax.training.fit_config import FitConfig, longest_dispatch
 from fsl_jax.training.stacked_runs import StackedRuns, adapted_shapes, run_key, stack_runs
@@ -37,7 +38,7 @@ class Prepared:
 
     Attributes:
       planned: the program in the plan.
-      formulation: turns examples into tokens and class logits.
+      formulation: says how the model is asked.
       fit_config: the config of the training, which all runs share.
       stack: the parameters of all runs.
       runs: the arrays that differ between the runs.
@@ -60,7 +61,7 @@ class Prepared:
     @property
     def padding(self) -> float:
         """The share of padding in the tokens of all steps."""
-        lengths, training = self.encoded.pool.lengths, to_host(self.runs.training)
+        lengths, training = self.encoded.pool.example_lengths, to_host(self.runs.training)
         return round(padding(lengths, training).share, 4)
 
 
@@ -89,7 +90,7 @@ def prepare(
     formulation = make_formulation(
         planned.formulation,
         pretrained,
-        dataset.labels,
+        dataset,
         config,
         reserved_positions=max(method.positions for method in methods),
     )
@@ -98,14 +99,15 @@ def prepare(
     splits = {seed: few_shot_split(dataset, config.shots, seed) for seed in dict.fromkeys(seeds)}
     numbers = _numbers(list(splits.values()))
     examples = list(numbers)
-    one, _ = formulation.tokenize(examples[:1])
+    one = formulation.tokenize(examples[:1])
     stack = stacking(
         formulation,
         pretrained.params,
         methods,
         seeds,
-        lambda params: formulation.logits(
-            params, unpacked_batch(formulation.segments(params, one))
+        lambda params: formulation.outputs(
+            params,
+            unpacked_batch(formulation.segments(params, one.tokens), features=one.features),
         ),
     )
     shapes = adapted_shapes(stack.method, stack.trainable, stack.frozen_leaves, stack.shared)
@@ -113,8 +115,9 @@ def prepare(
     options = {
         "multiple": 1 if mesh is None else mesh.shape["batch"],
         "slot_width": formulation.slot_width(shapes),
+        "width": encoded.pool.width,
     }
-    steps = _place(planned, fit_config, splits, numbers, encoded.pool.lengths, config, options)
+    steps = _place(planned, fit_config, splits, numbers, encoded.pool, config, options)
     runs = _runs(planned, config, stack, *steps)
     return Prepared(planned, formulation, fit_config, stack, runs, encoded)
 
@@ -145,7 +148,7 @@ def _place(
     fit_config: FitConfig,
     splits: Mapping[int, Split],
     numbers: Mapping[Example, int],
-    lengths: np.ndarray,
+    pool: Pool,
     config: StudyConfig,
     options: Mapping[str, int],
 ) -> tuple[Placements, Placements]:
@@ -153,15 +156,17 @@ def _place(
     steps: dict[int, np.ndarray] = {}
     for seed, split in splits.items():
         train = np.array([numbers[example] for example in split.train], np.int32)
-        known = lengths[train] if config.batches == EVEN else np.ones_like(train)
+        known = pool.example_lengths[train] if config.batches == EVEN else np.ones_like(train)
         order = batch_order(seed, known, fit_config.batch_size, fit_config.steps)
         steps[seed] = train[order]
     validation = {
         seed: np.array([numbers[example] for example in split.validation], np.int32)
         for seed, split in splits.items()
     }
-    training = place_steps(lengths, np.stack([steps[run.seed] for run in planned.runs]), **options)
-    chunks = place_chunks(lengths, [validation[run.seed] for run in planned.runs], **options)
+    training = place_steps(
+        pool.lengths, np.stack([steps[run.seed] for run in planned.runs]), **options
+    )
+    chunks = place_chunks(pool.lengths, [validation[run.seed] for run in planned.runs], **options)
     return training, chunks
 
 

@@ -8,17 +8,17 @@ import jax
 from fsl_jax.adapt.methods.prompted import Prompted
 from fsl_jax.adapt.summary import count_parameters
 from fsl_jax.adapt.tree import Params, flatten
-from fsl_jax.data.splits import few_shot_split
+from fsl_jax.formulations.labels import most_probable
+from fsl_jax.formulations.template_formulation import TemplateFormulation
 from fsl_jax.incontext.demonstrations import as_many_as_fit
 from fsl_jax.incontext.demonstrations import context as demonstrations_text
 from fsl_jax.incontext.scoring import QueryScorer, QueryScores
-from fsl_jax.studies.planning.formulations import describe_formulation, make_formulation
+from fsl_jax.studies.planning.formulations import make_formulation
 from fsl_jax.studies.planning.programs import PlannedProgram, PlannedRun
 from fsl_jax.studies.records.records import RunRecord
 from fsl_jax.studies.running.run_records import make_record, rounded, truncation_note
 from fsl_jax.studies.running.running_study import RunningStudy
-from fsl_jax.tasks.encoding import label_indices
-from fsl_jax.tasks.template_formulation import TemplateFormulation
+from fsl_jax.tasks.splitting import few_shot_split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ def run_prompts(
 def make_prompt_formulation(study: RunningStudy, planned: PlannedProgram) -> TemplateFormulation:
     """Make the template of a prompted program, whose limit counts demonstrations too."""
     pretrained = study.load(planned.model)
-    made = make_formulation(planned.formulation, pretrained, study.dataset.labels, study.config)
+    made = make_formulation(planned.formulation, pretrained, study.dataset, study.config)
     assert isinstance(made, TemplateFormulation)
     return dataclasses.replace(made, max_length=study.config.max_prompt_tokens)
 
@@ -127,19 +127,19 @@ def _prompt_record(
     note: str,
 ) -> RunRecord:
     shapes = {path: leaf.shape for path, leaf in flatten(study.load(planned.model).params).items()}
-    labels = label_indices(study.test, formulation.labels)
+    answers = most_probable(scored.logits, formulation.labels)
     truncated = truncation_note(scored.truncated, "test", formulation.limit)
     return make_record(
         study,
         planned,
         run,
         formulation=formulation.name,
-        settings={"formulation": describe_formulation(formulation)},
+        settings={"formulation": formulation.describe()},
         status="finished",
         validation=None,
         best_step=None,
         selected=True,
-        test=rounded((scored.logits.argmax(axis=-1) == labels).mean()),
+        test=rounded(study.score(answers)),
         test_examples=len(study.test),
         adapter=None,
         trainable_parameters=0,

@@ -45,7 +45,7 @@ def make_record(
         method=run.method_text,
         model=planned.model,
         dataset=config.dataset,
-        metric="accuracy",
+        metric=study.task.metrics[0].name,
         seed=run.seed,
         shots=config.shots,
         learning_rate=run.learning_rate,

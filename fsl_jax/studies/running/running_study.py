@@ -1,7 +1,8 @@
 """A running study: the data, the models and the devices that its programs share."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from etils import epath
 from jax.sharding import Mesh
@@ -11,6 +12,8 @@ from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.processes import gather, is_first
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.running.progress import Progress
+from fsl_jax.tasks.registry import find_task
+from fsl_jax.tasks.task import Task
 from fsl_jax.training.fit_loop import Stopped
 from fsl_jax.training.stopping import StopRequest
 
@@ -40,6 +43,15 @@ class RunningStudy:
     stop: StopRequest
     checkpoint_seconds: float
     load: Callable[[str], Pretrained]
+
+    @property
+    def task(self) -> Task:
+        """The task of the examples."""
+        return find_task(self.dataset.task)
+
+    def score(self, answers: Sequence[Any]) -> float:
+        """Return the headline metric of answers to the test examples."""
+        return self.task.score(answers, self.test)[self.task.metrics[0].name]
 
     def stop_status(self) -> int:
         """Return the exit status if any process was asked to stop, or 0.

@@ -2,7 +2,6 @@
 
 from fsl_jax.adapt.files.adapter_files import save_adapter
 from fsl_jax.studies.planning.directories import adapter_directory
-from fsl_jax.studies.planning.formulations import describe_formulation
 from fsl_jax.studies.running.prepare import Prepared
 from fsl_jax.studies.running.running_study import RunningStudy
 from fsl_jax.studies.running.training import Fitted
@@ -29,6 +28,6 @@ def save_run(study: RunningStudy, prepared: Prepared, fitted: Fitted, index: int
             run.method.finish(prepared.stack.run_leaves(fitted.best, index)),
             run.method,
             prepared.formulation.pretrained,
-            describe_formulation(prepared.formulation),
+            prepared.formulation.describe(),
         )
     return directory

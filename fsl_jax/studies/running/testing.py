@@ -10,8 +10,7 @@ from fsl_jax.processes import to_host
 from fsl_jax.studies.running.prepare import Prepared
 from fsl_jax.studies.running.running_study import RunningStudy
 from fsl_jax.studies.running.training import Fitted
-from fsl_jax.tasks.encoding import label_indices
-from fsl_jax.training.predictor import Predictor
+from fsl_jax.training.predictors import make_predictor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +18,15 @@ class Measured:
     """The results of the selected runs on the test set.
 
     Attributes:
-      accuracies: the accuracy of each selected run by its index, from 0 to 1.
+      scores: the metric of each selected run by its index.
       truncated: the number of test texts that were cut.
+      unreadable: the number of test examples to which each selected run gave no answer that could
+        be read, by its index.
     """
 
-    accuracies: dict[int, float]
+    scores: dict[int, float]
     truncated: int
+    unreadable: dict[int, int] = dataclasses.field(default_factory=dict)
 
 
 def measure_selected(
@@ -39,16 +41,16 @@ def measure_selected(
       selected: the indices of the selected runs; empty if all runs failed.
 
     Returns:
-      The accuracies, and the number of test texts that were cut.
+      The scores, and the number of test texts that were cut.
     """
     if not selected:
-        return Measured({}, prepared.formulation.tokenize(study.test)[1])
+        return Measured({}, prepared.formulation.tokenize(study.test).truncated)
     rows = np.array(selected)
     best, frozen_leaves = (
         jax.tree.map(lambda leaf: leaf[rows], to_host(tree))
         for tree in (fitted.best, prepared.stack.frozen_leaves)
     )
-    predictor = Predictor(
+    predictor = make_predictor(
         prepared.formulation,
         prepared.stack.method,
         best,
@@ -57,6 +59,9 @@ def measure_selected(
         mesh=study.mesh,
     )
     predicted = predictor.predict(study.test)
-    labels = label_indices(study.test, prepared.formulation.labels)
-    accuracies = (predicted.logits.argmax(axis=-1) == labels[None, :]).mean(axis=1)
-    return Measured(dict(zip(selected, map(float, accuracies), strict=True)), predicted.truncated)
+    scores = [study.score(answers) for answers in predicted.answers]
+    return Measured(
+        dict(zip(selected, scores, strict=True)),
+        predicted.truncated,
+        dict(zip(selected, predicted.unreadable, strict=True)),
+    )

@@ -11,12 +11,12 @@ from fsl_jax.adapt import load_adapter, parse_method, save_adapter
 from fsl_jax.adapt.files.exporting import export_adapter
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
+from fsl_jax.formulations import HeadFormulation
+from fsl_jax.formulations.batches import unpacked_batch
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.families.gpt2.model import GPT2Config
 from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.t5.config import T5Config
-from fsl_jax.tasks import HeadFormulation
-from fsl_jax.tasks.batches import unpacked_batch
 
 TEXTS = ("w1 w2 east", "w7 north w3 w9 w11")
 LABELS = ("no", "yes", "perhaps")
@@ -87,7 +87,7 @@ def test_a_pipeline_gives_the_probabilities_of_the_adapter(
     pipeline = transformers.pipeline("text-classification", str(tmp_path / "out"), top_k=None)
     for text in TEXTS:
         batch = unpacked_batch([base.tokenizer(text)["input_ids"]])
-        logits = formulation.logits(params, batch)
+        logits = formulation.outputs(params, batch)
         ours = np.asarray(jax.nn.softmax(logits[0])).tolist()
         theirs = {row["label"]: row["score"] for row in pipeline([text])[0]}
         assert theirs == pytest.approx(dict(zip(LABELS, ours, strict=True)), abs=1e-5)

@@ -29,7 +29,7 @@ def test_it_runs_from_top_to_bottom(tiny_bases, tiny_dataset, monkeypatch, capsy
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     monkeypatch.setenv("FSL_JAX_PROMPTS", json.dumps(SIZE | {"umap_epochs": 2}))
     monkeypatch.setattr(fsl_jax, "load", lambda name: tiny_bases["bert"])
-    monkeypatch.setattr(fsl_jax.data, "load_dataset", lambda name: tiny_dataset)
+    monkeypatch.setattr(fsl_jax.tasks, "load_dataset", lambda name: tiny_dataset)
 
     found = runpy.run_path(str(NOTEBOOK))
 

@@ -44,7 +44,7 @@ def test_prompts_are_kept_after_every_step_and_padded_with_zeros(trained, tiny_b
 def test_without_a_position_a_model_is_one_with_a_shorter_prompt(trained, examples):
     found = accuracies_without(trained, examples)
     stack, formulation = trained.prepared.stack, trained.prepared.formulation
-    labels = np.array([formulation.labels.index(each.label) for each in examples])
+    labels = np.array([formulation.labels.index(each.answer) for each in examples])
 
     def accuracies(cut):
         trainable, settings = (
@@ -52,7 +52,7 @@ def test_without_a_position_a_model_is_one_with_a_shorter_prompt(trained, exampl
             for tree in (flatten(trained.last).items(), flatten(stack.frozen_leaves).items())
         )
         leaves = (trainable, settings, stack.shared)
-        logits = Predictor(formulation, stack.method, *leaves).predict(examples).logits
+        logits = Predictor(formulation, stack.method, *leaves).predict(examples).outputs
         return (logits.argmax(-1) == labels[None]).mean(1)
 
     same = np.testing.assert_array_equal

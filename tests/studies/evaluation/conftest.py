@@ -12,23 +12,22 @@ from transformers import PreTrainedTokenizerFast
 from fsl_jax.adapt.files.adapter_files import save_adapter
 from fsl_jax.adapt.methods.bitfit import BitFit
 from fsl_jax.adapt.tree import flatten, unflatten
-from fsl_jax.data.examples import Dataset, Example
+from fsl_jax.data.examples import Dataset, text_example
+from fsl_jax.formulations.heads.head import HeadFormulation
 from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.registry import module_of, parameter_shapes
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.studies.evaluation.evaluate import evaluate_adapter
 from fsl_jax.studies.evaluation.evaluation import Evaluation
-from fsl_jax.studies.planning.formulations import describe_formulation
-from fsl_jax.tasks.head import HeadFormulation
 
 WORDS = ["[PAD]", "[UNK]", "Kind", "Topic", ":", "apple", "pear", "bean", "leek", "fruit", "herb"]
 TEST = [
-    Example("apple", "fruit"),
-    Example("pear apple pear", "fruit"),
-    Example("bean", "herb"),
-    Example("leek leek bean " * 6, "herb"),
-    Example("apple leek", "herb"),
+    text_example("apple", "fruit"),
+    text_example("pear apple pear", "fruit"),
+    text_example("bean", "herb"),
+    text_example("leek leek bean " * 6, "herb"),
+    text_example("apple leek", "herb"),
 ]
 
 
@@ -86,10 +85,10 @@ def leaves_of():
 def head_adapter(bert, tmp_path_factory, leaves_of):
     """A directory with a BitFit adapter with a head, whose labels are not sorted."""
     directory = tmp_path_factory.mktemp("adapters") / "head"
-    formulation = HeadFormulation(bert, ("herb", "fruit", "moss"), "last", 12)
+    formulation = HeadFormulation(bert, ("herb", "fruit", "moss"), "last", max_length=12)
     prepared = formulation.prepare(bert.params, jax.random.key(0))
     leaves = leaves_of(bert, BitFit(), prepared)
-    save_adapter(directory, leaves, BitFit(), bert, describe_formulation(formulation))
+    save_adapter(directory, leaves, BitFit(), bert, formulation.describe())
     return directory
 
 
@@ -108,6 +107,7 @@ def fixed_evaluation(head_evaluation, garden):
         head_evaluation.formulation,
         garden,
         garden.test,
+        tuple(np.array(head_evaluation.formulation.labels)[predicted].tolist()),
         logits,
         head_evaluation.truncated,
     )

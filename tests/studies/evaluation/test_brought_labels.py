@@ -4,19 +4,20 @@ import numpy as np
 import peft_classifiers as peft_side
 import pytest
 
-from fsl_jax.data import make_dataset
-from fsl_jax.data.examples import Example
+from fsl_jax.data import text_example
 from fsl_jax.errors import InputError
 from fsl_jax.studies.evaluation.brought_labels import matching_labels, require_no_prompt
 from fsl_jax.studies.evaluation.evaluate import evaluate_adapter
 from fsl_jax.studies.planning.base_model import load_base
+from fsl_jax.tasks import make_dataset
 
 NUMBERED = ("LABEL_0", "LABEL_1", "LABEL_2")
 
 
 def data(labels):
     return make_dataset(
-        "data", [Example(f"w{i} w{i + 1} w{2 * i}", labels[i % len(labels)]) for i in range(24)]
+        "data",
+        [text_example(f"w{i} w{i + 1} w{2 * i}", labels[i % len(labels)]) for i in range(24)],
     )
 
 

@@ -9,9 +9,8 @@ from fsl_jax.adapt.methods.bitfit import BitFit
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.data.examples import Dataset
 from fsl_jax.errors import InputError
+from fsl_jax.formulations.heads.head import HeadFormulation
 from fsl_jax.studies.evaluation.evaluate import evaluate_adapter
-from fsl_jax.studies.planning.formulations import describe_formulation
-from fsl_jax.tasks.head import HeadFormulation
 
 
 def test_labels_that_the_adapter_does_not_know_are_listed(bert, head_adapter, garden):
@@ -29,7 +28,7 @@ def test_labels_that_the_adapter_does_not_know_are_listed(bert, head_adapter, ga
 def test_a_head_for_other_labels_is_refused(bert, tmp_path, labels, message, garden, leaves_of):
     formulation = HeadFormulation(bert, ("fruit", "herb", "moss"))
     prepared = formulation.prepare(bert.params, jax.random.key(0))
-    description = describe_formulation(formulation) | {"labels": list(labels)}
+    description = formulation.describe() | {"labels": list(labels)}
     save_adapter(tmp_path, leaves_of(bert, BitFit(), prepared), BitFit(), bert, description)
     with pytest.raises(InputError, match=message):
         evaluate_adapter(bert, tmp_path, garden)
@@ -40,7 +39,7 @@ def test_an_adapter_without_the_head_that_its_description_needs_is_refused(
 ):
     formulation = HeadFormulation(bert, ("fruit", "herb"))
     leaves = leaves_of(bert, BitFit(), bert.params)
-    save_adapter(tmp_path, leaves, BitFit(), bert, describe_formulation(formulation))
+    save_adapter(tmp_path, leaves, BitFit(), bert, formulation.describe())
     with pytest.raises(InputError, match=r"head/kernel is missing, expected \[8, 2\]"):
         evaluate_adapter(bert, tmp_path, garden)
 
@@ -50,7 +49,7 @@ def test_logits_that_are_no_numbers_are_refused(bert, tmp_path, garden, leaves_o
     prepared = formulation.prepare(bert.params, jax.random.key(0))
     leaves = flatten(leaves_of(bert, BitFit(), prepared))
     leaves["head/bias"] = jnp.array([0.0, jnp.nan])
-    description = describe_formulation(formulation)
+    description = formulation.describe()
     save_adapter(tmp_path, unflatten(leaves), BitFit(), bert, description)
-    with pytest.raises(InputError, match="for 5 of 5 texts the class logits are not numbers"):
+    with pytest.raises(InputError, match="for 5 of 5 texts the outputs are not numbers"):
         evaluate_adapter(bert, tmp_path, garden)

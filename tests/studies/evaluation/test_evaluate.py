@@ -12,13 +12,12 @@ from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
 from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.data.examples import Dataset
 from fsl_jax.errors import InputError
+from fsl_jax.formulations.batches import unpacked_batch
+from fsl_jax.formulations.heads.head import HeadFormulation
+from fsl_jax.formulations.template import Template
+from fsl_jax.formulations.template_formulation import TemplateFormulation
+from fsl_jax.formulations.verbalizer import Verbalizer
 from fsl_jax.studies.evaluation.evaluate import evaluate_adapter
-from fsl_jax.studies.planning.formulations import describe_formulation
-from fsl_jax.tasks.batches import unpacked_batch
-from fsl_jax.tasks.head import HeadFormulation
-from fsl_jax.tasks.template import Template
-from fsl_jax.tasks.template_formulation import TemplateFormulation
-from fsl_jax.tasks.verbalizer import Verbalizer
 from fsl_jax.training.predictor import Predictor
 from fsl_jax.training.stacked_runs import stack_padded, stack_runs
 
@@ -33,7 +32,7 @@ def template_adapter(llama, leaves_of):
             llama, ("fruit", "herb"), Template("{text} Kind:"), words, max_length=9
         )
         leaves = leaves_of(llama, method, llama.params)
-        save_adapter(directory, leaves, method, llama, describe_formulation(formulation))
+        save_adapter(directory, leaves, method, llama, formulation.describe())
         return formulation
 
     return save
@@ -41,7 +40,7 @@ def template_adapter(llama, leaves_of):
 
 def batch_of(formulation, examples):
     """One example a row."""
-    tokens, _ = formulation.tokenize(examples)
+    tokens = formulation.tokenize(examples).tokens
     return unpacked_batch(formulation.segments(formulation.pretrained.params, tokens))
 
 
@@ -49,7 +48,7 @@ def test_logits_are_those_of_the_formulation_on_the_adapted_model(head_evaluatio
     formulation, adapter = head_evaluation.formulation, head_evaluation.adapter
     assert formulation.labels == ("herb", "fruit", "moss")
     assert (formulation.pooling, formulation.limit) == ("last", 12)
-    expected = jax.jit(formulation.logits)(adapter.params, batch_of(formulation, garden.test))
+    expected = jax.jit(formulation.outputs)(adapter.params, batch_of(formulation, garden.test))
     np.testing.assert_allclose(head_evaluation.logits, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -61,10 +60,10 @@ def test_an_adapter_gives_what_its_run_gave_among_others_in_a_program(bert, tmp_
     padded = flatten(stack_padded(runs))
     trained = unflatten({path: padded.get(path) for path in flatten(stack.trainable)})
     leaves = (trained, stack.frozen_leaves, stack.shared)
-    together = Predictor(formulation, stack.method, *leaves).predict(garden.test).logits
+    together = Predictor(formulation, stack.method, *leaves).predict(garden.test).outputs
     assert not np.allclose(together[0], together[1], atol=1e-2)
     for run, method in enumerate(methods):
-        description = describe_formulation(formulation)
+        description = formulation.describe()
         save_adapter(tmp_path, stack.run_leaves(trained, run), method, bert, description)
         found = evaluate_adapter(bert, tmp_path, garden).logits
         np.testing.assert_allclose(found, together[run], rtol=1e-4, atol=1e-5)
@@ -78,7 +77,7 @@ def _moved(leaves, seed):
 def test_a_template_comes_back_as_it_was(llama, tmp_path, garden, template_adapter):
     formulation = template_adapter(tmp_path, LoRA(rank=2))
     evaluation = evaluate_adapter(llama, tmp_path, garden)
-    assert describe_formulation(evaluation.formulation) == describe_formulation(formulation)
+    assert evaluation.formulation.describe() == formulation.describe()
     assert evaluation.formulation.template.text == "{text} Kind:"
 
 
@@ -88,9 +87,9 @@ def test_a_soft_prompt_after_the_text_is_asked_as_it_was_trained(
     formulation = template_adapter(tmp_path, PromptTuning(3, position="suffix"))
     evaluation = evaluate_adapter(llama, tmp_path, garden)
     batch = batch_of(formulation, garden.test)
-    expected = jax.jit(formulation.logits)(evaluation.adapter.params, batch)
+    expected = jax.jit(formulation.outputs)(evaluation.adapter.params, batch)
     np.testing.assert_allclose(evaluation.logits, expected, rtol=1e-4, atol=1e-5)
-    without = jax.jit(formulation.logits)(llama.params, batch)
+    without = jax.jit(formulation.outputs)(llama.params, batch)
     assert not np.allclose(evaluation.logits, without, atol=1e-2)
 
 
@@ -120,19 +119,15 @@ def test_a_verbalizer_names_the_classes_that_the_data_lack(
     words = {"herb": "bean", "fruit": "apple"}
     evaluation = evaluate_adapter(llama, tmp_path, fruit, verbalizer=words)
     assert evaluation.formulation.labels == ("fruit", "herb")
-    assert evaluation.classes["herb"]["examples"] == 0
+    assert set(evaluation.predictions[0].probabilities) == {"fruit", "herb"}
 
 
 def test_data_may_lack_a_class_of_the_adapter(bert, head_adapter, garden):
     fruit = Dataset("fruit", (), (), garden.test[:2], ("fruit",))
     evaluation = evaluate_adapter(bert, head_adapter, fruit)
-    assert [evaluation.classes[label]["examples"] for label in ("herb", "fruit", "moss")] == [
-        0,
-        2,
-        0,
-    ]
-    assert evaluation.classes["herb"]["recall"] is None
-    assert "accuracy" in str(evaluation)
+    assert {each.answer for each in evaluation.examples} == {"fruit"}
+    assert set(evaluation.predictions[0].probabilities) == {"herb", "fruit", "moss"}
+    assert "Accuracy: " in str(evaluation)
 
 
 def test_an_encoder_s_adapter_of_pefts_has_no_head(bert, tmp_path, garden, leaves_of):

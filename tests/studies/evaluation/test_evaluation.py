@@ -1,6 +1,6 @@
 """The counts and the table of an evaluation."""
 
-import numpy as np
+import dataclasses
 
 from fsl_jax.studies.evaluation.evaluate import evaluate_adapter
 
@@ -10,35 +10,42 @@ def test_what_was_evaluated_and_cut_is_counted(head_evaluation, bert, head_adapt
     assert len(evaluate_adapter(bert, head_adapter, garden, max_test=3).examples) == 3
 
 
-def test_counts_by_class(fixed_evaluation):
-    evaluation = fixed_evaluation
-    assert evaluation.accuracy == 0.6
-    np.testing.assert_array_equal(evaluation.confusion, [[1, 1, 1], [0, 2, 0], [0, 0, 0]])
-    assert evaluation.classes["fruit"] == {
-        "examples": 2,
-        "predicted": 3,
-        "correct": 2,
-        "precision": 2 / 3,
-        "recall": 1.0,
-        "f1": 0.8,
-    }
-    assert evaluation.classes["moss"] == {
-        "examples": 0,
-        "predicted": 1,
-        "correct": 0,
-        "precision": 0.0,
-        "recall": None,
-        "f1": 0.0,
-    }
+def test_scores_and_tables_are_those_of_the_task(fixed_evaluation):
+    assert fixed_evaluation.scores["accuracy"] == 0.6
+    by_class, confusion = fixed_evaluation.tables
+    assert by_class.rows[0] == ("fruit", 2 / 3, 1.0, 0.8, 2)
+    assert by_class.rows[2] == ("moss", 0.0, 0.0, 0.0, 0)
+    assert confusion.rows == (("fruit", 2, 0, 0), ("herb", 1, 1, 1), ("moss", 0, 0, 0))
 
 
 def test_the_table_is_short_and_says_what_was_cut(fixed_evaluation):
     assert str(fixed_evaluation).splitlines() == [
-        "class   examples  predicted    correct  precision     recall         f1",
-        "herb           3          1          1      1.000      0.333      0.500",
-        "fruit          2          3          2      0.667      1.000      0.800",
-        "moss           0          1          0      0.000          -      0.000",
+        "By class",
+        "class  precision  recall     F1  support",
+        "fruit      0.667   1.000  0.800        2",
+        "herb       1.000   0.333  0.500        3",
+        "moss       0.000   0.000  0.000        0",
         "",
-        "accuracy 60.0% (3 of 5)",
+        "Confusion",
+        "correct  fruit  herb  moss",
+        "fruit        2     0     0",
+        "herb         1     1     1",
+        "moss         0     0     0",
+        "",
+        "Accuracy: 60.0 %",
+        "Macro F1: 43.3 %",
+        "Matthews correlation: 0.463",
+        "of 5 examples",
         "1 texts were longer than 12 tokens and were cut",
     ]
+
+
+def test_a_line_has_the_probability_of_each_class(fixed_evaluation):
+    line = fixed_evaluation.predictions[3]
+    assert (line.answer, line.prediction) == ("herb", "moss")
+    assert line.probabilities == {"fruit": 0.1, "herb": 0.1, "moss": 0.8}
+
+
+def test_answers_that_are_no_classes_have_no_probabilities(fixed_evaluation):
+    without = dataclasses.replace(fixed_evaluation, logits=None)
+    assert {line.probabilities for line in without.predictions} == {None}

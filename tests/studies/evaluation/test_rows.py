@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from fsl_jax.data import load_dataset
 from fsl_jax.errors import InputError
 from fsl_jax.studies.evaluation.rows import load_test_rows
+from fsl_jax.tasks import load_dataset
 
 
 def write(path, *rows):
@@ -16,7 +16,7 @@ def test_all_rows_of_a_file_are_read_in_order(tmp_path):
     rows = [(f"text {number}", "cat" if number % 3 else "dog") for number in range(50)]
     name = write(tmp_path / "held_out.jsonl", *rows)
     dataset, note = load_test_rows(name)
-    assert [(row.text, row.label) for row in dataset.test] == rows
+    assert [(row.text, row.answer) for row in dataset.test] == rows
     assert dataset.labels == ("cat", "dog")
     assert note.startswith(f"Read all 50 rows of {name}. ")
 

@@ -102,7 +102,7 @@ def test_a_soft_prompt_costs_what_its_positions_do(step, expected_step, length):
 def test_where_only_a_head_trains_each_token_is_read_once(count, step, prepared, tiny_dataset):
     assert 0 < step("linear_probe") < step("bitfit") / 1000
     made = prepared("linear_probe")
-    tested, _ = made.formulation.tokenize(tiny_dataset.test)
+    tested = made.formulation.tokenize(tiny_dataset.test).tokens
     tokens = len(made.encoded.pool.tokens) + sum(map(len, tested))
     # Padding and attention, and little else, come on top of the products with matrices.
     assert tokens <= count("linear_probe")[0] / expected(1, 1, 1, 0) < 2 * tokens

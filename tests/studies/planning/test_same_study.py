@@ -33,9 +33,9 @@ def test_all_differences_to_what_is_there_are_listed():
 
 
 def test_the_same_data_under_another_path_are_the_same_study():
-    moved = asked(dataset="elsewhere", text_column="body")
+    moved = asked(dataset="elsewhere", columns="text:body")
     require_same_study(plan(), moved, OUT)
-    config = StudyConfig(models=("small",), dataset="elsewhere", text_column="body")
+    config = StudyConfig(models=("small",), dataset="elsewhere", columns="text:body")
     assert as_begun(config, plan()) == StudyConfig(models=("small",), dataset="data")
 
 

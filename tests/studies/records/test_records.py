@@ -42,8 +42,8 @@ def test_a_curve_is_made_of_points(make_record):
         ({"status": "nan"}, "a run whose loss is not a number cannot be selected"),
         ({"test": None}, "test: a selected run has a test value"),
         ({"selected": False}, "test: a selected run has a test value, and no other run has one"),
-        ({"test": 70.0}, "test: expected a share between 0 and 1, found 70.0"),
-        ({"validation": -0.1}, "validation: expected a share between 0 and 1, found -0.1"),
+        ({"test": 70.0}, "test: expected a number between -1 and 1, found 70.0"),
+        ({"validation": -1.1}, "validation: expected a number between -1 and 1, found -1.1"),
     ],
 )
 def test_contradictions_are_refused(make_record, changes, message):

@@ -34,8 +34,8 @@ def test_only_the_files_that_are_asked_for_are_written(tmp_path, study):
 
 
 def test_the_conclusion_comes_before_the_table_and_the_table_before_the_pictures(study):
-    text = report_of(study, plots=["accuracy_by_method.png"])
-    parts = ["Which way of using", "works best: 90.0 ± 1.0", "| method |", "![accuracy by method]"]
+    text = report_of(study, plots=["results_by_method.png"])
+    parts = ["Which way of using", "works best: 90.0 ± 1.0", "| method |", "![results by method]"]
     positions = [text.index(part) for part in parts]
     assert positions == sorted(positions)
 

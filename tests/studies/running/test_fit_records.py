@@ -4,21 +4,21 @@ import jax
 import numpy as np
 import pytest
 
+from fsl_jax.formulations import HeadFormulation
 from fsl_jax.processes import to_host
 from fsl_jax.studies.planning.plan import plan_programs
 from fsl_jax.studies.running.fit_records import fit_records
 from fsl_jax.studies.running.prepare import prepare
 from fsl_jax.studies.running.testing import Measured, measure_selected
 from fsl_jax.studies.running.training import Fitted
-from fsl_jax.tasks import HeadFormulation
 
 HISTORY = {
-    "best_accuracy": np.float32([0.75, 0.5, -1]),
+    "best_measure": np.float32([0.75, 0.5, -np.inf]),
     "best_step": np.int32([4, 2, 0]),
     "best_loss": np.float32([1, 1, np.nan]),
     "stopped": np.array([False, True, True]),
     "diverged": np.array([False, False, True]),
-    "accuracies": np.float32([[0.5, 0.75], [0.5, np.nan], [np.nan, np.nan]]),
+    "measures": np.float32([[0.5, 0.75], [0.5, np.nan], [np.nan, np.nan]]),
     "losses": np.float32([[4, 2, 1, 1], [2, 2, np.nan, np.nan], [np.nan] * 4]),
 }
 
@@ -52,7 +52,7 @@ def test_the_test_set_is_tokenised_once(trained, monkeypatch, selected):
     measured = measure_selected(study, prepared, fitted, selected)
     records = fit_records(study, prepared, fitted, measured, {})
     assert calls == [len(study.test)]
-    assert list(measured.accuracies) == selected
+    assert list(measured.scores) == selected
     texts = [example.text.split() for example in study.test]
     assert measured.truncated == sum(len(words) > 9 for words in texts) > 0
     expected = f"{measured.truncated} test texts were longer than 9 tokens and were cut"
@@ -61,8 +61,8 @@ def test_the_test_set_is_tokenised_once(trained, monkeypatch, selected):
 
 def test_a_selected_run_has_the_accuracy_that_it_has_alone(trained):
     study, prepared, fitted = trained
-    both = measure_selected(study, prepared, fitted, [0, 2]).accuracies
-    assert both[2] == measure_selected(study, prepared, fitted, [2]).accuracies[2]
+    both = measure_selected(study, prepared, fitted, [0, 2]).scores
+    assert both[2] == measure_selected(study, prepared, fitted, [2]).scores[2]
 
 
 def test_records_say_how_each_run_ended(trained):

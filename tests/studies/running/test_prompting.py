@@ -47,7 +47,7 @@ def test_queries_that_were_cut_are_noted(running_study):
         (program,) = plan_programs(study.config)
         records, _ = run_prompts(study, program)
         formulation = make_prompt_formulation(study, program)
-        _, cut = formulation.tokenize(study.test)
+        cut = formulation.tokenize(study.test).truncated
     assert cut > 0
     expected = f"{cut} test texts were longer than {formulation.limit} tokens and were cut"
     assert records[0].notes == (expected,)

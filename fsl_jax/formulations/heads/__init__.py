@@ -1,0 +1,1 @@
+"""Formulations with a linear layer on hidden states of the model."""

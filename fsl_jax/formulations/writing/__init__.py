@@ -1,0 +1,1 @@
+"""The formulation of written answers, whose text a model is to write."""
