@@ -74,11 +74,16 @@ UNSTABLE = {
     ("full", "gemma2-template"): (1e-3, 1e-2),
     ("full", "t5-head"): (LOSS_TOLERANCE, 1e-4),
     ("pfeiffer", "t5-head"): (LOSS_TOLERANCE, 1e-4),
+    ("houlsby", "t5-head"): (LOSS_TOLERANCE, 1e-4),
 }
-"""Wider tolerances of losses and leaves on eight devices: a change of 1e-7 in the first parameters
-makes one of 2e-6 in the losses of the first case, and of 2e-4 in those of the second, two of whose
-runs have learning rates that are high for it. In the last two, up to three numbers of 8,000 differ
-by 2e-5 to 3e-5."""
+"""Wider tolerances of losses and leaves on eight devices and in packed rows: a change of 1e-7 in
+the first parameters makes one of 2e-6 in the losses of the first case, and of 2e-4 in those of the
+second, two of whose runs have learning rates that are high for it. In the last three, up to three
+numbers of 8,000 differ by 2e-5 to 4e-5."""
+
+UNSTABLE_GRADIENTS = {("adalora", "llama-head"): 1e-4}
+"""Wider tolerances of gradients, relative to the largest of a leaf: a change of 1e-7 in the base's
+parameters makes one of 6e-5 in the gradient of a singular value."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -286,7 +291,8 @@ def test_what_pads_a_smaller_rank_stays_zero(case):
 def test_in_packed_rows_it_is_the_same_as_with_a_row_for_each_example(case):
     apart = case.problem.unpacked()
     assert fewer_rows(case.problem, apart)
-    assert_same_training(case.last.runs, apart.fit(apart.compile()).runs)
+    tolerances = UNSTABLE.get(case.name, (LOSS_TOLERANCE, LEAF_TOLERANCE))
+    assert_same_training(case.last.runs, apart.fit(apart.compile()).runs, tolerances)
 
 
 def test_packed_windows_of_an_example_train_as_in_rows_of_their_own(tiny_head, tiny_problem, trial):
@@ -321,12 +327,13 @@ def test_packed_rows_have_the_logits_and_gradients_of_a_row_for_each_example(cas
     np.testing.assert_allclose(logits, expected, rtol=0, atol=LEAF_TOLERANCE)
     np.testing.assert_allclose(loss, expected_loss, rtol=LOSS_TOLERANCE, atol=LOSS_TOLERANCE)
     assert present(expected_gradients).keys() == case.trained
+    tolerance = UNSTABLE_GRADIENTS.get(case.name, LEAF_TOLERANCE)
     for path in case.trained:
         pair = flatten(gradients)[path], flatten(expected_gradients)[path]
         largest = np.abs(pair[1]).max()
         if not path.endswith(NOISE):
             assert largest > 0
-            np.testing.assert_allclose(*pair, rtol=0, atol=LEAF_TOLERANCE * largest, err_msg=path)
+            np.testing.assert_allclose(*pair, rtol=0, atol=tolerance * largest, err_msg=path)
 
 
 def first_batch(case, runs):
