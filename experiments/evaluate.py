@@ -61,12 +61,12 @@ def _evaluate(flags: EvaluateFlags) -> None:
     from fsl_jax.studies.evaluation.files import write_evaluation
     from fsl_jax.studies.evaluation.rows import load_test_rows
     from fsl_jax.studies.planning.base_model import load_base
-    from fsl_jax.tasks.given_columns import parse_columns
+    from fsl_jax.tasks.given_columns import parse_columns, with_usual_roles
 
     verbalizer = None if flags.verbalizer is None else parse_verbalizer(flags.verbalizer)
     dataset, rows_read = load_test_rows(
         flags.dataset,
-        parse_columns(flags.columns),
+        with_usual_roles(parse_columns(flags.columns), flags.text_column, flags.label_column),
         ReadOptions(
             flags.encoding or None,
             flags.separator or None,

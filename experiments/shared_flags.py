@@ -39,6 +39,8 @@ class DatasetFlags:
     dataset: str = same_flag(StudyConfig, "dataset", required=True)
     max_test: int | None = same_flag(StudyConfig, "max_test")
     columns: str = same_flag(StudyConfig, "columns")
+    text_column: str = same_flag(StudyConfig, "text_column")
+    label_column: str = same_flag(StudyConfig, "label_column")
     encoding: str = same_flag(StudyConfig, "encoding")
     separator: str = same_flag(StudyConfig, "separator")
     max_unfolded_gib: float = flag_field(

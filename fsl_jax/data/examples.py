@@ -37,6 +37,11 @@ class Example:
         return hash((*self.parts.items(), self.answer, self.group, self.identity))
 
     @property
+    def label(self) -> Any:
+        """The answer, as it is called where it is a class."""
+        return self.answer
+
+    @property
     def text(self) -> str:
         """All texts, each on a line of its own."""
         return "\n".join(self.parts.values())

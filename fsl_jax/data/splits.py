@@ -1,6 +1,8 @@
 """The fixed test set of a data set: what it is where the source has none, and subsets of it."""
 
+import importlib
 from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 from fsl_jax.data.duplicates import text_hash
 from fsl_jax.data.examples import Dataset, Example
@@ -71,3 +73,10 @@ def test_subset(dataset: Dataset, max_test: int | None) -> tuple[Example, ...]:
     hashes = [text_hash(example.text, salt="test_subset") for example in dataset.test]
     chosen = sorted(range(len(hashes)), key=hashes.__getitem__)[:max_test]
     return tuple(dataset.test[position] for position in sorted(chosen))
+
+
+def __getattr__(name: str) -> Any:
+    # Splits were drawn from here before there were tasks, which are a layer above.
+    if name == "few_shot_split":
+        return importlib.import_module("fsl_jax.tasks").few_shot_split
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

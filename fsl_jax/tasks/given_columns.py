@@ -1,6 +1,7 @@
 """The columns of roles, as a user writes them."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsl_jax.errors import InputError, brief
@@ -38,6 +39,32 @@ def parse_columns(text: str) -> dict[str, tuple[str, ...]]:
             )
         found[role.strip()] = columns
     return found
+
+
+def with_usual_roles(
+    columns: Mapping[str, str | Sequence[str]], text_column: str, label_column: str
+) -> dict[str, str | Sequence[str]]:
+    """Add the columns of the two roles that most tasks have.
+
+    Args:
+      columns: the columns of roles.
+      text_column: the column of the role `text`; empty for none.
+      label_column: the column of the role `label`; empty for none.
+
+    Returns:
+      The columns of all roles.
+
+    Raises:
+      InputError: a role is given twice.
+    """
+    others = {"text": text_column, "label": label_column}
+    added = {role: column for role, column in others.items() if column}
+    for role in added:
+        if role in columns:
+            raise InputError(
+                f"the column of the role {role!r} is given twice: by {role}_column and by columns"
+            )
+    return {**columns, **added}
 
 
 def _names(role: str, names: Any) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from fsl_jax.data.readers.options import ReadOptions
 from fsl_jax.data.rows import Parts
 from fsl_jax.errors import InputError, problems_error
 from fsl_jax.tasks.classification import Classification
+from fsl_jax.tasks.given_columns import with_usual_roles
 from fsl_jax.tasks.label_forms import hint, one_form
 from fsl_jax.tasks.making import label_problems, make_dataset
 from fsl_jax.tasks.reading import Place, Problems, ReadPart, file_problems, read_part
@@ -24,6 +25,8 @@ def load_dataset(
     task: str = AUTO,
     columns: GivenColumns | None = None,
     *,
+    text_column: str = "",
+    label_column: str = "",
     skip_empty: bool = False,
     normalize_labels: bool = False,
     options: ReadOptions | None = None,
@@ -37,6 +40,8 @@ def load_dataset(
       task: the name of the task; `auto` finds it out from the columns.
       columns: the columns of roles of the task, such as `{"text": "review", "label": "stars"}`;
         those of other roles are found by their usual names.
+      text_column: the column of the role `text`, if it is not in `columns`.
+      label_column: the column of the role `label`, if it is not in `columns`.
       skip_empty: True to pass over rows without text, which are an error otherwise.
       normalize_labels: True to make one label of those that differ only in case, white space or
         Unicode form.
@@ -49,6 +54,7 @@ def load_dataset(
       InputError: there is no such data set, or it cannot be used; the message says why, with the
         files and lines of all problems.
     """
+    columns = with_usual_roles(columns or {}, text_column, label_column)
     if name in EMBEDDED and task in (AUTO, Classification.name) and not columns:
         return load_embedded(name)
     parts = read_parts(name, options)

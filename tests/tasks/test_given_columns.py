@@ -1,7 +1,7 @@
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.tasks.given_columns import parse_columns
+from fsl_jax.tasks.given_columns import parse_columns, with_usual_roles
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,10 @@ def test_each_role_has_its_columns(text, expected):
 def test_what_cannot_be_read_is_refused(text, says):
     with pytest.raises(InputError, match=says):
         parse_columns(text)
+
+
+def test_the_usual_roles_can_be_given_alone():
+    assert with_usual_roles({}, "", "") == {}
+    assert with_usual_roles({"label": "a"}, "b", "") == {"label": "a", "text": "b"}
+    with pytest.raises(InputError, match="'label' is given twice"):
+        with_usual_roles({"label": "a"}, "", "b")

@@ -180,3 +180,11 @@ def test_problems_of_files_and_of_their_columns_come_together(rows_of):
         dataset_of_rows("x", {"train": (train,)})
     assert "train.jsonl, line 9: no JSON" in str(error.value)
     assert "the columns 'a' show no task" in str(error.value)
+
+
+def test_columns_of_usual_roles_have_names_of_their_own(tmp_path):
+    path = tmp_path / "data.csv"
+    rows = [f"{'sun' if n % 2 else 'rain'} {n},{n % 2}" for n in range(12)]
+    path.write_text("\n".join(["review,stars", *rows]))
+    dataset = load_dataset(str(path), text_column="review", label_column="stars")
+    assert dataset.labels == ("0", "1")

@@ -11,7 +11,7 @@ from fsl_jax.errors import problems_error
 from fsl_jax.studies.planning.plan_file import is_current
 from fsl_jax.studies.planning.study_config import StudyConfig
 
-_SOURCE_OF_DATA = ("dataset", "columns", "encoding", "separator")
+_SOURCE_OF_DATA = ("dataset", "columns", "text_column", "label_column", "encoding", "separator")
 """The fields of a config that say where the data are; their hash decides which data they are."""
 
 

@@ -139,6 +139,8 @@ class StudyConfig:
         "columns of a role. Those of other roles are found by their usual names.",
         "",
     )
+    text_column: str = flag_field("Short for --columns=text:…", "")
+    label_column: str = flag_field("Short for --columns=label:…", "")
     encoding: str = flag_field("Encoding of text files; if empty, it is found out.", "")
     separator: str = flag_field(
         "What separates the values of CSV and TSV files: comma, semicolon, tab or a character; if "

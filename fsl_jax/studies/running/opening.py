@@ -45,6 +45,8 @@ def load_study_data(config: StudyConfig, options: RunOptions) -> Dataset:
         config.dataset,
         config.task,
         parse_columns(config.columns),
+        text_column=config.text_column,
+        label_column=config.label_column,
         skip_empty=config.skip_empty,
         normalize_labels=config.normalize_labels,
         options=ReadOptions(
