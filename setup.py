@@ -6,7 +6,7 @@ JAX = ">=0.10.2,<0.13"
 
 setup(
     name="fsl_jax",
-    version="0.3.0",
+    version="0.4.0",
     description="Which way of using a pretrained language model works best on a few examples?",
     license="Apache-2.0",
     license_files=["LICENSE"],

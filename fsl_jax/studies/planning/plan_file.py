@@ -19,10 +19,11 @@ from fsl_jax.validation import checked_fields
 
 PLAN_FILE = "plan.json"
 
-FORMAT = 3
+FORMAT = 4
 """The version of the files of a study.
 
 Version 1, of fsl_jax 0.1.0, had no hashes. In version 2, of fsl_jax 0.2.0, each example was padded.
+Version 3, of fsl_jax 0.3.0, knew classification alone.
 """
 
 _ADVICE = "Put it back from a copy, or give another --output."

@@ -74,7 +74,7 @@ def test_a_plan_of_a_later_version_is_refused_by_its_version(tmp_path):
     later = {"format": FORMAT + 1, **FIRST, "models": MODELS}
     later["environment"] = {"versions": {"fsl_jax": "9.0"}}
     (tmp_path / "plan.json").write_bytes(encode_sealed(later))
-    with pytest.raises(InputError, match=r"began: 9\.0, whose files have format 4"):
+    with pytest.raises(InputError, match=r"began: 9\.0, whose files have format 5"):
         read_plan(epath.Path(tmp_path))
 
 
