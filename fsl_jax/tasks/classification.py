@@ -19,8 +19,11 @@ from fsl_jax.tasks.row_reader import RowReader, value_of
 from fsl_jax.tasks.task import Columns, Metric, Roles, Scores, Table, Task, Values
 from fsl_jax.tasks.text_columns import TEXTS, find_texts
 
+CLASS_NAMES = ("label", "labels", "class", "category", "intent", "sentiment", "topic", "label_text")
+"""Names of columns that hold classes, whatever these look like."""
+
 LABELS = (
-    *("label", "labels", "class", "category", "intent", "sentiment", "topic", "label_text"),
+    *CLASS_NAMES,
     *("gold_label", "target", "coarse_label", "stars", "rating", "is_duplicate", "y", "answer"),
 )
 """Usual names of the column of labels."""
@@ -43,8 +46,8 @@ class Classification(Task):
     optional = frozenset(("identity", "group"))
     texts = frozenset(("text",))
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("accuracy", "Accuracy"),
-        Metric("macro_f1", "Macro F1"),
+        Metric("accuracy", "accuracy"),
+        Metric("macro_f1", "macro F1"),
         Metric("matthews", "Matthews correlation", is_share=False),
     )
 
@@ -55,7 +58,7 @@ class Classification(Task):
         return found | ({"text": texts} if texts else {})
 
     def recognises(self, rows: Sequence[Values], columns: Columns) -> bool:
-        """Recognise texts, and labels of which some come again."""
+        """Recognise texts, and labels that are called so or of which some come again."""
         if len(columns["label"]) > 1:
             return False
         labels = [value_of(row, columns["label"][0]) for row in rows]
@@ -63,7 +66,8 @@ class Classification(Task):
         return (
             all(isinstance(value_of(row, c), str | None) for row in rows for c in columns["text"])
             and all(isinstance(label, str | int) for label in known)
-            and are_classes(known)
+            and (columns["label"][0].casefold() in CLASS_NAMES or are_classes(known))
+            and bool(known)
         )
 
     def read(self, row: Values, columns: Columns) -> Example:

@@ -49,7 +49,7 @@ class Generation(Task):
         Metric("rouge_1", "ROUGE-1"),
         Metric("rouge_2", "ROUGE-2"),
         Metric("rouge_l", "ROUGE-L"),
-        Metric("exact_match", "Exact match"),
+        Metric("exact_match", "exact match"),
     )
 
     def find(self, columns: Sequence[str], rows: Sequence[Values]) -> dict[str, tuple[str, ...]]:

@@ -40,9 +40,9 @@ class Multicolumn(Task):
     optional = frozenset(("identity", "group"))
     texts = frozenset(("text",))
     metrics = (
-        Metric("accuracy", "Accuracy"),
-        Metric("macro_f1", "Macro F1"),
-        Metric("all_columns", "All columns right"),
+        Metric("accuracy", "accuracy"),
+        Metric("macro_f1", "macro F1"),
+        Metric("all_columns", "all columns right"),
     )
 
     def find(self, columns: Sequence[str], rows: Sequence[Values]) -> dict[str, tuple[str, ...]]:

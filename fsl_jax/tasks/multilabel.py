@@ -41,9 +41,9 @@ class Multilabel(Task):
     optional = frozenset(("identity", "group"))
     texts = frozenset(("text",))
     metrics = (
-        Metric("micro_f1", "Micro F1"),
-        Metric("macro_f1", "Macro F1"),
-        Metric("subset_accuracy", "Subset accuracy"),
+        Metric("micro_f1", "micro F1"),
+        Metric("macro_f1", "macro F1"),
+        Metric("subset_accuracy", "subset accuracy"),
     )
 
     def find(self, columns: Sequence[str], rows: Sequence[Values]) -> dict[str, tuple[str, ...]]:

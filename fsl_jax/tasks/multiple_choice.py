@@ -45,7 +45,7 @@ class MultipleChoice(Task):
     }
     optional = frozenset((CONTEXT, "identity", "group"))
     texts = frozenset((QUESTION,))
-    metrics = (Metric("accuracy", "Accuracy"),)
+    metrics = (Metric("accuracy", "accuracy"),)
 
     def find(self, columns: Sequence[str], rows: Sequence[Values]) -> dict[str, tuple[str, ...]]:
         """Find the columns; without a column of choices, those that are named as choices."""

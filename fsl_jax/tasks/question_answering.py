@@ -43,7 +43,7 @@ class QuestionAnswering(Task):
     }
     optional = frozenset(("impossible", "identity", "group"))
     texts = frozenset((QUESTION, CONTEXT))
-    metrics = (Metric("f1", "F1"), Metric("exact_match", "Exact match"))
+    metrics = (Metric("f1", "F1"), Metric("exact_match", "exact match"))
 
     def recognises(self, rows: Sequence[Values], columns: Columns) -> bool:
         """Recognise answers with places, and texts that stand in their paragraphs."""

@@ -37,7 +37,7 @@ class Regression(Task):
     metrics = (
         Metric("pearson", "Pearson correlation", is_share=False),
         Metric("spearman", "Spearman correlation", is_share=False),
-        Metric("rmse", "Root mean square error", is_share=False, higher_is_better=False),
+        Metric("rmse", "root mean square error", is_share=False, higher_is_better=False),
     )
 
     def find(self, columns: Sequence[str], rows: Sequence[Values]) -> dict[str, tuple[str, ...]]:

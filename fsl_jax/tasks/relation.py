@@ -35,8 +35,8 @@ class Relation(Classification):
     optional = frozenset((HEAD, TAIL, "identity", "group"))
     texts = frozenset(("text",))
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("accuracy", "Accuracy"),
-        Metric("relation_f1", "Micro F1 of relations"),
+        Metric("accuracy", "accuracy"),
+        Metric("relation_f1", "micro F1 of relations"),
     )
 
     def find(self, columns: Sequence[str], rows: Sequence[Values]) -> dict[str, tuple[str, ...]]:

@@ -36,9 +36,9 @@ class Tagging(Task):
     optional = frozenset(("identity", "group"))
     texts = frozenset(("words",))
     metrics = (
-        Metric("entity_f1", "Entity F1"),
-        Metric("entity_precision", "Entity precision"),
-        Metric("entity_recall", "Entity recall"),
+        Metric("entity_f1", "entity F1"),
+        Metric("entity_precision", "entity precision"),
+        Metric("entity_recall", "entity recall"),
     )
 
     def recognises(self, rows: Sequence[Values], columns: Columns) -> bool:

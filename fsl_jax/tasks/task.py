@@ -41,7 +41,7 @@ class Metric:
 
     Attributes:
       name: its name in results.
-      title: its name in tables and pictures.
+      title: its name in tables, pictures and the middle of sentences.
       is_share: True if it is from 0 to 1, and shown in percent.
       higher_is_better: False for an error.
     """

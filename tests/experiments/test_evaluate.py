@@ -56,7 +56,7 @@ def test_the_script_prints_a_table_and_writes_the_files(
     assert values["method"].startswith("lora(rank=2, alpha=16.0")
     assert values["examples"] == 12
     accuracy = values["scores"]["accuracy"]
-    assert f"Accuracy: {100 * accuracy:.1f} %" in out
+    assert f"accuracy {100 * accuracy:.1f} % of 12 examples" in out
     lines = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
     predictions = [json.loads(line) for line in lines]
     hits = [each["answer"] == each["prediction"] for each in predictions]

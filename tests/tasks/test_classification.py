@@ -62,5 +62,15 @@ def test_scores_details_and_baselines():
     ],
 )
 def test_classes_come_again_and_are_short(labels, recognised):
+    rows = [{"text": str(n), "rating": label} for n, label in enumerate(labels)]
+    columns = {"text": ("text",), "label": ("rating",)}
+    assert TASK.recognises(rows, columns) == recognised
+
+
+@pytest.mark.parametrize(
+    ("labels", "recognised"),
+    [(list("abcdef"), True), (["x" * 100], True), ([0.5, 1.5], False), ([None], False)],
+)
+def test_a_column_of_labels_holds_classes_whatever_they_look_like(labels, recognised):
     rows = [{"text": str(n), "label": label} for n, label in enumerate(labels)]
     assert TASK.recognises(rows, COLUMNS) == recognised

@@ -143,3 +143,8 @@ def test_wrong_roles_are_refused(task, given, says, rows_of):
     with pytest.raises(InputError) as error:
         recognise([rows_of(table(text=text, label=few))], task, given)
     assert says in str(error.value)
+
+
+def test_a_column_of_labels_holds_classes_however_long(rows_of):
+    rows = [{"text": f"text {n}", "label": "w" * 100 + str(n)} for n in range(12)]
+    assert recognise([rows_of(rows)]).task.name == "classification"

@@ -13,7 +13,7 @@ from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.formulations.formulation import Formulation
 from fsl_jax.studies.records.jsonl import Record
 from fsl_jax.tasks.registry import find_task
-from fsl_jax.tasks.task import Scores, Table, Task
+from fsl_jax.tasks.task import Metric, Scores, Table, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,19 +98,19 @@ class Evaluation:
 
     def __str__(self) -> str:
         """Write the tables, the scores, and how many texts were cut."""
-        titles = {metric.name: metric for metric in self.task.metrics}
+        metrics = {metric.name: metric for metric in self.task.metrics}
         lines = [line for table in self.tables for line in (*_lines(table), "")]
-        lines += [
-            f"{titles[name].title}: {100 * value:.1f} %"
-            if titles[name].is_share
-            else f"{titles[name].title}: {value:.3f}"
-            for name, value in self.scores.items()
-        ]
-        lines.append(f"of {len(self.examples)} examples")
+        scores = [_score(metrics[name], value) for name, value in self.scores.items()]
+        lines += [f"{scores[0]} of {len(self.examples)} examples", *scores[1:]]
         if self.truncated:
             limit = self.formulation.limit
             lines.append(f"{self.truncated} texts were longer than {limit} tokens and were cut")
         return "\n".join(lines)
+
+
+def _score(metric: Metric, value: float) -> str:
+    shown = f"{100 * value:.1f} %" if metric.is_share else f"{value:.3f}"
+    return f"{metric.title} {shown}"
 
 
 def _lines(table: Table) -> list[str]:

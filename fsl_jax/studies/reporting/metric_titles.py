@@ -9,8 +9,7 @@ from fsl_jax.tasks.task import Metric
 def metric_title(name: str) -> str:
     """Return the title of a metric inside a sentence, such as `entity F1` for `entity_f1`."""
     known = _metrics().get(name)
-    title = known.title if known else name.replace("_", " ")
-    return title[:1].lower() + title[1:]
+    return known.title if known else name.replace("_", " ")
 
 
 def metric_bounds(name: str) -> tuple[float, float]:

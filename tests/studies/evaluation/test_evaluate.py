@@ -127,7 +127,7 @@ def test_data_may_lack_a_class_of_the_adapter(bert, head_adapter, garden):
     evaluation = evaluate_adapter(bert, head_adapter, fruit)
     assert {each.answer for each in evaluation.examples} == {"fruit"}
     assert set(evaluation.predictions[0].probabilities) == {"herb", "fruit", "moss"}
-    assert "Accuracy: " in str(evaluation)
+    assert "accuracy " in str(evaluation)
 
 
 def test_an_encoder_s_adapter_of_pefts_has_no_head(bert, tmp_path, garden, leaves_of):

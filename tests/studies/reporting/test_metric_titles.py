@@ -7,7 +7,7 @@ from fsl_jax.studies.reporting.metric_titles import metric_bounds, metric_title
     ("name", "title"),
     [("accuracy", "accuracy"), ("entity_f1", "entity F1"), ("another_one", "another one")],
 )
-def test_titles_begin_in_lower_case(name, title):
+def test_titles_are_those_inside_a_sentence(name, title):
     assert metric_title(name) == title
 
 
