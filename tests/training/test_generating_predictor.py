@@ -87,7 +87,7 @@ def test_texts_that_give_no_answer_are_counted(trained, tiny_dataset):
     assert all(found.outputs.ravel())
 
 
-@pytest.mark.parametrize("family", ["llama", "t5"])
+@pytest.mark.parametrize("family", ["llama", pytest.param("t5", marks=pytest.mark.soak)])
 def test_runs_on_a_mesh_learn_the_same(tiny_problem, writers, trial, family):
     trials = [trial(LoRA(4)), trial(LoRA(4), seed=21)]
     made = tiny_problem(writers[family], trials, steps=4, evaluate_every=2)
