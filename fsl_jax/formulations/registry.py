@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fsl_jax.errors import InputError, brief, problems_error
+from fsl_jax.formulations.description import description_class
 from fsl_jax.formulations.formulation import Formulation
 from fsl_jax.formulations.heads.choice_head import ChoiceHead
 from fsl_jax.formulations.heads.classifier import ClassifierFormulation
@@ -35,7 +36,7 @@ FORMULATIONS: dict[str, Any] = {
         WrittenFormulation,
     )
 }
-"""The class of each formulation. Its `Description` has the fields that `restore` reads."""
+"""The class of each formulation."""
 
 
 def restore_formulation(described: Mapping[str, Any], pretrained: Pretrained) -> Formulation:
@@ -60,7 +61,7 @@ def restore_formulation(described: Mapping[str, Any], pretrained: Pretrained) ->
             f"{', '.join(sorted(FORMULATIONS))}. Save the adapter again"
         )
     try:
-        values = checked_fields(kind.Description, described)
+        values = checked_fields(description_class(kind), described)
     except InputError as error:
         raise problems_error(
             "the adapter's description of its task cannot be used; save the adapter again:",
@@ -70,5 +71,5 @@ def restore_formulation(described: Mapping[str, Any], pretrained: Pretrained) ->
         raise InputError(
             f"the adapter's description has max_length {values['max_length']}; expected at least 1"
         )
-    formulation: Formulation = kind.restore(pretrained, **values)
+    formulation: Formulation = kind.restore(pretrained, values)
     return formulation

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError
+from fsl_jax.formulations.base import BaseFormulation
 from fsl_jax.formulations.label_words import LabelWords
 from fsl_jax.formulations.labels import label_indices, most_probable
 from fsl_jax.formulations.objectives.classification import ClassificationObjective
@@ -28,7 +29,6 @@ from fsl_jax.formulations.verbalizer import Verbalizer
 from fsl_jax.formulations.word_scores import score_words, words_trunk
 from fsl_jax.models.blocks.prompt_tokens import prompt_token_ids
 from fsl_jax.models.blocks.suffix_tokens import suffix_length
-from fsl_jax.models.input_checks import require_rows
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.models.tokenizing import prompt_tokens
@@ -36,7 +36,7 @@ from fsl_jax.packing.batch import Batch
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TemplateFormulation:
+class TemplateFormulation(BaseFormulation):
     """Classifies with the probability of label words after a prompt.
 
     Attributes:
@@ -56,28 +56,10 @@ class TemplateFormulation:
     max_length: int | None = None
     reserved_positions: int = 0
     name: ClassVar[str] = "template"
-
-    @dataclasses.dataclass(frozen=True)
-    class Description:
-        """The fields of `describe`."""
-
-        labels: list[str]
-        max_length: int
-        template: str
-        verbalizer: dict[str, list[str]]
-
-    @classmethod
-    def restore(
-        cls,
-        pretrained: Pretrained,
-        labels: Sequence[str],
-        max_length: int,
-        template: str,
-        verbalizer: Mapping[str, Sequence[str]],
-    ) -> "TemplateFormulation":
-        """Make the formulation from the fields of its description."""
-        words = Verbalizer.from_mapping(tuple(labels), verbalizer)
-        return cls(pretrained, tuple(labels), Template(template), words, max_length)
+    described_as: ClassVar[Mapping[str, Any]] = {
+        "template": str,
+        "verbalizer": dict[str, list[str]],
+    }
 
     def __post_init__(self):
         if not self.pretrained.is_language_model:
@@ -93,23 +75,21 @@ class TemplateFormulation:
         prompt = None if self._decoder_has_words else self.template.render(parts)
         tokens = self.verbalizer.tokens(self.pretrained.tokenizer, prompt)
         words = [word for label_words in self.verbalizer.words for word in label_words]
-        self._require_rows(words, tokens)
+        self.require_rows(words, tokens)
         return LabelWords.from_tokens(tokens, self.verbalizer.class_indices())
 
     @property
     def limit(self) -> int:
         """The largest number of tokens of a prompt, which leaves room for the label words."""
-        most = self.pretrained.config.max_length - self.reserved_positions
-        if self._decoder_has_words:
-            return min(self.max_length or most, most)
         # All words are appended to a prompt side by side: each has its own tokens, but they share
         # positions. So the longest word counts, not their sum.
-        return min(self.max_length or most, most) - self.words.extra_positions
+        after = 0 if self._decoder_has_words else self.words.extra_positions
+        return self.limit_with_words - after
 
     @property
     def limit_with_words(self) -> int:
         """The largest number of tokens of a prompt and a label word together."""
-        return self.limit + (0 if self._decoder_has_words else self.words.extra_positions)
+        return super().limit
 
     @property
     def _decoder_has_words(self) -> bool:
@@ -154,7 +134,7 @@ class TemplateFormulation:
             for example in examples
         ]
         tokens = [prompt.ids for prompt in fitted]
-        self._require_rows([example.text for example in examples], tokens)
+        self.require_rows([example.text for example in examples], tokens)
         return Tokenized(tokens, sum(prompt.is_cut for prompt in fitted))
 
     def targets(self, examples: Sequence[Example], tokenized: Tokenized) -> np.ndarray:
@@ -192,11 +172,6 @@ class TemplateFormulation:
     def trunk(self, params: Params, batch: Batch) -> Float[Array, "R T D"]:
         """Compute the activations below `top_layers`."""
         return words_trunk(self.pretrained, params, self.words, batch)
-
-    def _require_rows(self, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> None:
-        pretrained = self.pretrained
-        rows = pretrained.config.vocab_size
-        require_rows(pretrained.name, pretrained.tokenizer, rows, texts, tokens)
 
     def count_tokens(self, prompts: Sequence[str]) -> list[int]:
         """Count the tokens of whole prompts, without cutting any."""
@@ -252,10 +227,16 @@ class TemplateFormulation:
 
     def describe(self) -> dict[str, Any]:
         """Return the name, the labels, the limit, the template and the label words."""
-        return {
-            "name": self.name,
-            "labels": list(self.labels),
+        words = dict(zip(self.labels, map(list, self.verbalizer.words), strict=True))
+        return super().describe() | {
             "max_length": self.limit_with_words,
             "template": self.template.text,
-            "verbalizer": dict(zip(self.labels, map(list, self.verbalizer.words), strict=True)),
+            "verbalizer": words,
         }
+
+    @classmethod
+    def restore(cls, pretrained: Pretrained, values: Mapping[str, Any]) -> BaseFormulation:
+        """Make the formulation again; see `BaseFormulation.restore`."""
+        template = Template(values["template"])
+        words = Verbalizer.from_mapping(values["labels"], values["verbalizer"])
+        return super().restore(pretrained, {**values, "template": template, "verbalizer": words})

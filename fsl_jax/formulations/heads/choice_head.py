@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -14,8 +14,6 @@ from fsl_jax.formulations.heads.pooled_head import PooledHead
 from fsl_jax.formulations.objectives.choices import ChoiceObjective, ChoiceScores
 from fsl_jax.formulations.pairs import pair_frame, plain_tokens
 from fsl_jax.formulations.tokenized import Tokenized
-from fsl_jax.models.input_checks import require_rows
-from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.packing.batch import Batch
 from fsl_jax.tasks.multiple_choice import CONTEXT, QUESTION, choices
 
@@ -36,18 +34,8 @@ class ChoiceHead(PooledHead):
 
     pooling: str = ""
     name: ClassVar[str] = "choice_head"
-
-    @dataclasses.dataclass(frozen=True)
-    class Description:
-        """The fields of `describe`."""
-
-        max_length: int
-        pooling: str
-
-    @classmethod
-    def restore(cls, pretrained: Pretrained, max_length: int, pooling: str) -> "ChoiceHead":
-        """Make the formulation from the fields of its description."""
-        return cls(pretrained, pooling, max_length=max_length)
+    labels = ()
+    """None, since each question has its own choices."""
 
     @property
     def outputs_size(self) -> int:
@@ -58,16 +46,6 @@ class ChoiceHead(PooledHead):
     def objective(self) -> ChoiceObjective:
         """The cross-entropy over the choices of a question."""
         return ChoiceObjective()
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """None, since each question has its own choices."""
-        return ()
-
-    @property
-    def initial_words(self) -> tuple[str, ...]:
-        """None, as there are no labels."""
-        return ()
 
     def tokenize(self, examples: Sequence[Example], *, answered: bool = False) -> Tokenized:
         """Tokenise questions with each of their choices.
@@ -99,8 +77,7 @@ class ChoiceHead(PooledHead):
             rest = max(0, excess - len(firsts[first]))
             tokens.append(frame.join(firsts[first][excess:], second[rest:]))
             is_cut.append(excess > 0)
-        tokenizer, rows = self.pretrained.tokenizer, self.pretrained.config.vocab_size
-        require_rows(self.pretrained.name, tokenizer, rows, map("".join, flat), tokens)
+        self.require_rows(map("".join, flat), tokens)
         tokenized = Tokenized(tokens, 0, np.array([len(each) for each in pairs], np.int32))
         cut = len(set(tokenized.owners[np.array(is_cut, bool)].tolist()))
         return dataclasses.replace(tokenized, truncated=cut)
@@ -123,10 +100,6 @@ class ChoiceHead(PooledHead):
         """Return the index of the choice with the highest score."""
         scores = np.split(np.ravel(outputs.scores), np.cumsum(np.bincount(tokenized.owners))[:-1])
         return [int(of_example.argmax()) for of_example in scores]
-
-    def describe(self) -> dict[str, Any]:
-        """Return the name, the limit and the pooling."""
-        return {"name": self.name, "max_length": self.limit, "pooling": self.pooling}
 
 
 def _pairs(example: Example, line_end: str) -> list[tuple[str, str]]:

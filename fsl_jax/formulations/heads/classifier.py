@@ -1,7 +1,6 @@
 """The formulation `classifier`: the model's own head, which a checkpoint or an adapter brought."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -23,25 +22,13 @@ class ClassifierFormulation(HeadFormulation):
     Attributes:
       pretrained: the model, with the head `sequence_classification`.
       labels: the C classes, in the order of the head's.
+      pooling: not used, since the head pools.
       max_length: as in `HeadFormulation`.
       reserved_positions: as in `HeadFormulation`.
     """
 
+    pooling: str = dataclasses.field(default="", init=False)
     name: ClassVar[str] = "classifier"
-
-    @dataclasses.dataclass(frozen=True)
-    class Description:
-        """The fields of `describe`."""
-
-        labels: list[str]
-        max_length: int
-
-    @classmethod
-    def restore(  # type: ignore[override]
-        cls, pretrained: Pretrained, labels: Sequence[str], max_length: int
-    ) -> "ClassifierFormulation":
-        """Make the formulation from the fields of its description."""
-        return cls(pretrained, tuple(labels), max_length=max_length)
 
     def __post_init__(self):
         super().__post_init__()
@@ -72,7 +59,3 @@ class ClassifierFormulation(HeadFormulation):
             batch.input_ids,
             **options,
         )
-
-    def describe(self) -> dict[str, Any]:
-        """Return the name, the labels and the limit."""
-        return {"name": self.name, "labels": list(self.labels), "max_length": self.limit}

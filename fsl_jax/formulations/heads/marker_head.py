@@ -6,7 +6,7 @@ https://arxiv.org/abs/1906.03158.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -19,8 +19,6 @@ from fsl_jax.formulations.labels import label_indices, most_probable
 from fsl_jax.formulations.markers import tokenize_marked
 from fsl_jax.formulations.objectives.classification import ClassificationObjective
 from fsl_jax.formulations.tokenized import Tokenized
-from fsl_jax.models.input_checks import require_rows
-from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.packing.batch import Batch
 
 
@@ -41,20 +39,6 @@ class MarkerHead(PlaceHead):
     labels: tuple[str, ...]
     name: ClassVar[str] = "marker_head"
 
-    @dataclasses.dataclass(frozen=True)
-    class Description:
-        """The fields of `describe`."""
-
-        labels: list[str]
-        max_length: int
-
-    @classmethod
-    def restore(
-        cls, pretrained: Pretrained, labels: Sequence[str], max_length: int
-    ) -> "MarkerHead":
-        """Make the formulation from the fields of its description."""
-        return cls(pretrained, tuple(labels), max_length=max_length)
-
     @property
     def outputs_size(self) -> int:
         """C, the number of relations."""
@@ -70,11 +54,6 @@ class MarkerHead(PlaceHead):
         """The cross-entropy of the logits of relations."""
         return ClassificationObjective()
 
-    @property
-    def initial_words(self) -> tuple[str, ...]:
-        """The relations."""
-        return self.labels
-
     def tokenize(self, examples: Sequence[Example], *, answered: bool = False) -> Tokenized:
         """Tokenise texts; cut those longer than the limit around their entities, and count them.
 
@@ -89,10 +68,9 @@ class MarkerHead(PlaceHead):
           InputError: entities are not marked, the limit leaves no room for them, or a text has a
             token that the model does not embed.
         """
-        tokenizer, rows = self.pretrained.tokenizer, self.pretrained.config.vocab_size
-        found = tokenize_marked(tokenizer, examples, self.limit)
+        found = tokenize_marked(self.pretrained.tokenizer, examples, self.limit)
         tokens = [each.ids for each in found]
-        require_rows(self.pretrained.name, tokenizer, rows, (e.text for e in examples), tokens)
+        self.require_rows((example.text for example in examples), tokens)
         end = int(self.pretrained.config.is_decoder)
         places = np.array([(each.head[end], each.tail[end]) for each in found], np.int32)
         return Tokenized(tokens, sum(each.is_cut for each in found), features={PLACES: places})
@@ -113,7 +91,3 @@ class MarkerHead(PlaceHead):
     ) -> list[str]:
         """Return the most probable relation of each example."""
         return most_probable(outputs, self.labels)
-
-    def describe(self) -> dict[str, Any]:
-        """Return the name, the relations and the limit."""
-        return {"name": self.name, "labels": list(self.labels), "max_length": self.limit}

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +12,6 @@ from fsl_jax.data.examples import Example
 from fsl_jax.formulations.heads.pooled_head import PooledHead
 from fsl_jax.formulations.objectives.multicolumn import MulticolumnObjective
 from fsl_jax.formulations.tokenized import Tokenized
-from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.tasks.multicolumn import labels_by_column
 
 
@@ -34,21 +33,6 @@ class MulticolumnHead(PooledHead):
     labels: tuple[str, ...]
     pooling: str = ""
     name: ClassVar[str] = "multicolumn_head"
-
-    @dataclasses.dataclass(frozen=True)
-    class Description:
-        """The fields of `describe`."""
-
-        labels: list[str]
-        max_length: int
-        pooling: str
-
-    @classmethod
-    def restore(
-        cls, pretrained: Pretrained, labels: Sequence[str], max_length: int, pooling: str
-    ) -> "MulticolumnHead":
-        """Make the formulation from the fields of its description."""
-        return cls(pretrained, tuple(labels), pooling, max_length=max_length)
 
     @property
     def columns(self) -> tuple[tuple[str, ...], ...]:
@@ -89,12 +73,3 @@ class MulticolumnHead(PooledHead):
             tuple(labels[number] for labels, number in zip(self.columns, row, strict=True))
             for row in np.asarray(self.objective.predictions(jnp.asarray(outputs)))
         ]
-
-    def describe(self) -> dict[str, Any]:
-        """Return the name, the classes of all columns, the limit and the pooling."""
-        return {
-            "name": self.name,
-            "labels": list(self.labels),
-            "max_length": self.limit,
-            "pooling": self.pooling,
-        }

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +12,6 @@ from fsl_jax.data.examples import Example
 from fsl_jax.formulations.heads.pooled_head import PooledHead
 from fsl_jax.formulations.objectives.multilabel import MultilabelObjective
 from fsl_jax.formulations.tokenized import Tokenized
-from fsl_jax.models.pretrained import Pretrained
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,21 +30,6 @@ class MultilabelHead(PooledHead):
     pooling: str = ""
     name: ClassVar[str] = "multilabel_head"
 
-    @dataclasses.dataclass(frozen=True)
-    class Description:
-        """The fields of `describe`."""
-
-        labels: list[str]
-        max_length: int
-        pooling: str
-
-    @classmethod
-    def restore(
-        cls, pretrained: Pretrained, labels: Sequence[str], max_length: int, pooling: str
-    ) -> "MultilabelHead":
-        """Make the formulation from the fields of its description."""
-        return cls(pretrained, tuple(labels), pooling, max_length=max_length)
-
     @property
     def outputs_size(self) -> int:
         """C, the number of labels."""
@@ -55,11 +39,6 @@ class MultilabelHead(PooledHead):
     def objective(self) -> MultilabelObjective:
         """The binary cross-entropy of each label."""
         return MultilabelObjective()
-
-    @property
-    def initial_words(self) -> tuple[str, ...]:
-        """The labels."""
-        return self.labels
 
     def targets(
         self, examples: Sequence[Example], tokenized: Tokenized
@@ -79,12 +58,3 @@ class MultilabelHead(PooledHead):
             tuple(sorted(self.labels[number] for number in np.flatnonzero(row)))
             for row in np.asarray(self.objective.predictions(jnp.asarray(outputs)))
         ]
-
-    def describe(self) -> dict[str, Any]:
-        """Return the name, the labels, the limit and the pooling."""
-        return {
-            "name": self.name,
-            "labels": list(self.labels),
-            "max_length": self.limit,
-            "pooling": self.pooling,
-        }

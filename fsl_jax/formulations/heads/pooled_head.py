@@ -17,7 +17,6 @@ from fsl_jax.formulations.tokenized import Tokenized
 from fsl_jax.models.blocks.pooling import POOLINGS
 from fsl_jax.models.blocks.prompt_positions import prompt_length
 from fsl_jax.models.blocks.suffix_tokens import suffix_length
-from fsl_jax.models.input_checks import require_rows
 from fsl_jax.packing.batch import Batch
 
 
@@ -62,14 +61,12 @@ class PooledHead(TextHead):
         Raises:
           InputError: a text has a token that the model does not embed.
         """
-        texts = [example.text for example in examples]
-        tokenizer, rows = self.pretrained.tokenizer, self.pretrained.config.vocab_size
         tokens = text_tokens(self.pretrained, examples, verbose=False)
         too_long = sum(len(ids) > self.limit for ids in tokens)
         if too_long:
             options = {"truncation": True, "max_length": self.limit}
             tokens = text_tokens(self.pretrained, examples, **options)
-        require_rows(self.pretrained.name, tokenizer, rows, texts, tokens)
+        self.require_rows([example.text for example in examples], tokens)
         return Tokenized(tokens, too_long)
 
     def representation(

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -14,7 +14,6 @@ from fsl_jax.errors import InputError
 from fsl_jax.formulations.heads.pooled_head import PooledHead
 from fsl_jax.formulations.objectives.regression import RegressionObjective
 from fsl_jax.formulations.tokenized import Tokenized
-from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.packing.batch import Batch
 
 
@@ -35,22 +34,8 @@ class RegressionHead(PooledHead):
     deviation: float
     pooling: str = ""
     name: ClassVar[str] = "regression_head"
-
-    @dataclasses.dataclass(frozen=True)
-    class Description:
-        """The fields of `describe`."""
-
-        mean: float
-        deviation: float
-        max_length: int
-        pooling: str
-
-    @classmethod
-    def restore(
-        cls, pretrained: Pretrained, mean: float, deviation: float, max_length: int, pooling: str
-    ) -> "RegressionHead":
-        """Make the formulation from the fields of its description."""
-        return cls(pretrained, mean, deviation, pooling, max_length=max_length)
+    labels = ()
+    """None, since a number has no words."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -69,16 +54,6 @@ class RegressionHead(PooledHead):
     def objective(self) -> RegressionObjective:
         """The squared error, and the correlation."""
         return RegressionObjective()
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """None, since a number has no words."""
-        return ()
-
-    @property
-    def initial_words(self) -> tuple[str, ...]:
-        """None, as there are no labels."""
-        return ()
 
     def targets(
         self, examples: Sequence[Example], tokenized: Tokenized
@@ -99,16 +74,6 @@ class RegressionHead(PooledHead):
         """Return the number of each example, in the units of the training examples."""
         numbers: list[float] = (outputs.astype(np.float64) * self.deviation + self.mean).tolist()
         return numbers
-
-    def describe(self) -> dict[str, Any]:
-        """Return the name, the mean, the deviation, the limit and the pooling."""
-        return {
-            "name": self.name,
-            "mean": self.mean,
-            "deviation": self.deviation,
-            "max_length": self.limit,
-            "pooling": self.pooling,
-        }
 
 
 def number_scale(examples: Sequence[Example]) -> tuple[float, float]:

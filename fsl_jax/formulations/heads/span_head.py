@@ -16,8 +16,6 @@ from fsl_jax.formulations.objectives.spans import NONE, SpanLogits, SpanObjectiv
 from fsl_jax.formulations.offsets import text_of_tokens, tokens_of_range
 from fsl_jax.formulations.tokenized import Tokenized
 from fsl_jax.formulations.windows import Window, make_windows
-from fsl_jax.models.input_checks import require_rows
-from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.packing.batch import Batch
 from fsl_jax.tasks.question_answering import CONTEXT, QUESTION, Answers
 
@@ -46,20 +44,8 @@ class SpanHead(PlaceHead):
     longest: int = 30
     may_be_silent: bool = True
     name: ClassVar[str] = "span_head"
-
-    @dataclasses.dataclass(frozen=True)
-    class Description:
-        """The fields of `describe`."""
-
-        overlap: int
-        longest: int
-        may_be_silent: bool
-        max_length: int
-
-    @classmethod
-    def restore(cls, pretrained: Pretrained, max_length: int, **options: Any) -> "SpanHead":
-        """Make the formulation from the fields of its description."""
-        return cls(pretrained, max_length=max_length, **options)
+    labels = ()
+    """None, since each question has its own answers."""
 
     @property
     def outputs_size(self) -> int:
@@ -70,16 +56,6 @@ class SpanHead(PlaceHead):
     def objective(self) -> SpanObjective:
         """The cross-entropies of the start and the end, and the F1 of tokens."""
         return SpanObjective(self.longest, self.may_be_silent)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """None, since each question has its own answers."""
-        return ()
-
-    @property
-    def initial_words(self) -> tuple[str, ...]:
-        """None, as there are no labels."""
-        return ()
 
     def tokenize(self, examples: Sequence[Example], *, answered: bool = False) -> Tokenized:
         """Tokenise questions, each with the windows of its context.
@@ -100,9 +76,8 @@ class SpanHead(PlaceHead):
         windows = [(window, each) for each in found for window in each.windows]
         tokens = [window.ids for window, _ in windows]
         counts = np.array([len(each.windows) for each in found], np.int32)
-        tokenizer, rows = self.pretrained.tokenizer, self.pretrained.config.vocab_size
         texts = np.repeat(np.array([e.text for e in examples], object), counts)
-        require_rows(self.pretrained.name, tokenizer, rows, texts, tokens)
+        self.require_rows(texts, tokens)
         features = {
             PLACES: rows_of([self._places(window) for window, _ in windows]),
             TOKENS: rows_of([_numbers(window, each.context.offsets) for window, each in windows]),
@@ -155,16 +130,6 @@ class SpanHead(PlaceHead):
             _answer(example.parts[CONTEXT], offsets, span)
             for example, offsets, span in zip(examples, tokenized.offsets, spans, strict=True)
         ]
-
-    def describe(self) -> dict[str, Any]:
-        """Return the name, the lengths and whether questions may have no answer."""
-        return {
-            "name": self.name,
-            "overlap": self.overlap,
-            "longest": self.longest,
-            "may_be_silent": self.may_be_silent,
-            "max_length": self.limit,
-        }
 
 
 def _numbers(window: Window, offsets: np.ndarray) -> list[int]:

@@ -7,7 +7,6 @@ the encoder are.
 
 import abc
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,10 +15,9 @@ from jaxtyping import Array, Float
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
+from fsl_jax.formulations.base import BaseFormulation
 from fsl_jax.models.blocks.head_kinds import SEQUENCE_CLASSIFICATION
 from fsl_jax.models.blocks.heads import decoder_options
-from fsl_jax.models.blocks.prompt_tokens import prompt_token_ids
-from fsl_jax.models.blocks.suffix_tokens import suffix_length
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.packing.batch import Batch
 
@@ -31,7 +29,7 @@ INITIAL_SCALE = 0.02
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TextHead(abc.ABC):
+class TextHead(BaseFormulation, abc.ABC):
     """The base class of formulations with a linear layer on hidden states.
 
     Attributes:
@@ -75,34 +73,6 @@ class TextHead(abc.ABC):
         shape = (width, self.outputs_size)
         kernel = INITIAL_SCALE * jax.random.normal(key, shape, jnp.float32)
         return params | {"head": {"kernel": kernel, "bias": jnp.zeros(shape[1:], jnp.float32)}}
-
-    @property
-    def limit(self) -> int:
-        """The largest number of tokens of a text."""
-        most = self.pretrained.config.max_length - self.reserved_positions
-        return min(self.max_length or most, most)
-
-    def segments(self, params: Params, tokens: Sequence[Sequence[int]]) -> list[list[int]]:
-        """Add the vectors of a soft prompt before texts.
-
-        Args:
-          params: the parameters, of which only shapes are read.
-          tokens: the token ids of each text.
-
-        Returns:
-          All token ids.
-        """
-        before = prompt_token_ids(params).tolist()
-        return [[*before, *ids] for ids in tokens]
-
-    def slot_width(self, params: Params) -> int:
-        """Return the number of tokens that follow each text: those of a suffix."""
-        return suffix_length(params)
-
-    def trunk(self, params: Params, batch: Batch) -> Float[Array, "R T D"]:
-        """Compute the activations below `top_layers`."""
-        ids = batch.segment_ids
-        return self.pretrained.trunk(params, batch.input_ids, ids > 0, segment_ids=ids)
 
     def outputs(
         self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None

@@ -1,8 +1,9 @@
 """The formulation `word_head`: a linear layer on the hidden states of words."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -14,8 +15,6 @@ from fsl_jax.formulations.objectives.entities import NO_WORD, OUTSIDE
 from fsl_jax.formulations.objectives.tagging import TaggingObjective, WordLogits
 from fsl_jax.formulations.tokenized import Tokenized
 from fsl_jax.formulations.words import NO_PLACE, WordTokens, tokenize_words
-from fsl_jax.models.input_checks import require_rows
-from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.packing.batch import Batch
 
 
@@ -41,18 +40,6 @@ class WordHead(PlaceHead):
     tags: tuple[str, ...]
     name: ClassVar[str] = "word_head"
 
-    @dataclasses.dataclass(frozen=True)
-    class Description:
-        """The fields of `describe`."""
-
-        tags: list[str]
-        max_length: int
-
-    @classmethod
-    def restore(cls, pretrained: Pretrained, tags: Sequence[str], max_length: int) -> "WordHead":
-        """Make the formulation from the fields of its description."""
-        return cls(pretrained, tuple(tags), max_length=max_length)
-
     @property
     def outputs_size(self) -> int:
         """C, the number of tags."""
@@ -63,15 +50,10 @@ class WordHead(PlaceHead):
         """The cross-entropy of the tags of words, and the F1 of entities."""
         return TaggingObjective(self.tags)
 
-    @property
+    @functools.cached_property
     def labels(self) -> tuple[str, ...]:
         """The types of entities."""
         return tuple(dict.fromkeys(tag.partition("-")[2] for tag in self.tags if "-" in tag))
-
-    @property
-    def initial_words(self) -> tuple[str, ...]:
-        """The types of entities."""
-        return self.labels
 
     def tokenize(self, examples: Sequence[Example], *, answered: bool = False) -> Tokenized:
         """Tokenise texts; cut those longer than the limit at their end, and count them.
@@ -86,13 +68,13 @@ class WordHead(PlaceHead):
         Raises:
           InputError: a text has a token that the model does not embed.
         """
-        tokenizer, rows = self.pretrained.tokenizer, self.pretrained.config.vocab_size
         texts = [example.parts[TEXT] for example in examples]
-        found = tokenize_words(tokenizer, [text.split(" ") for text in texts], self.limit)
-        require_rows(self.pretrained.name, tokenizer, rows, texts, [each.ids for each in found])
+        sentences = [text.split(" ") for text in texts]
+        found = tokenize_words(self.pretrained.tokenizer, sentences, self.limit)
+        tokens = [each.ids for each in found]
+        self.require_rows(texts, tokens)
         places = rows_of([self._places(each) for each in found])
-        tokens, cut = [each.ids for each in found], sum(each.is_cut for each in found)
-        return Tokenized(tokens, cut, features={PLACES: places})
+        return Tokenized(tokens, sum(each.is_cut for each in found), features={PLACES: places})
 
     def _places(self, words: WordTokens) -> list[int]:
         """Return the place of the token that stands for each word."""
@@ -122,7 +104,3 @@ class WordHead(PlaceHead):
             tuple(self.tags[number] for number in row[: example.parts[TEXT].count(" ") + 1])
             for row, example in zip(found, examples, strict=True)
         ]
-
-    def describe(self) -> dict[str, Any]:
-        """Return the name, the tags and the limit."""
-        return {"name": self.name, "tags": list(self.tags), "max_length": self.limit}

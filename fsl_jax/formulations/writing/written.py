@@ -9,20 +9,21 @@ field, the answer begins on a new line. Both are for a decoder; an encoder-decod
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
-from jaxtyping import Array, Float
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
-from fsl_jax.errors import InputError, brief, problems_error
+from fsl_jax.errors import InputError
+from fsl_jax.formulations.base import BaseFormulation
 from fsl_jax.formulations.objectives.token_losses import token_losses
 from fsl_jax.formulations.objectives.written import AnswerLosses, WrittenObjective, sum_by_example
 from fsl_jax.formulations.prompts import Prompt, fit_prompt
 from fsl_jax.formulations.template import Template
 from fsl_jax.formulations.tokenized import Tokenized
+from fsl_jax.formulations.writing.answer_checks import require_no_stop, require_short
 from fsl_jax.formulations.writing.answer_states import ANSWER, answer_states
 from fsl_jax.formulations.writing.answer_tokens import (
     answer_array,
@@ -30,9 +31,7 @@ from fsl_jax.formulations.writing.answer_tokens import (
     tokens_after,
     tokens_alone,
 )
-from fsl_jax.models.blocks.prompt_tokens import prompt_token_ids
 from fsl_jax.models.blocks.suffix_tokens import suffix_length
-from fsl_jax.models.input_checks import require_rows
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.packing.batch import Batch
 from fsl_jax.tasks.registry import find_task
@@ -40,7 +39,7 @@ from fsl_jax.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class WrittenFormulation:
+class WrittenFormulation(BaseFormulation):
     """Asks for an answer as text.
 
     Attributes:
@@ -65,39 +64,7 @@ class WrittenFormulation:
     stop: tuple[str, ...] = ("\n",)
     reserved_positions: int = 0
     name: ClassVar[str] = "written"
-
-    @dataclasses.dataclass(frozen=True)
-    class Description:
-        """The fields of `describe`."""
-
-        task: str
-        template: str
-        labels: list[str]
-        max_length: int
-        max_answer: int
-        stop: list[str]
-
-    @classmethod
-    def restore(
-        cls,
-        pretrained: Pretrained,
-        task: str,
-        template: str,
-        labels: Sequence[str],
-        max_length: int,
-        max_answer: int,
-        stop: Sequence[str],
-    ) -> "WrittenFormulation":
-        """Make the formulation from the fields of its description."""
-        return cls(
-            pretrained,
-            find_task(task),
-            Template(template),
-            tuple(labels),
-            max_length,
-            max_answer,
-            tuple(stop),
-        )
+    described_as: ClassVar[Mapping[str, Any]] = {"task": str, "template": str}
 
     def __post_init__(self):
         if not self.pretrained.is_language_model:
@@ -106,7 +73,7 @@ class WrittenFormulation:
                 "answers: use a formulation with a head, or a decoder such as smollm2-135m"
             )
         # An encoder-decoder's decoder reads its start token first.
-        free = self._most - 1 if self._has_encoder else self.limit - 1
+        free = self.free_positions - 1 if self._has_encoder else self.limit - 1
         if not 0 < self.max_answer <= free:
             raise InputError(
                 f"max_answer is {self.max_answer}; expected 1 to {max(free, 1)}, since "
@@ -126,23 +93,9 @@ class WrittenFormulation:
         return WrittenObjective()
 
     @property
-    def initial_words(self) -> tuple[str, ...]:
-        """The labels."""
-        return self.labels
-
-    @property
-    def limit(self) -> int:
-        """The largest number of tokens of a prompt, for a decoder together with its answer."""
-        return min(self.max_length or self._most, self._most)
-
-    @property
     def prompt_limit(self) -> int:
         """The largest number of tokens of a prompt."""
         return self.limit - (0 if self._has_encoder else self.max_answer)
-
-    @property
-    def _most(self) -> int:
-        return self.pretrained.config.max_length - self.reserved_positions
 
     @property
     def _has_encoder(self) -> bool:
@@ -166,28 +119,23 @@ class WrittenFormulation:
           InputError: an example lacks a field of the template, leaves no room for its text, or has
             a token that the model does not embed.
         """
-        new_line = "\n" if self._on_new_line else ""
-        tokenizer, limit, with_end = self.pretrained.tokenizer, self.prompt_limit, self._has_encoder
-        prompts = [
-            fit_prompt(
-                tokenizer,
-                self.template,
-                example.parts,
-                limit,
-                context,
-                new_line,
-                continues=not with_end,
-            )
-            for example in examples
-        ]
-        self._require_rows([prompt.text for prompt in prompts], [prompt.ids for prompt in prompts])
+        fit = functools.partial(
+            fit_prompt,
+            self.pretrained.tokenizer,
+            self.template,
+            limit=self.prompt_limit,
+            context=context,
+            after="\n" if self._on_new_line else "",
+            continues=not self._has_encoder,
+        )
+        prompts = [fit(example.parts) for example in examples]
+        self.require_rows([prompt.text for prompt in prompts], [prompt.ids for prompt in prompts])
         return prompts
 
     def written(self, example: Example) -> str:
         """Return the text of an example's answer as it follows the prompt."""
         text = self.task.written(example)
-        before = "" if self._has_encoder or self._on_new_line or not text else " "
-        return before + text
+        return self._space + text if text else ""
 
     def tokenize(self, examples: Sequence[Example], *, answered: bool = False) -> Tokenized:
         """Turn examples into prompts, and answers into tokens.
@@ -209,26 +157,16 @@ class WrittenFormulation:
             features = {ANSWER: answer_array([()] * len(examples))}
             return Tokenized([prompt.ids for prompt in prompts], truncated, features=features)
         texts = list(map(self.written, examples))
-        self._require_no_stop(texts)
+        require_no_stop(texts, self.stop)
         pairs = [self._tokens(*each) for each in zip(prompts, texts, strict=True)]
         answers = [answer for _, answer in pairs]
-        self._require_short(texts, answers)
-        self._require_rows(texts, answers)
+        require_short(texts, answers, self.max_answer)
+        self.require_rows(texts, answers)
         tokens = [before if self._has_encoder else [*before, *answer] for before, answer in pairs]
         return Tokenized(tokens, truncated, features={ANSWER: answer_array(answers)})
 
-    def count_answer_tokens(self, examples: Sequence[Example]) -> list[int]:
-        """Count the tokens of answers, each with the one that ends it, for a choice of limits."""
-        texts = list(map(self.written, examples))
-        return [len(tokens_alone(self.pretrained.tokenizer, text)) + 1 for text in texts]
-
     def targets(self, examples: Sequence[Example], tokenized: Tokenized) -> None:
         """Return nothing: the tokens of answers are a feature."""
-
-    def segments(self, params: Params, tokens: Sequence[Sequence[int]]) -> list[list[int]]:
-        """Add the vectors of a soft prompt before each segment."""
-        before = prompt_token_ids(params).tolist()
-        return [[*before, *ids] for ids in tokens]
 
     def slot_width(self, params: Params) -> int:
         """Return the number of tokens that are read apart from each prompt.
@@ -237,11 +175,6 @@ class WrittenFormulation:
         """
         suffix = suffix_length(params)
         return suffix + self.max_answer if suffix or self._has_encoder else 0
-
-    def trunk(self, params: Params, batch: Batch) -> Float[Array, "R T D"]:
-        """Compute the activations below `top_layers`."""
-        ids = batch.segment_ids
-        return self.pretrained.trunk(params, batch.input_ids, ids > 0, segment_ids=ids)
 
     def outputs(
         self, params: Params, batch: Batch, *, dropout: float = 0.0, key: jax.Array | None = None
@@ -276,23 +209,25 @@ class WrittenFormulation:
           The answer to each example, None where its text gives none.
         """
         del tokenized
-        before = "" if self._has_encoder or self._on_new_line else " "
         return [
-            self.task.parse(text.removeprefix(before), example, self.labels)
+            self.task.parse(text.removeprefix(self._space), example, self.labels)
             for text, example in zip(outputs, examples, strict=True)
         ]
 
     def describe(self) -> dict[str, Any]:
         """Return the name, the task, the template, the labels and the limits."""
-        return {
-            "name": self.name,
-            "task": self.task.name,
-            "template": self.template.text,
-            "labels": list(self.labels),
-            "max_length": self.limit,
-            "max_answer": self.max_answer,
-            "stop": list(self.stop),
-        }
+        return super().describe() | {"task": self.task.name, "template": self.template.text}
+
+    @classmethod
+    def restore(cls, pretrained: Pretrained, values: Mapping[str, Any]) -> BaseFormulation:
+        """Make the formulation again; see `BaseFormulation.restore`."""
+        task, template = find_task(values["task"]), Template(values["template"])
+        return super().restore(pretrained, {**values, "task": task, "template": template})
+
+    @property
+    def _space(self) -> str:
+        """What stands before an answer that follows its prompt on the same line."""
+        return "" if self._has_encoder or self._on_new_line else " "
 
     @property
     def _on_new_line(self) -> bool:
@@ -305,37 +240,3 @@ class WrittenFormulation:
             return prompt.ids, [*tokens_alone(self.pretrained.tokenizer, answer), self.end]
         before, after = tokens_after(self.pretrained.tokenizer, prompt.text, prompt.ids, answer)
         return before, [*after, self.end]
-
-    def _require_rows(self, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> None:
-        pretrained = self.pretrained
-        rows = pretrained.config.vocab_size
-        require_rows(pretrained.name, pretrained.tokenizer, rows, texts, tokens)
-
-    def _require_short(self, texts: Sequence[str], answers: Sequence[Sequence[int]]) -> None:
-        """Raise an error for answers of too many tokens, which are never cut."""
-        longest = max(map(len, answers), default=0)
-        if longest <= self.max_answer:
-            return
-        raise problems_error(
-            f"answers have more than {self.max_answer} tokens, with the one that ends each. Give "
-            f"max_answer of {longest}, or leave these examples out:",
-            [
-                f"{brief(text)} has {len(ids)}"
-                for text, ids in zip(texts, answers, strict=True)
-                if len(ids) > self.max_answer
-            ],
-        )
-
-    def _require_no_stop(self, texts: Sequence[str]) -> None:
-        """Raise an error for answers that would end before their last token."""
-        problems = [
-            f"{brief(text)} has {string!r}"
-            for text in texts
-            for string in self.stop
-            if string in text
-        ]
-        if problems:
-            raise problems_error(
-                "answers hold a string at which written answers end. Give stop without it:",
-                problems,
-            )

@@ -95,23 +95,6 @@ def test_a_space_or_a_new_line_stands_before_an_answer(
     assert writer.decode([written], [text_example("x")], Tokenized([], 0)) == [answer or None]
 
 
-def test_answers_that_do_not_fit_are_listed(writers):
-    writer = dataclasses.replace(writers["llama"], max_answer=2)
-    with pytest.raises(InputError) as raised:
-        writer.tokenize(EXAMPLES, answered=True)
-    said = str(raised.value)
-    assert "max_answer of 7" in said
-    assert "' far east' has 3" in said
-    assert "north" not in said
-    assert writer.count_answer_tokens(EXAMPLES) == [3, 2, 7, 1]
-
-
-def test_answers_with_a_string_that_ends_them_are_listed(writers):
-    examples = [text_example("w1", "east\nnorth"), EXAMPLES[0]]
-    with pytest.raises(InputError, match=r"Give stop without it:\s.*' east\\nnorth' has '\\n'"):
-        writers["llama"].tokenize(examples, answered=True)
-
-
 def test_a_prompt_leaves_room_for_its_answer(writers):
     long = text_example(" ".join(f"w{n}" for n in range(40)), "north")
     for family, room in (("llama", 24), ("t5", 32)):
