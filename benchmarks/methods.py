@@ -45,7 +45,7 @@ from fsl_jax.studies.reporting.table import markdown_table
 from fsl_jax.training.fit import make_gradient
 from fsl_jax.training.fit_config import FitConfig
 from fsl_jax.training.program import compile_program
-from fsl_jax.training.stacked_runs import StackedRuns, adapted_shapes, run_key, stack_runs
+from fsl_jax.training.stacked_runs import StackedRuns, run_key, stack_runs
 from fsl_jax.training.state import Runs
 
 _PAGE = flags.DEFINE_string("page", None, "A page whose table is replaced by the one made.")
@@ -133,7 +133,7 @@ class Measured:
             return formulation.outputs(params, unpacked_batch(formulation.segments(params, TEXTS)))
 
         stack: StackedRuns = stack_runs(formulation, base, [method], [0], forward)
-        shapes = adapted_shapes(method, stack.trainable, stack.frozen_leaves, stack.shared)
+        shapes = stack.models.shapes
         segments = formulation.segments(shapes, TEXTS)
         self.stack, self.batch = stack, unpacked_batch(segments)
         self.pool = make_pool(segments)

@@ -13,7 +13,7 @@ from fsl_jax.packing.planning import place_chunks, place_steps
 from fsl_jax.packing.pool import Pool, make_pool
 from fsl_jax.training.caching import cache_pool, pool_shapes
 from fsl_jax.training.program import compile_program
-from fsl_jax.training.stacked_runs import StackedRuns, adapted_shapes, run_key, stack_runs
+from fsl_jax.training.stacked_runs import StackedRuns, run_key, stack_runs
 from fsl_jax.training.state import Runs
 
 
@@ -37,7 +37,7 @@ class ProjectTraining:
         formulation, base = work.formulation, work.pretrained.params
         seeds = range(SEED, SEED + runs)
         stack = stack_runs(formulation, base, [work.method] * runs, seeds)
-        shapes = adapted_shapes(stack.method, stack.trainable, stack.frozen_leaves, stack.shared)
+        shapes = stack.models.shapes
         self._pool = make_pool(formulation.segments(shapes, work.tokens), work.label)
         self._runs = _runs(work, stack, self._pool.lengths, formulation.slot_width(shapes))
         self._program = compile_program(

@@ -1,5 +1,6 @@
 """Prediction by this project."""
 
+import dataclasses
 import time
 from collections.abc import Sequence
 
@@ -32,10 +33,8 @@ class ProjectPrediction:
           training: a training of one run, after its steps.
           examples: E examples to predict.
         """
-        stack = training.stack
-        self._predictor = Predictor(
-            work.formulation, stack.method, training.trained(), stack.frozen_leaves, stack.shared
-        )
+        models = dataclasses.replace(training.stack.models, trainable=training.trained())
+        self._predictor = Predictor(work.formulation, models)
         self._examples = examples
         self.compile_seconds: list[float] = []
 

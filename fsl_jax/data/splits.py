@@ -1,10 +1,9 @@
 """The fixed test set of a data set: what it is where the source has none, and subsets of it."""
 
-import importlib
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
 
 from fsl_jax.data.duplicates import text_hash
+from fsl_jax.data.earlier_names import names_of_tasks
 from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.errors import InputError
 
@@ -75,8 +74,4 @@ def test_subset(dataset: Dataset, max_test: int | None) -> tuple[Example, ...]:
     return tuple(dataset.test[position] for position in sorted(chosen))
 
 
-def __getattr__(name: str) -> Any:
-    # Splits were drawn from here before there were tasks, which are a layer above.
-    if name == "few_shot_split":
-        return importlib.import_module("fsl_jax.tasks").few_shot_split
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = names_of_tasks(__name__, "few_shot_split")

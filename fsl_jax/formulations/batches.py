@@ -47,10 +47,10 @@ def packed_batch(
     """Make a batch in as few rows as are found, with the longest examples placed first.
 
     Args:
-      segments: the token ids of each of B examples, from `Formulation.segments`.
-      targets: what is to be predicted: an array `[B, ...]`, or a tree of such.
-      features: what the formulation needs to know of each segment, as arrays `[B, ...]`.
-      length: T; by default that of the longest example.
+      segments: as for `unpacked_batch`.
+      targets: as for `unpacked_batch`.
+      features: as for `unpacked_batch`.
+      length: as for `unpacked_batch`.
 
     Returns:
       The batch, in the order of the segments.

@@ -1,4 +1,4 @@
-"""The predictions of many runs."""
+"""The predictions of many models."""
 
 import dataclasses
 from typing import Any

@@ -10,12 +10,13 @@ import jax.numpy as jnp
 from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.mask import mask_from_rules
 from fsl_jax.adapt.methods.method import Method
-from fsl_jax.adapt.partition import combine, partition
+from fsl_jax.adapt.partition import partition
 from fsl_jax.adapt.parts.patterns import find
 from fsl_jax.adapt.summary import Summary, count_parameters, summarise
 from fsl_jax.adapt.tree import Params, flatten, unflatten
 from fsl_jax.formulations.formulation import Formulation
 from fsl_jax.seeds import seed_key
+from fsl_jax.training.adapted_models import AdaptedModels
 
 Forward = Callable[[Params], Any]
 
@@ -44,6 +45,11 @@ class StackedRuns:
     shapes: tuple[dict[str, tuple[int, ...]], ...]
     summary: Summary
     rate_factors: Params | tuple[()] = ()
+
+    @property
+    def models(self) -> AdaptedModels:
+        """The models of the runs."""
+        return AdaptedModels(self.method, self.trainable, self.frozen_leaves, self.shared)
 
     def total_parameters(self, run: int) -> int:
         """Count the parameters of one run's model, without the frozen leaves that a run has."""
@@ -140,28 +146,6 @@ def stack_shapes(
         shared=shared,
         shapes=tuple(traced[0].shapes[distinct.index(method)] for method in methods),
         rate_factors=rate_factors,
-    )
-
-
-def adapted_shapes(
-    method: Method, trainable: Params, frozen_leaves: Params, shared: Params
-) -> Params:
-    """Return the shapes of one run's parameters, as the model reads them.
-
-    Args:
-      method: the method of any of the runs.
-      trainable: trainable leaves `[N, ...]`, or their shapes.
-      frozen_leaves: frozen leaves that differ between runs, `[N, ...]`.
-      shared: the frozen base.
-
-    Returns:
-      A tree of shapes.
-    """
-    of_run = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (trainable, frozen_leaves)
-    )
-    return jax.eval_shape(
-        lambda run, shared: method.reparametrize(combine(*run, shared)), of_run, shared
     )
 
 

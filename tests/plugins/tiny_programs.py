@@ -53,7 +53,7 @@ class Problem:
             for examples, weight in zip(chunks.examples, chunks.weight, strict=True)
         ]
         steps = jax.device_get(self.runs.training.examples)
-        width = self.formulation.slot_width(_shapes(self.stack))
+        width = self.formulation.slot_width(self.stack.models.shapes)
         return self._placed(*_place(self.examples, steps, validation, width, multiple))
 
     def unpacked(self):
@@ -130,7 +130,7 @@ def _problem(formulation, splits, config, trials):
     examples = [each for split in splits for each in (*split.train, *split.validation)]
     numbers = {example: number for number, example in enumerate(dict.fromkeys(examples))}
     stack = _stack(formulation, trials, examples[:1])
-    pool = encode(formulation, list(numbers), _shapes(stack)).pool
+    pool = encode(formulation, list(numbers), stack.models.shapes).pool
 
     def of(examples):
         return np.array([numbers[each] for each in examples], np.int32)
@@ -142,7 +142,7 @@ def _problem(formulation, splits, config, trials):
 
     steps = np.stack([order(split) for split in splits])
     chunks = [of(split.validation) for split in splits]
-    width = formulation.slot_width(_shapes(stack))
+    width = formulation.slot_width(stack.models.shapes)
     training, validation = _place(pool, steps, chunks, width)
     runs = Runs(
         frozen_leaves=stack.frozen_leaves,
@@ -183,12 +183,6 @@ def _stack(formulation, trials, examples):
         [trial.seed for trial in trials],
         forward,
     )
-
-
-def _shapes(stack):
-    from fsl_jax.training.stacked_runs import adapted_shapes
-
-    return adapted_shapes(stack.method, stack.trainable, stack.frozen_leaves, stack.shared)
 
 
 @pytest.fixture(scope="session")

@@ -55,8 +55,8 @@ def with_large_logits(base):
 
 
 def predictor(problem, trainable, **options):
-    leaves = trainable, problem.stack.frozen_leaves, problem.stack.shared
-    return make_predictor(problem.formulation, problem.stack.method, *leaves, **options)
+    models = dataclasses.replace(problem.stack.models, trainable=trainable)
+    return make_predictor(problem.formulation, models, **options)
 
 
 @pytest.mark.parametrize("family", ["llama", "t5"])

@@ -29,12 +29,14 @@ def examples():
     return [text_example(text, "east") for text in texts]
 
 
-def ask(problem, examples, **options):
+def models(problem):
     made, trainable = problem
-    stack = made.stack
-    own = (trainable, stack.frozen_leaves, stack.shared)
-    predictor = Predictor(made.formulation, stack.method, *own, **options)
-    return predictor.predict(examples).outputs
+    return dataclasses.replace(made.stack.models, trainable=trainable)
+
+
+def ask(problem, examples, **options):
+    made, _ = problem
+    return Predictor(made.formulation, models(problem), **options).predict(examples).outputs
 
 
 def test_each_run_says_what_it_says_alone_to_each_example(problem, examples):
@@ -57,22 +59,19 @@ def test_each_run_says_what_it_says_alone_to_each_example(problem, examples):
 
 
 def test_texts_that_were_cut_are_counted(problem, examples):
-    made, trainable = problem
+    made, _ = problem
     shorter = dataclasses.replace(made.formulation, max_length=10)
-    leaves = (trainable, made.stack.frozen_leaves, made.stack.shared)
 
     def truncated(formulation):
-        return Predictor(formulation, made.stack.method, *leaves).predict(examples).truncated
+        return Predictor(formulation, models(problem)).predict(examples).truncated
 
     assert truncated(shorter) == 5
     assert truncated(made.formulation) == 0
 
 
 def test_all_batches_of_short_texts_and_all_calls_share_a_program(problem, examples, compilations):
-    made, trainable = problem
-    stack = made.stack
-    leaves = (trainable, stack.frozen_leaves, stack.shared)
-    predictor = Predictor(made.formulation, stack.method, *leaves, batch_tokens=64)
+    made, _ = problem
+    predictor = Predictor(made.formulation, models(problem), batch_tokens=64)
     with compilations() as compiled:
         for _ in range(2):
             predictor.predict(examples * 3)

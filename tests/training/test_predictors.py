@@ -11,6 +11,4 @@ from fsl_jax.training.predictors import make_predictor
 )
 def test_the_formulation_chooses_the_predictor(tiny_problem, writers, trial, name, expected):
     problem = tiny_problem(writers["llama"] if name == "written" else name, [trial(LoRA(2))])
-    stack = problem.stack
-    leaves = stack.trainable, stack.frozen_leaves, stack.shared
-    assert isinstance(make_predictor(problem.formulation, stack.method, *leaves), expected)
+    assert isinstance(make_predictor(problem.formulation, problem.stack.models), expected)

@@ -1,7 +1,6 @@
 """The formulation `word_head`: a linear layer on the hidden states of words."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -50,8 +49,9 @@ class WordHead(PlaceHead):
         """The cross-entropy of the tags of words, and the F1 of entities."""
         return TaggingObjective(self.tags)
 
-    @functools.cached_property
-    def labels(self) -> tuple[str, ...]:
+    # Instances are frozen: it is as read-only as the fields of other heads.
+    @property
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
         """The types of entities."""
         return tuple(dict.fromkeys(tag.partition("-")[2] for tag in self.tags if "-" in tag))
 

@@ -138,14 +138,12 @@ def accuracies_without(
     rows = np.tile(np.arange(len(mask)), len(masks))
     leaves = {path: leaf[rows] for path, leaf in frozen_leaves.items() if leaf is not None}
     leaves[_MASK] = masks.reshape(len(rows), -1)
-    predictor = Predictor(
-        formulation,
-        stack.method,
-        jax.tree.map(lambda leaf: leaf[rows], trained.last),
-        unflatten(dict.fromkeys(frozen_leaves) | leaves),
-        stack.shared,
-        batch_tokens=batch_tokens,
+    models = dataclasses.replace(
+        stack.models,
+        trainable=jax.tree.map(lambda leaf: leaf[rows], trained.last),
+        frozen_leaves=unflatten(dict.fromkeys(frozen_leaves) | leaves),
     )
+    predictor = Predictor(formulation, models, batch_tokens=batch_tokens)
     expected = np.array([example.answer for example in examples], object)
     found = np.array(predictor.predict(examples).answers, object)
     accuracies = (found == expected[None]).mean(axis=1).reshape(len(masks), -1)

@@ -25,6 +25,7 @@ from fsl_jax.packing.windows import BATCH_TOKENS
 from fsl_jax.studies.evaluation.brought_labels import matching_labels, require_no_prompt
 from fsl_jax.studies.evaluation.checks import require_finite, require_head, require_known_labels
 from fsl_jax.studies.evaluation.evaluation import Evaluation
+from fsl_jax.training.adapted_models import AdaptedModels
 from fsl_jax.training.generating_predictor import GeneratingPredictor
 from fsl_jax.training.predictor import Predictor
 from fsl_jax.training.predictors import make_predictor
@@ -131,6 +132,5 @@ def _predictor(
     trained, shared = partition(adapter.params, adapter.mask)
     stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], trained)
     no_leaves = jax.tree.map(lambda _: None, adapter.mask)
-    return make_predictor(
-        formulation, adapter.method, stacked, no_leaves, shared, batch_tokens=batch_tokens
-    )
+    model = AdaptedModels(adapter.method, stacked, no_leaves, shared)
+    return make_predictor(formulation, model, batch_tokens=batch_tokens)

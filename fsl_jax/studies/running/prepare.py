@@ -26,7 +26,7 @@ from fsl_jax.studies.planning.study_config import EVEN, StudyConfig
 from fsl_jax.tasks.splitting import few_shot_split
 from fsl_jax.training.caching import REPRESENTATION, cached_name
 from fsl_jax.training.fit_config import FitConfig, longest_dispatch
-from fsl_jax.training.stacked_runs import StackedRuns, adapted_shapes, run_key, stack_runs
+from fsl_jax.training.stacked_runs import StackedRuns, run_key, stack_runs
 from fsl_jax.training.state import Runs
 
 Tree = TypeVar("Tree")
@@ -110,7 +110,7 @@ def prepare(
             unpacked_batch(formulation.segments(params, one.tokens), features=one.features),
         ),
     )
-    shapes = adapted_shapes(stack.method, stack.trainable, stack.frozen_leaves, stack.shared)
+    shapes = stack.models.shapes
     encoded = encode(formulation, examples, shapes)
     options = {
         "multiple": 1 if mesh is None else mesh.shape["batch"],

@@ -50,15 +50,8 @@ def measure_selected(
         jax.tree.map(lambda leaf: leaf[rows], to_host(tree))
         for tree in (fitted.best, prepared.stack.frozen_leaves)
     )
-    predictor = make_predictor(
-        prepared.formulation,
-        prepared.stack.method,
-        best,
-        frozen_leaves,
-        prepared.stack.shared,
-        mesh=study.mesh,
-    )
-    predicted = predictor.predict(study.test)
+    models = dataclasses.replace(prepared.stack.models, trainable=best, frozen_leaves=frozen_leaves)
+    predicted = make_predictor(prepared.formulation, models, study.mesh).predict(study.test)
     scores = [study.score(answers) for answers in predicted.answers]
     return Measured(
         dict(zip(selected, scores, strict=True)),

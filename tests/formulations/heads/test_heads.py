@@ -164,14 +164,8 @@ def test_training_lowers_the_loss_and_the_model_answers(
     assert not run.diverged
     assert run.losses[-1] < 0.7 * run.losses[0]
     assert run.best_measure > 0
-    predictor = Predictor(
-        problem.formulation,
-        method,
-        runs.trainable,
-        problem.stack.frozen_leaves,
-        problem.stack.shared,
-    )
-    [answers] = predictor.predict(examples).answers
+    models = dataclasses.replace(problem.stack.models, trainable=runs.trainable)
+    [answers] = Predictor(problem.formulation, models).predict(examples).answers
     assert len(answers) == len(examples)
     kinds = {type(example.answer) for example in examples}
     assert {type(answer) for answer in answers} <= kinds

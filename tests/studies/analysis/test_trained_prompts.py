@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -51,8 +53,8 @@ def test_without_a_position_a_model_is_one_with_a_shorter_prompt(trained, exampl
             unflatten({path: leaf if leaf is None else cut(leaf) for path, leaf in tree})
             for tree in (flatten(trained.last).items(), flatten(stack.frozen_leaves).items())
         )
-        leaves = (trainable, settings, stack.shared)
-        logits = Predictor(formulation, stack.method, *leaves).predict(examples).outputs
+        models = dataclasses.replace(stack.models, trainable=trainable, frozen_leaves=settings)
+        logits = Predictor(formulation, models).predict(examples).outputs
         return (logits.argmax(-1) == labels[None]).mean(1)
 
     same = np.testing.assert_array_equal

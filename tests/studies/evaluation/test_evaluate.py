@@ -1,5 +1,7 @@
 """Saved adapters give the logits that they gave in training."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,8 +61,8 @@ def test_an_adapter_gives_what_its_run_gave_among_others_in_a_program(bert, tmp_
     runs = [_moved(stack.run_leaves(stack.trainable, run), run) for run in range(2)]
     padded = flatten(stack_padded(runs))
     trained = unflatten({path: padded.get(path) for path in flatten(stack.trainable)})
-    leaves = (trained, stack.frozen_leaves, stack.shared)
-    together = Predictor(formulation, stack.method, *leaves).predict(garden.test).outputs
+    models = dataclasses.replace(stack.models, trainable=trained)
+    together = Predictor(formulation, models).predict(garden.test).outputs
     assert not np.allclose(together[0], together[1], atol=1e-2)
     for run, method in enumerate(methods):
         description = formulation.describe()
