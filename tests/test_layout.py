@@ -31,6 +31,7 @@ WITHOUT_TEST_FILE = {
     "fsl_jax/adapt/peft/prompts.py": "held by adapt/peft/test_soft_prompts",
     "fsl_jax/adapt/peft/tied_embeddings.py": "held by adapt/peft/test_brought",
     "fsl_jax/data/readers/arrow_values.py": "held by data/readers/test_arrow_tables",
+    "fsl_jax/formulations/base.py": "the base class; held by the tests of the formulations",
     "fsl_jax/formulations/heads/place_head.py": "held by formulations/heads/test_heads",
     "fsl_jax/formulations/heads/text_head.py": "held by formulations/heads/test_heads",
     "fsl_jax/models/__init__.py": "imports at first use; held by test_package",

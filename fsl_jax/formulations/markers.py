@@ -9,7 +9,7 @@ import numpy as np
 from fsl_jax.data.examples import TEXT, Example
 from fsl_jax.errors import brief, problems_error
 from fsl_jax.formulations.offsets import PlacedTokens, place_tokens, tokens_of_range
-from fsl_jax.tasks.marked_entities import HEAD_MARK, TAIL_MARK
+from fsl_jax.tasks.parts.marked_entities import HEAD_MARK, TAIL_MARK
 from fsl_jax.tasks.relation import HEAD, TAIL
 
 Ends = tuple[int, int]

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from fsl_jax.data.draws.by_class import draw_by_class
 from fsl_jax.data.examples import Dataset, Example, Split
-from fsl_jax.tasks.label_text import find_label
 from fsl_jax.tasks.metrics.classes import (
     accuracy,
     class_table,
@@ -15,9 +14,10 @@ from fsl_jax.tasks.metrics.classes import (
     macro_f1,
     matthews,
 )
-from fsl_jax.tasks.row_reader import RowReader, value_of
+from fsl_jax.tasks.parts.label_text import find_label
+from fsl_jax.tasks.parts.row_reader import RowReader, value_of
+from fsl_jax.tasks.parts.text_columns import TEXTS, find_texts
 from fsl_jax.tasks.task import Columns, Metric, Roles, Scores, Table, Task, Values
-from fsl_jax.tasks.text_columns import TEXTS, find_texts
 
 CLASS_NAMES = ("label", "labels", "class", "category", "intent", "sentiment", "topic", "label_text")
 """Names of columns that hold classes, whatever these look like."""

@@ -10,7 +10,7 @@ from fsl_jax.data.draws.at_random import draw_at_random
 from fsl_jax.data.examples import Dataset, Example, Split
 from fsl_jax.tasks.metrics.overlap import bleu, chrf
 from fsl_jax.tasks.metrics.rouge import rouge
-from fsl_jax.tasks.row_reader import RowReader, text_problems, value_of
+from fsl_jax.tasks.parts.row_reader import RowReader, text_problems, value_of
 from fsl_jax.tasks.task import Columns, Metric, Roles, Scores, Table, Task, Values
 
 SOURCE = "source"

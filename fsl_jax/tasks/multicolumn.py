@@ -10,11 +10,11 @@ import numpy as np
 from fsl_jax.data.draws.covering import draw_covering
 from fsl_jax.data.examples import Dataset, Example, Split
 from fsl_jax.tasks.classification import are_classes
-from fsl_jax.tasks.label_text import find_label
 from fsl_jax.tasks.metrics.classes import accuracy, class_table, confusion_table, macro_f1
-from fsl_jax.tasks.row_reader import RowReader, value_of
+from fsl_jax.tasks.parts.label_text import find_label
+from fsl_jax.tasks.parts.row_reader import RowReader, value_of
+from fsl_jax.tasks.parts.text_columns import TEXTS, find_texts
 from fsl_jax.tasks.task import Columns, Metric, Roles, Scores, Table, Task, Values
-from fsl_jax.tasks.text_columns import TEXTS, find_texts
 
 BETWEEN = "="
 """Stands between the name of a column and its label in the labels of a data set."""

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 from fsl_jax.data.draws.covering import draw_covering
 from fsl_jax.data.examples import Dataset, Example, Split
-from fsl_jax.tasks.label_text import NOTHING, find_labels
 from fsl_jax.tasks.metrics.classes import counts_table
 from fsl_jax.tasks.metrics.label_sets import label_counts, label_scores
-from fsl_jax.tasks.row_reader import RowReader, value_of
+from fsl_jax.tasks.parts.label_text import NOTHING, find_labels
+from fsl_jax.tasks.parts.row_reader import RowReader, value_of
+from fsl_jax.tasks.parts.text_columns import TEXTS, find_texts
 from fsl_jax.tasks.task import Columns, Metric, Roles, Scores, Table, Task, Values
-from fsl_jax.tasks.text_columns import TEXTS, find_texts
 
 NO_LABEL = ""
 """The name under which examples without a label count when few are drawn."""

@@ -11,7 +11,7 @@ from fsl_jax.data.draws.at_random import draw_at_random
 from fsl_jax.data.duplicates import normalized
 from fsl_jax.data.examples import Dataset, Example, Split
 from fsl_jax.tasks.metrics.spans import exact_match, plain_words, word_f1
-from fsl_jax.tasks.row_reader import RowReader, value_of
+from fsl_jax.tasks.parts.row_reader import RowReader, value_of
 from fsl_jax.tasks.task import Columns, Metric, Roles, Scores, Table, Task, Values
 
 QUESTION, CONTEXT = "question", "context"

@@ -8,7 +8,7 @@ from typing import Any
 from fsl_jax.data.examples import Example
 from fsl_jax.data.rows import SHOWN, Parts, Row, Rows, shortened
 from fsl_jax.errors import InputError
-from fsl_jax.tasks.row_reader import value_of
+from fsl_jax.tasks.parts.row_reader import value_of
 from fsl_jax.tasks.task import Columns, Task, Values
 
 _UNMIXED = frozenset(("identity", "group"))

@@ -10,9 +10,9 @@ import numpy as np
 from fsl_jax.data.draws.at_random import draw_at_random
 from fsl_jax.data.examples import Dataset, Example, Split
 from fsl_jax.tasks.metrics.correlation import number_scores
-from fsl_jax.tasks.row_reader import RowReader, value_of
+from fsl_jax.tasks.parts.row_reader import RowReader, value_of
+from fsl_jax.tasks.parts.text_columns import TEXTS, find_texts
 from fsl_jax.tasks.task import Columns, Metric, Roles, Scores, Table, Task, Values
-from fsl_jax.tasks.text_columns import TEXTS, find_texts
 
 FEW = 20
 """The largest number of different whole numbers that look like classes."""

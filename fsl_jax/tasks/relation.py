@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 from fsl_jax.data.examples import TEXT, Example
 from fsl_jax.tasks.classification import Classification
-from fsl_jax.tasks.marked_entities import head_and_tail, mark, marked_already
 from fsl_jax.tasks.metrics.classes import accuracy
 from fsl_jax.tasks.metrics.relations import is_no_relation, relation_f1
-from fsl_jax.tasks.row_reader import RowReader, value_of
+from fsl_jax.tasks.parts.marked_entities import head_and_tail, mark, marked_already
+from fsl_jax.tasks.parts.row_reader import RowReader, value_of
 from fsl_jax.tasks.task import Columns, Metric, Roles, Scores, Values
 
 HEAD, TAIL = "head", "tail"

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from fsl_jax.data.draws.covering import draw_covering
 from fsl_jax.data.examples import TEXT, Dataset, Example, Split
-from fsl_jax.tasks.iob import OUTSIDE, entities, tags_of, to_iob2
 from fsl_jax.tasks.metrics.classes import counts_table, scores
 from fsl_jax.tasks.metrics.entities import entity_counts, tag_counts
-from fsl_jax.tasks.row_reader import RowReader, value_of
+from fsl_jax.tasks.parts.iob import OUTSIDE, entities, tags_of, to_iob2
+from fsl_jax.tasks.parts.row_reader import RowReader, value_of
+from fsl_jax.tasks.parts.written_entities import read_entities, write_entities
 from fsl_jax.tasks.task import Columns, Metric, Roles, Scores, Table, Task, Values
-from fsl_jax.tasks.written_entities import read_entities, write_entities
 
 Tags = tuple[str, ...]
 

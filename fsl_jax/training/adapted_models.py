@@ -1,6 +1,7 @@
 """Adapted models, which share a base and differ in some leaves."""
 
 import dataclasses
+import functools
 
 import jax
 
@@ -38,9 +39,9 @@ class AdaptedModels:
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype),
             (self.trainable, self.frozen_leaves),
         )
-        return jax.eval_shape(
-            lambda own, shared: join_leaves(self.method, *own, shared), own, self.shared
-        )
+        join = functools.partial(join_leaves, self.method)
+        shapes: Params = jax.eval_shape(join, *own, self.shared)
+        return shapes
 
 
 def join_leaves(method: Method, trainable: Params, frozen_leaves: Params, shared: Params) -> Params:

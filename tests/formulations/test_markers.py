@@ -5,7 +5,7 @@ from fsl_jax.data.examples import Example
 from fsl_jax.errors import InputError
 from fsl_jax.formulations.markers import tokenize_marked
 from fsl_jax.formulations.offsets import place_tokens
-from fsl_jax.tasks.marked_entities import mark
+from fsl_jax.tasks.parts.marked_entities import mark
 
 FAR = 999
 FUSING = "llama without bytes"

@@ -7,7 +7,7 @@ import pytest
 from fsl_jax.data.draws.at_random import draw_at_random
 from fsl_jax.errors import InputError
 from fsl_jax.tasks import TASKS, few_shot_split, find_task, load_dataset
-from fsl_jax.tasks.row_reader import RowReader
+from fsl_jax.tasks.parts.row_reader import RowReader
 from fsl_jax.tasks.task import Metric, Table, Task
 
 

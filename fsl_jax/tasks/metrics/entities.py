@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from fsl_jax.tasks.iob import OUTSIDE, entities
 from fsl_jax.tasks.metrics.classes import class_counts
+from fsl_jax.tasks.parts.iob import OUTSIDE, entities
 
 Tags = Sequence[str]
 Counts = tuple[int, int, int]

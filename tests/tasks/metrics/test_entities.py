@@ -7,9 +7,9 @@ from nervaluate import Evaluator
 from seqeval import metrics as seqeval
 from sklearn.metrics import classification_report
 
-from fsl_jax.tasks.iob import to_iob2
 from fsl_jax.tasks.metrics.classes import scores
 from fsl_jax.tasks.metrics.entities import entity_counts, tag_counts
+from fsl_jax.tasks.parts.iob import to_iob2
 
 TAGS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 tags = st.sampled_from(TAGS)

@@ -8,8 +8,8 @@ with these words it is.
 import re
 from collections.abc import Sequence
 
-from fsl_jax.tasks.iob import Entity
-from fsl_jax.tasks.label_text import NOTHING
+from fsl_jax.tasks.parts.iob import Entity
+from fsl_jax.tasks.parts.label_text import NOTHING
 
 _PLACE = re.compile(r"(.+) \((\d{1,4})\)", re.DOTALL)
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsl_jax.tasks.iob import entities, to_iob2
-from fsl_jax.tasks.written_entities import read_entities, write_entities
+from fsl_jax.tasks.parts.iob import entities, to_iob2
+from fsl_jax.tasks.parts.written_entities import read_entities, write_entities
 
 TYPES = ("person", "creative-work", "organisation")
 WORDS = "Paris is a person ; none , The Paris paris ( 2 ) (2) Élan 東京".split()

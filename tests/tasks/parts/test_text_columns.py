@@ -1,6 +1,6 @@
 import pytest
 
-from fsl_jax.tasks.text_columns import find_texts
+from fsl_jax.tasks.parts.text_columns import find_texts
 
 
 @pytest.mark.parametrize(

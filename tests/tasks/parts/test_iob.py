@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsl_jax.tasks.iob import entities, tag_set, tags_of, to_iob2
+from fsl_jax.tasks.parts.iob import entities, tag_set, tags_of, to_iob2
 
 TAGS = ["O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in ("PER", "LOC"))]
 

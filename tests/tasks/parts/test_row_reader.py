@@ -1,7 +1,7 @@
 import pytest
 
 from fsl_jax.errors import InputError
-from fsl_jax.tasks.row_reader import RowReader, value_of
+from fsl_jax.tasks.parts.row_reader import RowReader, value_of
 
 
 def test_a_dot_leads_into_a_mapping_unless_a_column_has_this_name():

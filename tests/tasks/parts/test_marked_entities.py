@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsl_jax.tasks.marked_entities import head_and_tail, mark, marked_already
-from fsl_jax.tasks.row_reader import RowReader
+from fsl_jax.tasks.parts.marked_entities import head_and_tail, mark, marked_already
+from fsl_jax.tasks.parts.row_reader import RowReader
 
 COLUMNS = {"head": ("h",), "tail": ("t",)}
 WORDS = ["Ann", "Lee", "met", "Bob"]

@@ -1,6 +1,6 @@
 import pytest
 
-from fsl_jax.tasks.label_text import find_label, find_labels
+from fsl_jax.tasks.parts.label_text import find_label, find_labels
 
 LABELS = ("sport", "world sport", "not sport", "C++", "Straße")
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fsl_jax.tasks.row_reader import RowReader
+from fsl_jax.tasks.parts.row_reader import RowReader
 
 HEAD_MARK, TAIL_MARK = "@", "#"
 

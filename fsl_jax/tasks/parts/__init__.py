@@ -1,0 +1,1 @@
+"""Parts that tasks are made of."""
