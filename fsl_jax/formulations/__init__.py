@@ -1,4 +1,4 @@
-"""Text classification in two formulations: with a head, or with a template."""
+"""Formulations, which say how a model is asked for an answer."""
 
 from fsl_jax.formulations.batches import packed_batch, unpacked_batch
 from fsl_jax.formulations.encoding import Encoded, encode

@@ -11,6 +11,7 @@ from fsl_jax.adapt.tree import flatten, unflatten
 from fsl_jax.errors import InputError
 from fsl_jax.formulations.formulation import Formulation
 from fsl_jax.formulations.heads.classifier import ClassifierFormulation
+from fsl_jax.formulations.registry import restore_formulation
 from fsl_jax.models.blocks.head_kinds import SEQUENCE_CLASSIFICATION
 from fsl_jax.models.blocks.heads import head_shapes
 from fsl_jax.models.families.registry import FAMILIES
@@ -53,6 +54,16 @@ def test_it_gives_the_logits_of_the_models_head(
         return pretrained.apply(params, ids, mask).logits
 
     assert_same(formulation, params, texts, logits)
+
+
+def test_its_description_has_no_pooling_and_gives_it_back(classifier):
+    pretrained = classifier("bert")
+    formulation = ClassifierFormulation(pretrained, ("c", "a", "b"), max_length=9)
+    described = {"name": "classifier", "labels": ["c", "a", "b"], "max_length": 9}
+    assert formulation.describe() == described
+    restored = restore_formulation(described, pretrained)
+    assert isinstance(restored, ClassifierFormulation)
+    assert restored.describe() == described
 
 
 def test_a_model_without_such_a_head_is_refused(tiny_bases):
