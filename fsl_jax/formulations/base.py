@@ -15,7 +15,7 @@ from fsl_jax.packing.batch import Batch
 
 
 class BaseFormulation:
-    """What formulations have in common; `Formulation` is their protocol.
+    """The base class of formulations, whose protocol is `Formulation`.
 
     Subclasses are dataclasses, and are described by their fields.
 

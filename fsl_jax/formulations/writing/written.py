@@ -226,7 +226,7 @@ class WrittenFormulation(BaseFormulation):
 
     @property
     def _space(self) -> str:
-        """What stands before an answer that follows its prompt on the same line."""
+        """The space before an answer that follows its prompt on the same line."""
         return "" if self._has_encoder or self._on_new_line else " "
 
     @property
