@@ -20,8 +20,8 @@ from fsl_jax.outputs.names import directory_name, file_system_key
 from fsl_jax.studies.planning.flag_field import flag_field
 
 CONFIGS = Path(__file__).parent / "configs"
-BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 TITLE = "# Results"
+TABLES = ("results", "ranking")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,17 @@ class ResultsFlags:
     )
     data_dir: str = flag_field("The directory that has the data sets which are directories.")
     output: str = flag_field("Directory of the studies.", "results/methods")
-    page: str = flag_field("The page; if it has marks, the table goes between them.", "RESULTS.md")
+    table: str = flag_field(
+        "What the table is: results has a line for each method, and a column for each data set; "
+        "ranking has a line for each method on each data set, and trivial answers among them.",
+        "results",
+        choices=TABLES,
+    )
+    page: str = flag_field(
+        "The page; if it has the marks <!-- results --> and <!-- end of results -->, with the name "
+        "of the table, the table goes between them.",
+        "RESULTS.md",
+    )
 
 
 def main(flags: ResultsFlags) -> None:
@@ -56,7 +66,7 @@ def main(flags: ResultsFlags) -> None:
 
 def _run_studies(flags: ResultsFlags) -> None:
     commands = [_command(text, flags) for text in flags.studies]
-    _check_page(Path(flags.page))
+    _check_page(Path(flags.page), *_marks(flags.table))
     left = _time_left(commands, flags)
     for number, arguments in enumerate(commands, start=1):
         print(_progress(number, flags.studies, left), flush=True)
@@ -161,28 +171,55 @@ def _parts(text: str) -> tuple[str, list[str]]:
     return dataset, [configs] if Path(configs).is_file() else configs.split("+")
 
 
-def _check_page(page: Path) -> None:
+def _marks(table: str) -> tuple[str, str]:
+    return f"<!-- {table} -->", f"<!-- end of {table} -->"
+
+
+def _check_page(page: Path, begin: str, end: str) -> None:
     from fsl_jax.pages import require_marks
 
     if page.exists():
-        require_marks(page, BEGIN, END)
+        require_marks(page, begin, end)
 
 
 def _write_page(flags: ResultsFlags) -> None:
     from fsl_jax.files import write_atomically
     from fsl_jax.pages import write_between
+
+    page, table = Path(flags.page), _table(flags)
+    begin, end = _marks(flags.table)
+    if not page.exists():
+        write_atomically(page, f"{TITLE}\n\n{begin}\n{end}\n")
+    write_between(page, begin, end, table)
+    print(f"\n{table}\n\nThe table is in {page}")
+
+
+def _table(flags: ResultsFlags) -> str:
+    """Make the table from the files of all studies."""
     from fsl_jax.studies.reporting.comparison import comparison_table
+    from fsl_jax.studies.reporting.ranking import ranking_table
     from fsl_jax.studies.reporting.summary import read_summary
 
     studies: dict[str, list] = {}
     for text in flags.studies:
         rows = read_summary(_directory(text, flags) / "summary.json")
         studies.setdefault(text.partition(":")[0], []).extend(rows)
-    page, table = Path(flags.page), comparison_table(studies)
-    if not page.exists():
-        write_atomically(page, f"{TITLE}\n\n{BEGIN}\n{END}\n")
-    write_between(page, BEGIN, END, table)
-    print(f"\n{table}\n\nThe table is in {page}")
+    if flags.table == "results":
+        return comparison_table(studies)
+    return ranking_table(studies, _baselines(flags))
+
+
+def _baselines(flags: ResultsFlags) -> dict[str, dict[str, float]]:
+    """Read what trivial answers score on each data set from the plans of its studies."""
+    from etils import epath
+
+    from fsl_jax.studies.planning.plan_file import read_plan
+
+    baselines: dict[str, dict[str, float]] = {}
+    for text in flags.studies:
+        plan = read_plan(epath.Path(_directory(text, flags))) or {}
+        baselines.setdefault(text.partition(":")[0], {}).update(plan.get("baselines", {}))
+    return baselines
 
 
 if __name__ == "__main__":

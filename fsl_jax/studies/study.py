@@ -33,6 +33,7 @@ from fsl_jax.studies.planning.program_entries import read_programs
 from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.planning.same_study import as_begun, require_same_study
 from fsl_jax.studies.planning.study_config import StudyConfig
+from fsl_jax.studies.planning.trivial_answers import trivial_answers
 from fsl_jax.studies.records.hashed_files import FLAGS_FILE, REPORT_FILE
 from fsl_jax.studies.records.result_store import ResultStore
 from fsl_jax.studies.reporting.metric_titles import metric_title
@@ -182,7 +183,8 @@ def _begin(
     require_agreement({"models": models})
     if study.writes:
         write_atomically(study.directory / FLAGS_FILE, options.flagfile)
-        write_plan(study.directory, identity, models, programs)
+        baselines = trivial_answers(study.dataset)
+        write_plan(study.directory, identity, models, programs, baselines)
     store = ResultStore(study.directory, programs)
     run_programs(study, store, compiled)
     return _write_report(study, store, identity["environment"], options)
@@ -218,10 +220,9 @@ def _write_report(
 def _report_options(
     dataset: Dataset, environment: dict[str, Any], options: RunOptions
 ) -> ReportOptions:
-    removed, task = dataset.duplicates_removed, find_task(dataset.task)
-    metric = task.metrics[0].name
-    baselines = task.baselines(dataset.train, dataset.test)
-    found = ", ".join(f"{name} {percent(scores[metric])}" for name, scores in baselines.items())
+    removed, metric = dataset.duplicates_removed, find_task(dataset.task).metrics[0].name
+    baselines = trivial_answers(dataset)
+    found = ", ".join(f"{name} {percent(value)}" for name, value in baselines.items())
     return ReportOptions(
         environment=environment,
         notes=(
@@ -230,5 +231,5 @@ def _report_options(
             f"Without a model, the {metric_title(metric)} (%) on the whole test set is: {found}.",
         ),
         command=options.command,
-        chance=baselines.get("chance", {}).get(metric),
+        chance=baselines.get("chance"),
     )

@@ -64,6 +64,7 @@ def write_plan(
     identity: Mapping[str, Any],
     models: Mapping[str, Any],
     programs: Iterable[PlannedProgram],
+    baselines: Mapping[str, float] | None = None,
 ) -> None:
     """Write the plan of a study, sealed so that any change is noticed.
 
@@ -72,11 +73,13 @@ def write_plan(
       identity: from `describe_plan`.
       models: for each model its hashes, from `describe_base`.
       programs: the compiled programs.
+      baselines: the metric of each trivial answer, in [0, 1]; see `trivial_answers`.
 
     Raises:
       OSError: the file could not be written.
     """
     described = {"models": dict(models), "programs": describe_programs(programs)}
+    described["baselines"] = dict(baselines or {})
     write_sealed(directory / PLAN_FILE, {"format": FORMAT, **identity, **described})
 
 
