@@ -22,7 +22,7 @@ from fsl_jax.studies.planning.formulations import WAYS, make_formulation
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.training.stacked_runs import stack_shapes
 
-CONFIG = StudyConfig(max_answer=24)
+CONFIG = StudyConfig(max_answer=16)
 TRIED = (*(name for name in METHODS), "prompt_tuning(position='suffix')")
 """The methods that are tried, as flags have them, with the one setting that not all models take."""
 

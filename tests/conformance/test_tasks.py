@@ -14,7 +14,6 @@ from same_training import (
     NOISE,
     assert_only_trained_leaves_change,
     assert_same_training,
-    fewer_rows,
     of_run,
 )
 
@@ -26,7 +25,9 @@ from fsl_jax.errors import InputError
 from fsl_jax.studies.planning.formulations import HEAD, WAYS, WRITTEN
 from fsl_jax.tasks import TASKS, few_shot_split
 
-SHOTS = 2
+SHOTS = {name: 3 if name == "regression" else 2 for name in TASKS}
+"""Of two numbers, the correlation is always 1."""
+
 SEEDS = (13, 21, 42, 87)
 RATES = (3e-3, 1e-2, 2e-3, 5e-3)
 LORA = (LoRA(3), LoRA(2, alpha=3.0))
@@ -74,15 +75,15 @@ def train(bases, tiny_problem, trial):
     """Makes a problem of some methods for a combination, and trains it for a few steps."""
 
     def make(combination, methods):
-        pretrained = bases(combination.family)
-        formulation = formulation_of(combination, pretrained)
+        formulation = formulation_of(combination, bases(combination.family))
+        data = sample(combination.task)
         runs = list(zip(methods, SEEDS, RATES, strict=False))
         problem = tiny_problem(
             formulation,
             [trial(*run) for run in runs],
-            splits=[few_shot_split(sample(combination.task), SHOTS, seed) for _, seed, _ in runs],
+            splits=[few_shot_split(data, SHOTS[data.task], seed) for _, seed, _ in runs],
             steps=6,
-            batch_size=3,
+            batch_size=4,
             evaluate_every=3,
         )
         program = problem.compile()
@@ -99,7 +100,7 @@ def check(combination, problem, before, last):
     assert_only_trained_leaves_change(problem, before, last.trainable, noise)
     alone = problem.alone(1)
     apart = alone.unpacked()
-    assert fewer_rows(problem, apart)
+    assert problem.runs.training.shape.rows < apart.runs.training.shape.rows
     found = apart.fit(apart.compile()).runs
     assert_same_training(of_run(problem, last, 1), of_run(apart, found), noise=noise)
 
