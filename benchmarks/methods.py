@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
+from benchmarks.tiny_configs import tiny_configs
 from benchmarks.variants import VARIANTS, lines
 from fsl_jax.adapt.attach import attach
 from fsl_jax.adapt.methods.method import Method
@@ -30,11 +31,7 @@ from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
 from fsl_jax.formulations.batches import unpacked_batch
 from fsl_jax.formulations.heads.head import HeadFormulation
-from fsl_jax.models.families.bert.model import BertConfig
-from fsl_jax.models.families.gpt2.model import GPT2Config
-from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.registry import Config, initialise, module_of
-from fsl_jax.models.families.t5.config import T5Config
 from fsl_jax.models.loading import load
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.operations import product_operations
@@ -68,29 +65,12 @@ FIT_CONFIG = FitConfig(steps=10, batch_size=BATCH, evaluate_every=10)
 @functools.cache
 def tiny_models() -> dict[str, Pretrained]:
     """Make a model of each family with random parameters, and without a tokenizer."""
-    sizes: dict[str, Any] = {
-        "vocab_size": 32,
-        "hidden_size": 16,
-        "mlp_size": 24,
-        "num_layers": 2,
-        "num_heads": 4,
-        "max_length": 64,
-    }
-    configs = {
-        "BERT": BertConfig(**sizes),
-        "GPT-2": GPT2Config(**sizes),
-        "Llama": LlamaConfig(**sizes, num_kv_heads=2, head_dim=4),
-        "Qwen2": LlamaConfig(
-            **sizes, num_kv_heads=2, head_dim=4, biases=("query", "key", "value"), family="qwen2"
-        ),
-        "T5": T5Config(**sizes, num_decoder_layers=2, head_dim=4),
-    }
 
     def model(name: str, config: Config) -> Pretrained:
         params = initialise(config, jax.random.key(0))
         return Pretrained(name, config, module_of(config), params, None, "")  # type: ignore[arg-type]
 
-    return {name: model(name, config) for name, config in configs.items()}
+    return {name: model(name, config) for name, config in tiny_configs(32, 64).items()}
 
 
 def families(method: Method) -> str:

@@ -17,6 +17,17 @@ import pytest
 from etils import epath
 from method_cases import FORMULATIONS, METHODS, QUICK, cases
 from optax.losses import softmax_cross_entropy_with_integer_labels as cross_entropy
+from same_training import (
+    LEAF_TOLERANCE,
+    LOSS_TOLERANCE,
+    NOISE,
+    assert_only_trained_leaves_change,
+    assert_same_training,
+    fewer_rows,
+    of_run,
+    present,
+    trained_paths,
+)
 from tiny_heads import EXAMPLES as HEAD_EXAMPLES
 
 from fsl_jax.adapt import Joined, LoRA
@@ -59,15 +70,6 @@ PACKED = (
 
 KEPT_TRUNK = ("linear_probe", "top_layers", "prompt_suffix")
 """Methods that keep what lies below their trained leaves."""
-
-NOISE = "attention/key/bias"
-"""A key's bias moves all scores of a query alike, so the loss does not depend on it: its gradient
-is rounding noise, of which Adam makes whole steps."""
-
-# Stacked against alone, packed against not, on one device against eight, and cached against not:
-# over 20 steps losses differed by up to 4e-7 of themselves and leaves by up to 3e-6.
-LOSS_TOLERANCE = 2e-6
-LEAF_TOLERANCE = 2e-5
 
 UNSTABLE = {
     ("full", "gpt2-template"): (5e-6, LEAF_TOLERANCE),
@@ -125,7 +127,7 @@ class Case:
 
     @property
     def trained(self):
-        return {path for path, chosen in flatten(self.problem.stack.mask).items() if chosen}
+        return trained_paths(self.problem)
 
 
 @pytest.fixture(scope="module")
@@ -147,33 +149,6 @@ def make_case(tiny_problem, trial):
 @pytest.fixture(scope="module")
 def case(request, make_case):
     return make_case(*request.param)
-
-
-def present(tree):
-    """The leaves of a half by path, without those that are absent."""
-    return {path: leaf for path, leaf in flatten(tree).items() if leaf is not None}
-
-
-def assert_same_training(
-    found, expected, tolerances=(LOSS_TOLERANCE, LEAF_TOLERANCE), noise=(NOISE,)
-):
-    """Losses and leaves agree within the tolerances, and validation decided the same."""
-    of_losses, of_leaves = tolerances
-    for field in ("measures", "best_measure", "best_step", "stopped", "diverged"):
-        np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), field)
-    for field in ("losses", "validation_losses", "best_loss"):
-        pair = getattr(found, field), getattr(expected, field)
-        # A small loss is the difference of logits near 1, whose rounding is no smaller for it.
-        np.testing.assert_allclose(*pair, rtol=of_losses, atol=of_losses, err_msg=field)
-    for half in ("trainable", "best"):
-        leaves, others = present(getattr(found, half)), present(getattr(expected, half))
-        assert leaves.keys() == others.keys()
-        for path in leaves:
-            if path.endswith(noise):
-                continue
-            np.testing.assert_allclose(
-                leaves[path], others[path], rtol=0, atol=of_leaves, err_msg=path
-            )
 
 
 @cases(methods=tuple(name for name in METHODS if name not in PROMPTS))
@@ -213,21 +188,8 @@ def parts_of(method):
 
 @cases()
 def test_only_trained_leaves_change_and_each_does_in_every_run(case):
-    before, after = (present(state.runs.trainable) for state in (case.start, case.last))
-    assert after.keys() == case.trained
-    changed = {}
-    for path, leaf in after.items():
-        # AdaLoRA may spend a run's budget elsewhere, and leave a layer the zeros it began with.
-        name = "lora_e" if path.endswith("/lora_e") else path
-        moved = np.any(leaf != before[path], axis=tuple(range(1, leaf.ndim)))
-        changed[name] = changed.get(name, False) | moved
-    assert not [name for name, moved in changed.items() if not moved.all()]
-    base = flatten(case.problem.formulation.pretrained.params)
-    frozen = present(case.problem.stack.shared)
-    assert frozen.keys() <= base.keys() - case.trained
-    for path, leaf in frozen.items():
-        # Of layers that were cut in two sections, `layers` has the lower ones.
-        np.testing.assert_array_equal(leaf, base[path][: leaf.shape[0]], err_msg=path)
+    before, after = (state.runs.trainable for state in (case.start, case.last))
+    assert_only_trained_leaves_change(case.problem, before, after)
 
 
 @cases()
@@ -265,14 +227,7 @@ def shapes_of_sums(text):
 def test_a_run_stacked_with_others_is_the_same_as_alone(case, number):
     problem = case.problem.alone(number)
     alone = problem.fit(problem.compile())
-    stacked = jax.tree.map(lambda leaf: leaf[number], case.last.runs)
-    own = {
-        half: case.problem.stack.run_leaves(getattr(case.last.runs, half), number)
-        for half in ("trainable", "best")
-    }
-    assert_same_training(
-        dataclasses.replace(stacked, **own), jax.tree.map(lambda leaf: leaf[0], alone.runs)
-    )
+    assert_same_training(of_run(case.problem, case.last.runs, number), of_run(problem, alone.runs))
 
 
 @cases(methods=("lora",))
@@ -309,14 +264,6 @@ def test_packed_windows_of_an_example_train_as_in_rows_of_their_own(tiny_head, t
     found, expected = (each.fit(each.compile()).runs for each in (problem, apart))
     # The bias moves the scores of all places alike, as that of a key does.
     assert_same_training(found, expected, noise=(NOISE, "head/bias"))
-
-
-def fewer_rows(problem, other):
-    """True if both training and validation have fewer rows than in another problem."""
-    return all(
-        getattr(problem.runs, name).shape.rows < getattr(other.runs, name).shape.rows
-        for name in ("training", "validation")
-    )
 
 
 @cases(quick=PACKED_GRADIENTS)

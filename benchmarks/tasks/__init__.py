@@ -1,0 +1,1 @@
+"""The page of tasks: what each one is, and which models and methods serve it."""
