@@ -38,7 +38,9 @@ class ProjectTraining:
         seeds = range(SEED, SEED + runs)
         stack = stack_runs(formulation, base, [work.method] * runs, seeds)
         shapes = adapted_shapes(stack.method, stack.trainable, stack.frozen_leaves, stack.shared)
-        self._pool = make_pool(formulation.segments(shapes, work.tokens), work.label)
+        self._pool = make_pool(
+            formulation.segments(shapes, work.tokens), work.targets, work.features
+        )
         self._runs = _runs(work, stack, self._pool.lengths, formulation.slot_width(shapes))
         self._program = compile_program(
             formulation,
