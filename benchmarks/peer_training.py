@@ -6,7 +6,8 @@ import peft.optimizers
 import torch
 
 from benchmarks.peer_adalora import RankBudget
-from benchmarks.peer_batches import padded_batches
+from benchmarks.peer_batches import UNLABELLED, padded_batches
+from benchmarks.peer_heads import make_head
 from benchmarks.peer_models import Leaves, adapted
 from benchmarks.workload import Workload
 from fsl_jax.adapt.methods.adalora import AdaLoRA
@@ -48,13 +49,7 @@ class PeerTraining:
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
-        if work.pretrained.config.is_decoder:
-            words = torch.tensor(
-                work.formulation.words.first_tokens, device=device, dtype=torch.long
-            )
-            self._classify: torch.nn.Module = _Words(model, words, last_logits_only)
-        else:
-            self._classify = _Head(model, start, device)
+        self._classify = make_head(work, model, start, last_logits_only).to(device)
         parameters = [*model.parameters(), *self._classify.parameters()]
         if compiled:
             self._classify = torch.compile(self._classify)
@@ -73,8 +68,10 @@ class PeerTraining:
         start = time.perf_counter()
         batch = self._batches[self._step]
         with self._autocast:
-            logits = self._classify(batch["input_ids"], batch["attention_mask"])
-        loss = torch.nn.functional.cross_entropy(logits.float(), batch["labels"])
+            logits = self._classify(**{name: batch[name] for name in batch if name != "labels"})
+        # The labels of tags have an axis of tokens.
+        logits, labels = logits.float().flatten(0, -2), batch["labels"].flatten()
+        loss = torch.nn.functional.cross_entropy(logits, labels, ignore_index=UNLABELLED)
         if self._rank_budget is not None:
             loss = loss + self._rank_budget.penalty()
         self._optimizer.zero_grad(set_to_none=True)
@@ -124,39 +121,3 @@ def _optimizer(
     others = [each for each in trained if id(each) not in included]
     optimizer.add_param_group({"params": others, "lr": rate, "weight_decay": 0.0})
     return optimizer
-
-
-class _Head(torch.nn.Module):
-    """A linear layer on the mean over tokens."""
-
-    def __init__(self, model: torch.nn.Module, start: Leaves, device: str):
-        super().__init__()
-        self.model = model
-        width, classes = start["head/kernel"].shape
-        self.head = torch.nn.Linear(width, classes, device=device)
-        self.head.weight.data.copy_(torch.tensor(start["head/kernel"].T))
-        self.head.bias.data.copy_(torch.tensor(start["head/bias"]))
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        # PEFT puts a soft prompt before the tokens, and the output contains its positions.
-        hidden = hidden[:, -input_ids.shape[1] :]
-        weights = attention_mask.to(hidden.dtype)
-        pooled = torch.einsum("btd,bt->bd", hidden, weights) / weights.sum(1, keepdim=True)
-        return self.head(pooled)
-
-
-class _Words(torch.nn.Module):
-    """The logits of label words after the last token, which is in the last column of each row."""
-
-    def __init__(self, model: torch.nn.Module, words: torch.Tensor, last_logits_only: bool):
-        super().__init__()
-        self.model = model
-        self._words = words
-        self._options = {"logits_to_keep": 1} if last_logits_only else {}
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        output = self.model(
-            input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **self._options
-        )
-        return output.logits[:, -1, self._words]

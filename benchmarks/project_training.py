@@ -38,7 +38,8 @@ class ProjectTraining:
         seeds = range(SEED, SEED + runs)
         stack = stack_runs(formulation, base, [work.method] * runs, seeds)
         shapes = stack.models.shapes
-        self._pool = make_pool(formulation.segments(shapes, work.tokens), work.label)
+        segments = formulation.segments(shapes, work.tokens)
+        self._pool = make_pool(segments, work.targets, work.features)
         self._runs = _runs(work, stack, self._pool.lengths, formulation.slot_width(shapes))
         self._program = compile_program(
             formulation,

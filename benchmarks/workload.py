@@ -1,7 +1,7 @@
 """The training that both sides do: a model, tokens, batches, hyperparameters."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,13 +10,11 @@ from fsl_jax.adapt.methods.prompt_tuning import PromptTuning
 from fsl_jax.data.examples import Dataset
 from fsl_jax.data.sampling import batch_order
 from fsl_jax.formulations.formulation import Formulation
-from fsl_jax.formulations.heads.head import HeadFormulation
 from fsl_jax.formulations.labels import label_indices
-from fsl_jax.formulations.template import Template
-from fsl_jax.formulations.template_formulation import TemplateFormulation
-from fsl_jax.formulations.verbalizer import Verbalizer
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.packing.pool import segment_lengths
+from fsl_jax.studies.planning.formulations import make_formulation as formulation_of_study
+from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.tasks import few_shot_split
 from fsl_jax.training.fit_config import FitConfig, longest_dispatch
 
@@ -35,18 +33,21 @@ class Workload:
       method: the method that is trained.
       texts: a description of the texts of a batch.
       tokens: the token ids of each of E examples.
-      label: the index of each example's class, int32 `[E]`.
+      targets: what is to be predicted, int32: the class of each example `[E]`, or the tag of each
+        of its words `[E, W]`.
       learning_rate: the peak, reached after the warm-up.
       fit_config: steps, warm-up and clipping.
+      features: what the formulation needs to know of each example, as arrays `[E, ...]`.
     """
 
     formulation: Formulation
     method: Method
     texts: str
     tokens: Sequence[Sequence[int]]
-    label: np.ndarray
+    targets: np.ndarray
     learning_rate: float
     fit_config: FitConfig
+    features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def pretrained(self) -> Pretrained:
@@ -76,11 +77,8 @@ class Workload:
 def make_formulation(
     pretrained: Pretrained, dataset: Dataset, length: int | None = None
 ) -> Formulation:
-    """Make a head on an encoder, or label words after a prompt for a decoder."""
-    if not pretrained.config.is_decoder:
-        return HeadFormulation(pretrained, dataset.labels, max_length=length)
-    words = Verbalizer.from_mapping(dataset.labels)
-    return TemplateFormulation(pretrained, dataset.labels, Template(), words, max_length=length)
+    """Make the formulation that a study would choose for a data set."""
+    return formulation_of_study("auto", pretrained, dataset, StudyConfig(max_length=length))
 
 
 def make_workload(

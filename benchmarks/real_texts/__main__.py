@@ -11,16 +11,13 @@ peer trains one after the other. `data_dir` has the directories `trec` and
 """
 
 import itertools
-import os
 from collections.abc import Iterator
 
-import jax
-import torch
-import transformers
 from absl import app, flags
 
-from benchmarks.measure import Row, machine, table
+from benchmarks.measure import Row
 from benchmarks.real_texts.prediction import measure_prediction
+from benchmarks.real_texts.report import report, require_known
 from benchmarks.real_texts.training import measure_training
 from benchmarks.real_texts.workload import load_texts, make_text_workload
 from benchmarks.workload import Workload
@@ -89,20 +86,9 @@ MEASUREMENTS = {
 
 
 def main(arguments: list[str]) -> None:
-    """Print each line as soon as it is measured, and the table in the end."""
-    unknown = set(_PARTS.value) - MEASUREMENTS.keys()
-    if len(arguments) > 1 or unknown:
-        raise app.UsageError(f"not known: {arguments[1:]} {unknown}; parts: {list(MEASUREMENTS)}")
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    transformers.logging.set_verbosity(transformers.logging.CRITICAL)
-    rows: list[Row] = []
-    for part in _PARTS.value:
-        for row in MEASUREMENTS[part]():
-            print(table([row]).splitlines()[-1], flush=True)
-            rows.append(row)
-    versions = f"JAX {jax.__version__}, PyTorch {torch.__version__}"
-    load_average = "load {:.1f}, {:.1f}, {:.1f}".format(*os.getloadavg())
-    print(f"\n{machine()}, {versions}, {load_average}\n\n{table(rows)}")
+    """Measure the parts one after the other."""
+    require_known(arguments, _PARTS.value, MEASUREMENTS)
+    report(MEASUREMENTS[part] for part in _PARTS.value)
 
 
 if __name__ == "__main__":

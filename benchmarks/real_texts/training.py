@@ -12,7 +12,9 @@ from fsl_jax.packing.padding import Padding
 TOLERANCE = 1e-3
 
 
-def measure_training(work: Workload, turn: int, repeats: int, runs: int = 1) -> Row:
+def measure_training(
+    work: Workload, turn: int, repeats: int, runs: int = 1, goal: float | None = None
+) -> Row:
     """Measure the line of one workload.
 
     The peer trains one run. Several runs one after the other take it as many times as long, so its
@@ -23,6 +25,7 @@ def measure_training(work: Workload, turn: int, repeats: int, runs: int = 1) -> 
       turn: the number of steps that a side takes in each turn.
       repeats: the number of turns that count, after one that does not.
       runs: the number of runs that this project trains at once, as in a study.
+      goal: the ratio that is to be reached; None if there is none.
 
     Returns:
       Seconds of a step of one run.
@@ -42,7 +45,7 @@ def measure_training(work: Workload, turn: int, repeats: int, runs: int = 1) -> 
     steps = work.fit_config.steps
     note = f"tokens of a step: {describe_tokens(peer.padding, project.padding, steps, runs)}"
     title = work.describe() + (f", {runs} runs at once" if runs > 1 else "")
-    return Row(title, "eager", seconds["project"], seconds["peer"], None, note)
+    return Row(title, "eager", seconds["project"], seconds["peer"], goal, note)
 
 
 def _mean_of(part: Callable[[], float], times: int, runs: int = 1) -> Callable[[], float]:

@@ -6,7 +6,6 @@ from benchmarks.workload import SEED, SHOTS, Workload, make_formulation
 from fsl_jax.adapt.methods.method import Method
 from fsl_jax.data.embedded import EMBEDDED
 from fsl_jax.data.examples import Dataset
-from fsl_jax.formulations.labels import label_indices
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.tasks import few_shot_split, load_dataset
 from fsl_jax.training.fit_config import FitConfig, longest_dispatch
@@ -36,7 +35,7 @@ def make_text_workload(
     learning_rate: float = 5e-4,
     shots: int = SHOTS,
 ) -> Workload:
-    """Draw a few-shot split and define a training on all its texts.
+    """Draw a few-shot split and define a training on all its texts, for a task with a text each.
 
     Args:
       pretrained: the base model.
@@ -53,7 +52,7 @@ def make_text_workload(
     """
     formulation = make_formulation(pretrained, dataset)
     examples = few_shot_split(dataset, shots, SEED).train
-    tokens = formulation.tokenize(examples).tokens
+    tokenized = formulation.tokenize(examples)
     # One validation, after the last step: what is compared is training.
     longest = min(longest_dispatch(), turn)
     fit_config = FitConfig(steps, batch_size, evaluate_every=steps, longest_dispatch=longest)
@@ -61,8 +60,9 @@ def make_text_workload(
         formulation,
         method,
         f"{batch_size} texts of {Path(dataset.name).name}",
-        tokens,
-        label_indices(examples, formulation.labels),
+        tokenized.tokens,
+        formulation.targets(examples, tokenized),
         learning_rate,
         fit_config,
+        tokenized.features,
     )

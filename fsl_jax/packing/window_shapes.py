@@ -27,10 +27,12 @@ class BatchShape:
     Attributes:
       rows: the shape of its rows.
       examples: B, the number of its examples.
+      longest: the most tokens of an example that belongs to it, at most those of a row.
     """
 
     rows: RowShape
     examples: int
+    longest: int
 
 
 def choose_shapes(
@@ -38,7 +40,7 @@ def choose_shapes(
 ) -> list[BatchShape]:
     """Return the shapes with which examples cost least, that of compiling included.
 
-    Each example belongs to the shape with the shortest rows that are as long as itself.
+    Each example belongs to the first shape whose `longest` is at least its number of tokens.
 
     Args:
       lengths: the number of tokens of each example, at least one example.
@@ -47,7 +49,7 @@ def choose_shapes(
       slot_width: W, the number of tokens in each slot; 0 if there are none.
 
     Returns:
-      The shapes, those with the shortest rows first.
+      The shapes, those for the shortest examples first.
     """
     longest = int(lengths.max())
     # Powers of two divide the examples into groups, of which neighbours may share a shape.
@@ -59,11 +61,14 @@ def choose_shapes(
             group = lengths[(lengths > bounds[first]) & (lengths <= bounds[last])]
             if len(group):
                 more, shape = _cheapest_shape(group, tokens, multiple, slot_width)
+                if bounds[last] < longest:
+                    # Rows may be much longer, and examples that long have a shape of their own.
+                    shape = dataclasses.replace(shape, longest=min(bounds[last], shape.longest))
                 options.append((before + more, [*shapes, shape]))
             else:
                 options.append((before, shapes))
         cheapest.append(min(options, key=lambda option: option[0]))
-    return sorted(cheapest[-1][1], key=lambda shape: shape.rows.length)
+    return cheapest[-1][1]
 
 
 def _powers_of_two(longest: int) -> list[int]:
@@ -90,5 +95,5 @@ def _with_examples(rows: RowShape, most: int, multiple: int, slot_width: int) ->
     """Return the shape of a batch with room for somewhat more examples than some have."""
     examples = round_up(int(most * _SPARE_EXAMPLES), multiple)
     if slot_width:
-        return BatchShape(rows, min(examples, rows.rows * rows.slots))
-    return BatchShape(dataclasses.replace(rows, slots=examples), examples)
+        return BatchShape(rows, min(examples, rows.rows * rows.slots), rows.length)
+    return BatchShape(dataclasses.replace(rows, slots=examples), examples, rows.length)

@@ -38,7 +38,7 @@ class Packer:
         self._tokens = tokens
         self._multiple = multiple
         self._slot_width = slot_width
-        # Those with the shortest rows come first.
+        # Those for the shortest examples come first.
         self._shapes: list[BatchShape] = []
 
     def pack(self, lengths: Int32[np.ndarray, " E"]) -> Iterator[Placements]:
@@ -52,8 +52,7 @@ class Packer:
           weight 1 in one batch; an example of weight 0 fills up its batch.
         """
         self._add_shapes(lengths)
-        row_lengths = [shape.rows.length for shape in self._shapes]
-        choice = np.searchsorted(row_lengths, lengths)
+        choice = np.searchsorted([shape.longest for shape in self._shapes], lengths)
         for number, shape in enumerate(self._shapes):
             examples = np.flatnonzero(choice == number).astype(np.int32)
             if len(examples):
@@ -61,10 +60,10 @@ class Packer:
 
     def _add_shapes(self, lengths: np.ndarray) -> None:
         """Choose the shape of the longest examples again if some are longer than all rows."""
-        row_lengths = [0, *(shape.rows.length for shape in self._shapes)]
-        if lengths.max(initial=0) > row_lengths[-1]:
+        longest = [0, *(shape.longest for shape in self._shapes)]
+        if lengths.max(initial=0) > longest[-1]:
             others = self._shapes[:-1]
-            rest = lengths[lengths > row_lengths[len(others)]]
+            rest = lengths[lengths > longest[len(others)]]
             self._shapes = others + choose_shapes(
                 rest, self._tokens, self._multiple, self._slot_width
             )

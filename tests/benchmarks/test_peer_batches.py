@@ -21,7 +21,7 @@ def test_each_batch_is_padded_to_its_own_longest_text(family, on_left, tiny, sho
         for row, ids, mask in zip(rows, batch["input_ids"], batch["attention_mask"], strict=True):
             assert ids[mask.bool()].tolist() == work.tokens[row]
             assert mask[-1 if on_left else 0] == 1
-        assert batch["labels"].tolist() == work.label[rows].tolist()
+        assert batch["labels"].tolist() == work.targets[rows].tolist()
     assert len(widths) > 1
 
 

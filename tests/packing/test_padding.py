@@ -21,3 +21,12 @@ def test_padding_is_what_is_computed_beyond_the_examples():
     assert both == Padding(computed=32, real=21)
     assert both.share == pytest.approx(11 / 32)
     assert padding(lengths).share == 0
+
+
+def test_tokens_in_slots_count_too():
+    # Two slots of four tokens a row, of which the examples use three and one.
+    steps = Placements(
+        np.int32([[0, 1]]), np.int32([[0, 5]]), np.ones((1, 2), np.float32), RowShape(1, 10, 2)
+    )
+    lengths, in_slots = np.int32([5, 4]), np.int32([3, 1])
+    assert padding(lengths + in_slots, steps, slot_width=4) == Padding(computed=18, real=13)

@@ -10,12 +10,13 @@ texts = st.lists(st.integers(1, 900), min_size=1, max_size=40).map(np.int32)
 
 @settings(max_examples=40)
 @given(texts, st.sampled_from([1, 4]), st.sampled_from([0, 3]))
-def test_rows_get_longer_and_the_last_ones_are_long_enough(lengths, multiple, slot_width):
+def test_shapes_are_for_longer_and_longer_examples(lengths, multiple, slot_width):
     shapes = choose_shapes(lengths, 512, multiple, slot_width)
-    row_lengths = [shape.rows.length for shape in shapes]
-    assert row_lengths == sorted(row_lengths)
-    assert row_lengths[-1] >= lengths.max()
+    longest = [shape.longest for shape in shapes]
+    assert longest == sorted(set(longest))
+    assert longest[-1] == shapes[-1].rows.length >= lengths.max()
     for shape in shapes:
+        assert shape.longest <= shape.rows.length
         assert shape.rows.rows % multiple == shape.examples % multiple == 0
         assert shape.examples <= shape.rows.rows * shape.rows.slots
 

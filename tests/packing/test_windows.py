@@ -3,10 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fsl_jax.packing import windows
 from fsl_jax.packing.padding import padding
+from fsl_jax.packing.placements import RowShape
+from fsl_jax.packing.window_shapes import BatchShape
 from fsl_jax.packing.windows import Packer
 
-windows = st.lists(
+lengths_of_windows = st.lists(
     st.lists(st.integers(1, 700), min_size=1, max_size=40).map(np.int32), min_size=1, max_size=3
 )
 
@@ -16,10 +19,15 @@ def batch_shapes(batches):
 
 
 @settings(max_examples=40)
-@given(windows, st.sampled_from([1, 3]), st.sampled_from([0, 2]), st.sampled_from([100, 600]))
-def test_every_index_is_in_one_batch(windows, multiple, slot_width, tokens):
+@given(
+    lengths_of_windows,
+    st.sampled_from([1, 3]),
+    st.sampled_from([0, 2]),
+    st.sampled_from([100, 600]),
+)
+def test_every_index_is_in_one_batch(window_lengths, multiple, slot_width, tokens):
     packer = Packer(tokens, multiple, slot_width)
-    for lengths in windows:
+    for lengths in window_lengths:
         times = np.zeros(len(lengths), int)
         for batch in packer.pack(lengths):
             assert (batch.examples.dtype, batch.starts.dtype) == (np.int32, np.int32)
@@ -79,6 +87,18 @@ def test_few_long_examples_do_not_make_all_rows_long(reviews):
     batches = list(Packer(1024).pack(mixed))
     assert {min(each.shape.length, 500) // 500 for each in batches} == {0, 1}
     assert padding(mixed, *batches).share < 0.15
+
+
+def test_short_examples_may_have_longer_rows_than_the_long_ones(monkeypatch):
+    shapes = [
+        BatchShape(RowShape(3, 336, 9), 9, longest=128),
+        BatchShape(RowShape(2, 320, 2), 2, longest=320),
+    ]
+    monkeypatch.setattr(windows, "choose_shapes", lambda *_: shapes)
+    lengths = np.int32([112] * 9 + [270, 129])
+    short, long = Packer(1024).pack(lengths)
+    assert (short.shape.length, sorted(short.examples)) == (336, list(range(9)))
+    assert (long.shape.length, sorted(long.examples)) == (320, [9, 10])
 
 
 def test_a_small_window_is_one_small_batch():

@@ -14,8 +14,9 @@ from fsl_jax.data.sampling import batch_order
 from fsl_jax.formulations.batches import unpacked_batch
 from fsl_jax.formulations.encoding import Encoded, encode
 from fsl_jax.formulations.formulation import Formulation
+from fsl_jax.formulations.slot_lengths import slot_lengths
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.packing.padding import padding
+from fsl_jax.packing.padding import padding, step_tokens
 from fsl_jax.packing.placements import Placements
 from fsl_jax.packing.planning import place_chunks, place_steps
 from fsl_jax.packing.pool import Pool
@@ -43,6 +44,7 @@ class Prepared:
       stack: the parameters of all runs.
       runs: the arrays that differ between the runs.
       encoded: the train and validation examples of all splits, each once.
+      in_slots: the number of tokens of each of their segments in its slot.
     """
 
     planned: PlannedProgram
@@ -51,18 +53,26 @@ class Prepared:
     stack: StackedRuns
     runs: Runs
     encoded: Encoded
+    in_slots: np.ndarray
 
     @property
     def step_tokens(self) -> int:
         """The tokens that a step of one run computes; 0 if all representations are cached."""
         cached = cached_name(self.stack.mask) == REPRESENTATION
-        return 0 if cached else self.runs.training.shape.tokens
+        return 0 if cached else step_tokens(self.runs.training.shape, self.slot_width)
 
     @property
     def padding(self) -> float:
         """The share of padding in the tokens of all steps."""
-        lengths, training = self.encoded.pool.example_lengths, to_host(self.runs.training)
-        return round(padding(lengths, training).share, 4)
+        pool, training = self.encoded.pool, to_host(self.runs.training)
+        lengths = (pool.lengths + self.in_slots).reshape(-1, pool.width)
+        of_examples = lengths.sum(axis=1, dtype=np.int32)
+        return round(padding(of_examples, training, slot_width=self.slot_width).share, 4)
+
+    @property
+    def slot_width(self) -> int:
+        """The number of tokens in each slot; 0 if there are none."""
+        return int(self.in_slots.max(initial=0))
 
 
 def prepare(
@@ -112,14 +122,15 @@ def prepare(
     )
     shapes = stack.models.shapes
     encoded = encode(formulation, examples, shapes)
+    in_slots = slot_lengths(formulation, shapes, encoded.pool)
     options = {
         "multiple": 1 if mesh is None else mesh.shape["batch"],
-        "slot_width": formulation.slot_width(shapes),
+        "slot_width": int(in_slots.max(initial=0)),
         "width": encoded.pool.width,
     }
     steps = _place(planned, fit_config, splits, numbers, encoded.pool, config, options)
     runs = _runs(planned, config, stack, *steps)
-    return Prepared(planned, formulation, fit_config, stack, runs, encoded)
+    return Prepared(planned, formulation, fit_config, stack, runs, encoded, in_slots)
 
 
 def make_fit_config(planned: PlannedProgram, config: StudyConfig) -> FitConfig:

@@ -60,9 +60,15 @@ def test_a_step_on_cached_representations_has_no_tokens(prepared):
     ("family", "method"), [("bert", "prompt_tuning(length=3)"), ("t5", "prompt_tuning(length=3)")]
 )
 def test_the_vectors_of_a_soft_prompt_are_tokens_of_each_example(prepared, family, method):
-    with_prompt = prepared(method, family).encoded.pool.lengths
+    made = prepared(method, family)
     without = prepared("bitfit" if family == "bert" else "lora", family).encoded.pool.lengths
-    np.testing.assert_array_equal(with_prompt, without + 3)
+    np.testing.assert_array_equal(made.encoded.pool.lengths, without + 3)
+    # The words of an encoder-decoder are in slots, which are computed too.
+    shape = made.runs.training.shape
+    in_slots = made.step_tokens - shape.tokens
+    assert in_slots == shape.rows * shape.slots * made.slot_width
+    assert (in_slots > 0) == (family == "t5")
+    assert 0 < made.padding < 1
 
 
 def test_a_group_is_cut_out_of_every_leaf():
