@@ -14,7 +14,7 @@ from fsl_jax.errors import InputError
 
 
 def test_studies_become_one_table_and_are_not_done_twice(
-    run_to_end, bert_directory, data_directory, tmp_path
+    run_cold, run_to_end, bert_directory, data_directory, tmp_path
 ):
     config = tmp_path / "quick.flags"
     flags = (
@@ -39,7 +39,7 @@ def test_studies_become_one_table_and_are_not_done_twice(
         f"--output={tmp_path / 'out'}",
         f"--page={page}",
     )
-    status, out, err = run_to_end(*command)
+    status, out, err = run_cold(*command)
     assert status == 0, err
     assert "min to go, by a first guess" in out
     text = page.read_text()
