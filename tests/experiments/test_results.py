@@ -14,7 +14,7 @@ from fsl_jax.errors import InputError
 
 
 def test_studies_become_one_table_and_are_not_done_twice(
-    run_cold, run_to_end, bert_directory, data_directory, tmp_path
+    run_cold, bert_directory, data_directory, tmp_path
 ):
     config = tmp_path / "quick.flags"
     flags = (
@@ -55,7 +55,7 @@ def test_studies_become_one_table_and_are_not_done_twice(
     assert steps == {f"{name}-quick-more": 2, f"{name}-quick": 4}, "the last flagfile counts"
     timings = tmp_path / "out" / f"{name}-quick" / "timings.jsonl"
     taken = timings.read_bytes()
-    status, out, err = run_to_end(*command)
+    status, out, err = run_cold(*command)
     assert status == 0, err
     assert "to go" not in out
     assert timings.read_bytes() == taken, "a study that had finished was done again"

@@ -208,32 +208,21 @@ def test_forecast_tells_seconds_of_each_program_and_writes_nothing(
     assert min(seconds.values()) > 0
 
 
-def test_sigterm_saves_and_says_so(study_flags, run_script, run_to_end, finished_study, tmp_path):
+def test_neither_sigterm_nor_a_disk_that_fills_up_loses_anything(
+    study_flags, run_script, run_to_end, finished_study, tmp_path
+):
+    """One study meets both, since most of the time of a study goes into what is done once."""
     output = tmp_path / "out"
-    process = run_script("study", *study_flags, f"--output={output}")
-    wait_for(lambda: list(output.glob("checkpoints/*/*/step_*")), process)
+    command = ("study", *study_flags, f"--output={output}")
+    process = run_script(*command)
+    wait_for_checkpoint(output, process)
     process.send_signal(signal.SIGTERM)
     status, _, err = finish(process)
     assert status == 128 + signal.SIGTERM, err
     assert "Give the same command again to go on" in err
-    status, _, err = run_to_end("study", *study_flags, f"--output={output}")
-    assert status == 0, err
-    assert (output / RESULTS).read_bytes() == (finished_study[0] / RESULTS).read_bytes()
 
-
-def wait_for(condition, process: subprocess.Popen | WarmScript, seconds: float = 900.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition() and process.poll() is None:
-        assert time.monotonic() < deadline, "what was waited for did not happen"
-        time.sleep(0.002)
-
-
-def test_a_disk_that_fills_up_loses_nothing(
-    study_flags, run_script, run_to_end, finished_study, tmp_path
-):
-    output = tmp_path / "out"
-    process = run_script("study", *study_flags, f"--output={output}")
-    wait_for(lambda: list(output.glob("checkpoints/*/*/step_*")), process)
+    process = run_script(*command)
+    wait_for_checkpoint(output, process)
     # From now on no file may grow beyond this, which needs no disk that is really full.
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1 << 10, 1 << 10))
     status, _, err = finish(process)
@@ -241,9 +230,23 @@ def test_a_disk_that_fills_up_loses_nothing(
     assert "error: [Errno 27] File too large: " in err
     assert "what was written before is kept" in err
     assert "Traceback" not in err
-    status, _, err = run_to_end("study", *study_flags, f"--output={output}")
+
+    status, _, err = run_to_end(*command)
     assert status == 0, err
     assert (output / RESULTS).read_bytes() == (finished_study[0] / RESULTS).read_bytes()
+
+
+def wait_for_checkpoint(output: pathlib.Path, process: subprocess.Popen) -> None:
+    """Waits for a checkpoint that was not there before."""
+    before = set(output.glob("checkpoints/*/*/step_*"))
+    wait_for(lambda: set(output.glob("checkpoints/*/*/step_*")) - before, process)
+
+
+def wait_for(condition, process: subprocess.Popen | WarmScript, seconds: float = 900.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.002)
 
 
 def kill_until_finished(start, output: pathlib.Path, generator: random.Random, kills: int) -> int:

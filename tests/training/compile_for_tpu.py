@@ -1,10 +1,9 @@
 """Compiles the LoRA program of smollm2-135m for a TPU topology.
 
 A TPU is not needed: the compiler of `jax[tpu]` runs anywhere. Its library wants a process of its
-own. The arguments are commands, and each prints one JSON line. `compile,TOPOLOGY,RUNS,DTYPE` prints
-the bytes that a chip needs, and those of the base. `choose,TOPOLOGY,RUNS,DTYPE` prints the groups
-that were tried on a slice that is too small for all runs. `refuse` prints the messages for what
-cannot be done.
+own. `compile` prints one JSON line with the bytes that a chip needs, and those of the base.
+`choose` prints one with the groups that were tried on a slice that is too small for all runs.
+`refuse` prints one with the messages for what cannot be done.
 """
 
 import json
@@ -108,9 +107,9 @@ def describe_topology(name):
     return topologies.get_topology_desc(platform="tpu", topology_name=name)
 
 
-def compile_runs(topology, count, dtype):
+def compile_runs(topology, runs, dtype):
     """Compile for a topology, and return the memory that a chip needs."""
-    description, runs = describe_topology(topology), int(count)
+    description = describe_topology(topology)
     compile_size, shared = compiler_for(description, runs, dtype)
     return {
         "platform": description.devices[0].platform,
@@ -119,10 +118,10 @@ def compile_runs(topology, count, dtype):
     }
 
 
-def choose_groups(topology, count, dtype):
+def choose_groups(topology, runs, dtype):
     """Choose the group of runs that fits on a topology, and return the sizes that were tried."""
-    runs, sizes = int(count), []
     compile_size, _ = compiler_for(describe_topology(topology), runs, dtype)
+    sizes = []
 
     def compile_and_note(size):
         sizes.append(size)
@@ -149,9 +148,12 @@ def refused_by_chips():
     return messages
 
 
-COMMANDS = {"compile": compile_runs, "choose": choose_groups, "refuse": refused_by_chips}
-
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        command, *rest = argument.split(",")
-        print(json.dumps(COMMANDS[command](*rest)), flush=True)
+    command, *rest = sys.argv[1:]
+    if command == "compile":
+        results = compile_runs(rest[0], int(rest[1]), rest[2])
+    elif command == "choose":
+        results = choose_groups(rest[0], int(rest[1]), rest[2])
+    else:
+        results = refused_by_chips()
+    print(json.dumps(results))

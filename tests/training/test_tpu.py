@@ -12,8 +12,7 @@ import pytest
 SCRIPT = pathlib.Path(__file__).with_name("compile_for_tpu.py")
 
 
-def run_compiler(*commands):
-    """Runs commands of the script in one process, and gives what each prints."""
+def run_compiler(*arguments):
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "TPU_SKIP_MDS_QUERY": "1",
@@ -21,21 +20,14 @@ def run_compiler(*commands):
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     ended = subprocess.run(
-        [sys.executable, str(SCRIPT), *commands], env=environment, capture_output=True, text=True
+        [sys.executable, str(SCRIPT), *arguments], env=environment, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stderr[-4000:]
-    # The compiler may print lines of its own.
-    return [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
+    return json.loads(ended.stdout.splitlines()[-1])
 
 
-@pytest.fixture(scope="module")
-def results():
-    """The memory of a program, and messages; one process, since starting it takes seconds."""
-    return run_compiler("compile,v5e:4x4,16,bfloat16", "refuse")
-
-
-def test_sixteen_runs_on_sixteen_chips_share_one_base_a_chip(results):
-    compiled, _ = results
+def test_sixteen_runs_on_sixteen_chips_share_one_base_a_chip():
+    compiled = run_compiler("compile", "v5e:4x4", "16", "bfloat16")
     assert compiled["platform"] == "tpu"
     base, memory = compiled["base"], compiled["memory"]
     assert base == 2 * 134_515_008
@@ -44,8 +36,8 @@ def test_sixteen_runs_on_sixteen_chips_share_one_base_a_chip(results):
     assert base < memory < 0.75 * 2**30 < memory + base
 
 
-def test_what_chips_cannot_do_is_refused_with_what_they_can(results):
-    _, refused = results
+def test_what_chips_cannot_do_is_refused_with_what_they_can():
+    refused = run_compiler("refuse")
     assert re.match(r"a program of 128 run\(s\) needs [\d.]+ GiB or more, and a", refused["runs"])
     assert "and a device has 15.75 GiB: choose a smaller batch" in refused["runs"]
     mesh = refused["mesh"]
@@ -56,6 +48,6 @@ def test_what_chips_cannot_do_is_refused_with_what_they_can(results):
 
 @pytest.mark.soak
 def test_a_slice_that_is_too_small_trains_groups():
-    [chosen] = run_compiler("choose,v5e:2x2,128,float32")
-    assert chosen["sizes"] == [128, 64]
-    assert 0 < chosen["memory"] <= 15 << 30
+    results = run_compiler("choose", "v5e:2x2", "128", "float32")
+    assert results["sizes"] == [128, 64]
+    assert 0 < results["memory"] <= 15 << 30
