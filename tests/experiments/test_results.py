@@ -62,9 +62,9 @@ def test_studies_become_one_table_and_are_not_done_twice(
     assert page.read_text() == text
 
 
-def test_an_unknown_flagfile_names_the_presets(run_to_end, tmp_path):
+def test_an_unknown_flagfile_names_the_presets(run_cold, tmp_path):
     command = ("results", f"--data_dir={tmp_path}", "--studies=sst2:quick")
-    status, _, err = run_to_end(*command)
+    status, _, err = run_cold(*command)
     assert status == 2
     assert "results_encoder" in err
     assert "Traceback" not in err
