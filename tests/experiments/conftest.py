@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
+from warm_scripts import WarmScript, finish
 
 WORDS = {
     "sport": "match goal team striker coach cup league win score player".split(),
@@ -93,39 +94,61 @@ def llama_directory(tmp_path_factory, tiny_tokenizer) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def run_script(tmp_path_factory, quick_flags):
-    """Starts a script as a user would, in a process of its own with a cache for this session."""
+def script_environment(tmp_path_factory, quick_flags):
+    """Makes the environment of a script: a cache for this session, and a number of devices."""
     directory = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         # Each worker has a directory in that of the session: what one compiles serves the other.
         directory = directory.parent
-    environment = {
-        **os.environ,
-        "FSL_JAX_CACHE": str(directory / "scripts_cache"),
-        "JAX_PLATFORMS": "cpu",
-    }
 
-    def start(script: str, *flags: str, devices: int = 1, **options) -> subprocess.Popen:
+    def make(devices: int = 1) -> dict[str, str]:
         device_count = f"--xla_force_host_platform_device_count={devices}"
+        return {
+            **os.environ,
+            "FSL_JAX_CACHE": str(directory / "scripts_cache"),
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": f"{device_count} {quick_flags}",
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_script(script_environment):
+    """Starts a script as a user would, in a process of its own."""
+
+    def start(script: str, *flags: str, devices: int = 1) -> subprocess.Popen:
         return subprocess.Popen(
             [sys.executable, "-m", f"experiments.{script}", *flags],
-            env={**environment, "XLA_FLAGS": f"{device_count} {quick_flags}"},
+            env=script_environment(devices),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **options,
         )
 
     return start
 
 
 @pytest.fixture(scope="session")
-def run_to_end(run_script):
+def run_warm(script_environment, tmp_path_factory):
+    """Starts a script in a process that has its imports already, which saves seconds.
+
+    One test of each script starts it with `run_script` instead.
+    """
+
+    def start(script: str, *flags: str) -> WarmScript:
+        return WarmScript(script, flags, script_environment(), tmp_path_factory.mktemp(script))
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def run_to_end(run_warm):
     """Runs a script to its end: status, output, errors."""
+    return lambda script, *flags: finish(run_warm(script, *flags))
 
-    def run(script: str, *flags: str) -> tuple[int, str, str]:
-        process = run_script(script, *flags)
-        out, err = process.communicate(timeout=300)
-        return process.returncode, out, err
 
-    return run
+@pytest.fixture(scope="session")
+def run_cold(run_script):
+    """The same in a process of its own."""
+    return lambda script, *flags: finish(run_script(script, *flags))

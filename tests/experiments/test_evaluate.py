@@ -39,18 +39,20 @@ def lora_directory(bert_directory, tmp_path_factory):
 def evaluate(run_to_end, tmp_path):
     """Runs the script to its end: status, output, errors."""
 
-    def run(model, adapter, data, *flags):
+    def run(model, adapter, data, *flags, run_script=run_to_end):
         output = f"--output={tmp_path / 'out'}"
         required = (f"--model={model}", f"--adapter={adapter}", f"--dataset={data}")
-        return run_to_end("evaluate", *required, output, *flags)
+        return run_script("evaluate", *required, output, *flags)
 
     return run
 
 
 def test_the_script_prints_a_table_and_writes_the_files(
-    evaluate, lora_directory, bert_directory, data_directory, tmp_path
+    evaluate, run_cold, lora_directory, bert_directory, data_directory, tmp_path
 ):
-    status, out, err = evaluate(bert_directory, lora_directory, data_directory, "--max_test=12")
+    status, out, err = evaluate(
+        bert_directory, lora_directory, data_directory, "--max_test=12", run_script=run_cold
+    )
     assert status == 0, err
     values = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert values["method"].startswith("lora(rank=2, alpha=16.0")

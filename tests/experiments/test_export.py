@@ -26,10 +26,12 @@ def adapter(llama_directory, tmp_path):
     return of
 
 
-@pytest.mark.parametrize(("text", "target"), [("lora(2)", "vllm"), ("ia3", "peft")])
-def test_the_script_writes_what_it_has_read_again(adapter, run_to_end, tmp_path, text, target):
+@pytest.mark.parametrize(
+    ("text", "target", "start"), [("lora(2)", "vllm", "run_cold"), ("ia3", "peft", "run_to_end")]
+)
+def test_the_script_writes_what_it_has_read_again(adapter, request, tmp_path, text, target, start):
     output = tmp_path / "served"
-    status, out, err = run_to_end(
+    status, out, err = request.getfixturevalue(start)(
         "export", f"--adapter={adapter(text)}", f"--for={target}", f"--output={output}"
     )
     assert status == 0, err

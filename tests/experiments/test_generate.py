@@ -9,17 +9,18 @@ import pytest
 def generate(run_to_end, llama_directory):
     """Runs the script to its end: status, output, errors."""
 
-    def run(*flags):
-        return run_to_end("generate", f"--model={llama_directory}", *flags)
+    def run(*flags, run_script=run_to_end):
+        return run_script("generate", f"--model={llama_directory}", *flags)
 
     return run
 
 
-def test_the_script_prints_continuations_and_writes_them(generate, tmp_path):
+def test_the_script_prints_continuations_and_writes_them(generate, run_cold, tmp_path):
     output = tmp_path / "out" / "continuations.jsonl"
     prompts = ("--prompt=match goal team", "--prompt=virus planet")
     ways = ("--temperature=1", "--top_k=9", "--num_return_sequences=2", "--seed=3", "--stop=coach")
-    status, out, err = generate(*prompts, *ways, "--max_new_tokens=7", f"--output={output}")
+    flags = (*prompts, *ways, "--max_new_tokens=7", f"--output={output}")
+    status, out, err = generate(*flags, run_script=run_cold)
     assert status == 0, err
     lines = [json.loads(line) for line in output.read_text().splitlines()]
     assert [line["prompt"] for line in lines] == ["match goal team", "virus planet"]

@@ -14,7 +14,7 @@ from fsl_jax.errors import InputError
 
 
 def test_studies_become_one_table_and_are_not_done_twice(
-    run_to_end, bert_directory, data_directory, tmp_path
+    run_cold, bert_directory, data_directory, tmp_path
 ):
     config = tmp_path / "quick.flags"
     flags = (
@@ -39,7 +39,7 @@ def test_studies_become_one_table_and_are_not_done_twice(
         f"--output={tmp_path / 'out'}",
         f"--page={page}",
     )
-    status, out, err = run_to_end(*command)
+    status, out, err = run_cold(*command)
     assert status == 0, err
     assert "min to go, by a first guess" in out
     text = page.read_text()
@@ -55,16 +55,16 @@ def test_studies_become_one_table_and_are_not_done_twice(
     assert steps == {f"{name}-quick-more": 2, f"{name}-quick": 4}, "the last flagfile counts"
     timings = tmp_path / "out" / f"{name}-quick" / "timings.jsonl"
     taken = timings.read_bytes()
-    status, out, err = run_to_end(*command)
+    status, out, err = run_cold(*command)
     assert status == 0, err
     assert "to go" not in out
     assert timings.read_bytes() == taken, "a study that had finished was done again"
     assert page.read_text() == text
 
 
-def test_an_unknown_flagfile_names_the_presets(run_to_end, tmp_path):
+def test_an_unknown_flagfile_names_the_presets(run_cold, tmp_path):
     command = ("results", f"--data_dir={tmp_path}", "--studies=sst2:quick")
-    status, _, err = run_to_end(*command)
+    status, _, err = run_cold(*command)
     assert status == 2
     assert "results_encoder" in err
     assert "Traceback" not in err

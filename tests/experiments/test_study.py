@@ -12,6 +12,7 @@ import subprocess
 import time
 
 import pytest
+from warm_scripts import WarmScript, finish
 
 from fsl_jax.errors import InputError
 from fsl_jax.outputs.lock import hold_directory
@@ -46,15 +47,10 @@ def study_flags(bert_directory, llama_directory, data_directory) -> list[str]:
     ]
 
 
-def finish(process: subprocess.Popen) -> tuple[int, str, str]:
-    out, err = process.communicate()
-    return process.returncode, out, err
-
-
 @pytest.fixture(scope="module")
-def finished_study(study_flags, run_script, tmp_path_factory):
+def finished_study(study_flags, run_cold, tmp_path_factory):
     output = tmp_path_factory.mktemp("study") / "out"
-    status, out, err = finish(run_script("study", *study_flags, f"--output={output}"))
+    status, out, err = run_cold("study", *study_flags, f"--output={output}")
     assert status == 0, err
     return output, out, err
 
@@ -125,41 +121,37 @@ def test_selected_adapters_are_saved(finished_study):
 
 
 def test_saved_adapter_evaluates_to_the_accuracy_of_the_study(
-    finished_study, run_script, data_directory, tmp_path
+    finished_study, run_to_end, data_directory, tmp_path
 ):
     output, *_ = finished_study
     records = [json.loads(line) for line in (output / RESULTS).read_text().splitlines()]
     record = next(r for r in records if r["selected"] and r["method"] == "lora(rank=2)")
-    status, _, err = finish(
-        run_script(
-            "evaluate",
-            f"--model={record['model']}",
-            f"--adapter={output / record['adapter']}",
-            f"--dataset={data_directory}",
-            "--max_test=20",
-            f"--output={tmp_path}",
-        )
+    status, _, err = run_to_end(
+        "evaluate",
+        f"--model={record['model']}",
+        f"--adapter={output / record['adapter']}",
+        f"--dataset={data_directory}",
+        "--max_test=20",
+        f"--output={tmp_path}",
     )
     assert status == 0, err
     evaluation = json.loads((tmp_path / "evaluation.json").read_text())
     assert evaluation["scores"]["accuracy"] == pytest.approx(record["test"], abs=1e-6)
 
 
-def test_finished_study_does_nothing(finished_study, study_flags, run_script):
+def test_finished_study_does_nothing(finished_study, study_flags, run_to_end):
     output, *_ = finished_study
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
-    status, out, err = finish(run_script("study", *study_flags, f"--output={output}"))
+    status, out, err = run_to_end("study", *study_flags, f"--output={output}")
     assert status == 0, err
     assert "linear_probe" in out
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
 
 
-def test_other_flags_in_the_same_directory_are_refused(finished_study, study_flags, run_script):
+def test_other_flags_in_the_same_directory_are_refused(finished_study, study_flags, run_to_end):
     output, *_ = finished_study
     changed = [flag.replace("--shots=4", "--shots=5") for flag in study_flags]
-    status, _, err = finish(
-        run_script("study", *changed, "--weight_decay=0.1", f"--output={output}")
-    )
+    status, _, err = run_to_end("study", *changed, "--weight_decay=0.1", f"--output={output}")
     assert status == 2
     assert "question.shots: there 4, here 5" in err
     assert "question.weight_decay: there 0.0, here 0.1" in err
@@ -193,9 +185,9 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_compiled
     assert (output / part).read_text() == ""
 
 
-def test_dry_run_writes_nothing(study_flags, run_script, tmp_path):
+def test_dry_run_writes_nothing(study_flags, run_to_end, tmp_path):
     output = tmp_path / "out"
-    status, out, err = finish(run_script("study", *study_flags, f"--output={output}", "--dry_run"))
+    status, out, err = run_to_end("study", *study_flags, f"--output={output}", "--dry_run")
     assert status == 0, err
     assert not output.exists()
     assert "memory (GiB)" in out
@@ -203,10 +195,10 @@ def test_dry_run_writes_nothing(study_flags, run_script, tmp_path):
 
 
 def test_forecast_tells_seconds_of_each_program_and_writes_nothing(
-    study_flags, run_script, finished_study, tmp_path
+    study_flags, run_to_end, finished_study, tmp_path
 ):
     output = tmp_path / "out"
-    status, out, err = finish(run_script("study", *study_flags, f"--output={output}", "--forecast"))
+    status, out, err = run_to_end("study", *study_flags, f"--output={output}", "--forecast")
     assert status == 0, err
     assert not output.exists()
     assert "in all. For each program, in seconds:" in err
@@ -216,30 +208,21 @@ def test_forecast_tells_seconds_of_each_program_and_writes_nothing(
     assert min(seconds.values()) > 0
 
 
-def test_sigterm_saves_and_says_so(study_flags, run_script, finished_study, tmp_path):
+def test_neither_sigterm_nor_a_disk_that_fills_up_loses_anything(
+    study_flags, run_script, run_to_end, finished_study, tmp_path
+):
+    """One study meets both, since most of the time of a study goes into what is done once."""
     output = tmp_path / "out"
-    process = run_script("study", *study_flags, f"--output={output}")
-    wait_for(lambda: list(output.glob("checkpoints/*/*/step_*")), process)
+    command = ("study", *study_flags, f"--output={output}")
+    process = run_script(*command)
+    wait_for_checkpoint(output, process)
     process.send_signal(signal.SIGTERM)
     status, _, err = finish(process)
     assert status == 128 + signal.SIGTERM, err
     assert "Give the same command again to go on" in err
-    status, _, err = finish(run_script("study", *study_flags, f"--output={output}"))
-    assert status == 0, err
-    assert (output / RESULTS).read_bytes() == (finished_study[0] / RESULTS).read_bytes()
 
-
-def wait_for(condition, process: subprocess.Popen, seconds: float = 900.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition() and process.poll() is None:
-        assert time.monotonic() < deadline, "what was waited for did not happen"
-        time.sleep(0.002)
-
-
-def test_a_disk_that_fills_up_loses_nothing(study_flags, run_script, finished_study, tmp_path):
-    output = tmp_path / "out"
-    process = run_script("study", *study_flags, f"--output={output}")
-    wait_for(lambda: list(output.glob("checkpoints/*/*/step_*")), process)
+    process = run_script(*command)
+    wait_for_checkpoint(output, process)
     # From now on no file may grow beyond this, which needs no disk that is really full.
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1 << 10, 1 << 10))
     status, _, err = finish(process)
@@ -247,9 +230,23 @@ def test_a_disk_that_fills_up_loses_nothing(study_flags, run_script, finished_st
     assert "error: [Errno 27] File too large: " in err
     assert "what was written before is kept" in err
     assert "Traceback" not in err
-    status, _, err = finish(run_script("study", *study_flags, f"--output={output}"))
+
+    status, _, err = run_to_end(*command)
     assert status == 0, err
     assert (output / RESULTS).read_bytes() == (finished_study[0] / RESULTS).read_bytes()
+
+
+def wait_for_checkpoint(output: pathlib.Path, process: subprocess.Popen) -> None:
+    """Waits for a checkpoint that was not there before."""
+    before = set(output.glob("checkpoints/*/*/step_*"))
+    wait_for(lambda: set(output.glob("checkpoints/*/*/step_*")) - before, process)
+
+
+def wait_for(condition, process: subprocess.Popen | WarmScript, seconds: float = 900.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.002)
 
 
 def kill_until_finished(start, output: pathlib.Path, generator: random.Random, kills: int) -> int:
@@ -273,11 +270,9 @@ def kill_until_finished(start, output: pathlib.Path, generator: random.Random, k
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.soak)])
-def test_killed_study_gives_the_same_bytes(
-    kills, study_flags, run_script, finished_study, tmp_path
-):
+def test_killed_study_gives_the_same_bytes(kills, study_flags, run_warm, finished_study, tmp_path):
     output = tmp_path / "out"
-    start = lambda: run_script("study", *study_flags, f"--output={output}")  # noqa: E731
+    start = lambda: run_warm("study", *study_flags, f"--output={output}")  # noqa: E731
     killed = kill_until_finished(start, output, random.Random(kills), kills)
     assert killed >= 1
     assert not list(output.glob(".*")), "a lock or a part of a file is left"

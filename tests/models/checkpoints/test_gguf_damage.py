@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from fuzzing import read_damaged
+from fuzzing import CASES, read_damaged
 from tiny_gguf import KINDS, gguf_bytes, metadata_of, tensors_of, tiny_gguf
 
 from fsl_jax.errors import MAX_MESSAGE, InputError
@@ -51,16 +51,9 @@ def problem_of(read, tmp_path, monkeypatch):
     return problem_of
 
 
-SEEDS = [tiny_gguf(kind) for kind in KINDS]
-
-
-def test_damaged_bytes_are_read_or_refused(read):
-    read_damaged(read, SEEDS)
-
-
-@pytest.mark.soak
-def test_many_damaged_bytes_are_read_or_refused(read):
-    read_damaged(read, SEEDS, cases=20_000)
+@pytest.mark.parametrize("cases", [CASES, pytest.param(20_000, marks=pytest.mark.soak)])
+def test_damaged_bytes_are_read_or_refused(read, cases):
+    read_damaged(read, [tiny_gguf(kind) for kind in KINDS], cases)
 
 
 WRONG = {
