@@ -13,7 +13,7 @@ from fsl_jax.models.families.bert.model import BertConfig
 from fsl_jax.models.families.llama.model import LlamaConfig
 from fsl_jax.models.families.registry import initialise, module_of
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.tasks.marked_entities import HEAD_MARK, TAIL_MARK
+from fsl_jax.tasks.parts.marked_entities import HEAD_MARK, TAIL_MARK
 
 WORDS = ["[PAD]", "[UNK]", "sport", "politics", "Topic", ":", "#", "@"]
 WORDS += [f"w{n:09}" for n in range(38)]
