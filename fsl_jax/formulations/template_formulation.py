@@ -107,6 +107,11 @@ class TemplateFormulation:
         return min(self.max_length or most, most) - self.words.extra_positions
 
     @property
+    def prompt_limit(self) -> int:
+        """The same as `limit`."""
+        return self.limit
+
+    @property
     def limit_with_words(self) -> int:
         """The largest number of tokens of a prompt and a label word together."""
         return self.limit + (0 if self._decoder_has_words else self.words.extra_positions)
@@ -197,6 +202,15 @@ class TemplateFormulation:
         pretrained = self.pretrained
         rows = pretrained.config.vocab_size
         require_rows(pretrained.name, pretrained.tokenizer, rows, texts, tokens)
+
+    def prompt_text(self, example: Example) -> str:
+        """Return the whole prompt of an example, whose answer is not read."""
+        return self.template.render(example.parts)
+
+    def demonstration(self, example: Example) -> str:
+        """Return the prompt of an example, followed by the first label word of its answer."""
+        words = self.verbalizer.words[self.labels.index(example.answer)]
+        return self.prompt_text(example) + words[0]
 
     def count_tokens(self, prompts: Sequence[str]) -> list[int]:
         """Count the tokens of whole prompts, without cutting any."""
