@@ -99,9 +99,7 @@ def _decode(
     while True:
         tokens, lengths = np.asarray(state.tokens), np.asarray(state.lengths)
         options = {"skip_blank": settings.skip_blank}
-        stopped |= stopped_rows(
-            row_texts, tokens, done, lengths, settings.stop, checked, **options
-        )
+        stopped |= stopped_rows(row_texts, tokens, done, lengths, settings.stop, checked, **options)
         checked, done = int(state.step), np.array(state.done)
         done[list(stopped)] = True
         state = dataclasses.replace(state, done=jnp.asarray(done))

@@ -8,17 +8,13 @@ import jax.numpy as jnp
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
-from fsl_jax.formulations.formulation import PromptFormulation, WritingFormulation
+from fsl_jax.formulations.formulation import Formulation, WritingFormulation
 from fsl_jax.models.generation.prompt_reader import PromptOutput, PromptReader
-from fsl_jax.models.generation.shared_prefix import SharedPrefix, worth_sharing
+from fsl_jax.models.generation.shared_prefix import worth_sharing
 from fsl_jax.operations import product_operations
 
-STEP_FACTOR = 4.0
-"""How much longer the operations of a step take that reads one token of each row than those of whole
-prompts, since it reads all weights for few tokens. Measured with `smollm2-135m` on two CPU cores."""
 
-
-def written_tokens(formulation: object, examples: Sequence[Example], times: int) -> int:
+def written_tokens(formulation: Formulation, examples: Sequence[Example], times: int) -> int:
     """Count the tokens that are written at most.
 
     Args:
@@ -45,8 +41,7 @@ def writing_operations(
       text: the text before each of them, whose tokens are read once.
 
     Returns:
-      The number of operations of reading and writing. Those of writing are counted as the operations
-      of reading that take as long.
+      The number of operations of reading prompts and of writing.
     """
     tokens = [prompt.ids for prompt in formulation.prompts(queries, text)]
     reader = PromptReader.for_model(formulation.pretrained)
@@ -59,6 +54,21 @@ def writing_operations(
         once = product_operations(reader.read_prefix, params, *_tokens(shared))
     read = jax.eval_shape(reader.read, params, *_tokens(mean), prefix)
     reading = product_operations(reader.read, params, *_tokens(mean), prefix)
-    step = product_operations(_step(reader), params, read)
+    step = _step_operations(reader, params, read)
     written = written_tokens(formulation, queries, 1)
-    return once + len(tokens) * reading + STEP_FACTOR * written * step
+    return once + len(tokens) * reading + written * step
+
+
+def _tokens(count: int) -> tuple[jax.Array, jax.Array]:
+    """Return a row of tokens and its mask."""
+    return jnp.zeros((1, count), jnp.int32), jnp.ones((1, count), bool)
+
+
+def _step_operations(reader: PromptReader, params: Params, read: PromptOutput) -> int:
+    """Count the operations of reading one more token after a prompt."""
+    one = jnp.zeros(1, jnp.int32)
+
+    def step(params: Params, read: PromptOutput) -> jax.Array:
+        return reader.step(params, one, one, read.key_values, read.encoded)[0]
+
+    return product_operations(step, params, read)

@@ -61,7 +61,7 @@ def run_prompts(
     answers: dict[int | None, tuple[Answered, str]] = {}
     records = []
     for run in planned.runs:
-        split_seed = run.seed if _has_demonstrations(run) else None
+        split_seed = run.seed if has_demonstrations(run) else None
         if split_seed not in answers:
             answers[split_seed] = _ask_test_set(study, planned, ask, params, run)
         records.append(_prompt_record(study, planned, ask.formulation, run, *answers[split_seed]))
@@ -101,7 +101,7 @@ def prompt_context(
     Returns:
       As many demonstrations as fit, in the order of the split; empty if the method has none.
     """
-    if not _has_demonstrations(run):
+    if not has_demonstrations(run):
         return PromptContext()
     split = few_shot_split(study.dataset, study.config.shots, run.seed)
     shown = as_many_as_fit(formulation, split.train, study.test)
@@ -112,7 +112,8 @@ def prompt_context(
     return PromptContext(demonstrations_text(formulation, shown), note)
 
 
-def _has_demonstrations(run: PlannedRun) -> bool:
+def has_demonstrations(run: PlannedRun) -> bool:
+    """Return True if a run's prompts have demonstrations, so that they differ between splits."""
     return isinstance(run.method, Prompted) and run.method.has_demonstrations
 
 

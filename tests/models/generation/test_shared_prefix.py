@@ -1,4 +1,4 @@
-"""Continuations are the same whether the beginning of all prompts is read once or in each prompt."""
+"""Continuations stay the same where the beginning of all prompts is read only once."""
 
 import dataclasses
 
