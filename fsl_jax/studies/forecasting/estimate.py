@@ -167,7 +167,7 @@ def prompt_operations(study: RunningStudy, planned: PlannedProgram) -> float:
 
 def _asking_operations(
     formulation: PromptFormulation, queries: Sequence[Example], text: str
-) -> float:
+) -> int:
     if isinstance(formulation, WritingFormulation):
         return writing_operations(formulation, queries, text)
     assert isinstance(formulation, TemplateFormulation)

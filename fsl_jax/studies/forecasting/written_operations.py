@@ -32,7 +32,7 @@ def written_tokens(formulation: Formulation, examples: Sequence[Example], times:
 
 def writing_operations(
     formulation: WritingFormulation, queries: Sequence[Example], text: str = ""
-) -> float:
+) -> int:
     """Count the operations of writing answers, if each is as long as it may be.
 
     Args:
