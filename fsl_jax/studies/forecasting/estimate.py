@@ -100,7 +100,7 @@ def fit_operations(study: RunningStudy, planned: PlannedProgram) -> float:
     validation = config.evaluations * chunks * forward
     selected = _selected_runs(planned)
     if isinstance(prepared.formulation, WritingFormulation):
-        testing = selected * writing_operations(prepared.formulation, study.test)
+        testing = float(selected) * writing_operations(prepared.formulation, study.test)
     else:
         tokens = _count_tokens(prepared.formulation, study.test)
         testing = tokens / shape.tokens * (selected * forward + cached)

@@ -25,6 +25,9 @@ from fsl_jax.tasks.registry import TASKS, find_task
 
 AUTO, HEAD, TEMPLATE, WRITTEN = "auto", "head", "template", "written"
 
+STOPS = ("\n", "\n\n")
+"""The strings that may end a written answer: a new line, or an empty line after several lines."""
+
 Limits = dict[str, Any]
 Make = Callable[[Pretrained, Dataset, StudyConfig, Limits], Formulation]
 
@@ -90,10 +93,6 @@ def _stop(data: Dataset) -> tuple[str, ...]:
     texts = list(map(write, data.train))
     free = [string for string in STOPS if not any(string in text for text in texts)]
     return tuple(free[:1])
-
-
-STOPS = ("\n", "\n\n")
-"""What may end a written answer: a new line, or an empty line where answers have several lines."""
 
 
 WAYS: Mapping[str, Mapping[str, Make]] = {

@@ -131,7 +131,7 @@ def test_demonstrations_are_read_for_each_split_and_seen_by_each_query(count):
 
 
 def test_each_answer_that_is_written_has_as_many_tokens_as_it_may(opened, tiny_dataset):
-    """Without demonstrations one set of answers serves both seeds; of four runs two are selected."""
+    """One set of answers serves both seeds without demonstrations; two of four runs are tested."""
     once = 4 * len(tiny_dataset.test)
     settings = {"max_answer": 4, "formulation": "written"}
     found = opened(program_written_tokens, "zero_shot,icl,lora", "llama-template", **settings)
