@@ -57,7 +57,7 @@ def dry_run(config: StudyConfig, output: epath.PathLike, options: RunOptions) ->
 
 
 def _writing(planned: Sequence[PlannedProgram], written: Sequence[int]) -> str:
-    """Return the sentence about the tokens of answers that models write; empty if they write none."""
+    """Return a sentence about the tokens that models write; empty if they write none."""
     counts = [
         f"{program.name} {count:,}"
         for program, count in zip(planned, written, strict=True)
