@@ -136,7 +136,33 @@ class Formulation(Protocol):
 
 
 @runtime_checkable
-class WritingFormulation(Formulation, Protocol):
+class PromptFormulation(Formulation, Protocol):
+    """A formulation that asks by a text, before which demonstrations may stand.
+
+    Attributes:
+      prompt_limit: the largest number of tokens of a prompt with its demonstrations.
+    """
+
+    @property
+    def prompt_limit(self) -> int:
+        """See the class."""
+        ...
+
+    def prompt_text(self, example: Example) -> str:
+        """Return the whole prompt of an example, whose answer is not read."""
+        ...
+
+    def demonstration(self, example: Example) -> str:
+        """Return the prompt of an example with its answer."""
+        ...
+
+    def count_tokens(self, prompts: Sequence[str]) -> list[int]:
+        """Count the tokens of whole prompts, without cutting any."""
+        ...
+
+
+@runtime_checkable
+class WritingFormulation(PromptFormulation, Protocol):
     """A formulation whose answers a model writes, token by token.
 
     Its outputs are the losses of given answers. `decode` takes the texts that a model wrote, one

@@ -87,6 +87,11 @@ class TemplateFormulation(BaseFormulation):
         return self.limit_with_words - after
 
     @property
+    def prompt_limit(self) -> int:
+        """The same as `limit`."""
+        return self.limit
+
+    @property
     def limit_with_words(self) -> int:
         """The largest number of tokens of a prompt and a label word together."""
         return super().limit
@@ -172,6 +177,15 @@ class TemplateFormulation(BaseFormulation):
     def trunk(self, params: Params, batch: Batch) -> Float[Array, "R T D"]:
         """Compute the activations below `top_layers`."""
         return words_trunk(self.pretrained, params, self.words, batch)
+
+    def prompt_text(self, example: Example) -> str:
+        """Return the whole prompt of an example, whose answer is not read."""
+        return self.template.render(example.parts)
+
+    def demonstration(self, example: Example) -> str:
+        """Return the prompt of an example, followed by the first label word of its answer."""
+        words = self.verbalizer.words[self.labels.index(example.answer)]
+        return self.prompt_text(example) + words[0]
 
     def count_tokens(self, prompts: Sequence[str]) -> list[int]:
         """Count the tokens of whole prompts, without cutting any."""

@@ -1,1 +1,1 @@
-"""Classify by prompting a frozen language model, with or without demonstrations."""
+"""Ask a frozen language model by a prompt, with or without demonstrations."""

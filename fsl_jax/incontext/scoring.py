@@ -6,7 +6,6 @@ into rows, all of which attend to the beginning.
 """
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -15,10 +14,13 @@ import numpy as np
 from jax.sharding import Mesh
 
 from fsl_jax.adapt.tree import Params
-from fsl_jax.buckets import bucket_length, pad_tokens
+from fsl_jax.buckets import pad_tokens
 from fsl_jax.compilation import jit
 from fsl_jax.data.examples import Example
+from fsl_jax.formulations.labels import most_probable
 from fsl_jax.formulations.template_formulation import TemplateFormulation
+from fsl_jax.incontext.answered import Answered
+from fsl_jax.models.generation.shared_prefix import prefix_length, worth_sharing
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.packing.batch import Batch
 from fsl_jax.packing.pool import segment_lengths
@@ -27,26 +29,17 @@ from fsl_jax.packing.windows import BATCH_TOKENS, Packer
 from fsl_jax.processes import to_host
 from fsl_jax.sharding import device_rows
 
-PREFIX_STEP = 256
-"""Prefixes above this number of tokens are padded to a multiple of it."""
-
-WORTH_SHARING = 16
-"""The minimum number of shared tokens to read once. For fewer, such as those of a template, one
-more program would cost more than it saves."""
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class QueryScores:
-    """The scores of a model for queries.
+class QueryScores(Answered):
+    """The most probable classes of queries, with their scores.
 
     Attributes:
       logits: class logits, float32 `[E, C]`.
-      truncated: the number of queries that were cut because they were too long for the model.
       shared_tokens: the number of leading tokens that all prompts share and that were read once.
     """
 
     logits: np.ndarray
-    truncated: int
     shared_tokens: int
 
 
@@ -93,7 +86,8 @@ class QueryScorer:
         """
         tokenized = self.formulation.tokenize(queries, context)
         tokens = tokenized.tokens
-        shared = shared_beginning(self.formulation, tokens)
+        has_encoder = self.formulation.pretrained.config.is_encoder_decoder
+        shared = worth_sharing(tokens, has_encoder=has_encoder)
         remaining = [ids[shared:] for ids in tokens]
         prefix = self._read(params, *self._padded(tokens[0][:shared])) if shared else None
         logits = np.zeros((len(queries), len(self.formulation.labels)), np.float32)
@@ -105,7 +99,8 @@ class QueryScorer:
             logits[placements.examples[counts]] = found[counts]
             scored += int(counts.sum())
             on_batch(scored)
-        return QueryScores(logits, tokenized.truncated, shared)
+        answers = most_probable(logits, self.formulation.labels)
+        return QueryScores(answers, tokenized.truncated, logits, shared)
 
     def _score_rows(self, params: Params, batch: Batch, prefix: KeyValues | None) -> jax.Array:
         return self.formulation.outputs(params, batch, prefix=prefix)
@@ -117,50 +112,3 @@ class QueryScorer:
         length = prefix_length(len(ids), self.formulation.limit)
         padded, mask = pad_tokens([ids], length, 0)
         return jnp.asarray(padded), jnp.asarray(mask)
-
-
-def prefix_length(tokens: int, capacity: int) -> int:
-    """Return the length to which a prefix is padded.
-
-    It is one of a few lengths, since a program is compiled for each. Large lengths are closer
-    together than bucket lengths, since every query attends to the padding too.
-
-    Args:
-      tokens: the number of tokens of the prefix.
-      capacity: the largest allowed length.
-
-    Returns:
-      The length.
-    """
-    if tokens <= PREFIX_STEP:
-        return bucket_length(tokens, min(PREFIX_STEP, capacity))
-    return min(-(-tokens // PREFIX_STEP) * PREFIX_STEP, capacity)
-
-
-def shared_beginning(formulation: TemplateFormulation, tokens: Sequence[Sequence[int]]) -> int:
-    """Count the leading tokens that all prompts share, if it pays to read them once.
-
-    Args:
-      formulation: the formulation that made the prompts.
-      tokens: token ids of prompts.
-
-    Returns:
-      The number of tokens; 0 if they are too few. Also 0 for an encoder-decoder, since tokens in
-      its encoder attend to those that follow them.
-    """
-    shared = 0 if formulation.pretrained.config.is_encoder_decoder else common_prefix(tokens)
-    return shared if shared >= WORTH_SHARING else 0
-
-
-def common_prefix(tokens: Sequence[Sequence[int]]) -> int:
-    """Count the leading tokens that all prompts share, leaving at least one token in each.
-
-    Args:
-      tokens: token ids of prompts.
-
-    Returns:
-      The number of shared tokens.
-    """
-    columns = zip(*tokens, strict=False)
-    shared = sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
-    return max(min(shared, min(map(len, tokens)) - 1), 0)

@@ -81,6 +81,7 @@ class GeneratingPredictor:
             params=self._placed(self._join(*own, models.shared)),
             max_new_tokens=self._formulation.max_answer,
             stop=self._formulation.stop,
+            skip_blank=True,
             batch_size=self._batch_prompts,
         )
         return [best.text for best, *_ in continuations]

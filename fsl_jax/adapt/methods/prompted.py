@@ -20,7 +20,6 @@ class Prompted(Method):
     trains: ClassVar[bool] = False
     rules: ClassVar[tuple[str, ...]] = ()
     learning_rates: ClassVar[tuple[float, ...]] = ()
-    default_formulation: ClassVar[str] = "template"
     alone_because: ClassVar[str] = "it trains nothing"
     has_demonstrations: ClassVar[bool]
 

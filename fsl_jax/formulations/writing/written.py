@@ -33,6 +33,7 @@ from fsl_jax.formulations.writing.answer_tokens import (
 )
 from fsl_jax.models.blocks.suffix_tokens import suffix_length
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.models.tokenizing import prompt_tokens
 from fsl_jax.packing.batch import Batch
 from fsl_jax.tasks.registry import find_task
 from fsl_jax.tasks.task import Task
@@ -75,11 +76,12 @@ class WrittenFormulation(BaseFormulation):
         # An encoder-decoder's decoder reads its start token first.
         free = self.free_positions - 1 if self._has_encoder else self.limit - 1
         if not 0 < self.max_answer <= free:
+            given = "a prompt with its answer takes at most"
             raise InputError(
                 f"max_answer is {self.max_answer}; expected 1 to {max(free, 1)}, since "
                 f"{self.pretrained.name} has {self.pretrained.config.max_length} positions, of "
-                f"which the methods take {self.reserved_positions}, and max_length is "
-                f"{self.max_length or 'not given'}"
+                f"which the methods take {self.reserved_positions}"
+                + (f", and {given} {self.max_length} tokens" if self.max_length else "")
             )
 
     @functools.cached_property
@@ -125,12 +127,28 @@ class WrittenFormulation(BaseFormulation):
             self.template,
             limit=self.prompt_limit,
             context=context,
-            after="\n" if self._on_new_line else "",
+            after=self._new_line,
             continues=not self._has_encoder,
         )
         prompts = [fit(example.parts) for example in examples]
         self.require_rows([prompt.text for prompt in prompts], [prompt.ids for prompt in prompts])
         return prompts
+
+    def prompt_text(self, example: Example) -> str:
+        """Return the whole prompt of an example, whose answer is not read."""
+        return self.template.render(example.parts) + self._new_line
+
+    def demonstration(self, example: Example) -> str:
+        """Return the prompt of an example with its answer, as a text that a model reads."""
+        text = self.task.written(example)
+        space = " " if text else ""
+        gap = "\n" if self.template.ends_in_field else space
+        return self.template.render(example.parts) + gap + text
+
+    def count_tokens(self, prompts: Sequence[str]) -> list[int]:
+        """Count the tokens of whole prompts, without cutting any."""
+        tokenizer = self.pretrained.tokenizer
+        return list(map(len, prompt_tokens(tokenizer, prompts, continues=not self._has_encoder)))
 
     def written(self, example: Example) -> str:
         """Return the text of an example's answer as it follows the prompt."""
@@ -228,6 +246,11 @@ class WrittenFormulation(BaseFormulation):
     def _space(self) -> str:
         """The space before an answer that follows its prompt on the same line."""
         return "" if self._has_encoder or self._on_new_line else " "
+
+    @property
+    def _new_line(self) -> str:
+        """The new line with which a prompt ends, if its answer stands on one of its own."""
+        return "\n" if self._on_new_line else ""
 
     @property
     def _on_new_line(self) -> bool:

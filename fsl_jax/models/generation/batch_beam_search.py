@@ -77,7 +77,10 @@ def _search_step_by_step(
         tokens, stopped = np.asarray(candidates.tokens), np.array(candidates.stopped)
         for prompt in np.flatnonzero(state.improvable).tolist():
             rows = tokens[prompt, :, :length].tolist()
-            stopped[prompt] |= [has_stop(texts[prompt], row, settings.stop) for row in rows]
+            stopped[prompt] |= [
+                has_stop(texts[prompt], row, settings.stop, skip_blank=settings.skip_blank)
+                for row in rows
+            ]
         candidates = dataclasses.replace(candidates, stopped=jnp.asarray(stopped))
         state = settle(state, candidates, options)
         if length >= settings.max_new_tokens or not np.any(state.improvable):

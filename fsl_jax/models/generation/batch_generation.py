@@ -15,6 +15,7 @@ from fsl_jax.models.generation.programs import program
 from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.generation.prompts import PromptBatch
 from fsl_jax.models.generation.settings import GenerationSettings
+from fsl_jax.models.generation.shared_prefix import SharedPrefix
 from fsl_jax.models.generation.stopping import CHUNK, stopped_rows
 from fsl_jax.models.generation.texts import ContinuationText
 
@@ -41,6 +42,7 @@ def continue_batch(
     keys: jax.Array,
     end_tokens: Sequence[int],
     settings: GenerationSettings,
+    prefix: SharedPrefix | None = None,
 ) -> list[list[ScoredTokens]]:
     """Continue the prompts of a batch.
 
@@ -51,6 +53,7 @@ def continue_batch(
       keys: threefry keys of all prompts, `[prompts, copies]`.
       end_tokens: the tokens that end a continuation.
       settings: the settings of the generation.
+      prefix: the beginning of all prompts, which those of the batch lack; None if they are whole.
 
     Returns:
       The continuations of each prompt of the batch, in its order.
@@ -63,6 +66,7 @@ def continue_batch(
         keys=keys[indices].reshape(-1),
         idle=jnp.arange(rows) >= len(batch.indices),
         end_tokens=jnp.array(end_tokens, jnp.int32),
+        prefix=prefix,
     )
     batch_params = params.take(indices) if isinstance(params, RowParams) else params
     texts = [
@@ -94,7 +98,8 @@ def _decode(
     checked, done = 0, np.repeat(np.asarray(batch.idle), settings.copies)
     while True:
         tokens, lengths = np.asarray(state.tokens), np.asarray(state.lengths)
-        stopped |= stopped_rows(row_texts, tokens, done, lengths, settings.stop, checked)
+        options = {"skip_blank": settings.skip_blank}
+        stopped |= stopped_rows(row_texts, tokens, done, lengths, settings.stop, checked, **options)
         checked, done = int(state.step), np.array(state.done)
         done[list(stopped)] = True
         state = dataclasses.replace(state, done=jnp.asarray(done))

@@ -65,10 +65,11 @@ def start(
     # All beams of a prompt start out equal, so only the first one counts.
     scores = jnp.tile(jnp.where(jnp.arange(beams) == 0, 0.0, LOWEST)[None], (prompts, 1))
     none = jnp.zeros((prompts, beams), bool)
-    slots = reader.decoder_length(params, batch.input_ids) + capacity - 1
+    slots = reader.decoder_length(params, batch.input_ids, batch.prefix) + capacity - 1
+    window = reader.cache_window(params, batch.prefix)
     lengths = jnp.zeros((prompts, beams), jnp.int32)
     state = BeamState(
-        cache=allocate(read.key_values, slots, beams, reader.cache_window(params)),
+        cache=allocate(read.key_values, slots, beams, window),
         encoded=repeat_encoded(read.encoded, beams),
         positions=positions,
         seen=seen,
@@ -130,7 +131,8 @@ def propose(
     """
     last = jax.lax.dynamic_index_in_dim(state.tokens, state.step - 1, axis=2, keepdims=False)
     logits, new = reader.step(params, last.reshape(-1), state.positions, state.cache, state.encoded)
-    written = reader.decoder_length(params, batch.input_ids) + state.step - 1
+    prompt = reader.decoder_length(params, batch.input_ids, batch.prefix)
+    written = prompt + state.step - 1
     state = dataclasses.replace(state, cache=append_to_cache(state.cache, new, written))
     return state, propose_candidates(state, logits, batch, options)
 

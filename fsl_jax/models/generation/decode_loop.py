@@ -28,6 +28,7 @@ class DecodeBatch:
       keys: threefry keys `[R]`, one per row.
       idle: bool `[B]`, True for prompts that only fill the batch.
       end_tokens: int32 `[E]`, the tokens that end a continuation, which includes them.
+      prefix: a `SharedPrefix` with which all prompts begin, and which `input_ids` lack; or None.
     """
 
     input_ids: Any
@@ -35,6 +36,7 @@ class DecodeBatch:
     keys: Any
     idle: Any
     end_tokens: Any
+    prefix: Any = None
 
 
 @struct.dataclass
@@ -91,9 +93,10 @@ def start(
     idle = jnp.repeat(batch.idle, copies, axis=0)
     rows = len(batch.input_ids) * copies
     # The last token is never read, so it needs no slot.
-    slots = reader.decoder_length(params, batch.input_ids) + capacity - 1
+    slots = reader.decoder_length(params, batch.input_ids, batch.prefix) + capacity - 1
+    window = reader.cache_window(params, batch.prefix)
     state = DecodeState(
-        cache=allocate(read.key_values, slots, copies, reader.cache_window(params)),
+        cache=allocate(read.key_values, slots, copies, window),
         encoded=repeat_encoded(read.encoded, copies),
         last=jnp.zeros(rows, jnp.int32),
         positions=positions,
@@ -128,7 +131,7 @@ def run(
     Returns:
       The state after the last token.
     """
-    prompt = reader.decoder_length(params, batch.input_ids)
+    prompt = reader.decoder_length(params, batch.input_ids, batch.prefix)
 
     def body(state: DecodeState) -> DecodeState:
         logits, new = reader.step(params, state.last, state.positions, state.cache, state.encoded)
@@ -156,7 +159,7 @@ def read_prompts(
       The output for the prompts; then, for each row, the logits of its first token, the position of
       its prompt's last token, and the tokens seen, or None without a repetition penalty.
     """
-    read = reader.read(params, batch.input_ids, batch.mask)
+    read = reader.read(params, batch.input_ids, batch.mask, batch.prefix)
     seen = None
     if sampling.repetition_penalty is not None:
         seen = seen_in(read.decoder_ids, read.decoder_mask, read.logits.shape[-1])

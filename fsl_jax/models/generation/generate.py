@@ -1,26 +1,31 @@
 """Continue prompts greedily, by sampling, or by beam search: the public function."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
+from fsl_jax.buckets import pad_tokens
 from fsl_jax.errors import problems_error
 from fsl_jax.models.blocks.row_params import AnyParams, RowParams
 from fsl_jax.models.generation.batch_generation import ScoredTokens, continue_batch
 from fsl_jax.models.generation.chat import Prompt
+from fsl_jax.models.generation.programs import program
 from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.generation.prompts import (
     batches,
     length_problems,
+    padded_length,
     row_seeds,
     tokenize_prompts,
 )
 from fsl_jax.models.generation.settings import GenerationSettings
+from fsl_jax.models.generation.shared_prefix import SharedPrefix, prefix_length, worth_sharing
 from fsl_jax.models.generation.stopping import all_end_tokens, cut_at_stop
 from fsl_jax.models.generation.texts import ContinuationText
+from fsl_jax.models.outputs import Params
 from fsl_jax.models.pretrained import Pretrained
 from fsl_jax.seeds import seed_key
 
@@ -63,9 +68,12 @@ def generate(
     num_return_sequences: int = 1,
     stop: Sequence[str] = (),
     stop_tokens: Sequence[int | str] = (),
+    skip_blank: bool = False,
     chat: bool = False,
     seed: int = 0,
     batch_size: int = 8,
+    share_prefix: bool = False,
+    on_batch: Callable[[int], None] = lambda done: None,
 ) -> list[list[Continuation]]:
     """Continue prompts.
 
@@ -105,10 +113,16 @@ def generate(
       stop_tokens: further tokens that end a continuation: token ids, or tokens as the vocabulary
         spells them. The model's end tokens are always used: those in `generation_config.json`, or
         else the end-of-sequence token in `config.json`, a GGUF file or the tokenizer.
+      skip_blank: whether stop strings count only after the first character that is no white
+        space, so that an empty line at the beginning does not end a continuation.
       chat: whether to format prompts with the tokenizer's chat template.
       seed: the seed of sampling, at least 0 and below 2**64. Samples depend only on the seed, the
         prompt, and the number of equal prompts before it in the list.
       batch_size: the number of prompts that are continued at a time.
+      share_prefix: whether to read the tokens with which all prompts begin only once. That pays if
+        they are many, such as those of demonstrations, and changes no continuation. An
+        encoder-decoder, and prompts with adapters of their own, are read whole all the same.
+      on_batch: called after each batch with the number of prompts that are done.
 
     Returns:
       For each prompt, in order, `num_return_sequences` continuations, the best beam first. There
@@ -133,18 +147,44 @@ def generate(
         chat,
         seed,
         batch_size,
+        skip_blank,
     )
     params = pretrained.params if params is None else params
     reader = PromptReader.for_model(pretrained, params)
     encoded, end_tokens = _check(reader, params, _listed(prompts), settings)
     keys = _keys(settings, row_seeds(encoded))
+    prefix, own, before = None, encoded, 0
+    if share_prefix and not isinstance(params, RowParams):
+        prefix, own, before = _read_shared(reader, params, encoded, settings)
     results: list[list[Continuation]] = [[] for _ in encoded]
-    for batch in batches(reader, encoded, settings):
-        rows = continue_batch(reader, params, batch, keys, end_tokens, settings)
+    done = 0
+    for batch in batches(reader, own, settings, before):
+        rows = continue_batch(reader, params, batch, keys, end_tokens, settings, prefix)
         for index, row in zip(batch.indices, rows, strict=True):
             text = ContinuationText.of(reader, encoded[index])
-            results[index] = [_continuation(text, each, settings.stop) for each in row]
+            results[index] = [_continuation(text, each, settings) for each in row]
+        done += len(batch.indices)
+        on_batch(done)
     return results
+
+
+def _read_shared(
+    reader: PromptReader,
+    params: Params,
+    encoded: list[list[int]],
+    settings: GenerationSettings,
+) -> tuple[SharedPrefix | None, list[list[int]], int]:
+    """Read the beginning of all prompts; return it, the prompts without it, and its length."""
+    shared = worth_sharing(encoded, has_encoder=reader.has_encoder)
+    if not shared:
+        return None, encoded, 0
+    own = [ids[shared:] for ids in encoded]
+    # The padding of the prefix takes no room that the prompts or their continuations need.
+    length = padded_length(reader, max(map(len, own)), settings, shared)
+    room = reader.max_length - length - settings.max_new_tokens
+    ids, mask = pad_tokens([encoded[0][:shared]], prefix_length(shared, room), 0)
+    read = program(PromptReader.read_prefix, reader)
+    return read(params, jnp.asarray(ids), jnp.asarray(mask)), own, ids.shape[1]
 
 
 def _listed(prompts: Any) -> Any:
@@ -196,10 +236,11 @@ def _keys(settings: GenerationSettings, seeds: Sequence[tuple[int, int]]) -> jax
 
 
 def _continuation(
-    text: ContinuationText, scored: ScoredTokens, stop: Sequence[str]
+    text: ContinuationText, scored: ScoredTokens, settings: GenerationSettings
 ) -> Continuation:
+    readable = text(scored.tokens, skip_special_tokens=True)
     return Continuation(
-        text=cut_at_stop(text(scored.tokens, skip_special_tokens=True), stop),
+        text=cut_at_stop(readable, settings.stop, skip_blank=settings.skip_blank),
         score=scored.score,
         tokens=tuple(scored.tokens),
         ended="stop" if scored.stopped else "length",

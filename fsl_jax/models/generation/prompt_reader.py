@@ -16,6 +16,7 @@ from fsl_jax.models.blocks.prompt_positions import (
 )
 from fsl_jax.models.blocks.row_params import AnyParams, RowParams, map_rows, one_tree
 from fsl_jax.models.blocks.suffix_tokens import append_suffix, suffix_length
+from fsl_jax.models.generation.shared_prefix import SharedPrefix, join, join_tokens
 from fsl_jax.models.outputs import KeyValues, Params
 from fsl_jax.models.pretrained import Pretrained
 
@@ -84,24 +85,60 @@ class PromptReader:
         sliding = getattr(config, "sliding", ())
         return config.window if sliding and all(sliding) else None
 
-    def cache_window(self, params: AnyParams) -> int | None:
+    def cache_window(self, params: AnyParams, prefix: SharedPrefix | None = None) -> int | None:
         """Return the window of a ring cache; None if the cache must hold all tokens.
 
-        A ring keeps the last columns. With a soft prompt there may be padding between prompt and
-        text, and a suffix that is shorter in some rows is padded too. Tokens that are close in
-        position may then be far apart in columns, so there is no ring.
+        A ring keeps the last columns. With a soft prompt or a shared prefix there may be padding
+        between it and the text, and a suffix that is shorter in some rows is padded too. Tokens
+        that are close in position may then be far apart in columns, so there is no ring.
+
+        Args:
+          params: the parameter tree, or the parameters of rows.
+          prefix: what was read before the prompts, if anything was.
         """
         tree = one_tree(params)
-        return None if prompt_length(tree) or suffix_length(tree) else self.window
+        apart = prefix is not None or prompt_length(tree) or suffix_length(tree)
+        return None if apart else self.window
 
-    def decoder_length(self, params: AnyParams, input_ids: Int[Array, "B T"]) -> int:
-        """Return the number of columns that the decoder has read after the prompts."""
+    def decoder_length(
+        self,
+        params: AnyParams,
+        input_ids: Int[Array, "B T"],
+        prefix: SharedPrefix | None = None,
+    ) -> int:
+        """Return the number of columns that the decoder has read after the prompts.
+
+        Args:
+          params: the parameter tree, or the parameters of rows.
+          input_ids: the prompts, without the shared prefix.
+          prefix: what was read before them, if anything was; it includes a soft prompt.
+        """
         tree = one_tree(params)
-        added = prompt_length(tree) + suffix_length(tree)
-        return 1 if self.has_encoder else added + input_ids.shape[1]
+        before = prompt_length(tree) if prefix is None else prefix.columns
+        return 1 if self.has_encoder else before + input_ids.shape[1] + suffix_length(tree)
+
+    def read_prefix(
+        self, params: Params, ids: Int[Array, "1 P"], mask: Bool[Array, "1 P"]
+    ) -> SharedPrefix:
+        """Read the beginning that all prompts share, with a decoder.
+
+        Args:
+          params: the parameter tree.
+          ids: int32 `[1, P]`, padded on the right.
+          mask: True where a token is real, `[1, P]`.
+
+        Returns:
+          The beginning for `read`.
+        """
+        output = self.pretrained.apply(params, ids, mask, unembed=False)
+        return SharedPrefix(ids, mask, output.key_values)
 
     def read(
-        self, params: AnyParams, ids: Int[Array, "B T"], mask: Bool[Array, "B T"]
+        self,
+        params: AnyParams,
+        ids: Int[Array, "B T"],
+        mask: Bool[Array, "B T"],
+        prefix: SharedPrefix | None = None,
     ) -> PromptOutput:
         """Read prompts.
 
@@ -110,9 +147,11 @@ class PromptReader:
           ids: int32 `[B, T]`. A decoder's prompts must end in the last column; an encoder's may end
             in any.
           mask: True where a token is real, `[B, T]`.
+          prefix: the beginning of all prompts, which `ids` then lack; for a decoder with one
+            parameter tree.
 
         Returns:
-          The model's output.
+          The model's output, in which the prefix is part of each prompt.
         """
         if isinstance(params, RowParams):
             row_output: PromptOutput = map_rows(self.read, params, ids, mask)
@@ -120,11 +159,13 @@ class PromptReader:
         if self.has_encoder:
             return self._encode(params, ids, mask)
         whole, real = append_suffix(params, ids, mask)
-        output = self.pretrained.apply(params, whole, real, unembed=False)
+        before = None if prefix is None else prefix.key_values
+        output = self.pretrained.apply(params, whole, real, prefix=before, unembed=False)
         logits = self.pretrained.unembed(params, last_token(output.hidden, real))
+        read = output.key_values if before is None else join(before, output.key_values)
         # The vectors of a soft prompt have been read too.
-        last = jnp.sum(output.key_values.mask, axis=1, dtype=jnp.int32) - 1
-        return PromptOutput(logits, output.key_values, None, last, ids, mask)
+        last = jnp.sum(read.mask, axis=1, dtype=jnp.int32) - 1
+        return PromptOutput(logits, read, None, last, *join_tokens(prefix, ids, mask))
 
     def step(
         self,

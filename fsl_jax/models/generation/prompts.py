@@ -142,15 +142,36 @@ def row_seeds(encoded: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     return seeds
 
 
+def padded_length(
+    reader: PromptReader, longest: int, settings: GenerationSettings, before: int = 0
+) -> int:
+    """Return the length to which a decoder's prompts are padded.
+
+    Args:
+      reader: the model.
+      longest: the number of tokens of the longest prompt.
+      settings: the settings of the generation.
+      before: the number of columns of a shared prefix.
+
+    Returns:
+      The length of a bucket, which leaves room for the prefix and the continuations.
+    """
+    return bucket_length(longest, reader.max_length - before - settings.max_new_tokens)
+
+
 def batches(
-    reader: PromptReader, encoded: Sequence[Sequence[int]], settings: GenerationSettings
+    reader: PromptReader,
+    encoded: Sequence[Sequence[int]],
+    settings: GenerationSettings,
+    before: int = 0,
 ) -> Iterator[PromptBatch]:
     """Group prompts of similar length into batches of few shapes, the short ones first.
 
     Args:
       reader: the model.
-      encoded: token ids of all prompts.
+      encoded: token ids of all prompts, without a shared prefix.
       settings: the settings of the generation.
+      before: the number of columns of that prefix; 0 without one.
 
     Yields:
       Batches. The number of rows is a power of two or `batch_size`. Prompts are padded to the
@@ -164,8 +185,8 @@ def batches(
         if reader.has_encoder:
             length, free = bucket_length(tokens, longest), reader.max_decoder_length - 1
         else:
-            length = bucket_length(tokens, longest - settings.max_new_tokens)
-            free = longest - length
+            length = padded_length(reader, tokens, settings, before)
+            free = longest - before - length
         rows = min(1 << (len(indices) - 1).bit_length(), settings.batch_size)
         filled = [encoded[index] for index in indices + indices[-1:] * (rows - len(indices))]
         input_ids, mask = _pad(filled, length, on_left=not reader.has_encoder)

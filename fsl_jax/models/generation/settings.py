@@ -36,6 +36,7 @@ class GenerationSettings:
     chat: bool = False
     seed: int = in_range(0, SEED)
     batch_size: int = in_range(8, _ROWS)
+    skip_blank: bool = False
 
     def __post_init__(self):
         # Numbers from NumPy become those of Python. An iterator can be read only once.

@@ -53,7 +53,12 @@ def all_end_tokens(pretrained: Pretrained, stop_tokens: Any, problems: list[str]
 
 
 def stop_length(
-    text: ContinuationText, tokens: Sequence[int], stop: Sequence[str], checked: int = 0
+    text: ContinuationText,
+    tokens: Sequence[int],
+    stop: Sequence[str],
+    checked: int = 0,
+    *,
+    skip_blank: bool = False,
 ) -> int | None:
     """Count the tokens up to the first stop string.
 
@@ -62,26 +67,50 @@ def stop_length(
       tokens: the tokens of the continuation, from its start.
       stop: the strings.
       checked: the number of leading tokens that are known to contain no stop string.
+      skip_blank: as in `has_stop`.
 
     Returns:
       The smallest number of tokens whose text has a stop string, or None.
     """
-    if not has_stop(text, tokens, stop):
+
+    def ends(count: int) -> bool:
+        return has_stop(text, tokens[:count], stop, skip_blank=skip_blank)
+
+    if not ends(len(tokens)):
         return None
-    lengths = range(checked + 1, len(tokens))
-    return next((n for n in lengths if has_stop(text, tokens[:n], stop)), len(tokens))
+    return next(filter(ends, range(checked + 1, len(tokens))), len(tokens))
 
 
-def has_stop(text: ContinuationText, tokens: Sequence[int], stop: Sequence[str]) -> bool:
-    """Return True if the text of the tokens contains one of the strings."""
-    decoded = text(tokens)
-    return any(each in decoded for each in stop)
+def has_stop(
+    text: ContinuationText, tokens: Sequence[int], stop: Sequence[str], *, skip_blank: bool = False
+) -> bool:
+    """Return True if the text of the tokens contains one of the strings.
+
+    Args:
+      text: decodes the continuation.
+      tokens: the tokens of the continuation, from its start.
+      stop: the strings.
+      skip_blank: whether white space at the beginning of the text is passed over.
+    """
+    return _first_stop(text(tokens), stop, skip_blank) is not None
 
 
-def cut_at_stop(text: str, stop: Sequence[str]) -> str:
-    """Return the text before the first stop string in it."""
-    starts = [start for string in stop if (start := text.find(string)) >= 0]
-    return text[: min(starts)] if starts else text
+def cut_at_stop(text: str, stop: Sequence[str], *, skip_blank: bool = False) -> str:
+    """Return the text before the first stop string in it.
+
+    Args:
+      text: the text.
+      stop: the strings.
+      skip_blank: as in `has_stop`.
+    """
+    return text[: _first_stop(text, stop, skip_blank)]
+
+
+def _first_stop(text: str, stop: Sequence[str], skip_blank: bool) -> int | None:
+    """Return the place of the first stop string in a text; None if there is none."""
+    begin = len(text) - len(text.lstrip()) if skip_blank else 0
+    found = (text.find(string, begin) for string in stop)
+    return min((place for place in found if place >= 0), default=None)
 
 
 def stopped_rows(
@@ -91,6 +120,8 @@ def stopped_rows(
     lengths: np.ndarray,
     stop: Sequence[str],
     checked: int,
+    *,
+    skip_blank: bool = False,
 ) -> dict[int, int]:
     """Find the rows that a stop string has ended, and the number of tokens that each keeps.
 
@@ -101,12 +132,19 @@ def stopped_rows(
       lengths: int `[R]`, the number of tokens of each row that count.
       stop: the strings.
       checked: the number of leading tokens that were checked before.
+      skip_blank: as in `has_stop`.
 
     Returns:
       The number of tokens by row; rows without a stop string are left out.
     """
     kept = {
-        row: stop_length(texts[row], tokens[row, : lengths[row]].tolist(), stop, checked)
+        row: stop_length(
+            texts[row],
+            tokens[row, : lengths[row]].tolist(),
+            stop,
+            checked,
+            skip_blank=skip_blank,
+        )
         for row in np.flatnonzero(~done).tolist()
     }
     return {row: length for row, length in kept.items() if length is not None}

@@ -97,11 +97,13 @@ class Evaluation:
         return [dict(zip(labels, (round(p, 6) for p in row.tolist()), strict=True)) for row in rows]
 
     def __str__(self) -> str:
-        """Write the tables, the scores, and how many texts were cut."""
+        """Write the tables, the scores, and how many answers were unreadable and texts cut."""
         metrics = {metric.name: metric for metric in self.task.metrics}
         lines = [line for table in self.tables for line in (*_lines(table), "")]
         scores = [_score(metrics[name], value) for name, value in self.scores.items()]
         lines += [f"{scores[0]} of {len(self.examples)} examples", *scores[1:]]
+        if unreadable := sum(answer is None for answer in self.answers):
+            lines.append(f"{unreadable} answers could not be read, and count as wrong")
         if self.truncated:
             limit = self.formulation.limit
             lines.append(f"{self.truncated} texts were longer than {limit} tokens and were cut")

@@ -1,10 +1,12 @@
 """The dry run of a study: its programs, with their memory and approximate time."""
 
+from collections.abc import Sequence
+
 from etils import epath
 
 from fsl_jax.processes import from_first, is_first
 from fsl_jax.studies.forecasting.duration import duration
-from fsl_jax.studies.forecasting.estimate import program_operations
+from fsl_jax.studies.forecasting.estimate import program_operations, program_written_tokens
 from fsl_jax.studies.forecasting.speed import assumed_speed
 from fsl_jax.studies.planning.environment import describe as describe_environment
 from fsl_jax.studies.planning.plan import plan_programs
@@ -44,12 +46,28 @@ def dry_run(config: StudyConfig, output: epath.PathLike, options: RunOptions) ->
         planned, _ = compile_all(study, programs, options)
         speed = assumed_speed(study.mesh)
         seconds = [program_operations(study, program) / speed for program in planned]
+        written = [program_written_tokens(study, program) for program in planned]
     header = ["program", "runs", "at once", "steps", "tokens", "padding", "memory (GiB)", "time"]
     rows = list(map(_cells, planned, seconds))
     return (
-        f"{markdown_table(header, rows, texts=1)}\n\n"
+        f"{markdown_table(header, rows, texts=1)}\n\n{_writing(planned, written)}"
         f"About {duration(sum(seconds))} in all, counted from floating-point operations at "
         f"{speed / 1e9:,.0f} GFLOP/s; expect a half to twice that. Nothing was run or written."
+    )
+
+
+def _writing(planned: Sequence[PlannedProgram], written: Sequence[int]) -> str:
+    """Return a sentence about the tokens that models write; empty if they write none."""
+    counts = [
+        f"{program.name} {count:,}"
+        for program, count in zip(planned, written, strict=True)
+        if count
+    ]
+    if not counts:
+        return ""
+    return (
+        f"Tokens of written answers to test examples, at most: {', '.join(counts)}. Answers that "
+        "end sooner take less time.\n\n"
     )
 
 

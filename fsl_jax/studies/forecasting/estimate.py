@@ -15,17 +15,23 @@ from fsl_jax.adapt.partition import combine
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
 from fsl_jax.formulations.batches import unpacked_batch
-from fsl_jax.formulations.formulation import Formulation
+from fsl_jax.formulations.formulation import Formulation, PromptFormulation, WritingFormulation
 from fsl_jax.formulations.template_formulation import TemplateFormulation
-from fsl_jax.incontext.scoring import shared_beginning
+from fsl_jax.models.generation.shared_prefix import worth_sharing
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.operations import product_operations
 from fsl_jax.packing.batch import Batch, gather
 from fsl_jax.packing.placements import Placements
 from fsl_jax.packing.pool import Pool
+from fsl_jax.studies.forecasting.written_operations import writing_operations, written_tokens
+from fsl_jax.studies.planning.formulations import make_formulation
 from fsl_jax.studies.planning.programs import PlannedProgram
 from fsl_jax.studies.running.prepare import Prepared, prepare
-from fsl_jax.studies.running.prompting import make_prompt_formulation, prompt_context
+from fsl_jax.studies.running.prompting import (
+    has_demonstrations,
+    make_prompt_formulation,
+    prompt_context,
+)
 from fsl_jax.studies.running.running_study import RunningStudy
 from fsl_jax.training.caching import pool_shapes
 from fsl_jax.training.fit import make_gradient
@@ -44,6 +50,32 @@ def program_operations(study: RunningStudy, planned: PlannedProgram) -> float:
     """
     count = fit_operations if planned.trains else prompt_operations
     return count(study, planned)
+
+
+def program_written_tokens(study: RunningStudy, planned: PlannedProgram) -> int:
+    """Count the tokens that the models of a program write at most, to answer the test examples.
+
+    Args:
+      study: the study.
+      planned: the program; it need not have been compiled.
+
+    Returns:
+      The number of tokens; 0 if no answers are written.
+    """
+    formulation: Formulation
+    if planned.trains:
+        pretrained = study.load(planned.model)
+        formulation = make_formulation(planned.formulation, pretrained, study.dataset, study.config)
+        times = _selected_runs(planned)
+    else:
+        formulation = make_prompt_formulation(study, planned)
+        times = len({run.seed if has_demonstrations(run) else None for run in planned.runs})
+    return written_tokens(formulation, study.test, times)
+
+
+def _selected_runs(planned: PlannedProgram) -> int:
+    """Count the runs that read the test set: one of each method and seed."""
+    return len({(run.method_text, run.seed) for run in planned.runs})
 
 
 def fit_operations(study: RunningStudy, planned: PlannedProgram) -> float:
@@ -66,10 +98,12 @@ def fit_operations(study: RunningStudy, planned: PlannedProgram) -> float:
     cached = _forward_operations(prepared, whole) - forward if pool.is_cached else 0
     training = config.steps * _step_operations(prepared, pool)
     validation = config.evaluations * chunks * forward
-    # The selected run of each method and seed reads the test set.
-    selected = len({(run.method_text, run.seed) for run in planned.runs})
-    tokens = _count_tokens(prepared.formulation, study.test)
-    testing = tokens / shape.tokens * (selected * forward + cached)
+    selected = _selected_runs(planned)
+    if isinstance(prepared.formulation, WritingFormulation):
+        testing = float(selected) * writing_operations(prepared.formulation, study.test)
+    else:
+        tokens = _count_tokens(prepared.formulation, study.test)
+        testing = tokens / shape.tokens * (selected * forward + cached)
     once = len(whole.tokens) / shape.tokens * cached
     return len(planned.runs) * (training + validation) + once + testing
 
@@ -128,7 +162,16 @@ def prompt_operations(study: RunningStudy, planned: PlannedProgram) -> float:
     """
     formulation = make_prompt_formulation(study, planned)
     contexts = {prompt_context(study, formulation, run).text for run in planned.runs}
-    return float(sum(_query_operations(formulation, study.test, text) for text in contexts))
+    return float(sum(_asking_operations(formulation, study.test, text) for text in contexts))
+
+
+def _asking_operations(
+    formulation: PromptFormulation, queries: Sequence[Example], text: str
+) -> int:
+    if isinstance(formulation, WritingFormulation):
+        return writing_operations(formulation, queries, text)
+    assert isinstance(formulation, TemplateFormulation)
+    return _query_operations(formulation, queries, text)
 
 
 def _query_operations(
@@ -136,7 +179,8 @@ def _query_operations(
 ) -> int:
     """Count the operations of queries of mean length after a text that is read once."""
     tokens = formulation.tokenize(queries, text).tokens
-    shared = shared_beginning(formulation, tokens)
+    has_encoder = formulation.pretrained.config.is_encoder_decoder
+    shared = worth_sharing(tokens, has_encoder=has_encoder)
     mean = math.ceil(sum(map(len, tokens)) / len(tokens))
 
     def read(params: Params) -> KeyValues:

@@ -25,6 +25,9 @@ from fsl_jax.tasks.registry import TASKS, find_task
 
 AUTO, HEAD, TEMPLATE, WRITTEN = "auto", "head", "template", "written"
 
+STOPS = ("\n", "\n\n")
+"""The strings that may end a written answer: a new line, or an empty line after several lines."""
+
 Limits = dict[str, Any]
 Make = Callable[[Pretrained, Dataset, StudyConfig, Limits], Formulation]
 
@@ -79,8 +82,17 @@ def _written(base: Pretrained, data: Dataset, config: StudyConfig, limits: Limit
         Template(template_of(data.task, config.template)),
         data.labels,
         max_answer=config.max_answer,
+        stop=_stop(data),
         **limits,
     )
+
+
+def _stop(data: Dataset) -> tuple[str, ...]:
+    """Return the string that ends a written answer: the shortest that no answer of train has."""
+    write = find_task(data.task).written
+    texts = list(map(write, data.train))
+    free = [string for string in STOPS if not any(string in text for text in texts)]
+    return tuple(free[:1])
 
 
 WAYS: Mapping[str, Mapping[str, Make]] = {
@@ -95,6 +107,32 @@ WAYS: Mapping[str, Mapping[str, Make]] = {
     "generation": {WRITTEN: _written},
 }
 """The ways to ask for the answers of each task, by the names that flags have for them."""
+
+
+def prompt_kind(kind: str, dataset: Dataset) -> str:
+    """Return how methods that train nothing ask for an answer: never by a head.
+
+    Args:
+      kind: as for `make_formulation`.
+      dataset: the data.
+
+    Returns:
+      The name in `WAYS`: label words where the task has any, else a written answer, unless one of
+      the two was chosen.
+
+    Raises:
+      InputError: the answers of this task are no texts.
+    """
+    ways = WAYS[dataset.task]
+    prompts = [way for way in (TEMPLATE, WRITTEN) if way in ways]
+    if not prompts:
+        asked = [task for task in TASKS if WRITTEN in WAYS[task]]
+        raise InputError(
+            f"zero_shot and icl ask for an answer as text, and the task {dataset.task} of "
+            f"{dataset.name} has none: leave them out of the methods. They are for "
+            f"{', '.join(asked)}"
+        )
+    return prompts[0] if kind == AUTO else kind
 
 
 def make_formulation(

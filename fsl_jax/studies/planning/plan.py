@@ -57,18 +57,19 @@ def _plan_method(
 ) -> PlannedProgram:
     """Plan the runs of one method with one model as a separate program, with number 0."""
     method = written.method
+    # A head must be trained, so a method that trains nothing is asked in its own way.
+    own = config.formulation == "auto" or (config.formulation == "head" and not method.trains)
+    formulation = method.default_formulation if own else config.formulation
     title = directory_name(f"{model.strip('/').split('/')[-1]}-{method.name}", MAX_TITLE_BYTES)
     if not method.trains:
         asked = tuple(PlannedRun(written, seed, None) for seed in config.seeds)
-        return PlannedProgram(0, title, model, method.default_formulation, 0, 0, asked)
+        return PlannedProgram(0, title, model, formulation, 0, 0, asked)
     rates = flags.learning_rates_for(model, written)
     return PlannedProgram(
         number=0,
         title=title,
         model=model,
-        formulation=(
-            method.default_formulation if config.formulation == "auto" else config.formulation
-        ),
+        formulation=formulation,
         steps=flags.steps_for(model, written),
         batch_size=flags.batch_size_for(model, written),
         runs=tuple(PlannedRun(written, seed, rate) for seed in config.seeds for rate in rates),

@@ -39,7 +39,7 @@ class PlannedProgram:
       number: the index in the plan, from 0.
       title: the model and the method in a few words, for directories and progress.
       model: the model as it was written.
-      formulation: `head`, `template` or `auto`.
+      formulation: `head`, `template`, `written` or `auto`.
       steps: the number of optimiser steps; 0 if nothing is trained.
       batch_size: the number of examples per step; 0 if nothing is trained.
       runs: the runs, in the order of the results.

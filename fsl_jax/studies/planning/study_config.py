@@ -111,7 +111,8 @@ class StudyConfig:
     formulation: str = flag_field(
         "How the task is put to the model: a head on hidden states, the label words after a "
         "template, or a written answer. auto is a template for a model with a decoder, where the "
-        "method and the task allow it, and a head for all others.",
+        "method and the task allow it, and a head for all others. Methods that train nothing have "
+        "no head: where there are no label words, the model writes.",
         "auto",
         choices=FORMULATIONS,
         kind="formulation",

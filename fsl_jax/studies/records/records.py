@@ -47,7 +47,7 @@ class RunRecord(Record):
       method: the method as it was written, including settings.
       model: the model as it was written.
       dataset: the data set as it was written.
-      formulation: `head` or `template`.
+      formulation: `head`, `template` or `written`.
       metric: the name of the metric in `validation` and `test`.
       seed: the seed of the split, the initialisation and the order of batches.
       shots: labelled examples per class in the split, even if the method does not use them.

@@ -8,7 +8,12 @@ import numpy as np
 from fsl_jax.adapt.summary import count_parameters
 from fsl_jax.studies.records.records import CurvePoint, RunRecord
 from fsl_jax.studies.running.prepare import Prepared
-from fsl_jax.studies.running.run_records import make_record, rounded, truncation_note
+from fsl_jax.studies.running.run_records import (
+    make_record,
+    rounded,
+    truncation_note,
+    unreadable_note,
+)
 from fsl_jax.studies.running.running_study import RunningStudy
 from fsl_jax.studies.running.testing import Measured
 from fsl_jax.studies.running.training import Fitted
@@ -42,7 +47,7 @@ def fit_records(
             history,
             measured,
             adapters.get(index),
-            (*notes, *_unreadable_note(measured.unreadable.get(index, 0))),
+            (*notes, *unreadable_note(measured.unreadable.get(index, 0))),
         )
         for index, history in enumerate(_histories(fitted, len(prepared.planned.runs)))
     ]
@@ -107,11 +112,6 @@ def _truncation_notes(prepared: Prepared, measured: Measured) -> tuple[str, ...]
     return tuple(
         truncation_note(count, texts, limit) for texts, count in truncated.items() if count
     )
-
-
-def _unreadable_note(count: int) -> tuple[str, ...]:
-    """Return a note about answers that a run wrote and nobody can read."""
-    return (f"{count} test answers could not be read, and count as wrong",) if count else ()
 
 
 def _curve(history: dict[str, Any], every: int) -> tuple[CurvePoint, ...]:

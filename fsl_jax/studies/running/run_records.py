@@ -70,6 +70,15 @@ def rounded(value: SupportsFloat) -> float:
     return round(float(value), 6)
 
 
+def unreadable_note(count: int) -> tuple[str, ...]:
+    """Return a note about answers that a run wrote and nobody can read; none without such answers.
+
+    Args:
+      count: the number of these answers to test examples.
+    """
+    return (f"{count} test answers could not be read, and count as wrong",) if count else ()
+
+
 def truncation_note(count: int, texts: str, limit: int) -> str:
     """Return the note about texts that were cut.
 

@@ -51,6 +51,16 @@ def test_the_first_of_several_strings_counts(tokenizer, text):
     assert cut_at_stop("a stop", ["b"]) == "a stop"
 
 
+def test_white_space_at_the_beginning_may_be_passed_over(tokenizer, text):
+    tokens = tokenizer.convert_tokens_to_ids([" ", "a", " ", "a"])
+    assert stop_length(text, tokens, [" "]) == 1
+    assert stop_length(text, tokens, [" "], skip_blank=True) == 3
+    assert stop_length(text, tokens[:2], [" "], skip_blank=True) is None
+    assert stop_length(text, tokens[:1], [" "], skip_blank=True) is None
+    assert cut_at_stop(" a a", [" "], skip_blank=True) == " a"
+    assert cut_at_stop("  ", [" "], skip_blank=True) == "  "
+
+
 def test_a_special_token_may_be_a_stop_string(tokenizer, text):
     assert stop_length(text, tokenizer.convert_tokens_to_ids(["a", "<end>"]), ["<end>"]) == 2
 

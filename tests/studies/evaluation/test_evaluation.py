@@ -39,6 +39,11 @@ def test_the_table_is_short_and_says_what_was_cut(fixed_evaluation):
     ]
 
 
+def test_answers_that_were_not_read_are_counted(fixed_evaluation):
+    unread = dataclasses.replace(fixed_evaluation, answers=(None, *fixed_evaluation.answers[1:]))
+    assert "1 answers could not be read, and count as wrong" in str(unread).splitlines()
+
+
 def test_a_line_has_the_probability_of_each_class(fixed_evaluation):
     line = fixed_evaluation.predictions[3]
     assert (line.answer, line.prediction) == ("herb", "moss")

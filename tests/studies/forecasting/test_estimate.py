@@ -6,7 +6,7 @@ import pytest
 from etils import epath
 
 from fsl_jax.models.families.registry import module_of
-from fsl_jax.studies.forecasting.estimate import program_operations
+from fsl_jax.studies.forecasting.estimate import program_operations, program_written_tokens
 from fsl_jax.studies.planning.plan import plan_programs
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.running.opening import open_study
@@ -128,3 +128,12 @@ def test_demonstrations_are_read_for_each_split_and_seen_by_each_query(count):
     assert icl > 2 * zero_shot
     (one,) = count("icl", "llama-template", seeds=(1,), **settings)
     assert one < icl
+
+
+def test_each_answer_that_is_written_has_as_many_tokens_as_it_may(opened, tiny_dataset):
+    """One set of answers serves both seeds without demonstrations; two of four runs are tested."""
+    once = 4 * len(tiny_dataset.test)
+    settings = {"max_answer": 4, "formulation": "written"}
+    found = opened(program_written_tokens, "zero_shot,icl,lora", "llama-template", **settings)
+    assert found == [once, 2 * once, 2 * once]
+    assert opened(program_written_tokens, "zero_shot,lora", "llama-template") == [0, 0]

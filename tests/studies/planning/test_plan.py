@@ -71,7 +71,7 @@ def test_prompted_methods_have_no_rates_and_a_probe_has_a_head():
     zero, probe = plan_programs(study_config(methods="zero_shot,linear_probe"))
     assert not zero.trains
     assert [run.learning_rate for run in zero.runs] == [None, None]
-    assert zero.formulation == "template"
+    assert zero.formulation == "auto"
     assert probe.trains
     assert probe.formulation == "head"
 
@@ -79,7 +79,7 @@ def test_prompted_methods_have_no_rates_and_a_probe_has_a_head():
 def test_a_head_that_a_method_needs_gives_way_to_the_formulation_that_was_asked_for():
     methods = "zero_shot,linear_probe"
     zero, probe = plan_programs(study_config(methods=methods, formulation="head"))
-    assert (zero.formulation, probe.formulation) == ("template", "head")
+    assert (zero.formulation, probe.formulation) == ("auto", "head")
     _, probe = plan_programs(study_config(methods=methods, formulation="template"))
     assert probe.formulation == "template"
 
