@@ -15,10 +15,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from fsl_jax.adapt.tree import Params
-from fsl_jax.buckets import bucket_length, pad_tokens
+from fsl_jax.buckets import pad_tokens
 from fsl_jax.compilation import jit
 from fsl_jax.data.examples import Example
 from fsl_jax.formulations.template_formulation import TemplateFormulation
+from fsl_jax.incontext.prefixes import WORTH_SHARING, prefix_length
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.packing.batch import Batch
 from fsl_jax.packing.pool import segment_lengths
@@ -26,13 +27,6 @@ from fsl_jax.packing.rows import fill_rows, place_rows
 from fsl_jax.packing.windows import BATCH_TOKENS, Packer
 from fsl_jax.processes import to_host
 from fsl_jax.sharding import device_rows
-
-PREFIX_STEP = 256
-"""Prefixes above this number of tokens are padded to a multiple of it."""
-
-WORTH_SHARING = 16
-"""The minimum number of shared tokens to read once. For fewer, such as those of a template, one
-more program would cost more than it saves."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,24 +111,6 @@ class QueryScorer:
         length = prefix_length(len(ids), self.formulation.limit)
         padded, mask = pad_tokens([ids], length, 0)
         return jnp.asarray(padded), jnp.asarray(mask)
-
-
-def prefix_length(tokens: int, capacity: int) -> int:
-    """Return the length to which a prefix is padded.
-
-    It is one of a few lengths, since a program is compiled for each. Large lengths are closer
-    together than bucket lengths, since every query attends to the padding too.
-
-    Args:
-      tokens: the number of tokens of the prefix.
-      capacity: the largest allowed length.
-
-    Returns:
-      The length.
-    """
-    if tokens <= PREFIX_STEP:
-        return bucket_length(tokens, min(PREFIX_STEP, capacity))
-    return min(-(-tokens // PREFIX_STEP) * PREFIX_STEP, capacity)
 
 
 def shared_beginning(formulation: TemplateFormulation, tokens: Sequence[Sequence[int]]) -> int:

@@ -9,7 +9,7 @@ from fsl_jax.data.examples import text_example
 from fsl_jax.formulations import Template, TemplateFormulation, Verbalizer
 from fsl_jax.formulations.batches import unpacked_batch
 from fsl_jax.incontext.demonstrations import context
-from fsl_jax.incontext.scoring import PREFIX_STEP, QueryScorer, common_prefix, prefix_length
+from fsl_jax.incontext.scoring import QueryScorer, common_prefix
 from fsl_jax.models.families.registry import initialise, module_of
 
 LABELS = ("east", "north", "west")
@@ -112,14 +112,6 @@ def test_prompts_as_long_as_the_model_reads_work(make, words, shown):
     assert found.truncated == 1
     assert found.shared_tokens == shown
     assert_same_choice(found.logits, read_whole(formulation, queries, before))
-
-
-def test_a_prefix_has_one_of_few_lengths():
-    lengths = {prefix_length(tokens, 8000) for tokens in range(1, 2049)}
-    assert len(lengths) < 20
-    assert all(length % PREFIX_STEP == 0 for length in lengths if length > PREFIX_STEP)
-    for tokens in range(1, 2049):
-        assert tokens <= prefix_length(tokens, 2048) <= min(2048, tokens + PREFIX_STEP)
 
 
 def test_the_context_is_read_once_and_lengths_share_programs(make, compilations, monkeypatch):

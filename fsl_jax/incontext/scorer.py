@@ -1,0 +1,236 @@
+"""Score continuations: the exact log-probability of every token, after any context.
+
+The continuations of one context form a tree, many trees are packed into rows, and the long
+beginning that many contexts share is read once. So all requests cost few more tokens than they
+differ in. The scores are those of one request at a time, up to rounding.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from fsl_jax.adapt.tree import Params
+from fsl_jax.errors import InputError
+from fsl_jax.incontext.prefixes import WORTH_SHARING, Prefixes
+from fsl_jax.incontext.requests import Request, RequestTokens, tokenize_requests
+from fsl_jax.incontext.shared_beginnings import Group, group_contexts
+from fsl_jax.incontext.tree_rows import TreeTokens, fill_tree_rows, place_tree_rows
+from fsl_jax.incontext.tree_scores import read_prefix, score_trees
+from fsl_jax.incontext.trees import Tokens, Tree, make_trees
+from fsl_jax.models.blocks.prompt_tokens import prompt_token_ids
+from fsl_jax.models.blocks.suffix_tokens import suffix_length, suffix_tokens
+from fsl_jax.models.generation.programs import program
+from fsl_jax.models.generation.prompt_reader import PromptReader
+from fsl_jax.models.outputs import KeyValues
+from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.packing.windows import BATCH_TOKENS, WINDOW, Packer
+from fsl_jax.processes import to_host
+from fsl_jax.sharding import device_rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """How probable the continuation of a request is.
+
+    Attributes:
+      log_probabilities: the natural logarithm of the probability of each token of the continuation,
+        after all tokens before it.
+      is_greedy: whether no token of the vocabulary is more probable than that of the continuation,
+        at each of its tokens, so that greedy decoding would write it.
+      left_out: the number of tokens at the start of the context for which there was no room.
+    """
+
+    log_probabilities: tuple[float, ...]
+    is_greedy: bool
+    left_out: int = 0
+
+    @property
+    def total(self) -> float:
+        """The log-probability of the whole continuation."""
+        return math.fsum(self.log_probabilities)
+
+
+def score(
+    pretrained: Pretrained,
+    requests: Sequence[Request],
+    *,
+    params: Params | None = None,
+    max_length: int | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+    mesh: Mesh | None = None,
+) -> list[Score]:
+    """Score the continuations of requests.
+
+    Example:
+      score(fsl_jax.load("smollm2-135m"), [Request("The sky is", " blue"), Request("2+2=", "4")])
+
+    A `Scorer` scores several lists of requests with the same programs.
+
+    Args:
+      pretrained: a language model.
+      requests: contexts and continuations.
+      params: as for `Scorer`.
+      max_length: as for `Scorer`.
+      batch_tokens: as for `Scorer`.
+      mesh: as for `Scorer`.
+
+    Returns:
+      The score of each request.
+
+    Raises:
+      InputError: as by `Scorer`.
+    """
+    scorer = Scorer(pretrained, params, max_length=max_length, batch_tokens=batch_tokens, mesh=mesh)
+    return scorer(requests)
+
+
+class Scorer:
+    """Scores requests with one model and one set of parameters.
+
+    It keeps the shapes of its batches, so that later requests whose trees fit into the rows compile
+    nothing, and the last few shared beginnings that it read.
+    """
+
+    def __init__(
+        self,
+        pretrained: Pretrained,
+        params: Params | None = None,
+        *,
+        max_length: int | None = None,
+        batch_tokens: int = BATCH_TOKENS,
+        mesh: Mesh | None = None,
+    ):
+        """Set up the programs, which are compiled when they are first called.
+
+        Args:
+          pretrained: a language model.
+          params: its parameters, which may have added leaves; by default the model's own.
+          max_length: the largest number of tokens that the model is to read of a request, its last
+            token not counted; by default as many as it can.
+          batch_tokens: about the number of tokens that are read at a time.
+          mesh: the mesh, if there are several devices.
+
+        Raises:
+          InputError: the model gives no logits of next tokens.
+        """
+        if not pretrained.is_language_model:
+            raise InputError(
+                f"{pretrained.name} has no language model's logits, by which continuations are "
+                "scored: use a decoder or an encoder-decoder, without another head"
+            )
+        params = pretrained.params if params is None else params
+        self._pretrained = pretrained
+        self._reader = PromptReader.for_model(pretrained, params)
+        self._params = jax.tree.map(jnp.asarray, params)
+        self._mesh = mesh
+        self._batch_tokens = batch_tokens
+        self._packer = Packer(batch_tokens, device_rows(mesh))
+        self._before, self._after = _added_ids(params)
+        most = self._reader.max_length
+        self.max_length = most if max_length is None else min(max_length, most)
+        self._prefixes = Prefixes(self._read_prefix, most)
+
+    def __call__(
+        self, requests: Sequence[Request], on_batch: Callable[[int], None] = lambda done: None
+    ) -> list[Score]:
+        """Score requests.
+
+        Args:
+          requests: contexts and continuations; equal ones are scored once.
+          on_batch: called after each batch with the number of contexts done so far.
+
+        Returns:
+          The score of each request.
+
+        Raises:
+          InputError: as by `tokenize_requests`.
+        """
+        most = min(self.max_length, self._reader.max_decoder_length)
+        tokens = tokenize_requests(self._pretrained, requests, self.max_length, most)
+        trees = make_trees(tokens)
+        edges: dict[Tokens, tuple[np.ndarray, np.ndarray]] = {}
+        for scored in self._score(list(trees.values())):
+            edges |= scored
+            on_batch(len(edges))
+        return [_score_of(each, trees[each.context], *edges[each.context]) for each in tokens]
+
+    def _score(
+        self, trees: Sequence[Tree]
+    ) -> Iterator[dict[Tokens, tuple[np.ndarray, np.ndarray]]]:
+        """Yield the scores of the edges of a few trees, by context."""
+        for group in self._groups([tree.context for tree in trees]):
+            prefix = self._prefixes[group.beginning] if group.beginning else None
+            for first in range(0, len(group.members), WINDOW):
+                window = [trees[number] for number in group.members[first : first + WINDOW]]
+                yield from self._score_window(window, len(group.beginning), prefix)
+
+    def _score_window(
+        self, trees: Sequence[Tree], shared: int, prefix: KeyValues | None
+    ) -> Iterator[dict[Tokens, tuple[np.ndarray, np.ndarray]]]:
+        """Yield the scores of each batch; the first `shared` tokens of trees are in the prefix."""
+        read = [self._tree_tokens(tree, shared) for tree in trees]
+        run = program(score_trees, self._reader)
+        for placements in self._packer.pack(np.array([tree.length for tree in read], np.int32)):
+            rows = place_tree_rows(fill_tree_rows(read, placements), self._mesh)
+            found = to_host(run(self._params, rows, prefix))
+            chosen = [trees[number] for number in placements.examples[placements.weight > 0]]
+            ends = np.cumsum([len(tree.branches.targets) for tree in chosen])
+            parts = (np.split(each[: ends[-1]], ends[:-1]) for each in found)
+            contexts = [tree.context for tree in chosen]
+            yield dict(zip(contexts, zip(*parts, strict=True), strict=True))
+
+    def _groups(self, contexts: Sequence[Tokens]) -> list[Group]:
+        """Group contexts by the beginnings that are read once."""
+        if self._reader.has_encoder:
+            # The tokens of an encoder see those that follow them.
+            return [Group((), tuple(range(len(contexts))))]
+        members: dict[Tokens, list[int]] = {}
+        for group in group_contexts(contexts, WORTH_SHARING, self._batch_tokens):
+            if not group.beginning:
+                for number in group.members:
+                    known = self._prefixes.known(contexts[number][:-1])
+                    members.setdefault(known, []).append(number)
+                continue
+            # A little less will do, such as without a word that all queries happen to begin with.
+            enough = len(group.beginning) - WORTH_SHARING + 1
+            known = self._prefixes.known(group.beginning, enough)
+            members.setdefault(known or group.beginning, []).extend(group.members)
+        return [Group(beginning, tuple(sorted(each))) for beginning, each in members.items()]
+
+    def _tree_tokens(self, tree: Tree, shared: int) -> TreeTokens:
+        """Return the tokens of a tree as the model reads them, without those of the prefix."""
+        before = () if shared else self._before
+        rest = tree.context[shared:]
+        if self._reader.has_encoder:
+            start = self._pretrained.config.decoder_start_token
+            return TreeTokens((start,), tree.branches, encoded=(*before, *rest))
+        return TreeTokens((*before, *rest, *self._after), tree.branches)
+
+    def _read_prefix(self, ids: jax.Array, mask: jax.Array) -> KeyValues:
+        found: KeyValues = program(read_prefix, self._reader)(self._params, ids, mask)
+        return found
+
+
+def _added_ids(params: Params) -> tuple[Tokens, Tokens]:
+    """Return the ids of the vectors of soft prompts before and after a context, without padding."""
+    before = prompt_token_ids(params)
+    if len(before):
+        before = before[np.asarray(params["embeddings"]["word"]["prompt_mask"]) > 0]
+    if not suffix_length(params):
+        return tuple(before.tolist()), ()
+    (after,), (is_real,) = map(np.asarray, suffix_tokens(params, 1))
+    return tuple(before.tolist()), tuple(after[is_real].tolist())
+
+
+def _score_of(
+    request: RequestTokens, tree: Tree, log_probabilities: np.ndarray, greedy: np.ndarray
+) -> Score:
+    path = list(tree.branches.paths[request.continuation])
+    return Score(
+        tuple(log_probabilities[path].tolist()), bool(greedy[path].all()), request.left_out
+    )

@@ -1,0 +1,55 @@
+import numpy as np
+
+from fsl_jax.incontext.prefixes import KEPT, PREFIX_STEP, Prefixes, prefix_length
+from fsl_jax.models.outputs import KeyValues
+
+
+def kept(capacity=300):
+    """Prefixes of a model whose keys are the tokens, and the list of what it has read."""
+    read = []
+
+    def reading(ids, mask):
+        read.append(tuple(np.asarray(ids)[np.asarray(mask)].tolist()))
+        return KeyValues(ids, ids, mask)
+
+    return Prefixes(reading, capacity), read
+
+
+def test_a_prefix_is_read_once():
+    prefixes, read = kept()
+    found = prefixes[4, 5, 6]
+    assert found.keys.shape == (1, prefix_length(3, 300))
+    assert prefixes[4, 5, 6] is found
+    assert read == [(4, 5, 6)]
+
+
+def test_the_last_ones_needed_are_kept():
+    prefixes, read = kept()
+    for number in range(KEPT):
+        prefixes[number, 1]
+    prefixes[0, 1]
+    prefixes[KEPT, 1]
+    assert len(read) == KEPT + 1
+    prefixes[0, 1]
+    assert len(read) == KEPT + 1
+    prefixes[1, 1]
+    assert read[-1] == (1, 1)
+    assert len(read) == KEPT + 2
+
+
+def test_the_longest_known_beginning_is_found():
+    prefixes, _ = kept()
+    for tokens in [(1,), (1, 2, 3), (1, 2, 3, 4, 5), (2,)]:
+        prefixes[tokens]
+    assert prefixes.known((1, 2, 3, 4)) == (1, 2, 3)
+    assert prefixes.known((1, 2, 3, 4), at_least=4) == ()
+    assert prefixes.known((1, 2)) == (1,)
+    assert prefixes.known((3,)) == ()
+
+
+def test_a_prefix_has_one_of_few_lengths():
+    lengths = {prefix_length(tokens, 8000) for tokens in range(1, 2049)}
+    assert len(lengths) < 20
+    assert all(length % PREFIX_STEP == 0 for length in lengths if length > PREFIX_STEP)
+    for tokens in range(1, 2049):
+        assert tokens <= prefix_length(tokens, 2048) <= min(2048, tokens + PREFIX_STEP)
