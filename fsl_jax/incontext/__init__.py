@@ -1,1 +1,6 @@
-"""Classify by prompting a frozen language model, with or without demonstrations."""
+"""Ask a frozen language model: score continuations, classify with demonstrations or without."""
+
+from fsl_jax.incontext.requests import Request
+from fsl_jax.incontext.scorer import Score, Scorer, score
+
+__all__ = ["Request", "Score", "Scorer", "score"]

@@ -1,12 +1,12 @@
 """Prefixes: the keys and values of shared beginnings, kept by the tokens that they stand for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 
 from fsl_jax.buckets import bucket_length, pad_tokens
-from fsl_jax.incontext.shared_beginnings import shared_length
+from fsl_jax.incontext.shared_beginnings import Group, Tokens, group_contexts, shared_length
 from fsl_jax.models.outputs import KeyValues
 
 PREFIX_STEP = 256
@@ -18,8 +18,6 @@ more program would cost more than it saves."""
 
 KEPT = 4
 """The number of prefixes that are kept; the one that was needed least lately goes first."""
-
-Tokens = tuple[int, ...]
 
 
 class Prefixes:
@@ -53,6 +51,30 @@ class Prefixes:
             if len(kept) >= at_least and shared_length(kept, tokens) == len(kept)
         )
         return max(fitting, key=len, default=())
+
+    def group(self, contexts: Sequence[Tokens], worth: int) -> list[Group]:
+        """Group contexts by beginnings that are read once, those that are kept if they will do.
+
+        Args:
+          contexts: token ids, all different.
+          worth: the number of tokens that a beginning must save to be read.
+
+        Returns:
+          The groups, as by `group_contexts`.
+        """
+        members: dict[Tokens, list[int]] = {}
+        for group in group_contexts(contexts, WORTH_SHARING, worth):
+            if group.beginning:
+                # A little less will do, such as without a word with which all queries begin.
+                enough = len(group.beginning) - WORTH_SHARING + 1
+                beginning = self.known(group.beginning, enough) or group.beginning
+                members.setdefault(beginning, []).extend(group.members)
+            else:
+                for number in group.members:
+                    # The last token of a context is read again: its hidden state is needed.
+                    known = self.known(contexts[number][:-1])
+                    members.setdefault(known, []).append(number)
+        return [Group(beginning, tuple(sorted(each))) for beginning, each in members.items()]
 
     def __getitem__(self, tokens: Tokens) -> KeyValues:
         """Return the keys and values of a beginning, which is read unless it is kept."""

@@ -7,7 +7,8 @@ differ in. The scores are those of one request at a time, up to rounding.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,26 +17,28 @@ from jax.sharding import Mesh
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
-from fsl_jax.incontext.prefixes import WORTH_SHARING, Prefixes
+from fsl_jax.incontext.prefixes import Prefixes
 from fsl_jax.incontext.requests import Request, RequestTokens, tokenize_requests
-from fsl_jax.incontext.shared_beginnings import Group, group_contexts
-from fsl_jax.incontext.tree_rows import TreeTokens, fill_tree_rows, place_tree_rows
+from fsl_jax.incontext.shared_beginnings import Group
+from fsl_jax.incontext.tree_layout import TreeLayout
+from fsl_jax.incontext.tree_rows import fill_tree_rows, place_tree_rows
 from fsl_jax.incontext.tree_scores import read_prefix, score_trees
 from fsl_jax.incontext.trees import Tokens, Tree, make_trees
-from fsl_jax.models.blocks.prompt_tokens import prompt_token_ids
-from fsl_jax.models.blocks.suffix_tokens import suffix_length, suffix_tokens
 from fsl_jax.models.generation.programs import program
 from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.outputs import KeyValues
 from fsl_jax.models.pretrained import Pretrained
+from fsl_jax.packing.placements import Placements
 from fsl_jax.packing.windows import BATCH_TOKENS, WINDOW, Packer
 from fsl_jax.processes import to_host
 from fsl_jax.sharding import device_rows
 
+_Item = TypeVar("_Item")
+
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """How probable the continuation of a request is.
+    """The probability of a request's continuation.
 
     Attributes:
       log_probabilities: the natural logarithm of the probability of each token of the continuation,
@@ -116,7 +119,7 @@ class Scorer:
           mesh: the mesh, if there are several devices.
 
         Raises:
-          InputError: the model gives no logits of next tokens.
+          InputError: the model gives no logits of next tokens, or max_length is below 1.
         """
         if not pretrained.is_language_model:
             raise InputError(
@@ -130,8 +133,10 @@ class Scorer:
         self._mesh = mesh
         self._batch_tokens = batch_tokens
         self._packer = Packer(batch_tokens, device_rows(mesh))
-        self._before, self._after = _added_ids(params)
+        self._lay_out = TreeLayout(self._reader, params)
         most = self._reader.max_length
+        if max_length is not None and max_length < 1:
+            raise InputError(f"max_length is {max_length}; give a number of tokens from 1 on")
         self.max_length = most if max_length is None else min(max_length, most)
         self._prefixes = Prefixes(self._read_prefix, most)
 
@@ -163,7 +168,13 @@ class Scorer:
         self, trees: Sequence[Tree]
     ) -> Iterator[dict[Tokens, tuple[np.ndarray, np.ndarray]]]:
         """Yield the scores of the edges of a few trees, by context."""
-        for group in self._groups([tree.context for tree in trees]):
+        contexts = [tree.context for tree in trees]
+        if self._reader.has_encoder:
+            # The tokens of an encoder see those that follow them, so no beginning is shared.
+            groups = [Group((), tuple(range(len(contexts))))]
+        else:
+            groups = self._prefixes.group(contexts, worth=self._batch_tokens)
+        for group in groups:
             prefix = self._prefixes[group.beginning] if group.beginning else None
             for first in range(0, len(group.members), WINDOW):
                 window = [trees[number] for number in group.members[first : first + WINDOW]]
@@ -173,58 +184,25 @@ class Scorer:
         self, trees: Sequence[Tree], shared: int, prefix: KeyValues | None
     ) -> Iterator[dict[Tokens, tuple[np.ndarray, np.ndarray]]]:
         """Yield the scores of each batch; the first `shared` tokens of trees are in the prefix."""
-        read = [self._tree_tokens(tree, shared) for tree in trees]
+        laid_out = [self._lay_out(tree, shared) for tree in trees]
         run = program(score_trees, self._reader)
-        for placements in self._packer.pack(np.array([tree.length for tree in read], np.int32)):
-            rows = place_tree_rows(fill_tree_rows(read, placements), self._mesh)
-            found = to_host(run(self._params, rows, prefix))
+
+        def start(placements: Placements) -> tuple[Placements, tuple[jax.Array, jax.Array]]:
+            rows = place_tree_rows(fill_tree_rows(laid_out, placements), self._mesh)
+            return placements, run(self._params, rows, prefix)
+
+        packed = self._packer.pack(np.array([tree.length for tree in laid_out], np.int32))
+        for placements, started in _one_ahead(map(start, packed)):
+            found = to_host(started)
             chosen = [trees[number] for number in placements.examples[placements.weight > 0]]
             ends = np.cumsum([len(tree.branches.targets) for tree in chosen])
             parts = (np.split(each[: ends[-1]], ends[:-1]) for each in found)
             contexts = [tree.context for tree in chosen]
             yield dict(zip(contexts, zip(*parts, strict=True), strict=True))
 
-    def _groups(self, contexts: Sequence[Tokens]) -> list[Group]:
-        """Group contexts by the beginnings that are read once."""
-        if self._reader.has_encoder:
-            # The tokens of an encoder see those that follow them.
-            return [Group((), tuple(range(len(contexts))))]
-        members: dict[Tokens, list[int]] = {}
-        for group in group_contexts(contexts, WORTH_SHARING, self._batch_tokens):
-            if not group.beginning:
-                for number in group.members:
-                    known = self._prefixes.known(contexts[number][:-1])
-                    members.setdefault(known, []).append(number)
-                continue
-            # A little less will do, such as without a word that all queries happen to begin with.
-            enough = len(group.beginning) - WORTH_SHARING + 1
-            known = self._prefixes.known(group.beginning, enough)
-            members.setdefault(known or group.beginning, []).extend(group.members)
-        return [Group(beginning, tuple(sorted(each))) for beginning, each in members.items()]
-
-    def _tree_tokens(self, tree: Tree, shared: int) -> TreeTokens:
-        """Return the tokens of a tree as the model reads them, without those of the prefix."""
-        before = () if shared else self._before
-        rest = tree.context[shared:]
-        if self._reader.has_encoder:
-            start = self._pretrained.config.decoder_start_token
-            return TreeTokens((start,), tree.branches, encoded=(*before, *rest))
-        return TreeTokens((*before, *rest, *self._after), tree.branches)
-
     def _read_prefix(self, ids: jax.Array, mask: jax.Array) -> KeyValues:
         found: KeyValues = program(read_prefix, self._reader)(self._params, ids, mask)
         return found
-
-
-def _added_ids(params: Params) -> tuple[Tokens, Tokens]:
-    """Return the ids of the vectors of soft prompts before and after a context, without padding."""
-    before = prompt_token_ids(params)
-    if len(before):
-        before = before[np.asarray(params["embeddings"]["word"]["prompt_mask"]) > 0]
-    if not suffix_length(params):
-        return tuple(before.tolist()), ()
-    (after,), (is_real,) = map(np.asarray, suffix_tokens(params, 1))
-    return tuple(before.tolist()), tuple(after[is_real].tolist())
 
 
 def _score_of(
@@ -234,3 +212,12 @@ def _score_of(
     return Score(
         tuple(log_probabilities[path].tolist()), bool(greedy[path].all()), request.left_out
     )
+
+
+def _one_ahead(items: Iterable[_Item]) -> Iterator[_Item]:
+    """Yield items, each after the next one was made, so that devices need not wait for the host."""
+    last: list[_Item] = []
+    for item in items:
+        yield from last
+        last = [item]
+    yield from last

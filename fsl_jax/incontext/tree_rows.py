@@ -6,7 +6,6 @@ and orders need no other program.
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from flax import struct
 from jax.sharding import Mesh
 
 from fsl_jax.buckets import bucket_length
-from fsl_jax.incontext.trees import Branches
+from fsl_jax.incontext.tree_layout import TreeTokens
 from fsl_jax.packing.placements import Placements, RowShape
 from fsl_jax.packing.rounding import round_up
 from fsl_jax.packing.rows import fill_rows
@@ -29,37 +28,6 @@ that the logits of a large vocabulary take little memory."""
 EDGES_PER_PLACE = 4
 """There is room for so many edges for each place of the rows, or for a power of it. Unused room
 costs next to nothing, and with little room, batches would differ in their shape."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class TreeTokens:
-    """The tokens of one tree as a model reads them.
-
-    Attributes:
-      chain: the tokens before the branches, each of which follows the one before.
-      branches: what follows the last token of the chain.
-      encoded: the tokens that an encoder reads; none for a decoder.
-    """
-
-    chain: tuple[int, ...]
-    branches: Branches
-    encoded: tuple[int, ...] = ()
-
-    @functools.cached_property
-    def tokens(self) -> tuple[int, ...]:
-        """All token ids of the tree, depth-first."""
-        return self.chain + self.branches.tokens
-
-    @functools.cached_property
-    def sizes(self) -> tuple[int, ...]:
-        """The number of tokens of the subtree that begins with each token."""
-        whole, chain = len(self.tokens), len(self.chain)
-        return (*range(whole, whole - chain, -1), *self.branches.sizes)
-
-    @property
-    def length(self) -> int:
-        """The number of tokens that a row needs for the tree, in the longer of two stacks."""
-        return max(len(self.tokens), len(self.encoded))
 
 
 # The fields below are leaves of pytrees, so annotations cannot be checked as shapes.

@@ -11,14 +11,12 @@ import numpy as np
 from jaxtyping import Int32
 
 from fsl_jax.incontext.requests import RequestTokens
-from fsl_jax.incontext.shared_beginnings import shared_length
-
-Tokens = tuple[int, ...]
+from fsl_jax.incontext.shared_beginnings import Tokens, shared_length
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Branches:
-    """What follows a context: N tokens to read, and E edges to score.
+    """The tokens after a context: N to read, and E edges to score.
 
     An edge leads from a token to one that may follow it.
 

@@ -1,6 +1,7 @@
 import numpy as np
 
 from fsl_jax.incontext.prefixes import KEPT, PREFIX_STEP, Prefixes, prefix_length
+from fsl_jax.incontext.shared_beginnings import Group
 from fsl_jax.models.outputs import KeyValues
 
 
@@ -45,6 +46,29 @@ def test_the_longest_known_beginning_is_found():
     assert prefixes.known((1, 2, 3, 4), at_least=4) == ()
     assert prefixes.known((1, 2)) == (1,)
     assert prefixes.known((3,)) == ()
+
+
+def test_contexts_are_grouped_by_beginnings_that_are_kept():
+    prefixes, _ = kept()
+    shown, other = tuple(range(20)), tuple(range(50, 80))
+    prefixes[shown]
+    contexts = [
+        (*shown, 40, 1),
+        (*shown, 40, 2),
+        shown[:5],
+        (*other, 3),
+        (*other, 4),
+        (9, 9),
+        (*shown, 5),
+    ]
+    assert prefixes.group(contexts, worth=30) == [
+        Group(shown, (0, 1, 6)),
+        Group(other, (3, 4)),
+        Group((), (2, 5)),
+    ]
+    assert prefixes.group(contexts[:2], worth=20) == [Group(shown, (0, 1))]
+    longer = [(*shown, *other, end) for end in range(3)]
+    assert prefixes.group(longer, worth=30) == [Group((*shown, *other), (0, 1, 2))]
 
 
 def test_a_prefix_has_one_of_few_lengths():

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from fsl_jax.incontext.tree_layout import TreeTokens
 from fsl_jax.incontext.tree_rows import (
     CHUNK,
     EDGES_PER_PLACE,
-    TreeTokens,
     fill_tree_rows,
     place_tree_rows,
 )
