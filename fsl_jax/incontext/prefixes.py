@@ -56,7 +56,7 @@ class Prefixes:
         """Group contexts by beginnings that are read once, those that are kept if they will do.
 
         Args:
-          contexts: token ids, all different.
+          contexts: token ids.
           worth: the number of tokens that a beginning must save to be read.
 
         Returns:

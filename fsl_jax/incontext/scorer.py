@@ -18,12 +18,12 @@ from jax.sharding import Mesh
 from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
 from fsl_jax.incontext.prefixes import Prefixes
-from fsl_jax.incontext.requests import Request, RequestTokens, tokenize_requests
+from fsl_jax.incontext.requests import Request, tokenize_requests
 from fsl_jax.incontext.shared_beginnings import Group
-from fsl_jax.incontext.tree_layout import TreeLayout
+from fsl_jax.incontext.tree_layout import TreeLayout, TreeTokens
 from fsl_jax.incontext.tree_rows import fill_tree_rows, place_tree_rows
 from fsl_jax.incontext.tree_scores import read_prefix, score_trees
-from fsl_jax.incontext.trees import Tokens, Tree, make_trees
+from fsl_jax.incontext.trees import Tree, make_trees
 from fsl_jax.models.generation.programs import program
 from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.outputs import KeyValues
@@ -32,6 +32,9 @@ from fsl_jax.packing.placements import Placements
 from fsl_jax.packing.windows import BATCH_TOKENS, WINDOW, Packer
 from fsl_jax.processes import to_host
 from fsl_jax.sharding import device_rows
+
+Edges = tuple[np.ndarray, np.ndarray]
+"""The log-probability of each edge of a tree, and whether it is greedy."""
 
 _Item = TypeVar("_Item")
 
@@ -147,7 +150,8 @@ class Scorer:
 
         Args:
           requests: contexts and continuations; equal ones are scored once.
-          on_batch: called after each batch with the number of contexts done so far.
+          on_batch: called after each batch with the number of trees done so far: one for each
+            context, or several for one with very many continuations.
 
         Returns:
           The score of each request.
@@ -157,17 +161,23 @@ class Scorer:
         """
         most = min(self.max_length, self._reader.max_decoder_length)
         tokens = tokenize_requests(self._pretrained, requests, self.max_length, most)
-        trees = make_trees(tokens)
-        edges: dict[Tokens, tuple[np.ndarray, np.ndarray]] = {}
-        for scored in self._score(list(trees.values())):
+        trees = make_trees(tokens, self._batch_tokens)
+        edges: dict[int, Edges] = {}
+        for scored in self._score(trees):
             edges |= scored
             on_batch(len(edges))
-        return [_score_of(each, trees[each.context], *edges[each.context]) for each in tokens]
+        found = {
+            (tree.context, continuation): _along(path, edges[number])
+            for number, tree in enumerate(trees)
+            for continuation, path in tree.branches.paths.items()
+        }
+        return [
+            Score(*found[each.context, each.continuation], left_out=each.left_out)
+            for each in tokens
+        ]
 
-    def _score(
-        self, trees: Sequence[Tree]
-    ) -> Iterator[dict[Tokens, tuple[np.ndarray, np.ndarray]]]:
-        """Yield the scores of the edges of a few trees, by context."""
+    def _score(self, trees: Sequence[Tree]) -> Iterator[dict[int, Edges]]:
+        """Yield the scores of the edges of some trees at a time, by the number of the tree."""
         contexts = [tree.context for tree in trees]
         if self._reader.has_encoder:
             # The tokens of an encoder see those that follow them, so no beginning is shared.
@@ -176,42 +186,39 @@ class Scorer:
             groups = self._prefixes.group(contexts, worth=self._batch_tokens)
         for group in groups:
             prefix = self._prefixes[group.beginning] if group.beginning else None
-            for first in range(0, len(group.members), WINDOW):
-                window = [trees[number] for number in group.members[first : first + WINDOW]]
-                yield from self._score_window(window, len(group.beginning), prefix)
+            laid_out = [self._lay_out(trees[each], len(group.beginning)) for each in group.members]
+            for first in range(0, len(laid_out), WINDOW):
+                for members, scored in self._score_window(laid_out[first : first + WINDOW], prefix):
+                    numbers = [group.members[first + member] for member in members]
+                    yield dict(zip(numbers, scored, strict=True))
 
     def _score_window(
-        self, trees: Sequence[Tree], shared: int, prefix: KeyValues | None
-    ) -> Iterator[dict[Tokens, tuple[np.ndarray, np.ndarray]]]:
-        """Yield the scores of each batch; the first `shared` tokens of trees are in the prefix."""
-        laid_out = [self._lay_out(tree, shared) for tree in trees]
+        self, trees: Sequence[TreeTokens], prefix: KeyValues | None
+    ) -> Iterator[tuple[np.ndarray, list[Edges]]]:
+        """Yield which trees are in each batch, and the scores of the edges of each."""
         run = program(score_trees, self._reader)
 
         def start(placements: Placements) -> tuple[Placements, tuple[jax.Array, jax.Array]]:
-            rows = place_tree_rows(fill_tree_rows(laid_out, placements), self._mesh)
+            rows = place_tree_rows(fill_tree_rows(trees, placements), self._mesh)
             return placements, run(self._params, rows, prefix)
 
-        packed = self._packer.pack(np.array([tree.length for tree in laid_out], np.int32))
+        packed = self._packer.pack(np.array([tree.length for tree in trees], np.int32))
         for placements, started in _one_ahead(map(start, packed)):
-            found = to_host(started)
-            chosen = [trees[number] for number in placements.examples[placements.weight > 0]]
-            ends = np.cumsum([len(tree.branches.targets) for tree in chosen])
-            parts = (np.split(each[: ends[-1]], ends[:-1]) for each in found)
-            contexts = [tree.context for tree in chosen]
-            yield dict(zip(contexts, zip(*parts, strict=True), strict=True))
+            members = placements.examples[placements.weight > 0]
+            ends = np.cumsum([len(trees[member].branches.targets) for member in members])
+            parts = (np.split(each[: ends[-1]], ends[:-1]) for each in to_host(started))
+            yield members, list(zip(*parts, strict=True))
 
     def _read_prefix(self, ids: jax.Array, mask: jax.Array) -> KeyValues:
         found: KeyValues = program(read_prefix, self._reader)(self._params, ids, mask)
         return found
 
 
-def _score_of(
-    request: RequestTokens, tree: Tree, log_probabilities: np.ndarray, greedy: np.ndarray
-) -> Score:
-    path = list(tree.branches.paths[request.continuation])
-    return Score(
-        tuple(log_probabilities[path].tolist()), bool(greedy[path].all()), request.left_out
-    )
+def _along(path: Sequence[int], edges: Edges) -> tuple[tuple[float, ...], bool]:
+    """Return the log-probabilities along a path, and whether all of it is greedy."""
+    log_probabilities, greedy = edges
+    chosen = list(path)
+    return tuple(log_probabilities[chosen].tolist()), bool(greedy[chosen].all())
 
 
 def _one_ahead(items: Iterable[_Item]) -> Iterator[_Item]:

@@ -40,7 +40,7 @@ def group_contexts(contexts: Sequence[Tokens], shortest: int, worth: int) -> lis
     several sets of demonstrations, are grouped by what saves the most.
 
     Args:
-      contexts: token ids, all different.
+      contexts: token ids.
       shortest: the smallest number of tokens of a beginning.
       worth: the number of tokens that a group must save. Its members are read in batches of their
         own, so a group for every few tokens would leave batches empty.

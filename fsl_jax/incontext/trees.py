@@ -5,7 +5,7 @@ continuations branch out, each without its last token, which is predicted and no
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int32
@@ -49,26 +49,43 @@ class Tree:
     branches: Branches
 
 
-def make_trees(requests: Iterable[RequestTokens]) -> dict[Tokens, Tree]:
+def make_trees(requests: Iterable[RequestTokens], most: int) -> list[Tree]:
     """Gather the continuations of each context.
 
     Args:
       requests: the tokens of requests, of which some may be equal.
+      most: about the most tokens that branches read. A context with so many continuations that they
+        have more gets several trees.
 
     Returns:
-      A tree for each context. Contexts with the same continuations share their branches.
+      The trees. Those with the same continuations share their branches.
     """
     continuations: dict[Tokens, dict[Tokens, None]] = {}
     for request in requests:
         continuations.setdefault(request.context, {})[request.continuation] = None
-    made: dict[tuple[Tokens, ...], Branches] = {}
-    trees = {}
+    made: dict[tuple[Tokens, ...], list[Branches]] = {}
+    trees = []
     for context, each in continuations.items():
         ordered = tuple(sorted(each))
         if ordered not in made:
-            made[ordered] = make_branches(ordered)
-        trees[context] = Tree(context, made[ordered])
+            made[ordered] = [make_branches(part) for part in _parts(ordered, most)]
+        trees += [Tree(context, branches) for branches in made[ordered]]
     return trees
+
+
+def _parts(continuations: Sequence[Tokens], most: int) -> Iterator[list[Tokens]]:
+    """Yield the continuations in parts, each with about as many tokens to read, or a single one."""
+    part: list[Tokens] = []
+    read = 0
+    for continuation in continuations:
+        previous = part[-1] if part else ()
+        shared = min(shared_length(previous, continuation), max(len(previous) - 1, 0))
+        read += len(continuation) - 1 - shared
+        if part and read > most:
+            yield part
+            part, read = [], len(continuation) - 1
+        part.append(continuation)
+    yield part
 
 
 def make_branches(continuations: Sequence[Tokens]) -> Branches:

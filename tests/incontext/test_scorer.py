@@ -111,6 +111,15 @@ def test_texts_are_scored_too(tiny_bases):
     assert score(base, []) == []
 
 
+def test_a_context_with_very_many_continuations_has_several_trees(tiny_bases):
+    """So many that one tree would need a row that is far too long."""
+    base, done = tiny_bases["gpt2"], []
+    requests = [Request((5, 6), (first, 7, 8, last)) for first in range(2, 62) for last in (3, 4)]
+    found = Scorer(base, batch_tokens=BATCH)(requests, done.append)
+    assert done[-1] == 3
+    assert_same(found, read_alone(base, base.params, requests))
+
+
 def test_what_does_not_fit_is_left_out_and_said(tiny_bases):
     base = tiny_bases["gpt2"]
     long = tuple(np.random.default_rng(0).integers(2, 64, 60).tolist())

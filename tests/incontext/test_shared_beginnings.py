@@ -6,7 +6,6 @@ from fsl_jax.incontext.shared_beginnings import Group, group_contexts, shared_le
 
 CONTEXTS = strategies.lists(
     strategies.lists(strategies.integers(0, 1), min_size=1, max_size=6).map(tuple),
-    unique=True,
     max_size=7,
 )
 
@@ -30,7 +29,7 @@ def most_saved(contexts, shortest, worth):
         length = shared_by([first, *inside])
         saved = length * len(inside)
         if length >= shortest and saved >= worth:
-            outside = [each for each in rest if each not in inside]
+            outside = [each for number, each in enumerate(rest) if not chosen >> number & 1]
             best = max(best, saved + most_saved(outside, shortest, worth))
     return best
 

@@ -48,9 +48,24 @@ def test_a_tree_has_the_continuations_of_one_context():
         RequestTokens((1, 2), (3, 4)),
         RequestTokens((6,), (3,)),
     ]
-    trees = make_trees(requests)
-    assert list(trees) == [(1, 2), (1,), (6,)]
-    assert all(tree.context == context for context, tree in trees.items())
-    assert trees[1, 2].branches.tokens == (3,)
-    assert trees[1, 2].branches.targets.tolist() == [3, 4, 5]
-    assert trees[1,].branches is trees[6,].branches
+    trees = make_trees(requests, most=100)
+    assert [tree.context for tree in trees] == [(1, 2), (1,), (6,)]
+    assert trees[0].branches.tokens == (3,)
+    assert trees[0].branches.targets.tolist() == [3, 4, 5]
+    assert trees[1].branches is trees[2].branches
+
+
+@hypothesis.given(CONTINUATIONS, strategies.integers(1, 6))
+@hypothesis.settings(max_examples=50)
+def test_very_many_continuations_are_several_trees(continuations, most):
+    requests = [RequestTokens((7, 8), each) for each in continuations]
+    trees = make_trees(requests, most)
+    assert all(tree.context == (7, 8) for tree in trees)
+    paths = [continuation for tree in trees for continuation in tree.branches.paths]
+    assert paths == sorted(continuations)
+    for tree, following in zip(trees, [*trees[1:], None], strict=True):
+        branches = tree.branches
+        assert len(branches.tokens) <= most or len(branches.paths) == 1
+        if following is not None:
+            more = [*branches.paths, next(iter(following.branches.paths))]
+            assert len(make_branches(more).tokens) > most
