@@ -18,7 +18,7 @@ from fsl_jax.errors import InputError
 from fsl_jax.formulations.batches import unpacked_batch
 from fsl_jax.formulations.formulation import Formulation
 from fsl_jax.models.pretrained import Pretrained
-from fsl_jax.studies.planning.formulations import WAYS, make_formulation
+from fsl_jax.studies.planning.formulations import HEAD, WAYS, make_formulation
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.training.stacked_runs import stack_shapes
 
@@ -82,8 +82,8 @@ def refusal_of_method(combination: Combination, text: str) -> str:
     try:
         if method.trains:
             _attach(combination, method)
-        else:
-            _require_way(combination, method)
+        elif combination.way == HEAD:
+            raise InputError("a head must be trained")
     except InputError as error:
         return first_sentence(error)
     return ""
@@ -92,12 +92,6 @@ def refusal_of_method(combination: Combination, text: str) -> str:
 def first_sentence(error: InputError) -> str:
     """Return what an error says first."""
     return str(error).partition("\n")[0].partition(". ")[0].rstrip(".:")
-
-
-def _require_way(combination: Combination, method: Method) -> None:
-    """Raise an error unless a method that trains nothing asks in the way of a combination."""
-    if method.default_formulation != combination.way:
-        raise InputError(f"it asks with the formulation {method.default_formulation} alone")
 
 
 def _attach(combination: Combination, method: Method) -> None:
