@@ -74,7 +74,7 @@ EVERY_WAY: tuple[Asked, ...] = (
     *(Asked(data, DECODER, WRITTEN) for data in ("multi30k_en_de", "squad_sample", "wnut17")),
     *(Asked(data, ENCODER_DECODER, WRITTEN) for data in ("multi30k_en_de", "squad_sample")),
 )
-"""What the table shows. Lengths of tokens matter alone, so the encoder-decoder is a tiny one."""
+"""Lines of the table. Lengths of tokens matter alone, so the encoder-decoder is a tiny one."""
 
 
 def tiny_encoder_decoder(like: Pretrained) -> Pretrained:

@@ -1,4 +1,4 @@
-"""What a benchmark prints: each line as soon as it is measured, and a table in the end."""
+"""Lines of a benchmark: each one as soon as it is measured, and a table in the end."""
 
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence

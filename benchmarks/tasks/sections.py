@@ -1,4 +1,4 @@
-"""What a page says about each task, from the task itself and the rows of its sample."""
+"""Sections of a page about each task, made from the task itself and the rows of its sample."""
 
 import json
 import textwrap

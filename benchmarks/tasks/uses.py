@@ -1,10 +1,10 @@
-"""What each task is used for, and what its values may look like in a file, in words for a user."""
+"""Uses of each task, and what its values may look like in a file, in words for a user."""
 
 from typing import NamedTuple
 
 
 class Use(NamedTuple):
-    """What a page says about a task that the task itself does not.
+    """Facts about a task that the task itself does not know.
 
     Attributes:
       examples: what it is used for.

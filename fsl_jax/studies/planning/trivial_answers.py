@@ -1,4 +1,4 @@
-"""What answers score that need no model."""
+"""The scores of answers that need no model."""
 
 from fsl_jax.data.examples import Dataset
 from fsl_jax.tasks.registry import find_task

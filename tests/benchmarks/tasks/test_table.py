@@ -66,7 +66,7 @@ def test_a_cell_has_a_letter_for_each_reason():
     assert cell(of, reasons, ["zero_shot", "icl", SUFFIX]) == f"{ALL} but a, b"
     assert cell(of._replace(way="written"), reasons) == f"{NO} (c)"
     first, second, third = reasons.lines()
-    assert first == "- a: `zero_shot`, `icl`: it asks with the formulation template alone."
+    assert first == "- a: `zero_shot`, `icl`: a head must be trained."
     assert second.startswith(f"- b: `{SUFFIX}`: BERT reads texts with an encoder")
     assert third.startswith("- c: BERT has no language model's logits")
 
