@@ -1,4 +1,4 @@
-"""Heads that the peer puts on a model: linear layers on hidden states, or the logits of label words."""
+"""Heads that the peer puts on a model: linear layers, or the logits of label words."""
 
 import torch
 
