@@ -12,6 +12,7 @@ from fsl_jax.adapt.tree import unflatten
 from fsl_jax.data.examples import Dataset, Example
 from fsl_jax.errors import InputError
 from fsl_jax.formulations.formulation import Formulation, WritingFormulation
+from fsl_jax.formulations.writing.answer_writing import BATCH_PROMPTS
 from fsl_jax.models.families.registry import module_of, parameter_shapes
 from fsl_jax.models.families.t5.config import T5Config
 from fsl_jax.models.generation.prompt_reader import PromptReader
@@ -23,7 +24,6 @@ from fsl_jax.studies.planning.plan import plan_programs
 from fsl_jax.studies.planning.study_config import StudyConfig
 from fsl_jax.studies.running.prepare import Prepared, prepare
 from fsl_jax.tasks.splitting import few_shot_split
-from fsl_jax.training.generating_predictor import BATCH_PROMPTS
 from fsl_jax.training.stacked_runs import stack_shapes
 
 BATCHES, RUNS, STEPS = (8, 16), (1, 8), 100

@@ -28,4 +28,5 @@ def slot_lengths(formulation: Formulation, params: Params, pool: Pool) -> Int32[
     answers = pool.features.get(ANSWER)
     if answers is None or not most or not isinstance(formulation, WritingFormulation):
         return widths
-    return widths - formulation.max_answer + np.sum(answers != NO_TOKEN, axis=1, dtype=np.int32)
+    written = np.sum(answers != NO_TOKEN, axis=1, dtype=np.int32)
+    return np.where(widths > 0, widths - formulation.max_answer + written, np.int32(0))

@@ -2,19 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-import jax
 from jax.sharding import Mesh
 
 from fsl_jax.adapt.tree import Params
 from fsl_jax.data.examples import Example
 from fsl_jax.formulations.formulation import WritingFormulation
-from fsl_jax.formulations.tokenized import Tokenized
+from fsl_jax.formulations.writing.answer_writing import BATCH_PROMPTS, write_answers
 from fsl_jax.incontext.answered import Answered
-from fsl_jax.models.generation.generate import generate
-from fsl_jax.processes import to_host
-
-BATCH_PROMPTS = 16
-"""The number of prompts that are continued at a time."""
 
 
 class AnswerWriter:
@@ -31,8 +25,7 @@ class AnswerWriter:
         Args:
           formulation: turns examples into prompts, and reads answers.
           batch_prompts: the number of prompts that are continued at a time.
-          mesh: the mesh, if there are several devices. Each process then writes all answers on its
-            first device, since the tokens of a batch are few.
+          mesh: the mesh, if there are several devices; see `write_answers`.
         """
         self.formulation = formulation
         self._batch_prompts = batch_prompts
@@ -57,24 +50,15 @@ class AnswerWriter:
           The answers.
         """
         prompts = self.formulation.prompts(queries, context)
-        tokenized = Tokenized([prompt.ids for prompt in prompts], sum(p.is_cut for p in prompts))
-        continuations = generate(
-            self.formulation.pretrained,
-            [prompt.text for prompt in prompts],
-            params=self._placed(params),
-            max_new_tokens=self.formulation.max_answer,
-            stop=self.formulation.stop,
-            skip_blank=True,
-            batch_size=self._batch_prompts,
+        written = write_answers(
+            self.formulation,
+            params,
+            queries,
+            prompts,
+            mesh=self._mesh,
+            batch_prompts=self._batch_prompts,
             share_prefix=True,
             on_batch=on_batch,
         )
-        texts = [best.text for best, *_ in continuations]
-        answers = list(self.formulation.decode(texts, queries, tokenized))
-        return Answered(answers, tokenized.truncated)
-
-    def _placed(self, params: Params) -> Params:
-        """Return parameters on one device of this process."""
-        if self._mesh is None:
-            return params
-        return jax.device_put(to_host(params), jax.local_devices()[0])
+        truncated = sum(prompt.is_cut for prompt in prompts)
+        return Answered(written.answers, truncated, cut_answers=written.cut)

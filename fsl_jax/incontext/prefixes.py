@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from fsl_jax.buckets import pad_tokens
-from fsl_jax.incontext.shared_beginnings import Group, Tokens, group_contexts, shared_length
+from fsl_jax.incontext.shared_beginnings import Sharing, Tokens, find_sharings, shared_length
 from fsl_jax.models.generation.shared_prefix import WORTH_SHARING, prefix_length
 from fsl_jax.models.outputs import KeyValues
 
@@ -46,29 +46,29 @@ class Prefixes:
         )
         return max(fitting, key=len, default=())
 
-    def group(self, contexts: Sequence[Tokens], worth: int) -> list[Group]:
-        """Group contexts by beginnings that are read once, those that are kept if they will do.
+    def sharings(self, contexts: Sequence[Tokens], worth: int) -> list[Sharing]:
+        """Find beginnings that are read once, those that are kept if they will do.
 
         Args:
           contexts: token ids.
           worth: the number of tokens that a beginning must save to be read.
 
         Returns:
-          The groups, as by `group_contexts`.
+          The sharings, as by `find_sharings`.
         """
         members: dict[Tokens, list[int]] = {}
-        for group in group_contexts(contexts, WORTH_SHARING, worth):
-            if group.beginning:
+        for sharing in find_sharings(contexts, WORTH_SHARING, worth):
+            if sharing.beginning:
                 # A little less will do, such as without a word with which all queries begin.
-                enough = len(group.beginning) - WORTH_SHARING + 1
-                beginning = self.known(group.beginning, enough) or group.beginning
-                members.setdefault(beginning, []).extend(group.members)
+                enough = len(sharing.beginning) - WORTH_SHARING + 1
+                beginning = self.known(sharing.beginning, enough) or sharing.beginning
+                members.setdefault(beginning, []).extend(sharing.members)
             else:
-                for number in group.members:
+                for number in sharing.members:
                     # The last token of a context is read again: its hidden state is needed.
                     known = self.known(contexts[number][:-1])
                     members.setdefault(known, []).append(number)
-        return [Group(beginning, tuple(sorted(each))) for beginning, each in members.items()]
+        return [Sharing(beginning, tuple(sorted(each))) for beginning, each in members.items()]
 
     def __getitem__(self, tokens: Tokens) -> KeyValues:
         """Return the keys and values of a beginning, which is read unless it is kept."""

@@ -23,13 +23,20 @@ class Request:
     """A continuation whose probability after a context is asked for.
 
     Attributes:
-      context: a text, or token ids, which are taken as they are. After an empty text, the
-        continuation is the beginning of a text.
+      context: a text, or token ids, which are taken as they are and kept as a tuple. After an empty
+        text, the continuation is the beginning of a text.
       continuation: a text, or token ids.
     """
 
-    context: str | tuple[int, ...]
-    continuation: str | tuple[int, ...]
+    context: str | Sequence[int]
+    continuation: str | Sequence[int]
+
+    def __post_init__(self):
+        # Requests are keys, which lists, such as tokenizers return, could not be.
+        for name in ("context", "continuation"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                object.__setattr__(self, name, tuple(value))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +66,7 @@ _Part = _Text | tuple[int, ...]
 
 def tokenize_requests(
     pretrained: Pretrained,
-    requests: Sequence[Request],
+    requests: Iterable[Request],
     max_length: int,
     max_continuation: int | None = None,
 ) -> list[RequestTokens]:
@@ -82,6 +89,7 @@ def tokenize_requests(
       InputError: a continuation has no tokens, or more than the model reads; a context has no
         tokens; or there are tokens that the model does not embed.
     """
+    requests = list(requests)
     seams = _Seams(pretrained)
     first: dict[Request, int] = {}
     for number, request in enumerate(requests):
@@ -117,9 +125,10 @@ class _Seams:
     def parts(self, request: Request) -> tuple[_Part, _Part]:
         """Return what to tokenise: the context, and the continuation or both together."""
         context, continuation = request.context, request.continuation
-        apart = _Text(continuation, False) if isinstance(continuation, str) else continuation
+        is_text = isinstance(continuation, str)
+        apart = _Text(continuation, False) if is_text else tuple(continuation)
         if not isinstance(context, str):
-            return context, apart
+            return tuple(context), apart
         if not context or not isinstance(continuation, str):
             return self._text(context) if context else (), apart
         kept = context.rstrip()

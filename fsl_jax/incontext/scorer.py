@@ -19,7 +19,7 @@ from fsl_jax.adapt.tree import Params
 from fsl_jax.errors import InputError
 from fsl_jax.incontext.prefixes import Prefixes
 from fsl_jax.incontext.requests import Request, tokenize_requests
-from fsl_jax.incontext.shared_beginnings import Group
+from fsl_jax.incontext.shared_beginnings import Sharing
 from fsl_jax.incontext.tree_layout import TreeLayout, TreeTokens
 from fsl_jax.incontext.tree_rows import fill_tree_rows, place_tree_rows
 from fsl_jax.incontext.tree_scores import read_prefix, score_trees
@@ -46,8 +46,9 @@ class Score:
     Attributes:
       log_probabilities: the natural logarithm of the probability of each token of the continuation,
         after all tokens before it.
-      is_greedy: whether no token of the vocabulary is more probable than that of the continuation,
-        at each of its tokens, so that greedy decoding would write it.
+      is_greedy: whether greedy decoding would write the continuation, as in lm-evaluation-harness:
+        each of its tokens is the most probable one, and of equally probable ones that with the
+        lowest id.
       left_out: the number of tokens at the start of the context for which there was no room.
     """
 
@@ -63,7 +64,7 @@ class Score:
 
 def score(
     pretrained: Pretrained,
-    requests: Sequence[Request],
+    requests: Iterable[Request],
     *,
     params: Params | None = None,
     max_length: int | None = None,
@@ -144,7 +145,7 @@ class Scorer:
         self._prefixes = Prefixes(self._read_prefix, most)
 
     def __call__(
-        self, requests: Sequence[Request], on_batch: Callable[[int], None] = lambda done: None
+        self, requests: Iterable[Request], on_batch: Callable[[int], None] = lambda done: None
     ) -> list[Score]:
         """Score requests.
 
@@ -181,15 +182,17 @@ class Scorer:
         contexts = [tree.context for tree in trees]
         if self._reader.has_encoder:
             # The tokens of an encoder see those that follow them, so no beginning is shared.
-            groups = [Group((), tuple(range(len(contexts))))]
+            sharings = [Sharing((), tuple(range(len(contexts))))]
         else:
-            groups = self._prefixes.group(contexts, worth=self._batch_tokens)
-        for group in groups:
-            prefix = self._prefixes[group.beginning] if group.beginning else None
-            laid_out = [self._lay_out(trees[each], len(group.beginning)) for each in group.members]
+            sharings = self._prefixes.sharings(contexts, worth=self._batch_tokens)
+        for sharing in sharings:
+            prefix = self._prefixes[sharing.beginning] if sharing.beginning else None
+            laid_out = [
+                self._lay_out(trees[each], len(sharing.beginning)) for each in sharing.members
+            ]
             for first in range(0, len(laid_out), WINDOW):
                 for members, scored in self._score_window(laid_out[first : first + WINDOW], prefix):
-                    numbers = [group.members[first + member] for member in members]
+                    numbers = [sharing.members[first + member] for member in members]
                     yield dict(zip(numbers, scored, strict=True))
 
     def _score_window(

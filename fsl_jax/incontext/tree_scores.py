@@ -33,8 +33,8 @@ def score_trees(
       prefix: keys and values of the tokens before every tree, with batch 1, for a decoder.
 
     Returns:
-      The log-probability of each edge's target after its source, and whether no other token is more
-      probable there.
+      The log-probability of each edge's target after its source, and whether it is the most
+      probable token there: of equally probable ones, that with the lowest id.
     """
     pretrained = reader.pretrained
     hidden = _hidden(pretrained, params, rows, prefix)

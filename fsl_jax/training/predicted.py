@@ -16,11 +16,14 @@ class Predicted:
       windows: the outputs of each window of examples, an array `[N, S, ...]` or a tree of such. Of
         written answers they are the texts, `[N, S]`.
       truncated: the number of examples that were cut to the formulation's limit.
+      cut_answers: the number of written answers of each model that were cut at the formulation's
+        `max_answer`.
     """
 
     answers: list[list[Any]]
     windows: list[Any]
     truncated: int
+    cut_answers: list[int]
 
     @property
     def outputs(self) -> Any:

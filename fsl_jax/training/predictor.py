@@ -74,7 +74,7 @@ class Predictor:
                 found += self._formulation.decode(of_model, window, tokenized)
             windows.append(outputs)
             truncated += tokenized.truncated
-        return Predicted(answers, windows, truncated)
+        return Predicted(answers, windows, truncated, [0] * self._models.count)
 
     def _read(self, tokenized: Tokenized) -> Any:
         """Return the outputs of all models for all segments, `[N, S, ...]`."""

@@ -57,7 +57,7 @@ def prefix_length(tokens: int, capacity: int) -> int:
     return min(-(-tokens // PREFIX_STEP) * PREFIX_STEP, capacity)
 
 
-def common_prefix(tokens: Sequence[Sequence[int]]) -> int:
+def common_beginning(tokens: Sequence[Sequence[int]]) -> int:
     """Count the leading tokens that all prompts share, leaving at least one token in each.
 
     Args:
@@ -82,7 +82,7 @@ def worth_sharing(tokens: Sequence[Sequence[int]], *, has_encoder: bool) -> int:
     Returns:
       The number of tokens; 0 if they are too few.
     """
-    shared = 0 if has_encoder else common_prefix(tokens)
+    shared = 0 if has_encoder else common_beginning(tokens)
     return shared if shared >= WORTH_SHARING else 0
 
 

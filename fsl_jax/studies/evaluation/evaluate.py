@@ -78,8 +78,16 @@ def evaluate_adapter(
             require_finite(window, directory)
     has_classes = isinstance(formulation.objective, ClassificationObjective)
     logits = np.concatenate(windows) if has_classes else None
-    answers = tuple(predicted.answers[0])
-    return Evaluation(adapter, formulation, dataset, examples, answers, logits, predicted.truncated)
+    return Evaluation(
+        adapter,
+        formulation,
+        dataset,
+        examples,
+        tuple(predicted.answers[0]),
+        logits,
+        predicted.truncated,
+        predicted.cut_answers[0],
+    )
 
 
 def _formulation(

@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from fsl_jax.adapt.files.adapter_files import Adapter
 from fsl_jax.data.examples import Dataset, Example
-from fsl_jax.formulations.formulation import Formulation
+from fsl_jax.formulations.formulation import Formulation, WritingFormulation
 from fsl_jax.studies.records.jsonl import Record
 from fsl_jax.tasks.registry import find_task
 from fsl_jax.tasks.task import Metric, Scores, Table, Task
@@ -47,6 +47,7 @@ class Evaluation:
       answers: the model's answer to each.
       logits: the class logits, float32 `[E, C]`; None if answers are no classes.
       truncated: the number of texts that were cut to the formulation's limit.
+      cut_answers: the number of written answers that were cut at the formulation's `max_answer`.
     """
 
     adapter: Adapter
@@ -56,6 +57,7 @@ class Evaluation:
     answers: tuple[Any, ...]
     logits: np.ndarray | None
     truncated: int
+    cut_answers: int = 0
 
     @property
     def task(self) -> Task:
@@ -97,11 +99,18 @@ class Evaluation:
         return [dict(zip(labels, (round(p, 6) for p in row.tolist()), strict=True)) for row in rows]
 
     def __str__(self) -> str:
-        """Write the tables, the scores, and how many answers were unreadable and texts cut."""
+        """Write the tables, the scores, and how many answers and texts were unreadable or cut."""
         metrics = {metric.name: metric for metric in self.task.metrics}
         lines = [line for table in self.tables for line in (*_lines(table), "")]
         scores = [_score(metrics[name], value) for name, value in self.scores.items()]
         lines += [f"{scores[0]} of {len(self.examples)} examples", *scores[1:]]
+        if self.cut_answers:
+            assert isinstance(self.formulation, WritingFormulation)
+            most = self.formulation.max_answer
+            lines.append(
+                f"{self.cut_answers} of {len(self.answers)} answers were cut at {most} tokens "
+                "(max_answer of the adapter)"
+            )
         if unreadable := sum(answer is None for answer in self.answers):
             lines.append(f"{unreadable} answers could not be read, and count as wrong")
         if self.truncated:

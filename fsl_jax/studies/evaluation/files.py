@@ -43,6 +43,7 @@ def write_evaluation(
         "rows_read": rows_read,
         "examples": len(evaluation.examples),
         "truncated": evaluation.truncated,
+        "cut_answers": evaluation.cut_answers,
         "tables": [dataclasses.asdict(table) for table in evaluation.tables],
         "environment": describe_environment(),
     }

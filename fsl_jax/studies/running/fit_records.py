@@ -9,10 +9,10 @@ from fsl_jax.adapt.summary import count_parameters
 from fsl_jax.studies.records.records import CurvePoint, RunRecord
 from fsl_jax.studies.running.prepare import Prepared
 from fsl_jax.studies.running.run_records import (
+    answer_notes,
     make_record,
     rounded,
     truncation_note,
-    unreadable_note,
 )
 from fsl_jax.studies.running.running_study import RunningStudy
 from fsl_jax.studies.running.testing import Measured
@@ -47,7 +47,15 @@ def fit_records(
             history,
             measured,
             adapters.get(index),
-            (*notes, *unreadable_note(measured.unreadable.get(index, 0))),
+            (
+                *notes,
+                *answer_notes(
+                    prepared.formulation,
+                    len(study.test),
+                    measured.unreadable.get(index, 0),
+                    measured.cut_answers.get(index, 0),
+                ),
+            ),
         )
         for index, history in enumerate(_histories(fitted, len(prepared.planned.runs)))
     ]

@@ -19,10 +19,10 @@ from fsl_jax.studies.planning.formulations import make_formulation, prompt_kind
 from fsl_jax.studies.planning.programs import PlannedProgram, PlannedRun
 from fsl_jax.studies.records.records import RunRecord
 from fsl_jax.studies.running.run_records import (
+    answer_notes,
     make_record,
     rounded,
     truncation_note,
-    unreadable_note,
 )
 from fsl_jax.studies.running.running_study import RunningStudy
 from fsl_jax.tasks.splitting import few_shot_split
@@ -146,7 +146,10 @@ def _prompt_record(
 ) -> RunRecord:
     shapes = {path: leaf.shape for path, leaf in flatten(study.load(planned.model).params).items()}
     truncated = truncation_note(answered.truncated, "test", formulation.prompt_limit)
-    notes = (note, truncated if answered.truncated else "", *unreadable_note(answered.unreadable))
+    about_answers = answer_notes(
+        formulation, len(answered.answers), answered.unreadable, answered.cut_answers
+    )
+    notes = (note, truncated if answered.truncated else "", *about_answers)
     return make_record(
         study,
         planned,

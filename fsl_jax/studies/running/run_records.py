@@ -2,6 +2,7 @@
 
 from typing import Any, SupportsFloat
 
+from fsl_jax.formulations.formulation import Formulation, WritingFormulation
 from fsl_jax.studies.planning.environment import versions
 from fsl_jax.studies.planning.programs import PlannedProgram, PlannedRun
 from fsl_jax.studies.records.records import RunRecord
@@ -70,13 +71,25 @@ def rounded(value: SupportsFloat) -> float:
     return round(float(value), 6)
 
 
-def unreadable_note(count: int) -> tuple[str, ...]:
-    """Return a note about answers that a run wrote and nobody can read; none without such answers.
+def answer_notes(
+    formulation: Formulation, answers: int, unreadable: int, cut: int
+) -> tuple[str, ...]:
+    """Return notes about answers that were cut, or that nobody can read; none without such answers.
 
     Args:
-      count: the number of these answers to test examples.
+      formulation: the formulation of the run.
+      answers: the number of answers to test examples.
+      unreadable: the number of those that could not be read.
+      cut: the number of those that were cut at the formulation's `max_answer`.
     """
-    return (f"{count} test answers could not be read, and count as wrong",) if count else ()
+    notes = []
+    if cut:
+        assert isinstance(formulation, WritingFormulation)
+        most = formulation.max_answer
+        notes.append(f"{cut} of {answers} test answers were cut at {most} tokens (--max_answer)")
+    if unreadable:
+        notes.append(f"{unreadable} test answers could not be read, and count as wrong")
+    return tuple(notes)
 
 
 def truncation_note(count: int, texts: str, limit: int) -> str:

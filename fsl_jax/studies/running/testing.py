@@ -22,11 +22,14 @@ class Measured:
       truncated: the number of test texts that were cut.
       unreadable: the number of test examples to which each selected run gave no answer that could
         be read, by its index.
+      cut_answers: the number of written answers of each selected run that were cut at the
+        formulation's `max_answer`, by its index.
     """
 
     scores: dict[int, float]
     truncated: int
     unreadable: dict[int, int] = dataclasses.field(default_factory=dict)
+    cut_answers: dict[int, int] = dataclasses.field(default_factory=dict)
 
 
 def measure_selected(
@@ -57,4 +60,5 @@ def measure_selected(
         dict(zip(selected, scores, strict=True)),
         predicted.truncated,
         dict(zip(selected, predicted.unreadable, strict=True)),
+        dict(zip(selected, predicted.cut_answers, strict=True)),
     )

@@ -12,7 +12,7 @@ from fsl_jax.models.families.registry import module_of
 from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.models.generation.shared_prefix import (
     PREFIX_STEP,
-    common_prefix,
+    common_beginning,
     prefix_length,
     worth_sharing,
 )
@@ -132,4 +132,4 @@ def test_a_prefix_has_one_of_few_lengths():
     ],
 )
 def test_every_prompt_keeps_a_token_of_its_own(tokens, shared):
-    assert common_prefix(tokens) == shared
+    assert common_beginning(tokens) == shared
