@@ -10,6 +10,7 @@ from fsl_jax.incontext.answer_writer import AnswerWriter
 from fsl_jax.incontext.demonstrations import as_many_as_fit, context
 from fsl_jax.models.families.registry import module_of
 from fsl_jax.models.generation.generate import generate
+from fsl_jax.models.generation.prompt_reader import PromptReader
 from fsl_jax.sharding import make_mesh
 from fsl_jax.tasks.classification import Classification
 
@@ -37,20 +38,34 @@ def make(writers):
     return formulation
 
 
+@pytest.fixture
+def readings(monkeypatch):
+    """The beginnings that are read once for all prompts."""
+    found, read = [], PromptReader.read_prefix
+
+    def counting(reader, params, ids, mask):
+        found.append(ids.shape)
+        return read(reader, params, ids, mask)
+
+    monkeypatch.setattr(PromptReader, "read_prefix", counting)
+    return found
+
+
 @pytest.mark.parametrize("family", ["llama", "t5"])
-def test_what_is_written_after_demonstrations_is_read_by_the_task(make, family):
+def test_what_is_written_after_demonstrations_is_read_by_the_task(make, readings, family):
     writer = make(family)
     before = context(writer, SHOWN)
     assert before == "".join(f"{each.text} Topic : far east\n\n" for each in SHOWN)
     hidden = [dataclasses.replace(each, answer=object()) for each in QUERIES]
     told = []
     found = AnswerWriter(writer)(writer.pretrained.params, hidden, before, told.append)
+    # An encoder reads all prompts whole.
+    assert len(readings) == (family == "llama")
     prompts = [f"{before}{each.text} Topic :" for each in QUERIES]
-    written = [
-        generate(writer.pretrained, [prompt], max_new_tokens=8)[0][0].text for prompt in prompts
-    ]
+    written = [generate(writer.pretrained, [prompt], max_new_tokens=8)[0][0] for prompt in prompts]
     gap = "" if family == "t5" else " "
-    texts = [text.removeprefix(gap) for text in written]
+    texts = [each.text.removeprefix(gap) for each in written]
+    assert found.cut_answers == sum(each.ended == "length" for each in written) > 0
     assert found.answers == [writer.task.parse(text, None) for text in texts]
     assert found.truncated == 0
     assert told == [3]

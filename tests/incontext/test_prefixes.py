@@ -1,7 +1,7 @@
 import numpy as np
 
 from fsl_jax.incontext.prefixes import KEPT, Prefixes
-from fsl_jax.incontext.shared_beginnings import Group
+from fsl_jax.incontext.shared_beginnings import Sharing
 from fsl_jax.models.generation.shared_prefix import prefix_length
 from fsl_jax.models.outputs import KeyValues
 
@@ -49,7 +49,7 @@ def test_the_longest_known_beginning_is_found():
     assert prefixes.known((3,)) == ()
 
 
-def test_contexts_are_grouped_by_beginnings_that_are_kept():
+def test_beginnings_that_are_kept_are_shared():
     prefixes, _ = kept()
     shown, other = tuple(range(20)), tuple(range(50, 80))
     prefixes[shown]
@@ -62,11 +62,11 @@ def test_contexts_are_grouped_by_beginnings_that_are_kept():
         (9, 9),
         (*shown, 5),
     ]
-    assert prefixes.group(contexts, worth=30) == [
-        Group(shown, (0, 1, 6)),
-        Group(other, (3, 4)),
-        Group((), (2, 5)),
+    assert prefixes.sharings(contexts, worth=30) == [
+        Sharing(shown, (0, 1, 6)),
+        Sharing(other, (3, 4)),
+        Sharing((), (2, 5)),
     ]
-    assert prefixes.group(contexts[:2], worth=20) == [Group(shown, (0, 1))]
+    assert prefixes.sharings(contexts[:2], worth=20) == [Sharing(shown, (0, 1))]
     longer = [(*shown, *other, end) for end in range(3)]
-    assert prefixes.group(longer, worth=30) == [Group((*shown, *other), (0, 1, 2))]
+    assert prefixes.sharings(longer, worth=30) == [Sharing((*shown, *other), (0, 1, 2))]

@@ -105,6 +105,15 @@ def test_token_ids_are_taken_as_they_are(with_tokenizer):
     ]
 
 
+def test_lists_of_tokens_and_any_series_of_requests_will_do(with_tokenizer):
+    pretrained = with_tokenizer("byte-level")
+    assert Request([5, 6], [7]) == Request((5, 6), (7,))
+    requests = [Request([5, 6], (7,)), Request("Hello", [7, 8])]
+    expected = tokenize_requests(pretrained, requests, 512)
+    assert expected[0] == RequestTokens((5, 6), (7,))
+    assert tokenize_requests(pretrained, (each for each in requests), 512) == expected
+
+
 @pytest.mark.parametrize(
     ("family", "context", "continuation", "kept"),
     [("gpt2", 12, 4, 7), ("gpt2", 7, 4, 7), ("gpt2", 6, 4, 6), ("gpt2", 30, 10, 1)]

@@ -107,7 +107,7 @@ def test_texts_are_scored_too(tiny_bases):
     base = tiny_bases["gpt2"]
     texts = [Request("w1 w2 ", "w3 w4"), Request("w1 w2", " w3")]
     tokens = [Request((11, 12), (13, 14)), Request((11, 12), (13,))]
-    assert score(base, texts) == score(base, tokens)
+    assert score(base, iter(texts)) == score(base, tokens)
     assert score(base, []) == []
 
 

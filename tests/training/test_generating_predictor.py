@@ -70,7 +70,7 @@ def test_trained_runs_write_the_answers_that_they_were_trained_on(trained, tiny_
         hidden = [dataclasses.replace(example, answer=None) for example in examples]
         found = writes.predict(hidden)
         assert found.answers[run] == [example.answer for example in examples]
-        assert found.unreadable[run] == 0
+        assert found.unreadable[run] == found.cut_answers[run] == 0
         assert [text.strip() for text in found.outputs[run]] == [
             WRITTEN[example.answer] for example in examples
         ]
@@ -83,6 +83,7 @@ def test_texts_that_give_no_answer_are_counted(trained, tiny_dataset):
     found = untrained.predict(examples)
     assert found.unreadable == [6, 6]
     assert found.answers == [[None] * 6] * 2
+    assert found.cut_answers == [6, 6]
     assert found.outputs.shape == (2, 6)
     assert all(found.outputs.ravel())
 

@@ -44,6 +44,12 @@ def test_answers_that_were_not_read_are_counted(fixed_evaluation):
     assert "1 answers could not be read, and count as wrong" in str(unread).splitlines()
 
 
+def test_answers_that_were_cut_are_counted(fixed_evaluation, writers):
+    cut = dataclasses.replace(fixed_evaluation, formulation=writers["llama"], cut_answers=2)
+    expected = "2 of 5 answers were cut at 8 tokens (max_answer of the adapter)"
+    assert expected in str(cut).splitlines()
+
+
 def test_a_line_has_the_probability_of_each_class(fixed_evaluation):
     line = fixed_evaluation.predictions[3]
     assert (line.answer, line.prediction) == ("herb", "moss")

@@ -20,6 +20,7 @@ def test_the_files_hold_all_of_it(fixed_evaluation, head_adapter, tmp_path, gard
     assert confusion["columns"] == ["correct", "fruit", "herb", "moss"]
     assert ["herb", 1, 1, 1] in confusion["rows"]
     assert values["truncated"] == 1
+    assert values["cut_answers"] == 0
     lines = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
     assert len(lines) == 5
     assert json.loads(lines[3]) == {

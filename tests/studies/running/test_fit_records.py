@@ -1,5 +1,7 @@
 """Testing the selected runs of a program, and the records of all of them."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -63,6 +65,18 @@ def test_a_selected_run_has_the_accuracy_that_it_has_alone(trained):
     study, prepared, fitted = trained
     both = measure_selected(study, prepared, fitted, [0, 2]).scores
     assert both[2] == measure_selected(study, prepared, fitted, [2]).scores[2]
+
+
+def test_answers_that_were_cut_or_not_read_are_noted(trained, writers):
+    study, prepared, fitted = trained
+    writing = dataclasses.replace(prepared, formulation=writers["llama"])
+    measured = Measured({0: 0.25, 1: 0.5}, 0, {0: 0, 1: 1}, {0: 2, 1: 0})
+    cut, unread, unselected = fit_records(study, writing, fitted, measured, {})
+    count = len(study.test)
+    assert cut.notes[-1] == f"2 of {count} test answers were cut at 8 tokens (--max_answer)"
+    assert unread.notes[-1] == "1 test answers could not be read, and count as wrong"
+    assert not any("answers" in note for note in unselected.notes)
+    assert len(cut.notes) == len(unread.notes) == len(unselected.notes) + 1
 
 
 def test_records_say_how_each_run_ended(trained):

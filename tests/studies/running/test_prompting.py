@@ -6,7 +6,7 @@ import pytest
 
 from fsl_jax.data.examples import Dataset, Example, text_example
 from fsl_jax.errors import InputError
-from fsl_jax.incontext import answer_writer
+from fsl_jax.formulations.writing import answer_writing
 from fsl_jax.incontext.scoring import QueryScorer
 from fsl_jax.models.generation.generate import Continuation
 from fsl_jax.studies.planning.formulations import WAYS
@@ -130,9 +130,10 @@ def test_what_a_model_writes_is_read_by_the_task(running_study, monkeypatch, met
     def scripted(pretrained, given, **options):
         prompts.append(list(given))
         assert options["max_new_tokens"] == 4
-        return [[Continuation(text, 0.0, (), "stop")] for text in texts]
+        ended = zip(texts, ["length", "stop"], strict=True)
+        return [[Continuation(text, 0.0, (), end)] for text, end in ended]
 
-    monkeypatch.setattr(answer_writer, "generate", scripted)
+    monkeypatch.setattr(answer_writing, "generate", scripted)
     test = [
         Example({"text": "w7 w8"}, ("B-west", "O")),
         Example({"text": "w8 w7"}, ("O", "B-west")),
@@ -150,8 +151,11 @@ def test_what_a_model_writes_is_read_by_the_task(running_study, monkeypatch, met
     assert {record.metric for record in records} == {"entity_f1"}
     assert {record.formulation for record in records} == {"written"}
     for record in records:
-        assert record.notes[-1] == "1 test answers could not be read, and count as wrong"
-        assert len(record.notes) == asked
+        assert record.notes[-2:] == (
+            "1 of 2 test answers were cut at 4 tokens (--max_answer)",
+            "1 test answers could not be read, and count as wrong",
+        )
+        assert len(record.notes) == asked + 1
 
 
 def test_answers_with_several_lines_end_at_an_empty_one(running_study):
