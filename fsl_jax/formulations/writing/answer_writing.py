@@ -21,7 +21,7 @@ BATCH_PROMPTS = 16
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WrittenAnswers:
-    """What a model wrote after the prompts of E examples.
+    """The answers that a model wrote after the prompts of E examples.
 
     Attributes:
       answers: the answer that each text gives, in the form of the task; None where it gives none.

@@ -3,6 +3,7 @@
 import dataclasses
 
 from fsl_jax.studies.evaluation.evaluate import evaluate_adapter
+from fsl_jax.training.predictor import Predictor
 
 
 def test_what_was_evaluated_and_cut_is_counted(head_evaluation, bert, head_adapter, garden):
@@ -44,7 +45,17 @@ def test_answers_that_were_not_read_are_counted(fixed_evaluation):
     assert "1 answers could not be read, and count as wrong" in str(unread).splitlines()
 
 
-def test_answers_that_were_cut_are_counted(fixed_evaluation, writers):
+def test_answers_that_were_cut_are_counted(bert, head_adapter, garden, monkeypatch):
+    predict = Predictor.predict
+
+    def cutting(self, examples):
+        return dataclasses.replace(predict(self, examples), cut_answers=[2])
+
+    monkeypatch.setattr(Predictor, "predict", cutting)
+    assert evaluate_adapter(bert, head_adapter, garden).cut_answers == 2
+
+
+def test_how_many_answers_were_cut_is_said(fixed_evaluation, writers):
     cut = dataclasses.replace(fixed_evaluation, formulation=writers["llama"], cut_answers=2)
     expected = "2 of 5 answers were cut at 8 tokens (max_answer of the adapter)"
     assert expected in str(cut).splitlines()

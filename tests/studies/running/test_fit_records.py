@@ -1,6 +1,7 @@
 """Testing the selected runs of a program, and the records of all of them."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 from fsl_jax.formulations import HeadFormulation
 from fsl_jax.processes import to_host
 from fsl_jax.studies.planning.plan import plan_programs
+from fsl_jax.studies.running import testing
 from fsl_jax.studies.running.fit_records import fit_records
 from fsl_jax.studies.running.prepare import prepare
 from fsl_jax.studies.running.testing import Measured, measure_selected
 from fsl_jax.studies.running.training import Fitted
+from fsl_jax.training.predicted import Predicted
 
 HISTORY = {
     "best_measure": np.float32([0.75, 0.5, -np.inf]),
@@ -65,6 +68,18 @@ def test_a_selected_run_has_the_accuracy_that_it_has_alone(trained):
     study, prepared, fitted = trained
     both = measure_selected(study, prepared, fitted, [0, 2]).scores
     assert both[2] == measure_selected(study, prepared, fitted, [2]).scores[2]
+
+
+def test_answers_are_counted_by_the_run_that_wrote_them(trained, monkeypatch):
+    study, prepared, fitted = trained
+    right = [example.answer for example in study.test]
+    predicted = Predicted([right, [None, *right[1:]]], [], 0, [2, 1])
+    monkeypatch.setattr(
+        testing, "make_predictor", lambda *args: SimpleNamespace(predict=lambda examples: predicted)
+    )
+    measured = measure_selected(study, prepared, fitted, [0, 2])
+    assert measured.cut_answers == {0: 2, 2: 1}
+    assert measured.unreadable == {0: 0, 2: 1}
 
 
 def test_answers_that_were_cut_or_not_read_are_noted(trained, writers):
