@@ -21,7 +21,7 @@ from fsl_jax.studies.planning.flag_field import flag_field
 
 CONFIGS = Path(__file__).parent / "configs"
 TITLE = "# Results"
-TABLES = ("results", "ranking")
+TABLES = RESULTS, RANKING = ("results", "ranking")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class ResultsFlags:
     table: str = flag_field(
         "What the table is: results has a line for each method, and a column for each data set; "
         "ranking has a line for each method on each data set, and trivial answers among them.",
-        "results",
+        RESULTS,
         choices=TABLES,
     )
     page: str = flag_field(
@@ -198,28 +198,36 @@ def _table(flags: ResultsFlags) -> str:
     """Make the table from the files of all studies."""
     from fsl_jax.studies.reporting.comparison import comparison_table
     from fsl_jax.studies.reporting.ranking import ranking_table
-    from fsl_jax.studies.reporting.summary import read_summary
 
+    if flags.table == RANKING:
+        return ranking_table([_finished_study(text, flags) for text in flags.studies])
     studies: dict[str, list] = {}
     for text in flags.studies:
-        rows = read_summary(_directory(text, flags) / "summary.json")
-        studies.setdefault(text.partition(":")[0], []).extend(rows)
-    if flags.table == "results":
-        return comparison_table(studies)
-    return ranking_table(studies, _baselines(flags))
+        studies.setdefault(_parts(text)[0], []).extend(_rows(text, flags))
+    return comparison_table(studies)
 
 
-def _baselines(flags: ResultsFlags) -> dict[str, dict[str, float]]:
-    """Read what trivial answers score on each data set from the plans of its studies."""
+def _rows(text: str, flags: ResultsFlags) -> list:
+    from fsl_jax.studies.reporting.summary import read_summary
+
+    return read_summary(_directory(text, flags) / "summary.json")
+
+
+def _finished_study(text: str, flags: ResultsFlags):
+    """Read the rows of a study, and what trivial answers score on its data."""
     from etils import epath
 
     from fsl_jax.studies.planning.plan_file import read_plan
+    from fsl_jax.studies.reporting.ranking import FinishedStudy
 
-    baselines: dict[str, dict[str, float]] = {}
-    for text in flags.studies:
-        plan = read_plan(epath.Path(_directory(text, flags))) or {}
-        baselines.setdefault(text.partition(":")[0], {}).update(plan.get("baselines", {}))
-    return baselines
+    directory = _directory(text, flags)
+    plan = read_plan(epath.Path(directory)) or {}
+    if "baselines" not in plan:
+        raise InputError(
+            f"{directory}: an earlier version of fsl_jax made this study, and kept no scores of "
+            "trivial answers. Give another --output, or leave the study out"
+        )
+    return FinishedStudy(_parts(text)[0], _rows(text, flags), plan["baselines"])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import jax
 from absl import logging
 from etils import epath
 
-from fsl_jax.data.examples import Dataset
+from fsl_jax.data.examples import Dataset, Example
+from fsl_jax.data.splits import test_subset
 from fsl_jax.files import has_leftovers, recover, write_atomically
 from fsl_jax.processes import from_first, gather, in_first, is_first, require_agreement
 from fsl_jax.studies.planning.base_hashes import (
@@ -97,7 +98,8 @@ def run_study(config: StudyConfig, output: epath.PathLike, options: RunOptions) 
         store = ResultStore(directory, programs, sealed=is_hashed(existing))
         if in_first(lambda: _has_finished(directory, store, existing)):
             outdated = in_first(lambda: _outdated(directory, store, existing))
-            report = _report_options(dataset, existing["environment"], options)
+            test = test_subset(dataset, config.max_test)
+            report = _report_options(dataset, test, existing["environment"], options)
             writes = outdated or in_first(lambda: _has_remains(directory))
             with hold_output(output, existing) if writes else contextlib.nullcontext():
                 if is_first():
@@ -183,7 +185,7 @@ def _begin(
     require_agreement({"models": models})
     if study.writes:
         write_atomically(study.directory / FLAGS_FILE, options.flagfile)
-        baselines = trivial_answers(study.dataset)
+        baselines = trivial_answers(study.dataset, study.test)
         write_plan(study.directory, identity, models, programs, baselines)
     store = ResultStore(study.directory, programs)
     run_programs(study, store, compiled)
@@ -213,22 +215,25 @@ def _write_report(
     """Write the report in the first process and return its rows; return none elsewhere."""
     if not study.writes:
         return []
-    report = _report_options(study.dataset, environment, options)
+    report = _report_options(study.dataset, study.test, environment, options)
     return write_study_files(study.directory, store, report)
 
 
 def _report_options(
-    dataset: Dataset, environment: dict[str, Any], options: RunOptions
+    dataset: Dataset,
+    test: tuple[Example, ...],
+    environment: dict[str, Any],
+    options: RunOptions,
 ) -> ReportOptions:
     removed, metric = dataset.duplicates_removed, find_task(dataset.task).metrics[0].name
-    baselines = trivial_answers(dataset)
+    baselines = trivial_answers(dataset, test)
     found = ", ".join(f"{name} {percent(value)}" for name, value in baselines.items())
     return ReportOptions(
         environment=environment,
         notes=(
             *dataset.remarks,
             *([_REMOVED.format(removed)] if removed else []),
-            f"Without a model, the {metric_title(metric)} (%) on the whole test set is: {found}.",
+            f"Without a model, the {metric_title(metric)} (%) on the test set is: {found}.",
         ),
         command=options.command,
         chance=baselines.get("chance"),

@@ -7,10 +7,13 @@ import threading
 import time
 
 import pytest
+from etils import epath
 
 from experiments import results
 from experiments.results import ResultsFlags, main
 from fsl_jax.errors import InputError
+from fsl_jax.sealed_json import write_sealed
+from fsl_jax.studies.planning.plan_file import read_plan
 
 
 def test_studies_become_one_table_and_are_not_done_twice(
@@ -60,6 +63,28 @@ def test_studies_become_one_table_and_are_not_done_twice(
     assert "to go" not in out
     assert timings.read_bytes() == taken, "a study that had finished was done again"
     assert page.read_text() == text
+    _check_ranking(
+        ResultsFlags(
+            data_dir=str(data_directory.parent),
+            studies=(f"{name}:{config}",),
+            output=str(tmp_path / "out"),
+            table="ranking",
+        ),
+        tmp_path / "out" / f"{name}-quick",
+    )
+
+
+def _check_ranking(flags, directory):
+    """Trivial answers are among the methods, and a study that kept none is refused."""
+    lines = results._table(flags).splitlines()[2:]
+    assert len(lines) == 4
+    for answer in ("linear_probe", "bitfit", "majority", "chance"):
+        assert sum(f"| accuracy | {answer} |" in line for line in lines) == 1
+    plan = read_plan(epath.Path(directory))
+    del plan["baselines"]
+    write_sealed(epath.Path(directory / "plan.json"), plan)
+    with pytest.raises(InputError, match="kept no scores of trivial answers"):
+        results._table(flags)
 
 
 def test_an_unknown_flagfile_names_the_presets(run_cold, tmp_path):

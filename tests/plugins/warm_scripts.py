@@ -42,7 +42,8 @@ class WarmScript:
         """Start `experiments.SCRIPT`; what it prints is kept in files in a directory."""
         self._printed = [directory / name for name in ("out", "err")]
         arguments = (script, flags, dict(environment), list(map(os.fspath, self._printed)))
-        self._process = _CONTEXT.Process(target=_run, args=arguments)
+        # Nobody waits for a script whose test has failed.
+        self._process = _CONTEXT.Process(target=_run, args=arguments, daemon=True)
         self._process.start()
         self.pid = self._process.pid
 

@@ -136,7 +136,7 @@ def test_all_differences_from_the_templates_are_listed(tmp_path):
 
 # In the quick run not every byte, since all files are hashed for each.
 @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.soak)])
-def test_every_changed_byte_of_every_file_is_noticed(small, step):
+def test_changed_bytes_of_every_file_are_noticed(small, step):
     path = small / "step_00000040"
     everything = [entry for entry in path.rglob("*") if entry.is_file()]
     kinds = {"manifest.json", "metadata.json", "manifest.ocdbt", "_METADATA"}

@@ -88,9 +88,8 @@ def _written(base: Pretrained, data: Dataset, config: StudyConfig, limits: Limit
 
 
 def _stop(data: Dataset) -> tuple[str, ...]:
-    """Return the string that ends a written answer: the shortest that no answer of train has."""
-    write = find_task(data.task).written
-    texts = list(map(write, data.train))
+    """Return the string that ends a written answer: the shortest that no labelled one has."""
+    texts = list(map(find_task(data.task).written, (*data.train, *data.validation)))
     free = [string for string in STOPS if not any(string in text for text in texts)]
     return tuple(free[:1])
 

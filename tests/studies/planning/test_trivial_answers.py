@@ -10,6 +10,8 @@ from fsl_jax.tasks import make_dataset
 def test_trivial_answers_score_the_first_metric_on_the_test_set():
     train = [text_example(f"text {number}", "a" if number < 3 else "b") for number in range(4)]
     test = [text_example(f"query {number}", "a" if number < 7 else "b") for number in range(10)]
-    found = trivial_answers(make_dataset("few", train, test=test))
+    dataset = make_dataset("few", train, test=test)
+    found = trivial_answers(dataset, dataset.test)
     assert found["majority"] == pytest.approx(0.7)
     assert found["chance"] == pytest.approx(0.5)
+    assert trivial_answers(dataset, dataset.test[:7])["majority"] == 1
