@@ -125,11 +125,9 @@ class _Seams:
     def parts(self, request: Request) -> tuple[_Part, _Part]:
         """Return what to tokenise: the context, and the continuation or both together."""
         context, continuation = request.context, request.continuation
-        apart: _Part
-        if isinstance(continuation, str):
-            apart = _Text(continuation, False)
-        else:
-            apart = tuple(continuation)
+        apart: _Part = (
+            _Text(continuation, False) if isinstance(continuation, str) else tuple(continuation)
+        )
         if not isinstance(context, str):
             return tuple(context), apart
         if not context or not isinstance(continuation, str):
