@@ -9,7 +9,7 @@ import jax
 from absl import logging
 from etils import epath
 
-from fsl_jax.data.examples import Dataset, Example
+from fsl_jax.data.examples import Dataset
 from fsl_jax.data.splits import test_subset
 from fsl_jax.files import has_leftovers, recover, write_atomically
 from fsl_jax.processes import from_first, gather, in_first, is_first, require_agreement
@@ -98,8 +98,7 @@ def run_study(config: StudyConfig, output: epath.PathLike, options: RunOptions) 
         store = ResultStore(directory, programs, sealed=is_hashed(existing))
         if in_first(lambda: _has_finished(directory, store, existing)):
             outdated = in_first(lambda: _outdated(directory, store, existing))
-            test = test_subset(dataset, config.max_test)
-            report = _report_options(dataset, test, existing["environment"], options)
+            report = _report_options(dataset, existing, config, options)
             writes = outdated or in_first(lambda: _has_remains(directory))
             with hold_output(output, existing) if writes else contextlib.nullcontext():
                 if is_first():
@@ -183,13 +182,13 @@ def _begin(
     names = dict.fromkeys(program.model for program in programs)
     models = {name: describe_base(study.load(name)) for name in names}
     require_agreement({"models": models})
+    baselines = trivial_answers(study.dataset, study.test) if study.writes else {}
     if study.writes:
         write_atomically(study.directory / FLAGS_FILE, options.flagfile)
-        baselines = trivial_answers(study.dataset, study.test)
         write_plan(study.directory, identity, models, programs, baselines)
     store = ResultStore(study.directory, programs)
     run_programs(study, store, compiled)
-    return _write_report(study, store, identity["environment"], options)
+    return _write_report(study, store, {**identity, "baselines": baselines}, options)
 
 
 def _continue(
@@ -206,30 +205,30 @@ def _continue(
     if study.writes:
         _restore_flags(study.directory, options)
     run_programs(study, store, {})
-    return _write_report(study, store, plan["environment"], options)
+    return _write_report(study, store, plan, options)
 
 
 def _write_report(
-    study: RunningStudy, store: ResultStore, environment: dict[str, Any], options: RunOptions
+    study: RunningStudy, store: ResultStore, plan: dict[str, Any], options: RunOptions
 ) -> list[Row]:
     """Write the report in the first process and return its rows; return none elsewhere."""
     if not study.writes:
         return []
-    report = _report_options(study.dataset, study.test, environment, options)
+    report = _report_options(study.dataset, plan, study.config, options)
     return write_study_files(study.directory, store, report)
 
 
 def _report_options(
-    dataset: Dataset,
-    test: tuple[Example, ...],
-    environment: dict[str, Any],
-    options: RunOptions,
+    dataset: Dataset, plan: dict[str, Any], config: StudyConfig, options: RunOptions
 ) -> ReportOptions:
     removed, metric = dataset.duplicates_removed, find_task(dataset.task).metrics[0].name
-    baselines = trivial_answers(dataset, test)
+    baselines = plan.get("baselines")
+    if baselines is None:
+        # Plans of earlier versions have none.
+        baselines = trivial_answers(dataset, test_subset(dataset, config.max_test))
     found = ", ".join(f"{name} {percent(value)}" for name, value in baselines.items())
     return ReportOptions(
-        environment=environment,
+        environment=plan["environment"],
         notes=(
             *dataset.remarks,
             *([_REMOVED.format(removed)] if removed else []),
